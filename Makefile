@@ -1,0 +1,44 @@
+# A thin front for meson. `make help` lists what it can do.
+BUILD ?= build
+
+.PHONY: all help run test bench install asan lint format clean
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) >/dev/null
+
+help:
+	@echo 'make            build Arrow; commands land in $(BUILD)/'
+	@echo 'sudo make run   install the packages, build Arrow and its kernels, run the hello Arrow'
+	@echo 'sudo make test  install the packages, build, run all tests'
+	@echo 'make bench      measure, and write docs/benchmarks.md'
+	@echo 'make install    install to PREFIX (/usr/local), honours DESTDIR'
+	@echo 'make asan       build with ASan and UBSan in $(BUILD)-asan/ and run the unit tests'
+	@echo 'make lint       clang-format, clang-tidy and shellcheck'
+	@echo 'make format     apply clang-format'
+	@echo 'make clean      remove the build folders'
+
+run:
+	@tools/run $(BUILD)
+
+test:
+	@tests/run $(BUILD)
+
+bench: all
+	@tests/bench/run $(BUILD)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+asan:
+	@tools/asan $(BUILD)-asan
+
+lint: all
+	@tools/lint $(BUILD)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-asan

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_ENGINE_ENGINE_H
+#define ARROW_ENGINE_ENGINE_H
+
+/*
+ * The border between Arrow and what runs a VM. An engine is a const table of functions; a VM is
+ * an instance of one. Nothing outside engine/ knows QEMU or KVM.
+ *
+ * Life of a VM, all in the keeper's single thread:
+ *
+ *   start()  -> the VM runs. The caller watches vm->fds (see poll_fds) and calls handle() when one
+ *               is ready, until handle() reports ARROW_VM_ENDED.
+ *   check()  -> asks the VM for a sign of life; handle() notes the answer. The caller decides on
+ *               the deadline by vm->asked and vm->answered.
+ *   stop()   -> ends the VM at once. Nothing of it is left when stop() returns.
+ *   free()   -> releases what the host holds for it; implies stop().
+ */
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/error.h"
+
+/* A read-only disk: an image file, already open. It becomes vda, vdb... in order. */
+struct arrow_disk {
+	int fd; /* borrowed */
+};
+
+/* A host directory, already open, that the guest mounts by 9p under the tag "v<index>". */
+struct arrow_share {
+	int fd; /* borrowed; O_PATH | O_DIRECTORY */
+	bool read_only;
+};
+
+/* What a VM is made of. Everything is borrowed for the time of start(). */
+struct arrow_vm_config {
+	const char *name;   /* for process titles */
+	int kernel_fd;      /* vmlinux with a PVH entry */
+	int initrd_fd;      /* initramfs that holds the loader */
+	const char *append; /* kernel command line that the profile and core want */
+	uint64_t memory;    /* bytes, a multiple of 1 MiB */
+	unsigned int vcpus; /* 1 or more */
+	const struct arrow_disk *disks;
+	unsigned int n_disks;
+	const struct arrow_share *shares;
+	unsigned int n_shares;
+	int channel_fd;    /* a stream socket: the guest's end of the control channel */
+	int console_fd;    /* a stream socket: kernel messages are written there */
+	int userns_fd;     /* user namespace in which the shares are served, or -1 */
+	const char *accel; /* "kvm" or "tcg", as chosen by engine_choose() */
+};
+
+#define ARROW_VM_FDS 3
+
+enum arrow_vm_event {
+	ARROW_VM_NOTHING = 0, /* nothing that the caller needs to know */
+	ARROW_VM_ENDED = 1,   /* the VM is gone; vm->ended says why */
+};
+
+struct arrow_engine;
+
+/* The part of a VM that all engines share; an engine's own struct begins with it. */
+struct arrow_vm {
+	const struct arrow_engine *engine;
+	int fds[ARROW_VM_FDS]; /* to be polled for input, -1 where unused */
+	int pid;               /* process that holds the guest, for state files and messages */
+	uint64_t asked;        /* check() calls so far */
+	uint64_t answered;     /* and how many of them were answered */
+	char *ended;           /* why it ended, one line; NULL for a guest that switched off */
+};
+
+struct arrow_engine {
+	const char *name;
+
+	/*
+	 * Says whether this engine can work here. version gets a line for `arrow info`
+	 * (owned by the caller), also used as a part of cache keys.
+	 * Errors: -ENOENT with what to install.
+	 */
+	int (*probe)(char **version, struct arrow_error *error);
+
+	/* Makes and starts a VM from power-on. */
+	int (*start)(struct arrow_vm **vm, const struct arrow_vm_config *config,
+		struct arrow_error *error);
+
+	/* Takes in what came on vm->fds[index]. Never blocks. */
+	enum arrow_vm_event (*handle)(struct arrow_vm *vm, unsigned int index);
+
+	/* Asks for a sign of life. Never blocks. */
+	void (*check)(struct arrow_vm *vm);
+
+	/* Ends the VM at once and waits until its process is gone. */
+	void (*stop)(struct arrow_vm *vm);
+
+	void (*free)(struct arrow_vm *vm);
+};
+
+/* NULL-terminated, in order of preference. */
+extern const struct arrow_engine *const arrow_engines[];
+
+/* The verdict of the KVM probe (engine/kvm/probe.c). */
+struct arrow_kvm_verdict {
+	bool usable;
+	char reason[160]; /* one line, why or why not */
+};
+
+/*
+ * Runs a few instructions of a real guest on /dev/kvm (SSE, cmpxchg16b, xsave, a timed loop) with
+ * a deadline of under a second. Takes a cached verdict of this boot from cache_dir, and leaves one
+ * there; NULL asks afresh. Never fails: what goes wrong is the verdict.
+ */
+void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict);
+
+#endif

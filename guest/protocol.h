@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_GUEST_PROTOCOL_H
+#define ARROW_GUEST_PROTOCOL_H
+
+/*
+ * The wire format between host and guest, used unchanged by both sides and, between a client and
+ * its keeper, on the attach socket. docs/protocol.md explains it; this header is the authority.
+ *
+ * A channel is a byte stream of frames: an 8 byte header, then `length` bytes. All integers are
+ * little-endian. Stream 0 is the control stream. Process p (1 is the program of the Arrow) has
+ * the streams p * 4 + fd for fd 0 (stdin), 1 (stdout), 2 (stderr).
+ *
+ * Credit: the sender of DATA on a stream may have at most ARROW_WINDOW bytes in flight. The
+ * receiver returns credit when it has passed bytes on. So a full pipe stops its own stream only,
+ * and neither side ever has to buffer more than a window a stream.
+ */
+
+#include <stdint.h>
+#include <string.h>
+
+#define ARROW_PROTOCOL_VERSION 1u
+#define ARROW_FRAME_HEADER 8u
+#define ARROW_FRAME_MAX 32768u              /* payload of one frame, bytes */
+#define ARROW_WINDOW (256u * 1024u)         /* credit of a new stream, bytes */
+#define ARROW_JOB_MAX (16u * 1024u * 1024u) /* a whole job, bytes */
+#define ARROW_TEXT_MAX 1024u                /* a line of text in a frame, bytes */
+
+#define ARROW_CONTROL 0u
+#define ARROW_STREAM(process, fd) ((uint16_t)((process)*4u + (fd)))
+#define ARROW_STREAM_PROCESS(stream) ((uint32_t)(stream) / 4u)
+#define ARROW_STREAM_FD(stream) ((uint32_t)(stream) % 4u)
+
+/* The name of the virtio-serial port that carries the channel, and its node in the guest. */
+#define ARROW_PORT_NAME "arrow"
+#define ARROW_PORT_NODE "/dev/vport0p1"
+
+enum arrow_frame_type {
+	/* Any stream of a process, both ways. */
+	ARROW_DATA = 1,   /* bytes */
+	ARROW_EOF = 2,    /* the sender has no more bytes */
+	ARROW_CREDIT = 3, /* u32: the receiver has passed on so many bytes */
+	ARROW_CLOSED = 4, /* the receiver takes no more (its pipe is broken); drop the rest */
+
+	/* Control stream, host to guest. */
+	ARROW_JOB = 16,     /* a piece of the job, in order */
+	ARROW_JOB_END = 17, /* the job is whole: start it */
+	ARROW_SIGNAL = 18,  /* u32 process, u32 signal number (Linux, x86) */
+	ARROW_WINSIZE = 19, /* u32 process, u16 rows, u16 columns */
+
+	/* Control stream, guest to host. */
+	ARROW_READY = 32,   /* u32 protocol version: the loader waits for its job */
+	ARROW_STARTED = 33, /* u32 process, u32 pid: execve succeeded */
+	ARROW_FAILED = 34,  /* u32 process, u32 exit status (125, 126, 127), u32 errno, text */
+	ARROW_EXITED = 35,  /* u32 process, u32 enum arrow_exit, u32 value */
+	ARROW_DONE = 36,    /* all output is sent, file systems are synced: the VM may end */
+	ARROW_NOTE = 37,    /* text for the log of `arrow run -v` */
+};
+
+enum arrow_exit {
+	ARROW_EXIT_STATUS = 0, /* value is the exit status */
+	ARROW_EXIT_SIGNAL = 1, /* value is the signal that ended it */
+	ARROW_EXIT_OOM = 2,    /* killed for want of memory; value is the signal */
+};
+
+/*
+ * A job is a sequence of records: u32 tag, u32 length, then `length` bytes. The tags that may
+ * repeat say so. Strings carry no NUL, lists inside a record are separated by NUL.
+ */
+enum arrow_job_tag {
+	ARROW_JOB_FLAGS = 1,     /* u32, enum arrow_job_flags */
+	ARROW_JOB_ARG = 2,       /* string, repeats: argv[0], argv[1]... */
+	ARROW_JOB_ENV = 3,       /* string NAME=VALUE, repeats */
+	ARROW_JOB_CWD = 4,       /* string, absolute; made if missing, as Docker does */
+	ARROW_JOB_USER = 5,      /* string "user[:group]", names or numbers, of the guest's files */
+	ARROW_JOB_HOSTNAME = 6,  /* string */
+	ARROW_JOB_HOSTS = 7,     /* string "address name", repeats: more lines of /etc/hosts */
+	ARROW_JOB_RESOLV = 8,    /* string: the content of /etc/resolv.conf */
+	ARROW_JOB_MOUNT = 9,     /* struct arrow_job_mount, then source NUL target NUL options */
+	ARROW_JOB_RLIMIT = 10,   /* u32 resource, u32 0, u64 soft, u64 hard; repeats */
+	ARROW_JOB_CAPS = 11,     /* u64: the capabilities that root keeps, bit n = capability n */
+	ARROW_JOB_SYSCTL = 12,   /* string "kernel.name=value", repeats */
+	ARROW_JOB_SEED = 13,     /* 32 bytes of the host's randomness */
+	ARROW_JOB_CLOCK = 14,    /* u64 seconds, u32 nanoseconds since 1970 */
+	ARROW_JOB_WINSIZE = 15,  /* u16 rows, u16 columns of the terminal */
+	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
+	ARROW_JOB_MACHINE_ID = 17, /* 16 bytes: /etc/machine-id, where the root has none */
+};
+
+enum arrow_job_flags {
+	ARROW_JOB_TTY = 1u << 0,          /* the program gets a terminal; stderr goes to stdout */
+	ARROW_JOB_STDIN = 1u << 1,        /* stdin is carried; else it is /dev/null */
+	ARROW_JOB_READ_ONLY = 1u << 2,    /* the root is read-only */
+	ARROW_JOB_PRIVILEGED = 1u << 3,   /* all capabilities, no masked paths */
+	ARROW_JOB_NO_NEW_PRIVS = 1u << 4, /* set PR_SET_NO_NEW_PRIVS */
+	ARROW_JOB_NOTES = 1u << 5,        /* send NOTE frames */
+};
+
+enum arrow_mount_kind {
+	ARROW_MOUNT_ROOT = 1, /* source: block device (vda...) with the EROFS image of the root */
+	ARROW_MOUNT_9P = 2,   /* source: 9p mount tag; target: directory, made if missing */
+	ARROW_MOUNT_9P_FILE = 3, /* source: tag NUL-free "tag/name"; target: one file, bound */
+	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
+};
+
+struct arrow_job_mount {
+	uint32_t kind;  /* enum arrow_mount_kind */
+	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of mount(2) */
+};
+
+/* Little-endian access; x86 and arm64 guests and hosts all are, so these are plain copies. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire format is little-endian");
+
+static inline uint16_t arrow_get16(const void *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint32_t arrow_get32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t arrow_get64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline void arrow_put16(void *p, uint16_t v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void arrow_put32(void *p, uint32_t v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+static inline void arrow_put64(void *p, uint64_t v)
+{
+	memcpy(p, &v, sizeof(v));
+}
+
+struct arrow_frame {
+	uint16_t stream;
+	uint16_t type;
+	uint32_t length;
+};
+
+static inline void arrow_frame_encode(uint8_t out[ARROW_FRAME_HEADER], struct arrow_frame f)
+{
+	arrow_put16(out, f.stream);
+	arrow_put16(out + 2, f.type);
+	arrow_put32(out + 4, f.length);
+}
+
+/* Returns 0, or -1 for a frame that no honest peer sends (too long). */
+static inline int arrow_frame_decode(const uint8_t in[ARROW_FRAME_HEADER], struct arrow_frame *f)
+{
+	f->stream = arrow_get16(in);
+	f->type = arrow_get16(in + 2);
+	f->length = arrow_get32(in + 4);
+	return f->length <= ARROW_FRAME_MAX ? 0 : -1;
+}
+
+#endif

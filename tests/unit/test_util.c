@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/digest.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/paths.h"
+#include "util/process.h"
+
+static void error_keeps_text_and_status(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+
+	assert_int_equal(arrow_fail_status(&e, 127, ENOENT, "cannot run %s: %m", "x"), -ENOENT);
+	assert_int_equal(e.status, 127);
+	assert_string_equal(e.text, "cannot run x: No such file or directory");
+	assert_int_equal(arrow_error_prefix(&e, -ENOENT, "job %d", 3), -ENOENT);
+	assert_string_equal(e.text, "job 3: cannot run x: No such file or directory");
+}
+
+static void error_never_looks_like_success(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+
+	assert_int_equal(arrow_fail(&e, 0, "x"), -EINVAL);
+}
+
+static void digest_of_a_known_string(void **state)
+{
+	char hex[DIGEST_HEX];
+
+	assert_int_equal(digest_data("abc", 3, hex), 0);
+	/* FIPS 180-2, appendix B.1. */
+	assert_string_equal(
+		hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void tree_is_made_and_removed_and_links_are_not_followed(void **state)
+{
+	char dir[] = "/tmp/arrow-unit-XXXXXX";
+	_cleanup_free_ char *deep = NULL, *outside = NULL, *link = NULL;
+
+	assert_non_null(mkdtemp(dir));
+	deep = path_format("%s/t/a/b/c", dir);
+	outside = path_format("%s/outside", dir);
+	link = path_format("%s/t/a/link", dir);
+	assert_int_equal(mkdir_all(deep, 0755), 0);
+	assert_int_equal(mkdir_all(deep, 0755), 0);
+	assert_int_equal(mkdir_all(outside, 0755), 0);
+	assert_int_equal(symlink(outside, link), 0);
+
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(remove_tree(fd, "t"), 0);
+	assert_int_equal(access(outside, F_OK), 0);
+	assert_int_equal(access(deep, F_OK), -1);
+	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
+}
+
+static void atomic_write_replaces_and_leaves_no_temporary(void **state)
+{
+	char dir[] = "/tmp/arrow-unit-XXXXXX";
+	_cleanup_free_ char *data = NULL;
+	size_t size = 0;
+
+	assert_non_null(mkdtemp(dir));
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(write_file_atomic(fd, "f", 0600, "one", 3), 0);
+	assert_int_equal(write_file_atomic(fd, "f", 0600, "three", 5), 0);
+	assert_int_equal(read_file(fd, "f", 100, &data, &size), 0);
+	assert_int_equal(size, 5);
+	assert_string_equal(data, "three");
+	free(STEAL(data));
+	assert_int_equal(read_file(fd, "f", 4, &data, &size), -EFBIG);
+	assert_int_equal(unlinkat(fd, "f", 0), 0);
+	assert_int_equal(rmdir(dir), 0); /* empty, so no temporary file is left */
+}
+
+static void process_output_and_failure(void **state)
+{
+	const char *const echo[] = {"sh", "-c", "echo out; echo err >&2", NULL};
+	const char *const fail[] = {"sh", "-c", "echo why >&2; exit 3", NULL};
+	const char *const missing[] = {"arrow-no-such-program", NULL};
+	const char *const slow[] = {"sleep", "60", NULL};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_free_ char *out = NULL;
+
+	assert_int_equal(
+		process_run(&(struct process_options){.argv = echo, .output = &out}, &e), 0);
+	assert_string_equal(out, "out\n");
+
+	assert_int_equal(process_run(&(struct process_options){.argv = fail}, &e), -EIO);
+	assert_string_equal(e.text, "sh failed with status 3: why");
+	arrow_error_clear(&e);
+
+	assert_int_equal(process_run(&(struct process_options){.argv = missing}, &e), -ENOENT);
+	arrow_error_clear(&e);
+
+	assert_int_equal(
+		process_run(&(struct process_options){.argv = slow, .deadline_ms = 50}, &e),
+		-ETIMEDOUT);
+}
+
+static void a_state_directory_that_others_can_write_is_refused(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char dir[] = "/tmp/arrow-unit-XXXXXX";
+	struct arrow_paths paths;
+
+	assert_non_null(mkdtemp(dir));
+	setenv("ARROW_DATA_DIR", dir, 1);
+	setenv("ARROW_RUN_DIR", dir, 1);
+	assert_int_equal(arrow_paths_init(&paths, &e), 0);
+	arrow_paths_release(&paths);
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(arrow_paths_init(&paths, &e), -EPERM);
+	assert_non_null(e.text);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(error_keeps_text_and_status),
+		cmocka_unit_test(error_never_looks_like_success),
+		cmocka_unit_test(digest_of_a_known_string),
+		cmocka_unit_test(tree_is_made_and_removed_and_links_are_not_followed),
+		cmocka_unit_test(atomic_write_replaces_and_leaves_no_temporary),
+		cmocka_unit_test(process_output_and_failure),
+		cmocka_unit_test(a_state_directory_that_others_can_write_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("util", tests, NULL, NULL);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "util/digest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+struct digest {
+	EVP_MD_CTX *ctx;
+};
+
+struct digest *digest_begin(void)
+{
+	struct digest *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->ctx = EVP_MD_CTX_new();
+	if (!d->ctx || EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL) != 1) {
+		EVP_MD_CTX_free(d->ctx);
+		free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void digest_add(struct digest *d, const void *data, size_t size)
+{
+	/* Fails only on a context that was not initialised. */
+	if (EVP_DigestUpdate(d->ctx, data, size) != 1)
+		abort();
+}
+
+void digest_end(struct digest *d, char hex[DIGEST_HEX])
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t sum[EVP_MAX_MD_SIZE];
+	unsigned int size = 0;
+
+	if (EVP_DigestFinal_ex(d->ctx, sum, &size) != 1 || size != 32)
+		abort();
+	for (unsigned int i = 0; i < size; i++) {
+		hex[2 * i] = digits[sum[i] >> 4];
+		hex[2 * i + 1] = digits[sum[i] & 15];
+	}
+	hex[2 * size] = '\0';
+	EVP_MD_CTX_free(d->ctx);
+	free(d);
+}
+
+int digest_data(const void *data, size_t size, char hex[DIGEST_HEX])
+{
+	struct digest *d = digest_begin();
+
+	if (!d)
+		return -ENOMEM;
+	digest_add(d, data, size);
+	digest_end(d, hex);
+	return 0;
+}
+
+int digest_fd(int fd, char hex[DIGEST_HEX])
+{
+	const size_t room = 256 * 1024;
+	_cleanup_free_ char *buf = malloc(room);
+	struct digest *d = digest_begin();
+	off_t at = 0;
+	ssize_t n;
+
+	if (!buf || !d) {
+		if (d)
+			digest_end(d, hex);
+		return -ENOMEM;
+	}
+	while ((n = pread(fd, buf, room, at)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		digest_add(d, buf, (size_t)n);
+		at += n;
+	}
+	n = n < 0 ? -errno : 0;
+	digest_end(d, hex);
+	return (int)n;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "util/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fail(struct arrow_error *error, int status, int err, const char *fmt, va_list ap)
+{
+	if (err <= 0)
+		err = EINVAL;
+
+	/* A second error on top of a first one would hide the cause. */
+	assert(!error->text);
+
+	errno = err; /* for %m */
+	if (vasprintf(&error->text, fmt, ap) < 0)
+		error->text = strdup(strerror(err));
+	error->status = status;
+	return -err;
+}
+
+int arrow_fail(struct arrow_error *error, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = fail(error, ARROW_STATUS_ERROR, err, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int arrow_fail_status(struct arrow_error *error, int status, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	err = fail(error, status, err, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...)
+{
+	char *prefix = NULL, *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&prefix, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return err;
+
+	n = asprintf(&text, "%s: %s", prefix, error->text ? error->text : strerror(-err));
+	free(prefix);
+	if (n < 0)
+		return err;
+
+	free(error->text);
+	error->text = text;
+	return err;
+}
+
+void arrow_error_clear(struct arrow_error *error)
+{
+	free(error->text);
+	error->text = NULL;
+	error->status = ARROW_STATUS_ERROR;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "util/paths.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* An environment variable that holds an absolute path, else NULL. */
+static const char *path_from_env(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] == '/' ? value : NULL;
+}
+
+static char *data_dir(struct arrow_error *error)
+{
+	const char *dir = path_from_env("ARROW_DATA_DIR");
+	const char *home;
+	struct passwd *pw;
+
+	if (dir)
+		return strdup(dir);
+	if (geteuid() == 0)
+		return strdup(ARROW_SYSTEM_DATA);
+	dir = path_from_env("XDG_DATA_HOME");
+	if (dir)
+		return path_format("%s/arrow", dir);
+
+	home = path_from_env("HOME");
+	if (!home) {
+		pw = getpwuid(geteuid());
+		home = pw ? pw->pw_dir : NULL;
+	}
+	if (!home) {
+		arrow_fail(error, ENOENT,
+			"no place for images and kernels: HOME is not set; set ARROW_DATA_DIR");
+		return NULL;
+	}
+	return path_format("%s/.local/share/arrow", home);
+}
+
+static char *run_dir(void)
+{
+	const char *dir = path_from_env("ARROW_RUN_DIR");
+
+	if (dir)
+		return strdup(dir);
+	if (geteuid() == 0)
+		return strdup("/run/arrow");
+	dir = path_from_env("XDG_RUNTIME_DIR");
+	if (dir && access(dir, W_OK) == 0)
+		return path_format("%s/arrow", dir);
+	return path_format("/tmp/arrow-%u", (unsigned int)geteuid());
+}
+
+/* The run directory may be in /tmp, where anybody could have made it before us. */
+static int check_owner(const char *dir, struct arrow_error *error)
+{
+	struct stat st;
+
+	if (lstat(dir, &st) < 0)
+		return arrow_fail(error, errno, "cannot use the state directory %s: %m", dir);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return arrow_fail(error, EPERM,
+			"cannot use the state directory %s: it must be a directory of yours that "
+			"nobody else can write; set ARROW_RUN_DIR to another",
+			dir);
+	return 0;
+}
+
+int arrow_paths_init(struct arrow_paths *paths, struct arrow_error *error)
+{
+	int r;
+
+	memset(paths, 0, sizeof(*paths));
+	paths->data = data_dir(error);
+	if (!paths->data)
+		return error->text ? -ENOENT : arrow_fail(error, ENOMEM, "out of memory");
+	paths->run = run_dir();
+	if (!paths->run) {
+		r = arrow_fail(error, ENOMEM, "out of memory");
+		goto fail;
+	}
+
+	r = mkdir_all(paths->data, 0755);
+	if (r < 0) {
+		r = arrow_fail(error, -r, "cannot make the data directory %s: %m", paths->data);
+		goto fail;
+	}
+	r = mkdir_all(paths->run, 0700);
+	if (r < 0) {
+		r = arrow_fail(error, -r, "cannot make the state directory %s: %m", paths->run);
+		goto fail;
+	}
+	r = check_owner(paths->run, error);
+	if (r < 0)
+		goto fail;
+
+	paths->stores[0] = paths->data;
+	if (strcmp(paths->data, ARROW_SYSTEM_DATA) != 0)
+		paths->stores[1] = ARROW_SYSTEM_DATA;
+	return 0;
+fail:
+	arrow_paths_release(paths);
+	return r;
+}
+
+void arrow_paths_release(struct arrow_paths *paths)
+{
+	free(paths->data);
+	free(paths->run);
+	memset(paths, 0, sizeof(*paths));
+}
