@@ -27,10 +27,14 @@ struct arrow_disk {
 	int fd; /* borrowed */
 };
 
-/* A host directory, already open, that the guest mounts by 9p under the tag "v<index>". */
+/*
+ * A host directory, or a single file, already open, that the guest mounts by 9p under the tag
+ * "v<index>". A file is served as the only entry of a directory of its own.
+ */
 struct arrow_share {
-	int fd; /* borrowed; O_PATH | O_DIRECTORY */
+	int fd; /* borrowed; O_PATH */
 	bool read_only;
+	const char *file; /* NULL for a directory, else the name of that entry */
 };
 
 /* What a VM is made of. Everything is borrowed for the time of start(). */
@@ -45,10 +49,11 @@ struct arrow_vm_config {
 	unsigned int n_disks;
 	const struct arrow_share *shares;
 	unsigned int n_shares;
-	int channel_fd;    /* a stream socket: the guest's end of the control channel */
-	int console_fd;    /* a stream socket: kernel messages are written there */
-	int userns_fd;     /* user namespace in which the shares are served, or -1 */
-	const char *accel; /* "kvm" or "tcg", as chosen by engine_choose() */
+	const char *scratch; /* a directory of this VM alone, for what the engine needs there */
+	int channel_fd;      /* a stream socket: the guest's end of the control channel */
+	int console_fd;      /* a stream socket: kernel messages are written there */
+	int userns_fd;       /* user namespace in which the shares are served, or -1 */
+	const char *accel;   /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
 };
 
 #define ARROW_VM_FDS 3
@@ -111,5 +116,20 @@ struct arrow_kvm_verdict {
  * there; NULL asks afresh. Never fails: what goes wrong is the verdict.
  */
 void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict);
+
+struct arrow_engine_choice {
+	const struct arrow_engine *engine;
+	const char *accel;            /* "kvm" or "tcg" */
+	struct arrow_kvm_verdict kvm; /* why */
+};
+
+/*
+ * Chooses the engine: the one that is named ("qemu", "qemu:kvm", "qemu:tcg"), or for NULL the first
+ * that there is; KVM where the probe guest really runs, else TCG.
+ *   cache_dir: as for arrow_kvm_probe()
+ * Errors: an unknown name; KVM asked for where it cannot be used (-ENODEV).
+ */
+int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, const char *cache_dir,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

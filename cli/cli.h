@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CLI_CLI_H
+#define ARROW_CLI_CLI_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "util/error.h"
+
+/* A command: argv[0] is "arrow NAME". Each lives in cli/<name>.c. Returns the exit status. */
+struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *summary;     /* one line for `arrow help` */
+	const struct argp *argp; /* its options, also for completions; NULL if it has none */
+};
+
+/* Ends with an entry whose name is NULL. */
+extern const struct command commands[];
+
+int cmd_run(int argc, char **argv);
+
+extern const struct argp run_argp;
+
+/*
+ * Parses a command's options with argp. A wrong use prints one line and exits with 125, as
+ * Docker does; --help prints and exits with 0.
+ */
+void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
+
+/* Prints "arrow: TEXT" on stderr. Returns the status to exit with, and clears the error. */
+int cli_error(struct arrow_error *error);
+
+#endif

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+const struct command commands[] = {
+	{"run", cmd_run, "run a program in its own microVM", &run_argp},
+	{NULL, NULL, NULL, NULL},
+};
+
+void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input)
+{
+	error_t r;
+
+	argp_err_exit_status = ARROW_STATUS_ERROR;
+	r = argp_parse(argp, argc, argv, flags, NULL, input);
+	if (r) {
+		fprintf(stderr, "arrow: %s\n", strerror(r));
+		exit(ARROW_STATUS_ERROR);
+	}
+}
+
+int cli_error(struct arrow_error *error)
+{
+	int status = error->status;
+
+	fprintf(stderr, "arrow: %s\n", error->text ? error->text : "unknown error");
+	arrow_error_clear(error);
+	return status;
+}
+
+static void print_help(FILE *f)
+{
+	fputs("Usage: arrow COMMAND [OPTION...]\n"
+	      "Run each Linux program as its own microVM.\n\n"
+	      "Commands:\n",
+		f);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(f, "  %-12s %s\n", c->name, c->summary);
+	fputs("  help         this page, or 'arrow help COMMAND'\n\n"
+	      "'arrow COMMAND --help' lists the options of a command.\n",
+		f);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	char title[64];
+
+	/* argp's messages and usage begin with argv[0]. */
+	snprintf(title, sizeof(title), "arrow %s", c->name);
+	argv[0] = title;
+	return c->main(argc, argv);
+}
+
+/* A program started with a closed stdin, stdout or stderr would get them back as some file. */
+static int open_standard_fds(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -errno;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+	const char *name = argc > 1 ? argv[1] : "help";
+
+	if (open_standard_fds() < 0)
+		return ARROW_STATUS_ERROR;
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+		char *help[] = {NULL, (char *)"--help", NULL};
+
+		c = argc > 2 ? find_command(argv[2]) : NULL;
+		if (c)
+			return run_command(c, 2, help);
+		if (argc > 2) {
+			fprintf(stderr, "arrow: no such command: %s; 'arrow help' lists them\n",
+				argv[2]);
+			return ARROW_STATUS_ERROR;
+		}
+		print_help(stdout);
+		return argc > 1 ? 0 : ARROW_STATUS_ERROR;
+	}
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+
+	c = find_command(name);
+	if (!c) {
+		fprintf(stderr, "arrow: no such command: %s; 'arrow help' lists them\n", name);
+		return ARROW_STATUS_ERROR;
+	}
+	return run_command(c, argc - 1, argv + 1);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_ARROW_H
+#define ARROW_CORE_ARROW_H
+
+/*
+ * libarrow: what the command line and, later, the service call. A spec says what to run;
+ * arrow_run() runs it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "util/error.h"
+#include "util/paths.h"
+
+#define ARROW_DEFAULT_MEMORY (512ull << 20) /* bytes */
+#define ARROW_MEMORY_MIN (16ull << 20)      /* bytes; less never boots */
+#define ARROW_DEFAULT_SHM (64ull << 20)     /* bytes, as Docker */
+#define ARROW_VCPUS_MAX 64u
+
+/* A list of strings; `v` is NULL-terminated once anything was added. */
+struct arrow_strings {
+	char **v;
+	size_t n;
+};
+
+struct arrow_volume {
+	char *host;  /* path on the host */
+	char *guest; /* absolute path in the guest */
+	bool read_only;
+};
+
+struct arrow_tmpfs {
+	char *guest;    /* absolute path in the guest */
+	char *options;  /* for mount(2), without the flags below */
+	uint32_t flags; /* MS_* of mount(2) */
+};
+
+struct arrow_ulimit {
+	uint32_t resource; /* RLIMIT_* */
+	uint64_t soft, hard;
+};
+
+/* What to run. Everything is owned by the spec; arrow_spec_init() gives the defaults. */
+struct arrow_spec {
+	char *program;             /* an ELF file of the host; or NULL with rootfs */
+	char *rootfs;              /* a directory of the host that becomes the root, or NULL */
+	char *entrypoint;          /* replaces the program's path in argv; or NULL */
+	struct arrow_strings args; /* after the program's name */
+
+	char *name;     /* or NULL: one is made up */
+	char *hostname; /* or NULL: the first 12 digits of the id */
+	struct arrow_strings env;
+	struct arrow_strings labels; /* key=value */
+	struct arrow_strings hosts;  /* "address name" */
+	struct arrow_strings dns, dns_search, dns_options;
+	struct arrow_strings sysctls;
+	char *workdir;
+	char *user;
+
+	struct arrow_volume *volumes;
+	size_t n_volumes;
+	struct arrow_tmpfs *tmpfs;
+	size_t n_tmpfs;
+	struct arrow_ulimit *ulimits;
+	size_t n_ulimits;
+
+	uint64_t memory;    /* bytes */
+	uint64_t shm_size;  /* bytes */
+	uint32_t millicpus; /* thousandths of a CPU; 1000 is one vCPU */
+	uint64_t caps;      /* capabilities that root keeps, bit n is capability n */
+
+	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
+	uint32_t timeout; /* seconds, 0 for none */
+
+	char *engine; /* or NULL: the best that works */
+	char *kernel; /* profile or id, or NULL: chosen by what the program needs */
+};
+
+void arrow_spec_init(struct arrow_spec *spec);
+void arrow_spec_release(struct arrow_spec *spec);
+
+/*
+ * The values of options, with Docker's meaning (core/parse.c). Each adds to the spec or sets a part
+ * of it. Errors name the value and what is expected.
+ */
+int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_env(struct arrow_spec *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_env_file(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_caps(struct arrow_spec *, const struct arrow_strings *add,
+	const struct arrow_strings *drop, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_host(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_dns(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_sysctl(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_name(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_hostname(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* Adds a copy. Returns 0 or -ENOMEM. */
+int arrow_strings_add(struct arrow_strings *list, const char *text) ARROW_MUST_CHECK;
+void arrow_strings_release(struct arrow_strings *list);
+
+/*
+ * Runs a spec in the foreground, with the caller's stdin, stdout and stderr, until it ends.
+ * Returns 0 and the exit status of the program (128+n for signal n), or an error with the status
+ * that Docker gives for it. Signals that reach the caller meanwhile go to the program.
+ */
+int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, int *status,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/client.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "core/channel.h"
+#include "util/cleanup.h"
+
+/* An output stream: what came from the keeper and is not written yet, at most a window. */
+struct output {
+	int fd;
+	uint16_t stream;
+	uint8_t *data; /* ARROW_WINDOW bytes */
+	size_t start, end;
+	uint32_t owed; /* credit not returned yet */
+	size_t chunk;  /* what one write may carry without blocking */
+	bool broken;   /* nobody reads it any more */
+};
+
+struct client {
+	const struct arrow_spec *spec;
+	struct channel keeper;
+	struct output out[2];
+	int signal_fd;
+
+	bool started;
+	bool reads_stdin;
+	uint32_t credit; /* bytes of stdin that may be sent */
+
+	bool raw;
+	struct termios saved;
+
+	bool ended;
+	int status;
+};
+
+void client_signals(sigset_t *set)
+{
+	/* Those stay with this process: its own faults, its job control, its children. */
+	const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTSTP,
+		SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD};
+
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		sigdelset(set, kept[i]);
+}
+
+void client_window(uint16_t *rows, uint16_t *columns)
+{
+	struct winsize w;
+
+	*rows = 24;
+	*columns = 80;
+	for (int fd = 0; fd < 3; fd++) {
+		if (ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_row && w.ws_col) {
+			*rows = w.ws_row;
+			*columns = w.ws_col;
+			return;
+		}
+	}
+}
+
+static int output_init(struct output *o, int fd)
+{
+	struct stat st;
+
+	o->fd = fd;
+	o->stream = ARROW_STREAM(1, (unsigned int)fd);
+	o->data = malloc(ARROW_WINDOW);
+	/* A pipe that polls writable takes PIPE_BUF at least (pipe(7)); a file takes anything. */
+	o->chunk = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? ARROW_WINDOW : PIPE_BUF;
+	return o->data ? 0 : -ENOMEM;
+}
+
+static int output_take(struct output *o, const uint8_t *data, size_t size)
+{
+	if (o->broken)
+		return 0;
+	if (size > ARROW_WINDOW - (o->end - o->start))
+		return -EPROTO; /* beyond its credit */
+	if (size > ARROW_WINDOW - o->end) {
+		memmove(o->data, o->data + o->start, o->end - o->start);
+		o->end -= o->start;
+		o->start = 0;
+	}
+	memcpy(o->data + o->end, data, size);
+	o->end += size;
+	return 0;
+}
+
+/* Writes what fits without waiting, and gives credit back half a window at a time. */
+static int output_write(struct client *c, struct output *o)
+{
+	size_t size = o->end - o->start;
+	ssize_t n = write(o->fd, o->data + o->start, size < o->chunk ? size : o->chunk);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n < 0) {
+		/* As for any program: a closed pipe is SIGPIPE for the one that writes. Other
+		 * errors (a full disk) end its output in the same way, and are told. */
+		if (errno != EPIPE)
+			fprintf(stderr, "arrow: cannot write to %s: %s\n",
+				o->fd == 1 ? "stdout" : "stderr", strerror(errno));
+		o->broken = true;
+		o->start = o->end = 0;
+		return channel_send(&c->keeper, o->stream, ARROW_CLOSED, NULL, 0);
+	}
+	o->start += (size_t)n;
+	o->owed += (uint32_t)n;
+	if (o->start == o->end)
+		o->start = o->end = 0;
+	if (o->owed >= ARROW_WINDOW / 2 || o->end == 0) {
+		uint32_t owed = o->owed;
+
+		o->owed = 0;
+		return channel_send_u32(&c->keeper, o->stream, ARROW_CREDIT, owed);
+	}
+	return 0;
+}
+
+static int read_stdin(struct client *c)
+{
+	uint8_t buf[ARROW_FRAME_MAX];
+	size_t room = c->credit < sizeof(buf) ? c->credit : sizeof(buf);
+	ssize_t n = read(STDIN_FILENO, buf, room);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n <= 0) {
+		c->reads_stdin = false;
+		return channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
+	}
+	c->credit -= (uint32_t)n;
+	return channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_DATA, buf, (size_t)n);
+}
+
+static void go_raw(struct client *c)
+{
+	struct termios raw;
+
+	if (!c->spec->tty || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+		return;
+	raw = c->saved;
+	cfmakeraw(&raw);
+	c->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+static int send_window(struct client *c)
+{
+	uint16_t rows, columns;
+	uint8_t payload[8];
+
+	client_window(&rows, &columns);
+	arrow_put32(payload, 1);
+	arrow_put16(payload + 4, rows);
+	arrow_put16(payload + 6, columns);
+	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_WINSIZE, payload, sizeof(payload));
+}
+
+static int take_signal(struct client *c)
+{
+	struct signalfd_siginfo info;
+	uint8_t payload[8];
+
+	if (read(c->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return 0;
+	switch (info.ssi_signo) {
+	case SIGPIPE: /* write() says it */
+	case SIGURG:
+		return 0;
+	case SIGWINCH:
+		return c->spec->tty ? send_window(c) : 0;
+	default:
+		break;
+	}
+	if (!c->started) {
+		/* There is no program yet that could decide. Leaving ends the Arrow. */
+		c->ended = true;
+		c->status = 128 + (int)info.ssi_signo;
+		return 0;
+	}
+	arrow_put32(payload, 1);
+	arrow_put32(payload + 4, info.ssi_signo);
+	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload));
+}
+
+static int take_control(
+	struct client *c, struct arrow_frame f, const uint8_t *p, struct arrow_error *error)
+{
+	switch (f.type) {
+	case ARROW_STARTED:
+		c->started = true;
+		c->reads_stdin = c->spec->interactive;
+		go_raw(c);
+		return 0;
+	case ARROW_NOTE:
+		if (c->spec->verbose)
+			fprintf(stderr, "arrow: %.*s\n", (int)f.length, (const char *)p);
+		return 0;
+	case ARROW_FAILED:
+		c->ended = true;
+		return arrow_fail_status(error, (int)arrow_get32(p + 4), EIO, "%.*s",
+			(int)f.length - 12, (const char *)p + 12);
+	case ARROW_EXITED:
+		c->ended = true;
+		c->status = (int)arrow_get32(p + 8);
+		if (arrow_get32(p + 4) != ARROW_EXIT_STATUS)
+			c->status += 128;
+		if (arrow_get32(p + 4) == ARROW_EXIT_OOM)
+			fprintf(stderr,
+				"arrow: out of memory: the program was killed at %llu MiB; give it "
+				"more with -m\n",
+				(unsigned long long)(c->spec->memory >> 20));
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static int take_frame(
+	struct client *c, struct arrow_frame f, const uint8_t *payload, struct arrow_error *error)
+{
+	unsigned int fd = ARROW_STREAM_FD(f.stream);
+	int r = 0;
+
+	if (f.stream == ARROW_CONTROL)
+		return take_control(c, f, payload, error);
+	if (fd == 0 && f.type == ARROW_CREDIT)
+		c->credit += arrow_get32(payload);
+	else if (fd == 0 && f.type == ARROW_CLOSED)
+		c->reads_stdin = false;
+	else if (fd != 0 && f.type == ARROW_DATA)
+		r = output_take(&c->out[fd - 1], payload, f.length);
+	return r < 0 ? arrow_fail(error, -r, "the guest sent more than it may") : 0;
+}
+
+static int take_frames(struct client *c, struct arrow_error *error)
+{
+	int filled = channel_fill(&c->keeper), r;
+	struct arrow_frame frame;
+	const uint8_t *payload;
+
+	while (!c->ended && (r = channel_next(&c->keeper, &frame, &payload)) != 0) {
+		if (r < 0)
+			return arrow_fail(error, -r, "the keeper of this Arrow sent nonsense");
+		r = take_frame(c, frame, payload, error);
+		if (r < 0)
+			return r;
+	}
+	if (filled < 0 && !c->ended)
+		return arrow_fail(error, EPIPE,
+			"the keeper of this Arrow was killed; its program was ended with it");
+	return 0;
+}
+
+static int turn(struct client *c, struct arrow_error *error)
+{
+	enum { P_KEEPER, P_SIGNAL, P_STDIN, P_OUT };
+	bool can_send = channel_has_room(&c->keeper, ARROW_FRAME_MAX);
+	struct pollfd p[P_OUT + 2] = {
+		{c->keeper.fd, (short)(POLLIN | (channel_pending(&c->keeper) ? POLLOUT : 0)), 0},
+		{c->signal_fd, POLLIN, 0},
+		{c->reads_stdin && c->credit && can_send ? STDIN_FILENO : -1, POLLIN, 0},
+	};
+	int r = 0;
+
+	for (int i = 0; i < 2; i++) {
+		p[P_OUT + i].fd = c->out[i].start < c->out[i].end ? c->out[i].fd : -1;
+		p[P_OUT + i].events = POLLOUT;
+	}
+	if (poll(p, P_OUT + 2, -1) < 0)
+		return errno == EINTR ? 0 : arrow_fail(error, errno, "cannot wait: %m");
+
+	for (int i = 0; i < 2 && r == 0; i++)
+		if (p[P_OUT + i].revents)
+			r = output_write(c, &c->out[i]);
+	if (r == 0 && p[P_STDIN].revents)
+		r = read_stdin(c);
+	if (r == 0 && p[P_SIGNAL].revents)
+		r = take_signal(c);
+	if (r < 0)
+		return arrow_fail(error, -r, "the keeper of this Arrow does not read: %m");
+
+	/* A keeper that is gone is found by reading, which also finds its last words. */
+	if (channel_flush(&c->keeper) < 0)
+		p[P_KEEPER].revents |= POLLHUP;
+	if (p[P_KEEPER].revents & (POLLIN | POLLHUP | POLLERR))
+		return take_frames(c, error);
+	return 0;
+}
+
+/* The end was told; the last output may still be on its way to a slow reader. */
+static void write_rest(struct client *c)
+{
+	for (int i = 0; i < 2; i++) {
+		struct output *o = &c->out[i];
+
+		while (o->start < o->end && !o->broken) {
+			ssize_t n = write(o->fd, o->data + o->start, o->end - o->start);
+
+			if (n < 0 && errno != EINTR && errno != EAGAIN)
+				break;
+			if (n < 0) { /* someone made it non-blocking */
+				struct pollfd p = {o->fd, POLLOUT, 0};
+
+				poll(&p, 1, -1);
+			} else {
+				o->start += (size_t)n;
+			}
+		}
+	}
+}
+
+int client_run(int fd, const struct arrow_spec *spec, int *status, struct arrow_error *error)
+{
+	struct client c = {.spec = spec, .signal_fd = -1, .credit = ARROW_WINDOW};
+	sigset_t signals;
+	int r;
+
+	client_signals(&signals);
+	r = channel_init(&c.keeper, fd);
+	if (r == 0)
+		r = output_init(&c.out[0], STDOUT_FILENO);
+	if (r == 0)
+		r = output_init(&c.out[1], STDERR_FILENO);
+	if (r == 0) {
+		c.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+		r = c.signal_fd < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		r = arrow_fail(error, -r, "cannot attach to the Arrow: %m");
+
+	while (r == 0 && !c.ended)
+		r = turn(&c, error);
+
+	if (c.started)
+		write_rest(&c);
+	if (c.raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &c.saved);
+	if (r == 0)
+		*status = c.status;
+	close_keep_errno(c.signal_fd);
+	free(c.out[0].data);
+	free(c.out[1].data);
+	channel_release(&c.keeper);
+	return r;
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Linux gives argv and envp a quarter of the stack limit, which is 8 MiB, less a margin. */
+#define EXEC_MAX (2u * 1024u * 1024u - 8192u)
+#define EXEC_STRING_MAX (128u * 1024u) /* MAX_ARG_STRLEN */
+
+static void add(struct arrow_job *job, uint32_t tag, const void *data, size_t size)
+{
+	uint8_t head[8];
+
+	if (job->failed)
+		return;
+	if (size > ARROW_JOB_MAX || job->size + sizeof(head) + size > ARROW_JOB_MAX) {
+		job->failed = -E2BIG;
+		return;
+	}
+	if (job->room < job->size + sizeof(head) + size) {
+		size_t room = (job->size + sizeof(head) + size) * 2;
+		uint8_t *larger = realloc(job->data, room);
+
+		if (!larger) {
+			job->failed = -ENOMEM;
+			return;
+		}
+		job->data = larger;
+		job->room = room;
+	}
+	arrow_put32(head, tag);
+	arrow_put32(head + 4, (uint32_t)size);
+	memcpy(job->data + job->size, head, sizeof(head));
+	if (size)
+		memcpy(job->data + job->size + sizeof(head), data, size);
+	job->size += sizeof(head) + size;
+}
+
+static void add_string(struct arrow_job *job, uint32_t tag, const char *text)
+{
+	add(job, tag, text, strlen(text));
+}
+
+static void add_u32(struct arrow_job *job, uint32_t tag, uint32_t value)
+{
+	uint8_t data[4];
+
+	arrow_put32(data, value);
+	add(job, tag, data, sizeof(data));
+}
+
+static void add_u64(struct arrow_job *job, uint32_t tag, uint64_t value)
+{
+	uint8_t data[8];
+
+	arrow_put64(data, value);
+	add(job, tag, data, sizeof(data));
+}
+
+static void add_mount(struct arrow_job *job, uint32_t kind, uint32_t flags, const char *source,
+	const char *target, const char *options)
+{
+	size_t n_source = strlen(source) + 1, n_target = strlen(target) + 1, n = strlen(options);
+	_cleanup_free_ uint8_t *data = malloc(8 + n_source + n_target + n);
+
+	if (!data) {
+		job->failed = -ENOMEM;
+		return;
+	}
+	arrow_put32(data, kind);
+	arrow_put32(data + 4, flags);
+	memcpy(data + 8, source, n_source);
+	memcpy(data + 8 + n_source, target, n_target);
+	memcpy(data + 8 + n_source + n_target, options, n);
+	add(job, ARROW_JOB_MOUNT, data, 8 + n_source + n_target + n);
+}
+
+/* Mounts go from the root down: /a before /a/b, whatever the order on the command line. */
+struct pending_mount {
+	const char *target;
+	size_t volume; /* index, or SIZE_MAX */
+	size_t tmpfs;
+};
+
+static unsigned int depth(const char *path)
+{
+	unsigned int n = 0;
+
+	for (; *path; path++)
+		n += path[0] == '/' && path[1] && path[1] != '/';
+	return n;
+}
+
+static int by_depth(const void *a, const void *b)
+{
+	unsigned int x = depth(((const struct pending_mount *)a)->target);
+	unsigned int y = depth(((const struct pending_mount *)b)->target);
+
+	return x < y ? -1 : x > y;
+}
+
+static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context)
+{
+	size_t n = spec->n_volumes + spec->n_tmpfs;
+	_cleanup_free_ struct pending_mount *list = calloc(n + 1, sizeof(*list));
+
+	if (!list) {
+		job->failed = -ENOMEM;
+		return;
+	}
+	add_mount(job, ARROW_MOUNT_ROOT, 0, "vda", "/", "");
+	for (size_t i = 0; i < spec->n_volumes; i++)
+		list[i] = (struct pending_mount){spec->volumes[i].guest, i, SIZE_MAX};
+	for (size_t i = 0; i < spec->n_tmpfs; i++)
+		list[spec->n_volumes + i] =
+			(struct pending_mount){spec->tmpfs[i].guest, SIZE_MAX, i};
+	qsort(list, n, sizeof(*list), by_depth);
+
+	for (size_t i = 0; i < n; i++) {
+		char tag[300];
+		const char *file;
+
+		if (list[i].volume == SIZE_MAX) {
+			const struct arrow_tmpfs *t = &spec->tmpfs[list[i].tmpfs];
+
+			add_mount(job, ARROW_MOUNT_TMPFS, t->flags, "tmpfs", t->guest, t->options);
+			continue;
+		}
+		file = context->file_names[list[i].volume];
+		snprintf(tag, sizeof(tag), "v%zu%s%s", list[i].volume, file ? "/" : "",
+			file ? file : "");
+		add_mount(job, file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
+			spec->volumes[list[i].volume].read_only ? MS_RDONLY : 0, tag,
+			list[i].target, "");
+	}
+}
+
+/* Counts what execve will count, so that the error comes here, with words. */
+static int check_exec_size(const char *text, size_t *total, struct arrow_error *error)
+{
+	size_t n = strlen(text) + 1;
+
+	if (n > EXEC_STRING_MAX)
+		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, E2BIG,
+			"an argument or variable of %zu bytes is longer than Linux takes (%u): "
+			"'%.32s...'",
+			n, EXEC_STRING_MAX, text);
+	*total += n + sizeof(char *);
+	if (*total > EXEC_MAX)
+		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, E2BIG,
+			"arguments and environment are longer than Linux takes (%u bytes together)",
+			EXEC_MAX);
+	return 0;
+}
+
+/* The environment is kept in a list, so that a later value replaces an earlier one. */
+static int set_env(struct arrow_strings *env, const char *pair)
+{
+	size_t name = strcspn(pair, "=") + 1;
+
+	for (size_t i = 0; i < env->n; i++) {
+		if (strncmp(env->v[i], pair, name) == 0) {
+			char *copy = strdup(pair);
+
+			if (!copy)
+				return -ENOMEM;
+			free(env->v[i]);
+			env->v[i] = copy;
+			return 0;
+		}
+	}
+	return arrow_strings_add(env, pair);
+}
+
+static int add_env(struct arrow_job *job, const struct arrow_spec *spec, const char *hostname,
+	size_t *total, struct arrow_error *error)
+{
+	struct arrow_strings env = {0};
+	_cleanup_free_ char *host = path_format("HOSTNAME=%s", hostname);
+	int r;
+
+	/* HOME comes from the loader, which knows the user's entry. */
+	r = host ? set_env(&env, DEFAULT_PATH) : -ENOMEM;
+	if (r == 0)
+		r = set_env(&env, host);
+	if (r == 0 && spec->tty)
+		r = set_env(&env, "TERM=xterm");
+	for (size_t i = 0; r == 0 && i < spec->env.n; i++)
+		r = set_env(&env, spec->env.v[i]);
+	if (r < 0)
+		r = arrow_fail(error, -r, "out of memory");
+	for (size_t i = 0; r == 0 && i < env.n; i++) {
+		r = check_exec_size(env.v[i], total, error);
+		add_string(job, ARROW_JOB_ENV, env.v[i]);
+	}
+	arrow_strings_release(&env);
+	return r;
+}
+
+static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, size_t *total, struct arrow_error *error)
+{
+	const char *first = spec->entrypoint ? spec->entrypoint : context->entrypoint;
+	int r;
+
+	if (first) {
+		add_string(job, ARROW_JOB_ARG, first);
+		r = check_exec_size(first, total, error);
+		if (r < 0)
+			return r;
+	} else if (spec->args.n == 0) {
+		return arrow_fail(error, EINVAL,
+			"no command: say which program of %s to run, as in 'arrow run --rootfs %s "
+			"/bin/sh'",
+			spec->rootfs, spec->rootfs);
+	}
+	for (size_t i = 0; i < spec->args.n; i++) {
+		add_string(job, ARROW_JOB_ARG, spec->args.v[i]);
+		r = check_exec_size(spec->args.v[i], total, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* /etc/resolv.conf, as Docker writes it from its options. */
+static void add_resolv(struct arrow_job *job, const struct arrow_spec *spec)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	if (spec->dns.n + spec->dns_search.n + spec->dns_options.n == 0)
+		return;
+	f = open_memstream(&text, &size);
+	if (!f) {
+		job->failed = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < spec->dns.n; i++)
+		fprintf(f, "nameserver %s\n", spec->dns.v[i]);
+	for (size_t i = 0; i < spec->dns_search.n; i++)
+		fprintf(f, "%s%s", i ? " " : "search ", spec->dns_search.v[i]);
+	if (spec->dns_search.n)
+		fputc('\n', f);
+	for (size_t i = 0; i < spec->dns_options.n; i++)
+		fprintf(f, "%s%s", i ? " " : "options ", spec->dns_options.v[i]);
+	if (spec->dns_options.n)
+		fputc('\n', f);
+	if (fclose(f) != 0)
+		job->failed = -ENOMEM;
+	else
+		add(job, ARROW_JOB_RESOLV, text, size);
+}
+
+static uint32_t flags_of(const struct arrow_spec *spec)
+{
+	uint32_t flags = 0;
+
+	if (spec->tty)
+		flags |= ARROW_JOB_TTY;
+	if (spec->interactive)
+		flags |= ARROW_JOB_STDIN;
+	if (spec->read_only)
+		flags |= ARROW_JOB_READ_ONLY;
+	if (spec->privileged)
+		flags |= ARROW_JOB_PRIVILEGED;
+	if (spec->no_new_privs)
+		flags |= ARROW_JOB_NO_NEW_PRIVS;
+	if (spec->verbose)
+		flags |= ARROW_JOB_NOTES;
+	return flags;
+}
+
+int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, struct arrow_error *error)
+{
+	char hostname[ARROW_TEXT_MAX];
+	uint8_t data[24];
+	size_t total = 0;
+	int r;
+
+	memset(job, 0, sizeof(*job));
+	snprintf(hostname, sizeof(hostname), "%.*s", spec->hostname ? 64 : 12,
+		spec->hostname ? spec->hostname : context->id);
+
+	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
+	r = add_args(job, spec, context, &total, error);
+	if (r == 0)
+		r = add_env(job, spec, hostname, &total, error);
+	if (r < 0) {
+		arrow_job_release(job);
+		return r;
+	}
+
+	if (spec->workdir)
+		add_string(job, ARROW_JOB_CWD, spec->workdir);
+	if (spec->user)
+		add_string(job, ARROW_JOB_USER, spec->user);
+	add_string(job, ARROW_JOB_HOSTNAME, hostname);
+	for (size_t i = 0; i < spec->hosts.n; i++)
+		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
+	add_resolv(job, spec);
+	add_mounts(job, spec, context);
+	for (size_t i = 0; i < spec->n_ulimits; i++) {
+		arrow_put32(data, spec->ulimits[i].resource);
+		arrow_put32(data + 4, 0);
+		arrow_put64(data + 8, spec->ulimits[i].soft);
+		arrow_put64(data + 16, spec->ulimits[i].hard);
+		add(job, ARROW_JOB_RLIMIT, data, 24);
+	}
+	add_u64(job, ARROW_JOB_CAPS, spec->caps);
+	for (size_t i = 0; i < spec->sysctls.n; i++)
+		add_string(job, ARROW_JOB_SYSCTL, spec->sysctls.v[i]);
+	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
+	if (spec->tty) {
+		arrow_put16(data, context->rows);
+		arrow_put16(data + 2, context->columns);
+		add(job, ARROW_JOB_WINSIZE, data, 4);
+	}
+	/* The machine-id is the Arrow's own, made of its id. */
+	for (size_t i = 0; i < 16; i++) {
+		unsigned int byte = 0;
+
+		sscanf(context->id + 2 * i, "%2x", &byte);
+		data[i] = (uint8_t)byte;
+	}
+	add(job, ARROW_JOB_MACHINE_ID, data, 16);
+
+	if (job->failed) {
+		r = arrow_fail(error, -job->failed, "cannot describe the job: %m");
+		arrow_job_release(job);
+		return r;
+	}
+	return 0;
+}
+
+int arrow_job_refresh(struct arrow_job *job)
+{
+	struct timespec now;
+	uint8_t seed[32], clock[12];
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	add(job, ARROW_JOB_SEED, seed, sizeof(seed));
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	arrow_put64(clock, (uint64_t)now.tv_sec);
+	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
+	add(job, ARROW_JOB_CLOCK, clock, sizeof(clock));
+	return job->failed;
+}
+
+void arrow_job_release(struct arrow_job *job)
+{
+	free(job->data);
+	memset(job, 0, sizeof(*job));
+}

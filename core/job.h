@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_JOB_H
+#define ARROW_CORE_JOB_H
+
+/* The job of a spec, encoded for the loader (records of guest/protocol.h). */
+
+#include <stddef.h>
+
+#include "core/arrow.h"
+#include "guest/protocol.h"
+
+struct arrow_job {
+	uint8_t *data; /* owned */
+	size_t size, room;
+	int failed; /* negative errno of the first failure */
+};
+
+/* What a job has that the spec does not say. */
+struct arrow_job_context {
+	const char *id;
+	const char *entrypoint;        /* path of the program in the root image, or NULL */
+	uint16_t rows, columns;        /* of the terminal, with spec->tty */
+	const char *const *file_names; /* a volume's file name, or NULL where it is a directory */
+};
+
+/*
+ * Encodes all but seed and clock, which must be fresh.
+ * Errors: -E2BIG (arguments and environment too large), -EINVAL (no command).
+ */
+int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Adds seed and clock, at the moment before the job is sent. Returns 0 or a negative errno. */
+int arrow_job_refresh(struct arrow_job *job) ARROW_MUST_CHECK;
+
+void arrow_job_release(struct arrow_job *job);
+
+#endif

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Values of options as Docker's command line has them. */
+#include "core/arrow.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* What Docker gives root in a container: moby's default set, by capability number. */
+#define CAP(n) (1ull << (n))
+#define DEFAULT_CAPS                                                                               \
+	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FSETID) | CAP(CAP_FOWNER) |              \
+		CAP(CAP_MKNOD) | CAP(CAP_NET_RAW) | CAP(CAP_SETGID) | CAP(CAP_SETUID) |            \
+		CAP(CAP_SETFCAP) | CAP(CAP_SETPCAP) | CAP(CAP_NET_BIND_SERVICE) |                  \
+		CAP(CAP_SYS_CHROOT) | CAP(CAP_KILL) | CAP(CAP_AUDIT_WRITE))
+#define ALL_CAPS ((CAP_LAST_CAP == 63 ? 0 : CAP(CAP_LAST_CAP + 1)) - 1)
+
+static int no_memory(struct arrow_error *error)
+{
+	return arrow_fail(error, ENOMEM, "out of memory");
+}
+
+void arrow_spec_init(struct arrow_spec *spec)
+{
+	memset(spec, 0, sizeof(*spec));
+	spec->memory = ARROW_DEFAULT_MEMORY;
+	spec->shm_size = ARROW_DEFAULT_SHM;
+	spec->millicpus = 1000;
+	spec->caps = DEFAULT_CAPS;
+}
+
+int arrow_strings_add(struct arrow_strings *list, const char *text)
+{
+	char **v = list->v;
+
+	/* Room doubles: at 0, 1, 3, 7... entries, each with one more for the NULL. */
+	if ((list->n & (list->n + 1)) == 0) {
+		v = realloc(v, (2 * list->n + 2) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		list->v = v;
+	}
+	v[list->n] = strdup(text);
+	if (!v[list->n])
+		return -ENOMEM;
+	v[++list->n] = NULL;
+	return 0;
+}
+
+void arrow_strings_release(struct arrow_strings *list)
+{
+	strv_free(list->v);
+}
+
+void arrow_spec_release(struct arrow_spec *spec)
+{
+	arrow_strings_release(&spec->args);
+	arrow_strings_release(&spec->env);
+	arrow_strings_release(&spec->labels);
+	arrow_strings_release(&spec->hosts);
+	arrow_strings_release(&spec->dns);
+	arrow_strings_release(&spec->dns_search);
+	arrow_strings_release(&spec->dns_options);
+	arrow_strings_release(&spec->sysctls);
+	for (size_t i = 0; i < spec->n_volumes; i++) {
+		free(spec->volumes[i].host);
+		free(spec->volumes[i].guest);
+	}
+	for (size_t i = 0; i < spec->n_tmpfs; i++) {
+		free(spec->tmpfs[i].guest);
+		free(spec->tmpfs[i].options);
+	}
+	free(spec->volumes);
+	free(spec->tmpfs);
+	free(spec->ulimits);
+	free(spec->program);
+	free(spec->rootfs);
+	free(spec->entrypoint);
+	free(spec->name);
+	free(spec->hostname);
+	free(spec->workdir);
+	free(spec->user);
+	free(spec->engine);
+	free(spec->kernel);
+	memset(spec, 0, sizeof(*spec));
+}
+
+int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *error)
+{
+	static const char units[] = "bkmgt";
+	unsigned long long n;
+	unsigned int shift = 0;
+	const char *unit;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || errno)
+		goto bad;
+	if (*end) {
+		unit = strchr(units, tolower((unsigned char)*end));
+		if (!unit)
+			goto bad;
+		shift = 10 * (unsigned int)(unit - units);
+		end++;
+		/* "64mb" and "64MiB" are heard as well */
+		if (shift && tolower((unsigned char)*end) == 'i')
+			end++;
+		if (shift && tolower((unsigned char)*end) == 'b')
+			end++;
+	}
+	if (*end || n > ULLONG_MAX >> shift)
+		goto bad;
+	*bytes = n << shift;
+	return 0;
+bad:
+	return arrow_fail(error, EINVAL,
+		"not a size: '%s'; write a number and b, k, m or g, as in 64m", text);
+}
+
+int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *error)
+{
+	char *end;
+	double n = strtod(text, &end);
+
+	if (end == text || *end || !(n > 0.0) || n > ARROW_VCPUS_MAX)
+		return arrow_fail(error, EINVAL,
+			"not a number of CPUs: '%s'; write one from 0.001 to %u, as in 2", text,
+			ARROW_VCPUS_MAX);
+	*millicpus = (uint32_t)(n * 1000.0 + 0.5);
+	if (*millicpus == 0)
+		*millicpus = 1;
+	return 0;
+}
+
+int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *error)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || *end || errno || n > INT_MAX / 1000)
+		return arrow_fail(error, EINVAL,
+			"not a time: '%s'; write whole seconds, 0 for no limit", text);
+	*seconds = (uint32_t)n;
+	return 0;
+}
+
+/* "A=B" sets, "A" takes over the caller's value, if it has one. */
+int arrow_parse_env(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *pair = NULL;
+	const char *value;
+
+	if (text[0] == '=' || text[0] == '\0')
+		return arrow_fail(
+			error, EINVAL, "an environment variable without a name: '%s'", text);
+	if (strchr(text, '='))
+		return arrow_strings_add(&spec->env, text) < 0 ? no_memory(error) : 0;
+
+	value = getenv(text);
+	if (!value)
+		return 0;
+	pair = path_format("%s=%s", text, value);
+	if (!pair || arrow_strings_add(&spec->env, pair) < 0)
+		return no_memory(error);
+	return 0;
+}
+
+int arrow_parse_env_file(struct arrow_spec *spec, const char *path, struct arrow_error *error)
+{
+	_cleanup_free_ char *data = NULL;
+	char *save = NULL;
+	size_t size;
+	int r;
+
+	r = read_file(AT_FDCWD, path, 16u << 20, &data, &size);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot read the environment file %s: %m", path);
+	if (strlen(data) != size)
+		return arrow_fail(error, EINVAL, "the environment file %s holds a NUL byte", path);
+
+	for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		while (isspace((unsigned char)*line))
+			line++;
+		if (*line == '#' || *line == '\0')
+			continue;
+		r = arrow_parse_env(spec, line, error);
+		if (r < 0)
+			return arrow_error_prefix(error, r, "in %s", path);
+	}
+	return 0;
+}
+
+/* HOST:GUEST[:OPTIONS]. Options other than ro and rw are for other systems and change nothing here.
+ */
+int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	struct arrow_volume *volumes, volume = {0};
+	char *guest, *options, *save = NULL;
+
+	if (!copy)
+		return no_memory(error);
+	guest = strchr(copy, ':');
+	if (!guest || guest == copy || guest[1] != '/')
+		return arrow_fail(error, EINVAL,
+			"not a volume: '%s'; write HOST:GUEST or HOST:GUEST:ro, GUEST absolute",
+			text);
+	*guest++ = '\0';
+	options = strchr(guest, ':');
+	if (options)
+		*options++ = '\0';
+
+	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o;
+		o = strtok_r(NULL, ",", &save)) {
+		if (strcmp(o, "ro") == 0)
+			volume.read_only = true;
+		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0)
+			return arrow_fail(error, EINVAL,
+				"volume '%s': unknown option '%s'; there are ro and rw", text, o);
+	}
+	if (strcmp(guest, "/") == 0)
+		return arrow_fail(error, EINVAL,
+			"volume '%s': it cannot be mounted on /; use --rootfs for a root", text);
+
+	volumes = realloc(spec->volumes, (spec->n_volumes + 1) * sizeof(*volumes));
+	if (!volumes)
+		return no_memory(error);
+	spec->volumes = volumes;
+	volume.host = strdup(copy);
+	volume.guest = strdup(guest);
+	volumes[spec->n_volumes++] = volume;
+	return volume.host && volume.guest ? 0 : no_memory(error);
+}
+
+/* DIR[:OPTIONS], with Docker's defaults noexec,nosuid,nodev. */
+int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	static const struct {
+		const char *name;
+		uint32_t set, clear;
+	} flags[] = {
+		{"ro", MS_RDONLY, 0},
+		{"rw", 0, MS_RDONLY},
+		{"exec", 0, MS_NOEXEC},
+		{"noexec", MS_NOEXEC, 0},
+		{"suid", 0, MS_NOSUID},
+		{"nosuid", MS_NOSUID, 0},
+		{"dev", 0, MS_NODEV},
+		{"nodev", MS_NODEV, 0},
+	};
+	_cleanup_free_ char *copy = strdup(text);
+	struct arrow_tmpfs *list, t = {.flags = MS_NOEXEC | MS_NOSUID | MS_NODEV};
+	char *options, *save = NULL;
+
+	if (!copy)
+		return no_memory(error);
+	options = strchr(copy, ':');
+	if (options)
+		*options++ = '\0';
+	if (copy[0] != '/' || strcmp(copy, "/") == 0)
+		return arrow_fail(error, EINVAL,
+			"not a tmpfs mount: '%s'; write an absolute DIR or DIR:OPTIONS", text);
+
+	t.options = strdup("");
+	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o && t.options;
+		o = strtok_r(NULL, ",", &save)) {
+		size_t i;
+		char *more;
+
+		for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+			if (strcmp(o, flags[i].name) == 0)
+				break;
+		if (i < sizeof(flags) / sizeof(*flags)) {
+			t.flags = (t.flags & ~flags[i].clear) | flags[i].set;
+			continue;
+		}
+		if (strncmp(o, "size=", 5) != 0 && strncmp(o, "mode=", 5) != 0 &&
+			strncmp(o, "uid=", 4) != 0 && strncmp(o, "gid=", 4) != 0 &&
+			strncmp(o, "nr_inodes=", 10) != 0) {
+			free(t.options);
+			return arrow_fail(
+				error, EINVAL, "tmpfs '%s': unknown option '%s'", text, o);
+		}
+		more = path_format("%s%s%s", t.options, t.options[0] ? "," : "", o);
+		free(t.options);
+		t.options = more;
+	}
+
+	t.guest = strdup(copy);
+	list = realloc(spec->tmpfs, (spec->n_tmpfs + 1) * sizeof(*list));
+	if (!list || !t.guest || !t.options) {
+		if (list)
+			spec->tmpfs = list;
+		free(t.guest);
+		free(t.options);
+		return no_memory(error);
+	}
+	spec->tmpfs = list;
+	list[spec->n_tmpfs++] = t;
+	return 0;
+}
+
+static int parse_limit(const char *text, uint64_t *value)
+{
+	char *end;
+
+	if (strcmp(text, "-1") == 0 || strcmp(text, "unlimited") == 0) {
+		*value = UINT64_MAX; /* RLIM_INFINITY of every Linux */
+		return 0;
+	}
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return isdigit((unsigned char)text[0]) && !*end && !errno ? 0 : -EINVAL;
+}
+
+/* NAME=SOFT[:HARD] */
+int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	static const struct {
+		const char *name;
+		uint32_t resource;
+	} names[] = {
+		{"core", RLIMIT_CORE},
+		{"cpu", RLIMIT_CPU},
+		{"data", RLIMIT_DATA},
+		{"fsize", RLIMIT_FSIZE},
+		{"locks", RLIMIT_LOCKS},
+		{"memlock", RLIMIT_MEMLOCK},
+		{"msgqueue", RLIMIT_MSGQUEUE},
+		{"nice", RLIMIT_NICE},
+		{"nofile", RLIMIT_NOFILE},
+		{"nproc", RLIMIT_NPROC},
+		{"rss", RLIMIT_RSS},
+		{"rtprio", RLIMIT_RTPRIO},
+		{"rttime", RLIMIT_RTTIME},
+		{"sigpending", RLIMIT_SIGPENDING},
+		{"stack", RLIMIT_STACK},
+	};
+	_cleanup_free_ char *copy = strdup(text);
+	struct arrow_ulimit *list, u = {0};
+	char *soft, *hard;
+	size_t i, n = sizeof(names) / sizeof(*names);
+
+	if (!copy)
+		return no_memory(error);
+	soft = strchr(copy, '=');
+	if (!soft)
+		goto bad;
+	*soft++ = '\0';
+	hard = strchr(soft, ':');
+	if (hard)
+		*hard++ = '\0';
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i].name, copy) == 0)
+			break;
+	if (i == n)
+		return arrow_fail(error, EINVAL, "no such limit: '%s' in '%s'", copy, text);
+	u.resource = names[i].resource;
+	if (parse_limit(soft, &u.soft) < 0 || parse_limit(hard ? hard : soft, &u.hard) < 0)
+		goto bad;
+	if (u.soft > u.hard)
+		return arrow_fail(
+			error, EINVAL, "ulimit '%s': the soft limit is above the hard one", text);
+
+	list = realloc(spec->ulimits, (spec->n_ulimits + 1) * sizeof(*list));
+	if (!list)
+		return no_memory(error);
+	spec->ulimits = list;
+	list[spec->n_ulimits++] = u;
+	return 0;
+bad:
+	return arrow_fail(error, EINVAL,
+		"not a limit: '%s'; write NAME=SOFT or NAME=SOFT:HARD, as in nofile=1024", text);
+}
+
+static int parse_cap(const char *text, uint64_t *mask, struct arrow_error *error)
+{
+	/* By number, from linux/capability.h. */
+	static const char *const names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER",
+		"FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
+		"NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK",
+		"IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
+		"SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG",
+		"MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE",
+		"MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON",
+		"BPF", "CHECKPOINT_RESTORE"};
+	const char *name = strncasecmp(text, "CAP_", 4) == 0 ? text + 4 : text;
+
+	_Static_assert(sizeof(names) / sizeof(*names) == CAP_LAST_CAP + 1, "a name for each");
+	*mask = strcasecmp(text, "ALL") == 0 ? ALL_CAPS : 0;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcasecmp(name, names[i]) == 0)
+			*mask = CAP(i);
+	if (!*mask)
+		return arrow_fail(error, EINVAL,
+			"no such capability: '%s'; see capabilities(7), as in NET_ADMIN", text);
+	return 0;
+}
+
+/* As Docker: the order on the command line does not matter; --cap-add ALL comes before drops. */
+int arrow_parse_caps(struct arrow_spec *spec, const struct arrow_strings *add,
+	const struct arrow_strings *drop, struct arrow_error *error)
+{
+	uint64_t mask, added = 0, dropped = 0;
+	int r;
+
+	for (size_t i = 0; i < add->n; i++) {
+		r = parse_cap(add->v[i], &mask, error);
+		if (r < 0)
+			return r;
+		added |= mask;
+	}
+	for (size_t i = 0; i < drop->n; i++) {
+		r = parse_cap(drop->v[i], &mask, error);
+		if (r < 0)
+			return r;
+		dropped |= mask;
+	}
+	spec->caps = added == ALL_CAPS ? added & ~dropped : (spec->caps & ~dropped) | added;
+	return 0;
+}
+
+static bool is_address(const char *text)
+{
+	uint8_t a[16];
+
+	return inet_pton(AF_INET, text, a) == 1 || inet_pton(AF_INET6, text, a) == 1;
+}
+
+static bool is_host_name(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > 253)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)text[i]) && !strchr("-._", text[i]))
+			return false;
+	return true;
+}
+
+/* NAME:ADDRESS or NAME=ADDRESS */
+int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *copy = strdup(text), *line = NULL;
+	char *address;
+
+	if (!copy)
+		return no_memory(error);
+	address = copy + strcspn(copy, ":=");
+	if (*address)
+		*address++ = '\0';
+	if (!is_host_name(copy) || !is_address(address))
+		return arrow_fail(error, EINVAL,
+			"not a host: '%s'; write NAME:ADDRESS, as in db:10.0.0.2", text);
+	line = path_format("%s %s", address, copy);
+	return line && arrow_strings_add(&spec->hosts, line) == 0 ? 0 : no_memory(error);
+}
+
+int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	if (!is_address(text))
+		return arrow_fail(error, EINVAL,
+			"not a name server: '%s'; write an address, as in 10.0.0.1", text);
+	return arrow_strings_add(&spec->dns, text) < 0 ? no_memory(error) : 0;
+}
+
+int arrow_parse_hostname(const char *text, struct arrow_error *error)
+{
+	/* HOST_NAME_MAX of Linux is 64. */
+	if (!is_host_name(text) || strlen(text) > 64)
+		return arrow_fail(error, EINVAL,
+			"not a host name: '%s'; use letters, digits, '-' and '.', 64 at most",
+			text);
+	return 0;
+}
+
+int arrow_parse_sysctl(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "._/-");
+
+	if (name == 0 || text[name] != '=' || strstr(text, ".."))
+		return arrow_fail(error, EINVAL,
+			"not a sysctl: '%s'; write NAME=VALUE, as in net.core.somaxconn=512", text);
+	return arrow_strings_add(&spec->sysctls, text) < 0 ? no_memory(error) : 0;
+}
+
+int arrow_parse_label(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	if (text[0] == '=' || text[0] == '\0')
+		return arrow_fail(error, EINVAL, "a label without a name: '%s'", text);
+	return arrow_strings_add(&spec->labels, text) < 0 ? no_memory(error) : 0;
+}
+
+int arrow_parse_name(const char *text, struct arrow_error *error)
+{
+	size_t n = strlen(text);
+
+	/* Docker's rule; the name is also a file name. */
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)text[i]) && (i == 0 || !strchr("_.-", text[i])))
+			n = 0;
+	if (n < 2 || n > 200)
+		return arrow_fail(error, EINVAL,
+			"not a name: '%s'; use 2 to 200 letters, digits, '_', '.', '-', the first "
+			"a letter or digit",
+			text);
+	return 0;
+}

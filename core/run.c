@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The way of a start: resolve, then a keeper that owns the VM, then the client that waits for it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/arrow.h"
+#include "core/client.h"
+#include "core/instance.h"
+#include "core/job.h"
+#include "core/keeper.h"
+#include "core/userns.h"
+#include "engine/engine.h"
+#include "guest/blob.h"
+#include "image/image.h"
+#include "kernel/kernel.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* Each costs a virtio-mmio device, of which microvm has 24. */
+#define VOLUMES_MAX 20u
+
+/* All that a run holds until it is over. */
+struct run {
+	struct arrow_image image;
+	struct arrow_kernel kernel;
+	struct arrow_engine_choice choice;
+	struct arrow_instance instance;
+	struct arrow_job job;
+	struct arrow_share *shares;
+	char **file_names; /* one a volume, NULL for directories */
+	int initrd_fd, userns_fd;
+};
+
+static void run_release(struct run *run, const struct arrow_spec *spec)
+{
+	arrow_image_release(&run->image);
+	arrow_kernel_release(&run->kernel);
+	arrow_job_release(&run->job);
+	for (size_t i = 0; i < spec->n_volumes; i++) {
+		if (run->shares)
+			close_keep_errno(run->shares[i].fd);
+		if (run->file_names)
+			free(run->file_names[i]);
+	}
+	free(run->shares);
+	free(run->file_names);
+	close_keep_errno(run->initrd_fd);
+	close_keep_errno(run->userns_fd);
+}
+
+static unsigned int vcpus_of(const struct arrow_spec *spec)
+{
+	return (spec->millicpus + 999) / 1000;
+}
+
+static int check_limits(const struct arrow_spec *spec, struct arrow_error *error)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct sysinfo info;
+	uint64_t total;
+
+	if (sysinfo(&info) < 0)
+		return arrow_fail(error, errno, "cannot ask for the host's memory: %m");
+	total = (uint64_t)info.totalram * info.mem_unit;
+	if (spec->memory > total)
+		return arrow_fail(error, ENOMEM,
+			"%llu MiB of memory is more than this host has (%llu MiB): ask for less "
+			"with -m",
+			(unsigned long long)(spec->memory >> 20),
+			(unsigned long long)(total >> 20));
+	if (spec->memory < ARROW_MEMORY_MIN)
+		return arrow_fail(error, EINVAL,
+			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
+			(unsigned long long)(spec->memory >> 10), ARROW_MEMORY_MIN >> 20);
+	if (cpus > 0 && spec->millicpus > (unsigned long)cpus * 1000)
+		return arrow_fail(error, EINVAL,
+			"%g CPUs are more than this host has (%ld): ask for less with --cpus",
+			spec->millicpus / 1000.0, cpus);
+	if (spec->tty && spec->interactive && !isatty(STDIN_FILENO))
+		return arrow_fail(error, ENOTTY,
+			"the input is not a terminal: leave out -t, or run it in a terminal");
+	if (spec->n_volumes > VOLUMES_MAX)
+		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
+			spec->n_volumes, VOLUMES_MAX);
+	return 0;
+}
+
+static int open_volumes(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	run->shares = calloc(spec->n_volumes + 1, sizeof(*run->shares));
+	run->file_names = calloc(spec->n_volumes + 1, sizeof(*run->file_names));
+	if (!run->shares || !run->file_names)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < spec->n_volumes; i++)
+		run->shares[i].fd = -1;
+
+	for (size_t i = 0; i < spec->n_volumes; i++) {
+		const struct arrow_volume *v = &spec->volumes[i];
+		struct stat st;
+		int fd = open(v->host, O_PATH | O_CLOEXEC);
+
+		if (fd < 0)
+			return arrow_fail(error, errno,
+				"no such volume: cannot open %s: %m; make it first, or correct -v",
+				v->host);
+		run->shares[i] = (struct arrow_share){.fd = fd, .read_only = v->read_only};
+		if (fstat(fd, &st) < 0)
+			return arrow_fail(
+				error, errno, "cannot look at the volume %s: %m", v->host);
+		if (S_ISDIR(st.st_mode))
+			continue;
+		if (!S_ISREG(st.st_mode))
+			return arrow_fail(error, EINVAL,
+				"volume %s: it is neither a directory nor a file", v->host);
+		/* The name in the guest's share does not matter to anybody. */
+		run->file_names[i] = strdup("file");
+		if (!run->file_names[i])
+			return arrow_fail(error, ENOMEM, "out of memory");
+		run->shares[i].file = run->file_names[i];
+	}
+	return 0;
+}
+
+/* The initramfs travels in this program; QEMU wants a file. */
+static int open_initrd(int *fd, struct arrow_error *error)
+{
+	size_t size = (size_t)(arrow_initramfs_end - arrow_initramfs);
+	int r;
+
+	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC);
+	if (*fd < 0)
+		return arrow_fail(error, errno, "cannot make the initramfs: %m");
+	r = write_full(*fd, arrow_initramfs, size);
+	return r < 0 ? arrow_fail(error, -r, "cannot make the initramfs: %m") : 0;
+}
+
+/* The smallest profile that will do. */
+static const char *kernel_of(const struct arrow_spec *spec)
+{
+	if (spec->kernel)
+		return spec->kernel;
+	return spec->rootfs || vcpus_of(spec) > 1 ? "general" : "micro";
+}
+
+static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
+	struct arrow_error *error)
+{
+	struct arrow_job_context context = {0};
+	int r;
+
+	r = check_limits(spec, error);
+	if (r < 0)
+		return r;
+	r = open_volumes(run, spec, error);
+	if (r < 0)
+		return r;
+	if (spec->n_volumes || spec->rootfs) {
+		r = arrow_userns_create(&run->userns_fd, error);
+		if (r < 0)
+			return r;
+	}
+	r = spec->rootfs ? arrow_image_from_directory(
+				   &run->image, paths->data, spec->rootfs, run->userns_fd, error)
+			 : arrow_image_from_program(&run->image, paths->data, spec->program, error);
+	if (r < 0)
+		return r;
+	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run, kernel_of(spec), error);
+	if (r < 0)
+		return r;
+	if (vcpus_of(spec) > run->kernel.vcpus_max)
+		return arrow_fail(error, EINVAL,
+			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name "
+			"general",
+			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
+	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
+	if (r < 0)
+		return r;
+	r = open_initrd(&run->initrd_fd, error);
+	if (r < 0)
+		return r;
+	r = arrow_instance_create(&run->instance, paths, spec, error);
+	if (r < 0)
+		return r;
+
+	context.id = run->instance.id;
+	context.entrypoint = run->image.entrypoint;
+	context.file_names = (const char *const *)run->file_names;
+	client_window(&context.rows, &context.columns);
+	r = arrow_job_encode(&run->job, spec, &context, error);
+	if (r < 0)
+		arrow_instance_remove(&run->instance);
+	return r;
+}
+
+static void __attribute__((noreturn))
+become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
+{
+	struct arrow_disk disk = {.fd = run->image.fd};
+	struct arrow_vm_config vm = {
+		.name = run->instance.name,
+		.kernel_fd = run->kernel.fd,
+		.initrd_fd = run->initrd_fd,
+		.append = run->kernel.append,
+		.memory = (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
+		.vcpus = vcpus_of(spec),
+		.disks = &disk,
+		.n_disks = 1,
+		.shares = run->shares,
+		.n_shares = (unsigned int)spec->n_volumes,
+		.scratch = run->instance.dir,
+		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
+		.accel = run->choice.accel,
+	};
+
+	keeper_main(&(struct keeper_config){
+		.instance = &run->instance,
+		.spec = spec,
+		.facts =
+			{
+				.engine = run->choice.engine->name,
+				.accel = run->choice.accel,
+				.kernel = run->kernel.id,
+				.image = run->image.digest,
+			},
+		.engine = run->choice.engine,
+		.vm = &vm,
+		.job = &run->job,
+		.client_fd = client_fd,
+	});
+}
+
+int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, int *status,
+	struct arrow_error *error)
+{
+	struct run run = {.initrd_fd = -1, .userns_fd = -1};
+	int sockets[2], r;
+	sigset_t signals;
+	pid_t keeper;
+
+	run.image.fd = run.kernel.fd = -1;
+	r = resolve(&run, paths, spec, error);
+	if (r < 0)
+		goto out;
+
+	/* From here on signals are for the program. */
+	client_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+		r = arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
+		arrow_instance_remove(&run.instance);
+		goto out;
+	}
+	keeper = fork();
+	if (keeper == 0) {
+		close(sockets[0]);
+		become_keeper(&run, spec, sockets[1]);
+	}
+	close(sockets[1]);
+	if (keeper < 0) {
+		r = arrow_fail(error, errno, "cannot start the keeper: %m");
+		close(sockets[0]);
+		arrow_instance_remove(&run.instance);
+		goto out;
+	}
+	/* The keeper holds the lock from now on, through the same open file. */
+	arrow_instance_release(&run.instance);
+
+	r = client_run(sockets[0], spec, status, error);
+
+	/* It is on its way out; a keeper that was left by Ctrl-C ends its VM first. */
+	while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
+		;
+out:
+	run_release(&run, spec);
+	return r;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/userns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+struct range {
+	unsigned long start, count;
+};
+
+/* The first range of a user in /etc/subuid or /etc/subgid: "name:start:count", by name or number.
+ */
+static bool find_range(const char *path, const char *name, struct range *range)
+{
+	_cleanup_free_ char *data = NULL;
+	char number[16], *save = NULL;
+
+	snprintf(number, sizeof(number), "%u", (unsigned int)getuid());
+	if (read_file(AT_FDCWD, path, 1u << 20, &data, NULL) < 0)
+		return false;
+	for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *start = strchr(line, ':');
+
+		if (!start)
+			continue;
+		*start++ = '\0';
+		if (strcmp(line, name) != 0 && strcmp(line, number) != 0)
+			continue;
+		if (sscanf(start, "%lu:%lu", &range->start, &range->count) == 2 && range->count > 0)
+			return true;
+	}
+	return false;
+}
+
+static int write_map(pid_t pid, const char *file, const char *text)
+{
+	char path[64];
+	_cleanup_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write_full(fd, text, strlen(text));
+}
+
+/* Runs newuidmap or newgidmap, which are setuid and know /etc/subuid. */
+static int map_ranges(pid_t pid, const char *tool, unsigned int own, const struct range *range,
+	struct arrow_error *error)
+{
+	char p[16], id[16], start[24], count[24];
+	const char *const argv[] = {tool, p, "0", id, "1", "1", start, count, NULL};
+
+	snprintf(p, sizeof(p), "%d", (int)pid);
+	snprintf(id, sizeof(id), "%u", own);
+	snprintf(start, sizeof(start), "%lu", range->start);
+	snprintf(count, sizeof(count), "%lu", range->count);
+	return process_run(&(struct process_options){.argv = argv, .deadline_ms = 30000}, error);
+}
+
+static int map_ids(pid_t pid, struct arrow_error *error)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	const char *name = pw ? pw->pw_name : "";
+	struct range uids, gids;
+	char text[64];
+	int r;
+
+	if (find_range("/etc/subuid", name, &uids) && find_range("/etc/subgid", name, &gids)) {
+		r = map_ranges(pid, "newuidmap", getuid(), &uids, error);
+		if (r == 0)
+			return map_ranges(pid, "newgidmap", getgid(), &gids, error);
+		if (r != -ENOENT) /* not installed: own id only */
+			return r;
+		arrow_error_clear(error);
+	}
+
+	snprintf(text, sizeof(text), "0 %u 1\n", getuid());
+	r = write_map(pid, "uid_map", text);
+	if (r == 0)
+		r = write_map(pid, "setgroups", "deny");
+	snprintf(text, sizeof(text), "0 %u 1\n", getgid());
+	if (r == 0)
+		r = write_map(pid, "gid_map", text);
+	return r < 0 ? arrow_fail(error, -r, "cannot map user ids for volumes: %m") : 0;
+}
+
+int arrow_userns_create(int *fd, struct arrow_error *error)
+{
+	char path[64], byte = 0;
+	int ready[2], r = 0;
+	pid_t pid;
+
+	*fd = -1;
+	if (geteuid() == 0)
+		return 0;
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return arrow_fail(error, errno, "cannot make a pipe: %m");
+
+	/* A namespace needs a process to be made by; it lives until we hold the descriptor. */
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		byte = unshare(CLONE_NEWUSER) < 0 ? (char)errno : 0;
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (pid < 0) {
+		close(ready[0]);
+		return arrow_fail(error, errno, "cannot fork: %m");
+	}
+	if (read_full(ready[0], &byte, 1) != 1)
+		byte = EIO;
+	close(ready[0]);
+
+	if (byte)
+		r = arrow_fail(error, byte,
+			"cannot make a user namespace for volumes: %m; allow it with 'sudo sysctl "
+			"-w "
+			"kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
+	if (r == 0)
+		r = map_ids(pid, error);
+	if (r == 0) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+		*fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (*fd < 0)
+			r = arrow_fail(error, errno, "cannot open the user namespace: %m");
+	}
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The machine.
+ *
+ * acpi=off   puts the virtio-mmio devices on the kernel command line; the kernels have no ACPI.
+ * isa-serial is the early console: it speaks before any driver, so a panic is always heard.
+ * rtc=on     a serial port without a clock costs the kernel a second of waiting for the CMOS.
+ * -no-reboot a guest ends by asking for a reboot: microvm has no power-off without ACPI.
+ */
+#include "engine/qemu/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/qemu/share.h"
+#include "guest/protocol.h"
+#include "util/cleanup.h"
+
+static void add_owned(struct qemu_command *c, char *word)
+{
+	if (c->failed || !word) {
+		c->failed = -ENOMEM;
+		free(word);
+		return;
+	}
+	if (c->count + 1 >= c->room) {
+		size_t room = c->room ? c->room * 2 : 64;
+		char **argv = realloc(c->argv, room * sizeof(*argv));
+
+		if (!argv) {
+			c->failed = -ENOMEM;
+			free(word);
+			return;
+		}
+		c->argv = argv;
+		c->room = room;
+	}
+	c->argv[c->count++] = word;
+	c->argv[c->count] = NULL;
+}
+
+static void add(struct qemu_command *c, const char *option)
+{
+	add_owned(c, strdup(option));
+}
+
+static void addf(struct qemu_command *c, const char *option, const char *fmt, ...)
+	ARROW_PRINTF(3, 4);
+
+/* An option and its value. */
+static void addf(struct qemu_command *c, const char *option, const char *fmt, ...)
+{
+	char *value = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&value, fmt, ap) < 0)
+		value = NULL;
+	va_end(ap);
+	add(c, option);
+	add_owned(c, value);
+}
+
+static void add_machine(struct qemu_command *c, const struct arrow_vm_config *config)
+{
+	bool kvm = strcmp(config->accel, "kvm") == 0;
+
+	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on", config->accel);
+	/* `max` is all that TCG can do: programs built for x86-64-v3 run too. */
+	addf(c, "-cpu", "%s", kvm ? "host" : "max");
+	addf(c, "-m", "%lluM", (unsigned long long)(config->memory >> 20));
+	addf(c, "-smp", "%u", config->vcpus);
+	add(c, "-nodefaults");
+	add(c, "-no-user-config");
+	add(c, "-no-reboot");
+	addf(c, "-display", "none");
+	addf(c, "-name", "arrow-%s", config->name);
+	addf(c, "-sandbox",
+		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+}
+
+static void add_boot(struct qemu_command *c, const struct arrow_vm_config *config)
+{
+	bool kvm = strcmp(config->accel, "kvm") == 0;
+
+	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
+	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
+	/*
+	 * What this machine needs to hear. Under TCG the timer interrupt always works, and the
+	 * calibration of the local APIC's timer would wait for 200 ms.
+	 */
+	addf(c, "-append", "%s earlyprintk=ttyS0,115200,keep%s", config->append,
+		kvm ? "" : " no_timer_check tsc=reliable");
+}
+
+static void add_channels(struct qemu_command *c, const struct arrow_vm_config *config, int qmp_fd)
+{
+	addf(c, "-chardev", "socket,id=qmp,fd=%d", qmp_fd);
+	addf(c, "-mon", "chardev=qmp,mode=control");
+	addf(c, "-chardev", "socket,id=console,fd=%d", config->console_fd);
+	addf(c, "-serial", "chardev:console");
+	addf(c, "-device", "virtio-serial-device,max_ports=2");
+	addf(c, "-chardev", "socket,id=channel,fd=%d", config->channel_fd);
+	addf(c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
+}
+
+static void add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
+{
+	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
+	 * top: so the last disk that is added becomes vda. */
+	for (unsigned int i = config->n_disks; i-- > 0;) {
+		addf(c, "-blockdev",
+			"driver=raw,node-name=d%u,read-only=on,file.driver=file,file.locking=off,"
+			"file.filename=/proc/self/fd/%d",
+			i, config->disks[i].fd);
+		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
+	}
+	for (unsigned int i = 0; i < config->n_shares; i++) {
+		/* passthrough: owners and modes of the host are those of the guest. Without root
+		 * and without a user namespace chown fails, as it does for any user. */
+		_cleanup_free_ char *path = qemu_share_path(config, i);
+
+		if (!path)
+			c->failed = -ENOMEM;
+		addf(c, "-fsdev", "local,id=v%u,path=%s,security_model=%s,multidevs=remap%s", i,
+			path, geteuid() == 0 || config->userns_fd >= 0 ? "passthrough" : "none",
+			config->shares[i].read_only ? ",readonly=on" : "");
+		addf(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
+	}
+}
+
+int qemu_command_build(
+	struct qemu_command *command, const struct arrow_vm_config *config, int qmp_fd)
+{
+	memset(command, 0, sizeof(*command));
+	add(command, QEMU_BINARY);
+	add_machine(command, config);
+	add_boot(command, config);
+	add_channels(command, config, qmp_fd);
+	add_storage(command, config);
+	if (command->failed)
+		qemu_command_release(command);
+	return command->failed;
+}
+
+void qemu_command_release(struct qemu_command *command)
+{
+	strv_free(command->argv);
+	command->argv = NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_ENGINE_QEMU_COMMAND_H
+#define ARROW_ENGINE_QEMU_COMMAND_H
+
+#include <stddef.h>
+
+#include "engine/engine.h"
+
+#define QEMU_BINARY "qemu-system-x86_64"
+
+/* A command line in the making. */
+struct qemu_command {
+	char **argv; /* NULL-terminated, owned */
+	size_t count;
+	size_t room;
+	int failed; /* 0, or the negative errno of the first failure */
+};
+
+/*
+ * Builds QEMU's command line for a VM: -M microvm with only the devices that the configuration
+ * needs. Descriptors are named by number, so the process that runs it must inherit them.
+ * Returns 0 or -ENOMEM.
+ */
+int qemu_command_build(struct qemu_command *command, const struct arrow_vm_config *config,
+	int qmp_fd) ARROW_MUST_CHECK;
+
+void qemu_command_release(struct qemu_command *command);
+
+#endif

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/qemu/qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/qemu/command.h"
+#include "engine/qemu/qmp.h"
+#include "engine/qemu/share.h"
+#include "util/cleanup.h"
+#include "util/process.h"
+
+#define INSTALL_QEMU "install it with 'sudo apt-get install qemu-system-x86'"
+#define STDERR_MAX 2048u
+
+/* Indices of vm.fds. */
+enum { FD_QMP, FD_STDERR, FD_PROCESS };
+
+struct qemu_vm {
+	struct arrow_vm vm;
+	struct qmp qmp;
+	char stderr_text[STDERR_MAX]; /* the first words it said: why it refused to start */
+	size_t stderr_used;
+	bool reaped;
+	int wait_status;
+};
+
+static int qemu_probe(char **version, struct arrow_error *error)
+{
+	const char *const argv[] = {QEMU_BINARY, "--version", NULL};
+	_cleanup_free_ char *output = NULL;
+	char *start, *end;
+	int r;
+
+	r = process_run(
+		&(struct process_options){.argv = argv, .output = &output, .deadline_ms = 30000},
+		error);
+	if (r == -ENOENT) {
+		arrow_error_clear(error);
+		return arrow_fail(error, ENOENT, QEMU_BINARY " is not there; " INSTALL_QEMU);
+	}
+	if (r < 0)
+		return r;
+
+	/* "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)" */
+	start = strstr(output, "version ");
+	start = start ? start + strlen("version ") : output;
+	end = strchr(start, '\n');
+	*version = strndup(start, end ? (size_t)(end - start) : strlen(start));
+	return *version ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+/* What QEMU inherits; everything else is closed by exec. */
+static int keep_open(const struct arrow_vm_config *config, int qmp_fd)
+{
+	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
+		config->console_fd, qmp_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fcntl(fds[i], F_SETFD, 0) < 0)
+			return -errno;
+	for (unsigned int i = 0; i < config->n_disks; i++)
+		if (fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
+			return -errno;
+	for (unsigned int i = 0; i < config->n_shares; i++)
+		if (fcntl(config->shares[i].fd, F_SETFD, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+static void __attribute__((noreturn))
+child(const struct arrow_vm_config *config, char **argv, int qmp_fd, int stderr_fd, pid_t keeper)
+{
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(stderr_fd, 2) < 0)
+		_exit(127);
+
+	/* The shares are served with the owners that the user namespace gives. */
+	if (config->userns_fd >= 0 && (setns(config->userns_fd, CLONE_NEWUSER) < 0 ||
+					      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) {
+		dprintf(2, "cannot enter the user namespace: %s\n", strerror(errno));
+		_exit(127);
+	}
+
+	if (qemu_shares_mount(config) < 0) {
+		dprintf(2, "cannot bind a volume: %s\n", strerror(errno));
+		_exit(127);
+	}
+
+	/* After the change of user, which would undo it: QEMU never outlives its keeper. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != keeper)
+		_exit(127);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setsid();
+	if (keep_open(config, qmp_fd) == 0)
+		execvp(argv[0], argv);
+	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static void qemu_free(struct arrow_vm *vm);
+
+static int qemu_start(
+	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
+{
+	_cleanup_close_ int qmp_guest = -1, err_guest = -1;
+	struct qemu_command command;
+	struct qemu_vm *q;
+	int qmp[2], err[2], r;
+	pid_t keeper = getpid();
+
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	q->vm.engine = &arrow_engine_qemu;
+	q->qmp.fd = -1;
+	for (size_t i = 0; i < ARROW_VM_FDS; i++)
+		q->vm.fds[i] = -1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0) {
+		r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
+		goto fail;
+	}
+	qmp_guest = qmp[1];
+	q->vm.fds[FD_QMP] = qmp[0];
+	r = qmp_init(&q->qmp, qmp[0]);
+	if (r < 0) {
+		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
+		goto fail;
+	}
+	if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
+		r = arrow_fail(error, errno, "cannot make a pipe for QEMU: %m");
+		goto fail;
+	}
+	q->vm.fds[FD_STDERR] = err[0];
+	err_guest = err[1];
+
+	r = qemu_command_build(&command, config, qmp_guest);
+	if (r < 0) {
+		r = arrow_fail(error, -r, "out of memory");
+		goto fail;
+	}
+	q->vm.pid = fork();
+	if (q->vm.pid == 0)
+		child(config, command.argv, qmp_guest, err_guest, keeper);
+	r = q->vm.pid < 0 ? arrow_fail(error, errno, "cannot start QEMU: %m") : 0;
+	qemu_command_release(&command);
+	if (r < 0)
+		goto fail;
+
+	q->vm.fds[FD_PROCESS] = (int)syscall(SYS_pidfd_open, q->vm.pid, 0);
+	if (q->vm.fds[FD_PROCESS] < 0) {
+		r = arrow_fail(
+			error, errno, "cannot watch QEMU: %m; Arrow needs Linux 5.3 or later");
+		goto fail;
+	}
+	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
+	*out = &q->vm;
+	return 0;
+fail:
+	qemu_free(&q->vm);
+	return r;
+}
+
+static void take_stderr(struct qemu_vm *q)
+{
+	char waste[512];
+	ssize_t n;
+
+	do {
+		size_t room = sizeof(q->stderr_text) - 1 - q->stderr_used;
+
+		if (room > 0) {
+			n = read(q->vm.fds[FD_STDERR], q->stderr_text + q->stderr_used, room);
+			if (n > 0)
+				q->stderr_used += (size_t)n;
+		} else {
+			n = read(q->vm.fds[FD_STDERR], waste, sizeof(waste));
+		}
+	} while (n > 0);
+
+	if (n == 0) { /* closed; the process is about to end */
+		close(q->vm.fds[FD_STDERR]);
+		q->vm.fds[FD_STDERR] = -1;
+	}
+}
+
+static void reap(struct qemu_vm *q)
+{
+	if (q->reaped || q->vm.pid <= 0)
+		return;
+	while (waitpid(q->vm.pid, &q->wait_status, 0) < 0 && errno == EINTR)
+		;
+	q->reaped = true;
+}
+
+/* The process is gone: finds the words for it. */
+static void explain_end(struct qemu_vm *q)
+{
+	char *line = q->stderr_text;
+
+	if (q->vm.fds[FD_STDERR] >= 0)
+		take_stderr(q);
+	qmp_read(&q->qmp); /* the last event may still be in the socket */
+	q->stderr_text[q->stderr_used] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+
+	free(STEAL(q->vm.ended));
+	if (WIFSIGNALED(q->wait_status)) {
+		q->vm.ended = NULL;
+		if (asprintf(&q->vm.ended, "QEMU (process %d) was killed by signal %d (%s)",
+			    q->vm.pid, WTERMSIG(q->wait_status),
+			    strsignal(WTERMSIG(q->wait_status))) < 0)
+			q->vm.ended = NULL;
+	} else if (WEXITSTATUS(q->wait_status) == 127 && strstr(line, "No such file")) {
+		q->vm.ended = strdup(QEMU_BINARY " is not there; " INSTALL_QEMU);
+	} else if (WEXITSTATUS(q->wait_status) != 0 || !q->qmp.guest_reset) {
+		const char *why = line[0] ? line : q->qmp.error;
+
+		/* "qemu-system-x86_64: " says nothing that the message does not say. */
+		if (why && strncmp(why, QEMU_BINARY ": ", strlen(QEMU_BINARY ": ")) == 0)
+			why += strlen(QEMU_BINARY ": ");
+		if (asprintf(&q->vm.ended, "QEMU ended with status %d: %s",
+			    WEXITSTATUS(q->wait_status), why ? why : "it said nothing") < 0)
+			q->vm.ended = NULL;
+	}
+}
+
+static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+	int r;
+
+	switch (index) {
+	case FD_STDERR:
+		take_stderr(q);
+		return ARROW_VM_NOTHING;
+	case FD_QMP:
+		r = qmp_read(&q->qmp);
+		vm->answered = q->qmp.answered;
+		if (r < 0) {
+			/* Its end is told by the process itself. */
+			close(q->qmp.fd);
+			q->qmp.fd = vm->fds[FD_QMP] = -1;
+		}
+		return ARROW_VM_NOTHING;
+	case FD_PROCESS:
+		reap(q);
+		explain_end(q);
+		return ARROW_VM_ENDED;
+	default:
+		return ARROW_VM_NOTHING;
+	}
+}
+
+static void qemu_check(struct arrow_vm *vm)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+
+	/* A QEMU that closed its socket cannot answer: that counts as asked in vain. */
+	if (q->qmp.fd >= 0)
+		qmp_ask(&q->qmp);
+	vm->asked = q->qmp.fd >= 0 ? q->qmp.asked : vm->asked + 1;
+}
+
+static void qemu_stop(struct arrow_vm *vm)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+
+	if (vm->pid <= 0 || q->reaped)
+		return;
+	kill(vm->pid, SIGKILL); /* not reaped yet, so the number is still its own */
+	reap(q);
+}
+
+static void qemu_free(struct arrow_vm *vm)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+
+	qemu_stop(vm);
+	if (q->qmp.fd < 0 && vm->fds[FD_QMP] >= 0)
+		close(vm->fds[FD_QMP]);
+	qmp_release(&q->qmp);
+	close_keep_errno(vm->fds[FD_STDERR]);
+	close_keep_errno(vm->fds[FD_PROCESS]);
+	free(vm->ended);
+	free(q);
+}
+
+const struct arrow_engine arrow_engine_qemu = {
+	.name = "qemu",
+	.probe = qemu_probe,
+	.start = qemu_start,
+	.handle = qemu_handle,
+	.check = qemu_check,
+	.stop = qemu_stop,
+	.free = qemu_free,
+};

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/qemu/qmp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The id of the commands whose answer counts as a sign of life. */
+#define ID_STATUS "status"
+
+static int send_text(struct qmp *qmp, const char *text)
+{
+	size_t size = strlen(text);
+	ssize_t n = send(qmp->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == size ? 0 : -EAGAIN;
+}
+
+int qmp_init(struct qmp *qmp, int fd)
+{
+	memset(qmp, 0, sizeof(*qmp));
+	qmp->fd = fd;
+	qmp->line = malloc(QMP_LINE_MAX);
+	if (!qmp->line)
+		return -ENOMEM;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
+}
+
+void qmp_ask(struct qmp *qmp)
+{
+	if (send_text(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_STATUS "\"}\n") == 0)
+		qmp->asked++;
+}
+
+/* One message of QEMU: a greeting, an answer, an error or an event; others are passed over. */
+static int take_message(struct qmp *qmp, json_t *message)
+{
+	json_t *error = json_object_get(message, "error");
+	const char *event = json_string_value(json_object_get(message, "event"));
+	const char *id = json_string_value(json_object_get(message, "id"));
+
+	if (error) {
+		const char *text = json_string_value(json_object_get(error, "desc"));
+
+		if (!qmp->error)
+			qmp->error = strdup(text ? text : "unknown error");
+	} else if (event && strcmp(event, "SHUTDOWN") == 0) {
+		json_t *data = json_object_get(message, "data");
+
+		qmp->guest_reset = json_is_true(json_object_get(data, "guest"));
+	} else if (id && strcmp(id, ID_STATUS) == 0) {
+		qmp->answered++;
+	}
+	return 0;
+}
+
+static int take_line(struct qmp *qmp, const char *line, size_t size)
+{
+	json_t *message = json_loadb(line, size, 0, NULL);
+	int r;
+
+	if (!json_is_object(message)) {
+		json_decref(message);
+		return -EPROTO;
+	}
+	r = take_message(qmp, message);
+	json_decref(message);
+	return r;
+}
+
+int qmp_read(struct qmp *qmp)
+{
+	for (;;) {
+		char *end, *start = qmp->line;
+		ssize_t n = read(qmp->fd, qmp->line + qmp->used, QMP_LINE_MAX - qmp->used);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+		if (n == 0)
+			return qmp->used < QMP_LINE_MAX ? -EPIPE : -EPROTO;
+		qmp->used += (size_t)n;
+
+		while ((end = memchr(start, '\n', qmp->used - (size_t)(start - qmp->line)))) {
+			int r = take_line(qmp, start, (size_t)(end - start));
+
+			if (r < 0)
+				return r;
+			start = end + 1;
+		}
+		qmp->used -= (size_t)(start - qmp->line);
+		memmove(qmp->line, start, qmp->used);
+	}
+}
+
+void qmp_release(struct qmp *qmp)
+{
+	if (qmp->fd >= 0)
+		close(qmp->fd);
+	free(qmp->line);
+	free(qmp->error);
+	memset(qmp, 0, sizeof(*qmp));
+	qmp->fd = -1;
+}

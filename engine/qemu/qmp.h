@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_ENGINE_QEMU_QMP_H
+#define ARROW_ENGINE_QEMU_QMP_H
+
+/*
+ * QEMU's machine protocol (docs/interop/qmp-spec.txt of QEMU): one JSON object a line, over a
+ * socketpair. Commands are sent without waiting; what comes back is taken in by qmp_read().
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QMP_LINE_MAX                                                                               \
+	65536u /* bytes; QEMU's greeting and the answers that we ask for are far shorter */
+
+struct qmp {
+	int fd;
+	char *line; /* QMP_LINE_MAX bytes */
+	size_t used;
+	uint64_t asked;    /* query-status commands sent */
+	uint64_t answered; /* and answered, in order */
+	bool guest_reset;  /* the guest asked for a reboot: how a panic and a power-off look */
+	char *error;       /* what QEMU refused, one line; owned */
+};
+
+/* Takes over fd, and sends what opens the session. Returns 0 or a negative errno. */
+int qmp_init(struct qmp *qmp, int fd);
+
+/* Asks for the VM's status. A QEMU that does not read its socket loses the question only. */
+void qmp_ask(struct qmp *qmp);
+
+/* Takes in what is there. Returns 0, -EPIPE at the end, -EPROTO on what is not QMP. Never blocks.
+ */
+int qmp_read(struct qmp *qmp);
+
+void qmp_release(struct qmp *qmp);
+
+#endif
