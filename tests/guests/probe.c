@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A static program that does one thing that a test asks for: probe WHAT [ARG...]. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int print_args(int n, char **v)
+{
+	for (int i = 0; i < n; i++)
+		printf("<%s>\n", v[i]);
+	return 0;
+}
+
+static void *count(void *arg)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	for (int i = 0; i < 1000; i++) {
+		pthread_mutex_lock(&lock);
+		++*(long *)arg;
+		pthread_mutex_unlock(&lock);
+	}
+	return NULL;
+}
+
+/* Eight threads and a shared counter. */
+static int threads(void)
+{
+	pthread_t t[8];
+	long total = 0;
+
+	for (int i = 0; i < 8; i++)
+		if (pthread_create(&t[i], NULL, count, &total))
+			return 1;
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+	printf("%ld\n", total);
+	return total == 8000 ? 0 : 1;
+}
+
+static volatile sig_atomic_t caught;
+
+static void note(int sig)
+{
+	caught = sig;
+}
+
+/* Says "ready", then prints the first signal that arrives and exits with its number. */
+static int signals(void)
+{
+	for (int s = 1; s < 32; s++)
+		signal(s, note);
+	printf("ready\n");
+	fflush(stdout);
+	while (!caught)
+		pause();
+	printf("got %d\n", (int)caught);
+	return caught;
+}
+
+/* Takes memory for ever. */
+static int eat(void)
+{
+	for (;;) {
+		char *p = malloc(1 << 20);
+
+		if (!p)
+			return 3;
+		memset(p, 1, 1 << 20);
+	}
+}
+
+/* An orphan outlives its parent and must be reaped by PID 1. */
+static int orphans(void)
+{
+	int zombies = 0;
+
+	for (int i = 0; i < 20; i++) {
+		if (fork() == 0) {
+			if (fork() == 0)
+				_exit(0);
+			_exit(0);
+		}
+		wait(NULL);
+	}
+	for (int i = 0; i < 100; i++) {
+		FILE *f = popen("true", "r");
+
+		if (f)
+			pclose(f);
+		usleep(10000);
+	}
+	for (int pid = 2; pid < 200; pid++) {
+		char path[64], line[256] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		f = fopen(path, "r");
+		if (f && fgets(line, sizeof(line), f) && strstr(line, ") Z "))
+			zombies++;
+		if (f)
+			fclose(f);
+	}
+	printf("zombies %d\n", zombies);
+	return 0;
+}
+
+static int limits(void)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	printf("nofile %llu %llu\n", (unsigned long long)r.rlim_cur,
+		(unsigned long long)r.rlim_max);
+	getrlimit(RLIMIT_CORE, &r);
+	printf("core %lld\n", (long long)r.rlim_cur);
+	return 0;
+}
+
+/* Different bytes on both outputs, at the same time. */
+static int both(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		printf("out %d\n", i);
+		fflush(stdout);
+		fprintf(stderr, "err %d\n", i);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "args"))
+		return print_args(argc - 2, argv + 2);
+	if (!strcmp(what, "exit"))
+		return atoi(argv[2]);
+	if (!strcmp(what, "kill"))
+		return kill(getpid(), atoi(argv[2]));
+	if (!strcmp(what, "threads"))
+		return threads();
+	if (!strcmp(what, "signals"))
+		return signals();
+	if (!strcmp(what, "eat"))
+		return eat();
+	if (!strcmp(what, "orphans"))
+		return orphans();
+	if (!strcmp(what, "limits"))
+		return limits();
+	if (!strcmp(what, "both"))
+		return both();
+	if (!strcmp(what, "reboot"))
+		return reboot(RB_AUTOBOOT);
+	fprintf(stderr, "usage: probe WHAT\n");
+	return 2;
+}

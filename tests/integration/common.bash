@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the integration tests share. ARROW names the built command.
+
+ARROW=${ARROW:-$BATS_TEST_DIRNAME/../../build/arrow}
+ARROW=$(realpath "$ARROW")
+SOURCE=$(realpath "$BATS_TEST_DIRNAME/../..")
+BUSYBOX=/bin/busybox
+export ARROW SOURCE
+
+# Every file of tests has directories of its own; kernels are found in the system's store.
+arrow_setup_file() {
+  export ARROW_DATA_DIR=$BATS_FILE_TMPDIR/data ARROW_RUN_DIR=$BATS_FILE_TMPDIR/run
+  export G=$BATS_FILE_TMPDIR/guests
+  mkdir -p "$G"
+}
+
+# guest NAME: builds tests/guests/NAME.c as a static program, once a file.
+guest() {
+  [ -x "$G/$1" ] || musl-gcc -static -O2 -pthread -o "$G/$1" "$SOURCE/tests/guests/$1.c"
+}
+
+# The deadline of one command: far above what the slowest machine needs.
+arrow() {
+  timeout -k 10 180 "$ARROW" "$@"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.1
+  done
+}
+
+# The state files of this file's Arrows.
+states() {
+  find "$ARROW_RUN_DIR/arrows" -name state.json 2>/dev/null
+}
+
+# state KEY: a value of the only Arrow that runs.
+state() {
+  jq -r ".$1" "$(states | head -n 1)"
+}
+
+running() {
+  [ -n "$(states)" ] && [ "$(state status)" = running ]
+}
+
+gone() {
+  ! kill -0 "$1" 2>/dev/null
+}
+
+# Nothing of an Arrow is left: no state, no name, no process that names this directory.
+assert_no_leftovers() {
+  [ -z "$(states)" ]
+  [ -z "$(ls -A "$ARROW_RUN_DIR/names" 2>/dev/null)" ]
+}

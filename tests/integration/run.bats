@@ -1,0 +1,437 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# `arrow run` of static programs: what a program sees, how it ends, what a user is told.
+
+load common
+
+setup_file() {
+  arrow_setup_file
+  guest probe
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+  P=$G/probe
+  B=$BUSYBOX
+}
+
+teardown() {
+  assert_no_leftovers
+}
+
+@test "run: a static program says hello" {
+  run --separate-stderr arrow run "$B" echo hello world
+  [ "$status" -eq 0 ]
+  [ "$output" = 'hello world' ]
+  [ "$stderr" = '' ]
+}
+
+@test "run: the exit status is the program's" {
+  for n in 0 1 3 42 255; do
+    run arrow run "$P" exit $n
+    [ "$status" -eq $n ]
+  done
+}
+
+@test "run: 128+n for a signal" {
+  for n in 9 11 15; do
+    run arrow run "$P" kill $n
+    [ "$status" -eq $((128 + n)) ]
+  done
+}
+
+@test "run: arguments arrive as they are" {
+  run arrow run "$P" args '' 'a b' $'new\nline' '-i' '--rm' 'ünï' "q'\"q" '$HOME'
+  [ "$status" -eq 0 ]
+  [ "$output" = $'<>\n<a b>\n<new\nline>\n<-i>\n<--rm>\n<ünï>\n<q\'"q>\n<$HOME>' ]
+}
+
+@test "run: 10,000 arguments" {
+  seq 10000 >want
+  arrow run "$P" args $(seq 10000) >have
+  [ "$(tr -d '<>' <have | cmp - want && echo same)" = same ]
+}
+
+@test "run: an environment of 1 MiB, and one that is too large for Linux" {
+  for i in $(seq 16); do printf 'V%s=%065000d\n' "$i" 0; done >env
+  arrow run --env-file env "$B" env >have
+  [ "$(grep -c '^V' have)" -eq 16 ]
+  [ "$(grep -c '^V16=0\{65000\}$' have)" -eq 1 ]
+  for i in $(seq 40); do printf 'W%s=%065000d\n' "$i" 0; done >env
+  run arrow run --env-file env "$B" env
+  [ "$status" -eq 126 ]
+  [[ $output == 'arrow: arguments and environment are longer than Linux takes'* ]]
+}
+
+@test "run: stdout and stderr stay apart" {
+  arrow run "$P" both >out 2>err
+  seq -f 'out %.0f' 0 999 | cmp - out
+  seq -f 'err %.0f' 0 999 | cmp - err
+}
+
+@test "run: a script on stdin, and its end" {
+  run arrow run -i "$B" sh <<<'echo one; read x; echo "got $x"
+two
+echo end; exit 7'
+  [ "$status" -eq 7 ]
+  [ "$output" = $'one\ngot two\nend' ]
+}
+
+@test "run: without -i stdin is empty" {
+  run arrow run "$B" wc -c <<<'not for you'
+  [ "$status" -eq 0 ]
+  [ "$output" = 0 ]
+}
+
+@test "run: a program that closes stdin does not stop the run" {
+  head -c 10000000 /dev/zero | arrow run -i "$B" head -c 5 | cmp - <(head -c 5 /dev/zero)
+}
+
+@test "run: a reader that goes away ends the writer as a pipe does" {
+  set +o pipefail
+  [ "$(arrow run "$B" yes | head -n 2)" = $'y\ny' ]
+}
+
+@test "run: 100 MB each way at once arrive whole" {
+  head -c 100000000 /dev/urandom >in
+  arrow run -i "$B" cat <in >out
+  cmp in out
+}
+
+@test "run: threads and signals" {
+  run arrow run "$P" threads
+  [ "$status" -eq 0 ]
+  [ "$output" = 8000 ]
+  for s in INT TERM QUIT HUP USR1 USR2; do
+    "$ARROW" run "$P" signals >out &
+    pid=$!
+    wait_for 60 grep -q ready out
+    kill -s $s $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq "$(kill -l $s)" ]
+    grep -q "got $(kill -l $s)" out
+  done
+}
+
+@test "run: orphans are reaped" {
+  run arrow run "$P" orphans
+  [ "$output" = 'zombies 0' ]
+}
+
+@test "run: environment, directory, user, host name" {
+  printf '# comment\nFILE=1\n\nMINE\n' >file
+  export MINE=yours
+  run arrow run -e A=1 -e A=2 -e MINE --env-file file -w /var/tmp -u 1000:1001 --hostname box \
+    "$B" sh -c 'echo $A $MINE $FILE; pwd; id -u; id -g; hostname; echo $HOSTNAME'
+  [ "$status" -eq 0 ]
+  [ "$output" = $'2 yours 1\n/var/tmp\n1000\n1001\nbox\nbox' ]
+  run arrow run "$B" sh -c 'echo $HOME $PATH; pwd; hostname | wc -c'
+  [ "$output" = $'/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/\n13' ]
+}
+
+@test "run: /etc/hosts and /etc/resolv.conf" {
+  run arrow run --add-host db:10.1.2.3 --add-host six=fd00::1 --dns 10.9.8.7 --dns-search example.org \
+    "$B" cat /etc/hosts /etc/resolv.conf
+  [[ $output == *'127.0.0.1'*localhost* ]]
+  grep -qE '^10.1.2.3[[:space:]]+db$' <<<"$output"
+  grep -qE '^fd00::1[[:space:]]+six$' <<<"$output"
+  [[ $output == *$'nameserver 10.9.8.7\nsearch example.org' ]]
+}
+
+@test "run: limits of processes" {
+  run arrow run --ulimit nofile=100:200 --ulimit core=0 "$P" limits
+  [ "$output" = $'nofile 100 200\ncore 0' ]
+}
+
+@test "run: capabilities as Docker has them" {
+  caps='sh -c "grep CapEff /proc/self/status | cut -f 2"'
+  [ "$(arrow run "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 00000000a80425fb ]
+  [ "$(arrow run --cap-drop ALL "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000000 ]
+  [ "$(arrow run --cap-drop ALL --cap-add KILL "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000020 ]
+  [ "$(arrow run -u 1000 "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000000 ]
+  [ "$(arrow run --privileged "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 000001ffffffffff ]
+  [ "$(arrow run --security-opt no-new-privileges "$B" sh -c 'grep NoNewPrivs /proc/self/status | cut -f 2')" = 1 ]
+}
+
+@test "run: masked and read-only paths" {
+  run arrow run "$B" sh -c 'cat /proc/kcore | wc -c; echo 1 >/proc/sys/kernel/printk && echo written'
+  [[ $output == 0* ]]
+  [[ $output != *written* ]]
+  run arrow run --privileged "$B" sh -c 'echo 4 >/proc/sys/kernel/printk && echo written'
+  [ "$output" = written ]
+}
+
+@test "run: devices are those of a container" {
+  run arrow run "$B" sh -c 'ls /dev; stat -c %a /dev/null /dev/shm /tmp'
+  [[ $output != *vda* ]]
+  [[ $output != *vport* ]]
+  for d in null zero full random urandom tty pts ptmx shm fd stdin stdout stderr; do
+    grep -qx "$d" <<<"$output"
+  done
+  [[ $output == *$'666\n1777\n1777' ]]
+}
+
+@test "run: the root can be written, or not with --read-only; tmpfs and /dev/shm" {
+  run arrow run "$B" sh -c 'echo x >/etc/file && cat /etc/file'
+  [ "$output" = x ]
+  run arrow run --read-only "$B" sh -c 'echo x >/etc/file'
+  [ "$status" -ne 0 ]
+  [[ $output == *'Read-only file system'* ]]
+  run arrow run --read-only --tmpfs /scratch:size=1m,mode=700,exec "$B" \
+    sh -c 'echo x >/scratch/f && cat /scratch/f; stat -c %a /scratch; df -k /scratch | tail -n 1'
+  [[ $output == $'x\n700\n'*1024* ]]
+  run arrow run --shm-size 2m "$B" sh -c 'df -k /dev/shm | tail -n 1'
+  [[ $output == *2048* ]]
+}
+
+@test "run: sysctls" {
+  run arrow run --sysctl kernel.msgmax=4096 --sysctl net.core.somaxconn=77 "$B" cat \
+    /proc/sys/net/core/somaxconn
+  [ "$output" = 77 ]
+}
+
+@test "run: volumes can be read and written, and keep owners and modes" {
+  mkdir -m 755 vol
+  echo host >vol/from-host
+  chmod 640 vol/from-host
+  run arrow run -v ./vol:/data "$B" sh -c \
+    'cat /data/from-host; echo guest >/data/from-guest; chmod 4751 /data/from-guest; mkdir /data/d; ln -s ../x /data/l; stat -c %a /data/from-host'
+  [ "$status" -eq 0 ]
+  [ "$output" = $'host\n640' ]
+  [ "$(cat vol/from-guest)" = guest ]
+  [ "$(stat -c %a vol/from-guest)" = 4751 ]
+  [ "$(readlink vol/l)" = ../x ]
+  if [ "$(id -u)" = 0 ]; then
+    chown 12:34 vol/from-host
+    run arrow run -v ./vol:/data "$B" sh -c \
+      'stat -c %u:%g /data/from-host; chown 56:78 /data/from-guest'
+    [ "$output" = 12:34 ]
+    [ "$(stat -c %u:%g vol/from-guest)" = 56:78 ]
+  fi
+}
+
+@test "run: a read-only volume, a volume that is one file, one inside another" {
+  mkdir -p vol inner
+  echo one >vol/one
+  echo two >inner/two
+  run arrow run -v "$PWD/vol:/data:ro" "$B" sh -c 'cat /data/one; echo x >/data/one'
+  [ "$status" -ne 0 ]
+  [[ $output == one* ]]
+  [ "$(cat vol/one)" = one ]
+  run arrow run -v ./vol/one:/etc/one "$B" sh -c 'cat /etc/one; echo changed >/etc/one'
+  [ "$status" -eq 0 ]
+  [ "$(cat vol/one)" = changed ]
+  run arrow run -v ./inner:/data/in -v ./vol:/data "$B" sh -c 'cat /data/one /data/in/two'
+  [ "$output" = $'changed\ntwo' ]
+}
+
+@test "run: a guest cannot leave a volume" {
+  mkdir vol
+  echo secret >secret
+  ln -s "$PWD/secret" vol/absolute
+  ln -s ../secret vol/relative
+  run arrow run --privileged -v ./vol:/data "$B" sh -c \
+    'cat /data/absolute /data/relative /data/../secret /data/../../secret; ln -s / /data/root; ls /data/root/work /data/root/home'
+  [[ $output != *secret$'\n'* ]] || [[ $output != secret* ]]
+  ! grep -qx secret <<<"$output"
+}
+
+@test "run: out of memory is told" {
+  run arrow run -m 64m "$P" eat
+  [ "$status" -eq 137 ]
+  [[ $output == *'arrow: out of memory: the program was killed at 64 MiB'* ]]
+}
+
+@test "run: a panic becomes a status and a line" {
+  run arrow run --sysctl vm.panic_on_oom=2 -m 64m "$P" eat
+  [ "$status" -eq 125 ]
+  [[ $output == *'arrow: the guest kernel panicked: Kernel panic - not syncing: '* ]]
+}
+
+@test "run: a guest that switches itself off is told" {
+  run arrow run --privileged "$P" reboot
+  [ "$status" -eq 125 ]
+  [ "$output" = 'arrow: the guest ended without saying how the program ended' ]
+}
+
+@test "run: --timeout" {
+  run arrow run --timeout 1 "$B" sleep 100
+  [ "$status" -eq 137 ]
+  [[ $output == *'timed out'*'1 s'* ]]
+}
+
+@test "run: programs that cannot be run: one line, Docker's status" {
+  run arrow run ./missing
+  [ "$status" -eq 127 ]
+  [ "${#lines[@]}" -eq 1 ]
+  [[ $output == 'arrow: '*missing* ]]
+  run arrow run .
+  [ "$status" -eq 126 ]
+  echo '#!/bin/sh' >script && chmod +x script
+  run arrow run ./script
+  [ "$status" -eq 126 ]
+  cp "$P" noexec && chmod -x noexec
+  run arrow run ./noexec
+  [ "$status" -eq 126 ]
+  [[ $output == *noexec* ]]
+  head -c 100 "$P" >short && chmod +x short
+  run arrow run ./short
+  [ "$status" -eq 126 ]
+  run arrow run --entrypoint /nowhere/x "$P"
+  [ "$status" -eq 127 ]
+  run arrow run --entrypoint x "$P"
+  [ "$status" -eq 127 ]
+  run arrow run --entrypoint /etc "$P"
+  [ "$status" -eq 126 ]
+  run arrow run -u nobody-here "$P" exit 0
+  [ "$status" -ne 0 ]
+  [[ $output == *nobody-here* ]]
+}
+
+@test "run: wrong options: one line, status 125" {
+  check() {
+    run arrow run "$@" "$P" exit 0
+    echo "# $* -> $status $output"
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == 'arrow: '* ]]
+  }
+  check -m 1k
+  check -m nonsense
+  check -m 900t
+  check --cpus 0
+  check --cpus 10000
+  check -v "$PWD/nowhere:/x"
+  check -v nothing
+  check -v /tmp:relative
+  check --ulimit nofile
+  check --ulimit nofile=3:2
+  check --cap-add NO_SUCH
+  check --add-host x
+  check --dns x
+  check --sysctl 'a b'
+  check --name -x
+  check --hostname 'a b'
+  check --env-file /nowhere
+  check --engine nothing
+  check --kernel nothing
+  check --tmpfs relative
+  check -w relative
+  check --timeout x
+  run arrow run --no-such-option
+  [ "$status" -eq 125 ]
+  run arrow run
+  [ "$status" -eq 125 ]
+  run arrow nonsense
+  [ "$status" -eq 125 ]
+}
+
+@test "run: memory too small to boot" {
+  run arrow run -m 16m "$P" exit 0
+  if [ "$status" -ne 0 ]; then
+    [ "$status" -eq 125 ]
+    [[ $output == *'with 16 MiB of memory'* ]]
+  fi
+}
+
+@test "run: a name in use" {
+  "$ARROW" run --name taken "$B" sleep 100 &
+  pid=$!
+  wait_for 60 running
+  run arrow run --name taken "$B" true
+  [ "$status" -eq 125 ]
+  [[ $output == "arrow: the name 'taken' is in use by Arrow "* ]]
+  kill -TERM $pid
+  wait $pid || [ $? -eq 143 ]
+  run arrow run --name taken "$B" true
+  [ "$status" -eq 0 ]
+}
+
+@test "run: two at once" {
+  for i in 1 2 3; do arrow run "$B" sh -c "sleep 1; echo $i" >out$i & done
+  wait
+  [ "$(cat out1 out2 out3)" = $'1\n2\n3' ]
+}
+
+@test "kill: SIGKILL of arrow ends its Arrow and leaves nothing" {
+  "$ARROW" run "$B" sleep 100 &
+  pid=$!
+  wait_for 60 running
+  vm=$(state vm_pid)
+  kill -KILL $pid
+  wait $pid || true
+  wait_for 30 gone "$vm"
+  wait_for 30 assert_no_leftovers
+}
+
+@test "kill: SIGKILL of the keeper is told, ends the VM, and the next command cleans up" {
+  "$ARROW" run "$B" sleep 100 2>err &
+  pid=$!
+  wait_for 60 running
+  vm=$(state vm_pid)
+  kill -KILL "$(state keeper_pid)"
+  status=0
+  wait $pid || status=$?
+  [ "$status" -eq 125 ]
+  grep -q 'arrow: the keeper of this Arrow was killed' err
+  wait_for 30 gone "$vm"
+  [ -n "$(states)" ]
+  run arrow run "$B" true
+  [ "$status" -eq 0 ]
+}
+
+@test "kill: SIGKILL of QEMU is told" {
+  "$ARROW" run "$B" sleep 100 2>err &
+  pid=$!
+  wait_for 60 running
+  kill -KILL "$(state vm_pid)"
+  status=0
+  wait $pid || status=$?
+  [ "$status" -eq 125 ]
+  grep -q 'arrow: QEMU (process [0-9]*) was killed by signal 9' err
+}
+
+@test "kill: a QEMU that does not answer is ended" {
+  "$ARROW" run "$B" sleep 300 2>err &
+  pid=$!
+  wait_for 60 running
+  kill -STOP "$(state vm_pid)"
+  status=0
+  wait_for 120 gone $pid
+  wait $pid || status=$?
+  [ "$status" -eq 125 ]
+  grep -q 'does not answer' err
+}
+
+@test "kill: at any moment of a start" {
+  for ms in 010 030 060 100 200 300 400; do
+    "$ARROW" run "$B" sleep 100 &
+    pid=$!
+    sleep "0.$ms"
+    kill -KILL $pid
+    wait $pid || true
+  done
+  wait_for 60 assert_no_leftovers
+}
+
+@test "run: QEMU is missing" {
+  mkdir bin
+  for tool in mkfs.erofs; do ln -s "$(command -v $tool)" bin/; done
+  arrow run "$B" true
+  PATH=$PWD/bin run "$ARROW" run "$B" true
+  [ "$status" -eq 125 ]
+  [[ $output == *'qemu-system-x86_64 is not there'*'apt-get install qemu-system-x86'* ]]
+}
+
+@test "run: the disk is full" {
+  [ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
+  mkdir small
+  cp "$P" big
+  head -c 8000000 /dev/urandom >>big
+  ARROW_DATA_DIR=$PWD/small run unshare -m sh -c \
+    "mount -t tmpfs -o size=2m small small && '$ARROW' run ./big exit 0; s=\$?; find small -type f -size +100k; exit \$s"
+  [ "$status" -eq 125 ]
+  [[ $output == 'arrow: '*[Nn]'o space left'* ]]
+  [ "${#lines[@]}" -eq 1 ]
+}
