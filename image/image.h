@@ -18,23 +18,33 @@ struct arrow_image {
 
 /*
  * Finds or makes the image of a program: a static ELF, or a dynamic one with its interpreter and
- * libraries. The program becomes /bin/<its name>.
+ * libraries. The program becomes /bin/<its name> in it, everything in it is root's, and the same
+ * content gives the same digest on any host. A program of which neither it nor a library changed
+ * since is not read again. LD_LIBRARY_PATH of this process counts.
  *   store: the directory of the store (made if missing)
- *   path:  of the program on the host; a name without a slash is taken as a file name
+ *   path:  of the program on the host; a name without a slash is looked for in the current
+ *          directory, then in PATH
  * Errors: no such file (status 127); a directory, not executable, not an ELF, another
- * architecture (126); a missing library, by name and by whom it is needed (125); a full disk.
+ * architecture (126); a missing library, by name and by whom it is needed, one that changes as
+ * it is read, a full disk, no mkfs.erofs (125).
  */
 int arrow_image_from_program(struct arrow_image *image, const char *store, const char *path,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Finds or makes the image of a directory tree, for --rootfs. A tree whose files, sizes, modes,
- * owners and times did not change since is not read again.
- *   userns_fd: user namespace in which owners are looked at, or -1 for none
+ * Finds or makes the image of a directory tree, for --rootfs, with its owners, modes, times,
+ * xattrs, hard links and device nodes. A tree whose files, sizes, modes, owners and times did not
+ * change since is not read again. Mounted /proc, /sys and the like below it are left empty, and so
+ * is the store itself.
+ *   userns_fd: user namespace in which the tree is read and owners are looked at, or -1 for none;
+ *              without one, an ordinary user's image has everything as root's
+ * Errors: not a directory, a file in it that cannot be read, a tree that changes as it is read, a
+ * full disk, no mkfs.erofs (all 125).
  */
 int arrow_image_from_directory(struct arrow_image *image, const char *store, const char *path,
 	int userns_fd, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* Closes and frees what it holds; fine on one that failed. */
 void arrow_image_release(struct arrow_image *image);
 
 #endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/erofs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+/* A tree of many gigabytes on a slow disk; what takes longer hangs. */
+#define DEADLINE_MS (60u * 60u * 1000u)
+#define FIXED_ARGS 16u
+
+/* "--exclude-regex=^PATH/" for exactly that path. */
+static char *exclude_option(const char *path)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *f = open_memstream(&out, &size);
+
+	if (!f)
+		return NULL;
+	fputs("--exclude-regex=^", f);
+	for (; *path; path++) {
+		if (strchr("\\^$.[]|()*+?{}", *path))
+			fputc('\\', f);
+		fputc(*path, f);
+	}
+	fputc('/', f);
+	if (fclose(f) != 0) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
+static int run_mkfs(
+	const struct erofs_options *o, const char *const *argv, struct arrow_error *error)
+{
+	/* The cause of a failure is read from its text. */
+	static const char *const env[] = {"LC_ALL=C", NULL};
+	const struct process_options run = {
+		.argv = argv, .env = env, .userns_fd = o->userns_fd, .deadline_ms = DEADLINE_MS};
+	int e = process_run(&run, error);
+
+	if (e == -ENOENT) {
+		arrow_error_clear(error);
+		return arrow_fail(error, ENOENT,
+			"mkfs.erofs is not installed: run 'sudo apt-get install erofs-utils'");
+	}
+	if (e == -EIO && error->text &&
+		(strstr(error->text, "No space left") || strstr(error->text, "Disk quota"))) {
+		arrow_error_clear(error);
+		return arrow_fail(error, ENOSPC, "cannot write %s: %m", o->target);
+	}
+	return e;
+}
+
+int erofs_make(const struct erofs_options *o, struct arrow_error *error)
+{
+	_cleanup_strv_ char **excludes = NULL;
+	_cleanup_free_ const char **argv = NULL;
+	size_t count = 0, argc = 0;
+	char uuid[37];
+
+	while (o->empty && o->empty[count])
+		count++;
+	excludes = calloc(count + 1, sizeof(char *));
+	argv = calloc(count + FIXED_ARGS, sizeof(char *));
+	if (!excludes || !argv)
+		return arrow_fail(error, ENOMEM, "cannot make an image: out of memory");
+
+	snprintf(uuid, sizeof(uuid), "%.8s-%.4s-%.4s-%.4s-%.12s", o->digest, o->digest + 8,
+		o->digest + 12, o->digest + 16, o->digest + 20);
+	argv[argc++] = "mkfs.erofs";
+	argv[argc++] = "--quiet";
+	argv[argc++] = "-Enoinline_data";
+	argv[argc++] = "-U";
+	argv[argc++] = uuid;
+	if (o->canonical) {
+		argv[argc++] = "-T0";
+		argv[argc++] = "-x-1";
+	}
+	if (o->canonical || o->all_root)
+		argv[argc++] = "--all-root";
+	for (size_t i = 0; i < count; i++) {
+		excludes[i] = exclude_option(o->empty[i]);
+		if (!excludes[i])
+			return arrow_fail(error, ENOMEM, "cannot make an image: out of memory");
+		argv[argc++] = excludes[i];
+	}
+	argv[argc++] = "--";
+	argv[argc++] = o->target;
+	argv[argc++] = o->source;
+	return run_mkfs(o, argv, error);
+}

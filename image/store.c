@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image/identity.h"
+#include "util/cleanup.h"
+#include "util/digest.h"
+#include "util/io.h"
+
+#define TEMP_PREFIX "tmp-"
+#define RECORD_MAX 65536u
+#define HOLE_SIZE 65536u
+
+int image_store_fail(const struct image_store *s, int err, struct arrow_error *error)
+{
+	if (err == ENOSPC || err == EDQUOT)
+		return arrow_fail(error, err,
+			"no space left in %s for an image; free some, or set ARROW_DATA_DIR to a "
+			"directory on another disk",
+			s->path);
+	return arrow_fail(error, err, "cannot write in %s: %m", s->path);
+}
+
+int image_store_open(struct image_store *s, const char *path, struct arrow_error *error)
+{
+	int e = 0;
+
+	*s = (struct image_store){.fd = -1, .path = path_format("%s/images", path)};
+	if (!s->path)
+		return arrow_fail(error, ENOMEM, "cannot open the store %s: out of memory", path);
+
+	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->fd < 0 && errno == ENOENT) {
+		e = mkdir_all(path, 0755);
+		if (e == 0 && mkdir(s->path, 0700) < 0 && errno != EEXIST)
+			e = -errno;
+		if (e == 0)
+			s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (e == 0 && s->fd < 0)
+		e = -errno;
+	if (e < 0) {
+		arrow_fail(error, -e, "cannot open the store %s: %m; set ARROW_DATA_DIR to another",
+			s->path);
+		image_store_release(s);
+	}
+	return e;
+}
+
+void image_store_release(struct image_store *s)
+{
+	close_keep_errno(s->fd);
+	free(s->path);
+	*s = (struct image_store){.fd = -1};
+}
+
+static int write_record(int dirfd, const char *name, json_t *record)
+{
+	_cleanup_free_ char *text = json_dumps(record, JSON_INDENT(2) | JSON_SORT_KEYS);
+
+	return text ? write_file_atomic(dirfd, name, 0444, text, strlen(text)) : -ENOMEM;
+}
+
+/* Whether an open image is what its record says, and the record is then brought up to date. */
+static int check_image(const struct image_store *s, int fd, const char *name, json_t *record)
+{
+	const char *identity = json_string_value(json_object_get(record, "identity"));
+	const char *sum = json_string_value(json_object_get(record, "sha256"));
+	json_int_t size = json_integer_value(json_object_get(record, "size"));
+	char now[IDENTITY_SIZE], hex[DIGEST_HEX];
+	struct stat st;
+
+	if (!identity || !sum || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != size)
+		return -ENOENT;
+	identity_format(&st, now);
+	if (!strcmp(identity, now))
+		return 0;
+
+	if (digest_fd(fd, hex) < 0 || strcmp(hex, sum) != 0)
+		return -ENOENT;
+	/* Failing to note it costs the next one this hash again, nothing else. */
+	if (json_object_set_new(record, "identity", json_string(now)) < 0 ||
+		write_record(s->fd, name, record) < 0)
+		return 0;
+	return 0;
+}
+
+int image_store_find(const struct image_store *s, const char *digest, int *fd)
+{
+	_cleanup_free_ char *image = path_format("%s.erofs", digest);
+	_cleanup_free_ char *name = path_format("%s.json", digest);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int opened = -1;
+	json_t *record;
+	size_t size;
+	int e;
+
+	if (!image || !name)
+		return -ENOENT;
+	opened = openat(s->fd, image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (opened < 0 || read_file(s->fd, name, RECORD_MAX, &text, &size) < 0)
+		return -ENOENT;
+	record = json_loadb(text, size, 0, NULL);
+	if (!record)
+		return -ENOENT;
+	e = check_image(s, opened, name, record);
+	json_decref(record);
+	if (e == 0)
+		*fd = steal_fd(&opened);
+	return e;
+}
+
+/* A directory whose lock is free is of a maker that died. */
+static void remove_dead_temps(const struct image_store *s)
+{
+	int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	if (!dir) {
+		close_keep_errno(fd);
+		return;
+	}
+	while ((entry = readdir(dir))) {
+		_cleanup_close_ int temp = -1;
+
+		if (strncmp(entry->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) != 0)
+			continue;
+		temp = openat(
+			s->fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (temp >= 0 && flock(temp, LOCK_EX | LOCK_NB) == 0)
+			remove_tree(s->fd, entry->d_name);
+	}
+}
+
+int image_temp_begin(struct image_temp *t, const struct image_store *s, struct arrow_error *error)
+{
+	remove_dead_temps(s);
+
+	/* Between making it and locking it, another process may take it for a dead one's. */
+	for (;;) {
+		struct stat st;
+
+		*t = (struct image_temp){.store = s, .fd = -1};
+		t->path = path_format("%s/" TEMP_PREFIX "XXXXXX", s->path);
+		if (!t->path)
+			return image_store_fail(s, ENOMEM, error);
+		if (!mkdtemp(t->path)) {
+			int err = errno;
+
+			free(t->path);
+			t->path = NULL;
+			return image_store_fail(s, err, error);
+		}
+		t->fd = open(t->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (t->fd >= 0 && flock(t->fd, LOCK_EX) == 0 && fstat(t->fd, &st) == 0 &&
+			st.st_nlink > 0)
+			return 0;
+		if (t->fd < 0 && errno != ENOENT) {
+			int err = errno;
+
+			image_temp_end(t);
+			return image_store_fail(s, err, error);
+		}
+		image_temp_end(t);
+	}
+}
+
+void image_temp_end(struct image_temp *t)
+{
+	if (t->path)
+		remove_tree(AT_FDCWD, t->path);
+	free(t->path);
+	close_keep_errno(t->fd);
+	*t = (struct image_temp){.fd = -1};
+}
+
+static bool is_zero(const uint8_t *data, size_t size)
+{
+	return size > 0 && data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
+/*
+ * Hashes a new image, gives the zeros of sparse files back to the disk (mkfs.erofs writes them
+ * out), and brings it to the disk.
+ */
+static int seal_image(int fd, char hex[DIGEST_HEX])
+{
+	_cleanup_free_ uint8_t *buf = malloc(HOLE_SIZE);
+	struct digest *d = buf ? digest_begin() : NULL;
+	off_t at = 0;
+	ssize_t n;
+
+	if (!d)
+		return -ENOMEM;
+	while ((n = pread(fd, buf, HOLE_SIZE, at)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		digest_add(d, buf, (size_t)n);
+		/* A disk that knows no holes keeps the zeros. */
+		if (n == HOLE_SIZE && is_zero(buf, HOLE_SIZE) &&
+			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, n) < 0)
+			errno = 0;
+		at += n;
+	}
+	n = n < 0 ? -errno : 0;
+	digest_end(d, hex);
+	if (n == 0 && (fchmod(fd, 0444) < 0 || fsync(fd) < 0))
+		n = -errno;
+	return (int)n;
+}
+
+/* Puts image and record in their places. The caller holds the lock of the store. */
+static int place_image(struct image_temp *t, const char *digest, json_t *record, int fd)
+{
+	const struct image_store *s = t->store;
+	_cleanup_free_ char *image = path_format("%s.erofs", digest);
+	_cleanup_free_ char *name = path_format("%s.json", digest);
+	char identity[IDENTITY_SIZE];
+	struct stat st;
+	int e;
+
+	if (!image || !name)
+		return -ENOMEM;
+	/* The rename sets the change time, so the record can only follow it. */
+	if (renameat(t->fd, "image", s->fd, image) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	identity_format(&st, identity);
+	if (json_object_set_new(record, "size", json_integer(st.st_size)) < 0 ||
+		json_object_set_new(record, "identity", json_string(identity)) < 0)
+		return -ENOMEM;
+	e = write_record(t->fd, "record", record);
+	if (e == 0 && renameat(t->fd, "record", s->fd, name) < 0)
+		e = -errno;
+	return e;
+}
+
+int image_store_publish(struct image_temp *t, const char *digest, const char *kind,
+	const char *source, int *fd, struct arrow_error *error)
+{
+	const struct image_store *s = t->store;
+	_cleanup_close_ int made = openat(t->fd, "image", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	char hex[DIGEST_HEX];
+	json_t *record;
+	int e;
+
+	e = made < 0 ? -errno : seal_image(made, hex);
+	if (e < 0)
+		return image_store_fail(s, -e, error);
+	/* A path that is not UTF-8 has no place in JSON. */
+	record = json_pack(
+		"{s:s, s:s, s:o*}", "kind", kind, "sha256", hex, "source", json_string(source));
+	if (!record)
+		return image_store_fail(s, ENOMEM, error);
+
+	/* One at a time, lest one's record stands beside the image of another. */
+	while ((e = flock(s->fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
+	if (e < 0)
+		e = -errno;
+	else if (image_store_find(s, digest, fd) == 0)
+		e = 1;
+	else
+		e = place_image(t, digest, record, made);
+	flock(s->fd, LOCK_UN);
+	json_decref(record);
+
+	if (e < 0)
+		return image_store_fail(s, -e, error);
+	if (e == 0 && image_store_find(s, digest, fd) < 0)
+		return arrow_fail(error, EIO, "%s/%s.erofs changed as it was made; check the disk",
+			s->path, digest);
+	return 0;
+}
+
+void arrow_image_release(struct arrow_image *image)
+{
+	close_keep_errno(image->fd);
+	free(image->entrypoint);
+	*image = (struct arrow_image){.fd = -1};
+}
