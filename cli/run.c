@@ -217,11 +217,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_COLD:
 		return 0;
 	case ARGP_KEY_ARG:
-		if (!spec->rootfs && !spec->program)
+		if (!spec->rootfs)
 			r = set_string(&spec->program, arg, &in->error);
 		else
 			r = add_string(&spec->args, arg, &in->error);
-		(void)r; /* kept in in->error */
+		/* All that follows is the program's, with or without a dash. */
+		while (r == 0 && state->next < state->argc)
+			r = add_string(&spec->args, state->argv[state->next++], &in->error);
 		return 0;
 	case ARGP_KEY_END:
 		if (!spec->rootfs && !spec->program)

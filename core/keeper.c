@@ -140,6 +140,20 @@ static void to_client(
 		fail(k, ARROW_STATUS_ERROR, "the client does not read");
 }
 
+/* For `arrow run --verbose`: what happened when, since the command began. */
+static void note(struct keeper *k, const char *what)
+{
+	char text[ARROW_TEXT_MAX];
+	uint64_t us = now_us() - k->config->begin_us;
+	int n;
+
+	if (!k->config->spec->verbose)
+		return;
+	n = snprintf(text, sizeof(text), "%6llu.%llu ms  %s", (unsigned long long)(us / 1000),
+		(unsigned long long)(us % 1000 / 100), what);
+	to_client(k, ARROW_CONTROL, ARROW_NOTE, text, (size_t)n);
+}
+
 static void write_state(struct keeper *k, const char *status)
 {
 	struct arrow_instance_facts facts = k->config->facts;
@@ -168,12 +182,14 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 			fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
 			return;
 		}
+		note(k, "the loader waits for its job");
 		start_phase(k, HANDING, BOOT_DEADLINE_MS);
 		return;
 	case ARROW_STARTED:
 		if (k->phase != RUNNING || f.length != 8)
 			break;
 		start_phase(k, RUNNING, 0);
+		note(k, "the program started");
 		if (k->config->spec->timeout)
 			k->time_limit = now_ms() + k->config->spec->timeout * 1000ull;
 		to_client(k, f.stream, f.type, payload, f.length);
@@ -190,12 +206,14 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 			break;
 		memcpy(k->exit_frame, payload, sizeof(k->exit_frame));
 		k->exited = true;
+		note(k, "the program ended");
 		k->time_limit = 0;
 		start_phase(k, ENDING, DONE_DEADLINE_MS);
 		return;
 	case ARROW_DONE:
 		if (k->phase != ENDING)
 			break;
+		note(k, "its output is whole, its file systems are synced");
 		start_phase(k, OVER, 0);
 		return;
 	case ARROW_NOTE:
@@ -516,6 +534,7 @@ void keeper_main(const struct keeper_config *config)
 		k.next_check = now_ms() + CHECK_INTERVAL_MS;
 		start_phase(&k, BOOTING, BOOT_DEADLINE_MS);
 		write_state(&k, "running");
+		note(&k, "the VM's process started");
 	}
 	while (k.phase != OVER)
 		turn(&k);
@@ -523,6 +542,7 @@ void keeper_main(const struct keeper_config *config)
 	/* In this order, so that whoever sees the end finds nothing left of it. */
 	if (k.vm)
 		k.vm->engine->free(k.vm);
+	note(&k, "the VM is gone");
 	arrow_instance_remove(config->instance);
 	say_farewell(&k);
 	_exit(0);

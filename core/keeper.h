@@ -26,7 +26,8 @@ struct keeper_config {
 	const struct arrow_engine *engine;
 	struct arrow_vm_config *vm; /* channel_fd and console_fd are the keeper's to fill in */
 	struct arrow_job *job;
-	int client_fd; /* taken over */
+	int client_fd;     /* taken over */
+	uint64_t begin_us; /* when the command began, by now_us() */
 };
 
 /* Runs the keeper in this process, which was forked for it, to its end. Never returns. */

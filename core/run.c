@@ -41,6 +41,7 @@ struct run {
 	struct arrow_share *shares;
 	char **file_names; /* one a volume, NULL for directories */
 	int initrd_fd, userns_fd;
+	uint64_t begin_us;
 };
 
 static void run_release(struct run *run, const struct arrow_spec *spec)
@@ -238,13 +239,14 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 		.vm = &vm,
 		.job = &run->job,
 		.client_fd = client_fd,
+		.begin_us = run->begin_us,
 	});
 }
 
 int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, int *status,
 	struct arrow_error *error)
 {
-	struct run run = {.initrd_fd = -1, .userns_fd = -1};
+	struct run run = {.initrd_fd = -1, .userns_fd = -1, .begin_us = now_us()};
 	int sockets[2], r;
 	sigset_t signals;
 	pid_t keeper;
