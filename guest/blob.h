@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_GUEST_BLOB_H
+#define ARROW_GUEST_BLOB_H
+
+/* The initramfs (cpio, not compressed) whose /init is the loader: from the first to before _end. */
+extern const unsigned char arrow_initramfs[];
+extern const unsigned char arrow_initramfs_end[];
+
+#endif

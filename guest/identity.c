@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* What makes an Arrow differ from every other clone of its template. */
+
+/* musl comes without the kernel's headers; these are of linux/random.h. */
+#define RNDADDENTROPY _IOW('R', 0x03, int[2])
+#define RNDRESEEDCRNG _IO('R', 0x07)
+
+static int reseed(const struct job *job)
+{
+	struct {
+		int bits, bytes;
+		uint8_t data[sizeof(job->seed)];
+	} entropy = {.bits = 8 * sizeof(job->seed), .bytes = sizeof(job->seed)};
+	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	memcpy(entropy.data, job->seed, sizeof(job->seed));
+	/* In this order: entropy alone leaves a generator that was seeded in the template as it is.
+	 */
+	if (ioctl(fd, RNDADDENTROPY, &entropy) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		return -errno;
+	return 0;
+}
+
+int identity_unique(const struct job *job, struct failure *failure)
+{
+	struct timespec now = {
+		.tv_sec = (time_t)job->clock_seconds, .tv_nsec = job->clock_nanoseconds};
+	int r = reseed(job);
+
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot seed the guest's random numbers: %m");
+	if (job->clock_seconds && clock_settime(CLOCK_REALTIME, &now) < 0)
+		return fail(failure, 125, errno, "cannot set the guest's clock: %m");
+	if (job->hostname && sethostname(job->hostname, strlen(job->hostname)) < 0)
+		return fail(failure, 125, errno,
+			"cannot set the host name %.64s: %m; use at most 64 characters",
+			job->hostname);
+	return 0;
+}
+
+void identity_loopback(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	/* A kernel without a network has no lo, and no program that misses it. */
+	if (fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		errno = 0;
+}
+
+int identity_sysctls(const struct stage *stage, const struct job *job, struct failure *failure)
+{
+	for (char **s = job->sysctls; *s; s++) {
+		_cleanup_free_ char *name = strdup(*s);
+		_cleanup_close_ int fd = -1;
+		char *value = name ? strchr(name, '=') : NULL;
+		int r;
+
+		/* As dots become slashes, a name can only lead down from /proc/sys. */
+		if (!value || *name == '.' || *name == '/')
+			return fail(failure, 125, EINVAL, "the sysctl %s is not NAME=VALUE", *s);
+		*value++ = '\0';
+		for (char *p = name; *p; p++) {
+			if (*p == '.')
+				*p = '/';
+		}
+		fd = openat(stage->sysctl, name, O_WRONLY | O_CLOEXEC);
+		r = fd < 0 ? -errno : write_full(fd, value, strlen(value));
+		if (r < 0)
+			return fail(failure, 125, -r,
+				"cannot set the sysctl %s: %m; the guest's kernel may lack it", *s);
+	}
+	return 0;
+}
+
+/* Writes a file of /etc anew, so that a link in its place leads nowhere. */
+static int replace(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
+}
+
+/* True if a line "address name..." of the job names the host. */
+static bool names(const char *line, const char *hostname)
+{
+	size_t length = strlen(hostname);
+
+	while (*line) {
+		line += strcspn(line, " \t");
+		line += strspn(line, " \t");
+		if (strncmp(line, hostname, length) == 0 && strchr(" \t", line[length]))
+			return true;
+	}
+	return false;
+}
+
+static int write_hosts(const struct job *job)
+{
+	bool named = !job->hostname;
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return -ENOMEM;
+	fputs("127.0.0.1\tlocalhost\n"
+	      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+	      "fe00::\tip6-localnet\n"
+	      "ff00::\tip6-mcastprefix\n"
+	      "ff02::1\tip6-allnodes\n"
+	      "ff02::2\tip6-allrouters\n",
+		f);
+	for (char **h = job->hosts; *h; h++) {
+		size_t address = strcspn(*h, " \t");
+		const char *name = *h + address + strspn(*h + address, " \t");
+
+		fprintf(f, "%.*s\t%s\n", (int)address, *h, name);
+		named = named || names(*h, job->hostname);
+	}
+	/* Without a network of its own, an Arrow finds itself on the loopback. */
+	if (!named)
+		fprintf(f, "127.0.0.1\t%s\n", job->hostname);
+	if (fclose(f) != 0)
+		return -ENOMEM;
+	return replace("/etc/hosts", text);
+}
+
+static int write_machine_id(const struct job *job)
+{
+	char text[2 * sizeof(job->machine_id) + 2];
+	struct stat st;
+
+	if (!job->has_machine_id || (stat("/etc/machine-id", &st) == 0 && st.st_size > 0))
+		return 0;
+	for (size_t i = 0; i < sizeof(job->machine_id); i++)
+		snprintf(text + 2 * i, 3, "%02x", job->machine_id[i]);
+	strcat(text, "\n");
+	return replace("/etc/machine-id", text);
+}
+
+int identity_files(const struct job *job, struct failure *failure)
+{
+	int r = 0;
+
+	if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
+		return fail(failure, 125, errno, "cannot make /etc in the root: %m");
+	if (job->hostname) {
+		char name[72];
+
+		snprintf(name, sizeof(name), "%s\n", job->hostname);
+		r = replace("/etc/hostname", name);
+		if (r < 0)
+			return fail(failure, 125, -r, "cannot write /etc/hostname: %m");
+	}
+	r = write_hosts(job);
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/hosts: %m");
+	r = job->resolv ? replace("/etc/resolv.conf", job->resolv) : 0;
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/resolv.conf: %m");
+	r = write_machine_id(job);
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/machine-id: %m");
+	if (symlink("/proc/mounts", "/etc/mtab") < 0 && errno != EEXIST)
+		return fail(failure, 125, errno, "cannot make /etc/mtab: %m");
+	return 0;
+}

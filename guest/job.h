@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_GUEST_JOB_H
+#define ARROW_GUEST_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest/protocol.h"
+
+/* What the loader is to do: a job, decoded. All pointers lead into the job's bytes or `arena`. */
+
+struct job_mount {
+	uint32_t kind;  /* enum arrow_mount_kind */
+	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC */
+	char *source;
+	char *target;  /* absolute; NULL for the root */
+	char *options; /* "" when there are none */
+};
+
+struct job_rlimit {
+	int resource;
+	uint64_t soft, hard;
+};
+
+struct job {
+	uint32_t flags; /* enum arrow_job_flags */
+	char **argv;    /* NULL-terminated, as env, hosts and sysctls are */
+	char **env;
+	char **hosts;
+	char **sysctls;
+	char *cwd;      /* "/" when the job names none */
+	char *user;     /* "" for root */
+	char *hostname; /* these two NULL when the job names none */
+	char *resolv;
+	const char *root; /* block device of the root, without /dev */
+	struct job_mount *mounts;
+	size_t mount_count;
+	struct job_rlimit *rlimits;
+	size_t rlimit_count;
+	uint64_t caps;
+	uint64_t shm_size; /* 0: as the loader has it */
+	uint8_t seed[32];
+	uint8_t machine_id[16];
+	bool has_machine_id;
+	uint64_t clock_seconds; /* 0: leave the clock alone */
+	uint32_t clock_nanoseconds;
+	uint16_t rows, columns; /* 0: the size of the terminal is not known */
+	void *arena;
+};
+
+/*
+ * Decodes the records in data[0..size). data[size] must be writable: the strings get their NULs in
+ * place. Returns 0 and a job that job_release() frees, or a negative errno (-EINVAL, -ENOMEM)
+ * with *why naming what is wrong (a constant).
+ */
+int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
+	__attribute__((warn_unused_result));
+
+void job_release(struct job *job);
+
+#endif

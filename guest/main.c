@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "util/io.h"
+
+#define PROGRAM 1u               /* the process whose end is the end of the Arrow */
+#define PORT_DEADLINE_MS 30000u  /* the channel's port has to appear */
+#define STUCK_DEADLINE_MS 10000u /* killed processes have to be gone */
+#define LINGER_MS 5000u          /* the host has to end the VM after DONE */
+#define RECEIVE_BUDGET (64u * 1024u)
+
+#define WATCH_PORT UINT64_C(0x10000) /* streams are 16 bits wide */
+#define WATCH_SIGNALS UINT64_C(0x10001)
+
+int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	failure->status = status;
+	failure->err = err;
+	va_start(args, fmt);
+	errno = err; /* for %m */
+	vsnprintf(failure->text, sizeof(failure->text), fmt, args);
+	va_end(args);
+	return -err;
+}
+
+/* Says why there can be no Arrow to the kernel's log, the only ear left, and ends the VM. */
+static void die(const char *what, int err)
+{
+	char line[256];
+	int n = snprintf(
+		line, sizeof(line), "arrow: loader: cannot %s: %s\n", what, strerror(-err));
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (write(fd >= 0 ? fd : STDERR_FILENO, line, (size_t)n) < 0)
+		errno = 0;
+	sync();
+	reboot(RB_AUTOBOOT);
+	_exit(1);
+}
+
+void loader_note(struct loader *loader, const char *fmt, ...)
+{
+	char text[ARROW_TEXT_MAX];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (n > (int)sizeof(text) - 1)
+		n = (int)sizeof(text) - 1;
+	/* A note that finds no room is lost: nothing waits for it. */
+	(void)channel_put(&loader->channel, ARROW_CONTROL, ARROW_NOTE, text, (size_t)n);
+}
+
+static void note_time(struct loader *loader, const char *phase)
+{
+	struct timespec t;
+
+	if (!loader->notes)
+		return;
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	loader_note(loader, "%s at %lu.%03lu ms of the guest's time", phase,
+		(unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000,
+		(unsigned long)t.tv_nsec / 1000 % 1000);
+}
+
+static void send_numbers(struct loader *loader, uint16_t type, uint32_t a, uint32_t b, uint32_t c,
+	unsigned int count)
+{
+	uint8_t payload[12];
+
+	arrow_put32(payload, a);
+	arrow_put32(payload + 4, b);
+	arrow_put32(payload + 8, c);
+	/* The reserve of the queue has room for all the frames of a life. */
+	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, 4 * count) < 0)
+		die("report to the host", -ENOBUFS);
+}
+
+static void send_failed(struct loader *loader, const struct failure *failure)
+{
+	uint8_t payload[12 + sizeof(failure->text)];
+	size_t length = strlen(failure->text);
+
+	arrow_put32(payload, PROGRAM);
+	arrow_put32(payload + 4, failure->status);
+	arrow_put32(payload + 8, (uint32_t)failure->err);
+	memcpy(payload + 12, failure->text, length);
+	if (channel_put(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length) < 0)
+		die("report to the host", -ENOBUFS);
+}
+
+/* Does the job up to the program's start. The job's bytes are freed with the caller. */
+static int do_job(struct loader *loader, struct failure *failure)
+{
+	struct process *program = &loader->processes[PROGRAM - 1];
+	struct job job;
+	const char *why;
+	int r;
+
+	if (loader->job_overflow || loader->job_size == 0)
+		return fail(failure, 125, EINVAL, "the job is %s",
+			loader->job_overflow ? "larger than 16 MiB or than the Arrow's memory"
+					     : "empty");
+	r = job_decode(loader->job, loader->job_size, &job, &why);
+	if (r < 0)
+		return fail(failure, 125, -r, "the job is malformed: %s", why);
+
+	loader->notes = job.flags & ARROW_JOB_NOTES;
+	note_time(loader, "job taken");
+	r = identity_unique(&job, failure);
+	if (r == 0)
+		r = identity_sysctls(&loader->stage, &job, failure);
+	if (r == 0)
+		r = root_enter(&job, failure);
+	if (r == 0) {
+		note_time(loader, "root entered");
+		r = start_program(&job, program, failure);
+	}
+	if (r == 0) {
+		send_numbers(loader, ARROW_STARTED, PROGRAM, (uint32_t)program->pid, 0, 2);
+		note_time(loader, "program started");
+	}
+	job_release(&job);
+	return r;
+}
+
+static void begin(struct loader *loader)
+{
+	struct failure failure = {0};
+	int r = do_job(loader, &failure);
+
+	free(loader->job);
+	loader->job = NULL;
+	if (r == 0) {
+		r = stream_watch(loader, PROGRAM);
+		if (r < 0)
+			die("watch the program's streams", r);
+		loader->life = LIFE_RUN;
+		return;
+	}
+	send_failed(loader, &failure);
+	loader->life = LIFE_DRAIN;
+	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
+}
+
+int loader_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
+{
+	struct process *p = stream_process(loader, arrow_get32(loader->control));
+	uint32_t number;
+
+	/* What makes no sense, or comes too late, is left alone: only the host itself can suffer.
+	 */
+	switch ((enum arrow_frame_type)frame->type) {
+	case ARROW_JOB_END:
+		if (loader->life == LIFE_WAIT)
+			begin(loader);
+		break;
+	case ARROW_SIGNAL:
+		number = arrow_get32(loader->control + 4);
+		if (size < 8 || !p || !p->alive || number < 1 || number >= _NSIG)
+			break;
+		if (number == SIGKILL)
+			p->host_killed = true;
+		kill(p->pid, (int)number);
+		break;
+	case ARROW_WINSIZE:
+		if (size >= 8 && p && p->tty >= 0)
+			tty_resize(p->tty, arrow_get16(loader->control + 4),
+				arrow_get16(loader->control + 6));
+		break;
+	case ARROW_JOB:
+	case ARROW_DATA:
+	case ARROW_EOF:
+	case ARROW_CREDIT:
+	case ARROW_CLOSED:
+	case ARROW_READY:
+	case ARROW_STARTED:
+	case ARROW_FAILED:
+	case ARROW_EXITED:
+	case ARROW_DONE:
+	case ARROW_NOTE:
+		break;
+	}
+	return 0;
+}
+
+/* Reports how a process ended. With the program ends everything else. */
+static void process_ended(struct loader *loader, uint32_t number, int status)
+{
+	struct process *p = &loader->processes[number - 1];
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !p->host_killed;
+	uint64_t before = loader->stage.oom_kills;
+	uint32_t how = ARROW_EXIT_STATUS, value = 0;
+
+	if (killed)
+		loader->stage.oom_kills = stage_oom_kills(&loader->stage);
+	if (WIFSIGNALED(status)) {
+		how = loader->stage.oom_kills > before ? ARROW_EXIT_OOM : ARROW_EXIT_SIGNAL;
+		value = (uint32_t)WTERMSIG(status);
+	} else {
+		value = (uint32_t)WEXITSTATUS(status);
+	}
+	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
+	stream_program_ended(p);
+	if (number != PROGRAM)
+		return;
+
+	(void)channel_send(&loader->channel);
+	kill(-1, SIGKILL);
+	loader->life = LIFE_DRAIN;
+	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
+	if (!killed && stage_oom_kills(&loader->stage) > before)
+		loader_note(loader, "memory ran out: the kernel has killed a process of the Arrow; "
+				    "give it more with -m");
+}
+
+static void reap(struct loader *loader)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	while (read(loader->signals, &info, sizeof(info)) > 0)
+		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (uint32_t i = 0; i < PROCESSES; i++) {
+			struct process *p = &loader->processes[i];
+
+			if (p->used && p->alive && p->pid == pid)
+				process_ended(loader, i + 1, status);
+		}
+	}
+	loader->children = pid == 0;
+}
+
+/* Takes the next step towards the end, when its time has come. */
+static void end_of_life(struct loader *loader)
+{
+	uint64_t now;
+
+	if (loader->life == LIFE_WAIT || loader->life == LIFE_RUN)
+		return;
+	now = now_ms();
+	if (loader->life == LIFE_DRAIN) {
+		if (now >= loader->deadline) {
+			loader->children = false;
+			stream_abandon(loader);
+		}
+		if (loader->children || !stream_drained(loader))
+			return;
+		sync();
+		send_numbers(loader, ARROW_DONE, 0, 0, 0, 0);
+		loader->life = LIFE_DONE;
+		loader->deadline = now + LINGER_MS;
+	} else if (now >= loader->deadline) {
+		reboot(RB_AUTOBOOT);
+	}
+}
+
+/* How long the loop may sleep, in ms; -1 for as long as nothing happens. */
+static int patience(struct loader *loader)
+{
+	uint64_t now;
+
+	if (loader->channel.writable && !channel_idle(&loader->channel))
+		return 10; /* the kernel had no memory for a write */
+	if (loader->life == LIFE_DRAIN || loader->life == LIFE_DONE) {
+		now = now_ms();
+		/* Past the deadline only credit is waited for, and that is an event. */
+		return now < loader->deadline ? (int)(loader->deadline - now) : 1000;
+	}
+	return stream_retry(loader) ? 50 : -1;
+}
+
+static void wait_for_events(struct loader *loader, int timeout)
+{
+	struct epoll_event events[16];
+	int n = epoll_wait(loader->epoll, events, 16, timeout);
+
+	for (int i = 0; i < n; i++) {
+		uint64_t what = events[i].data.u64;
+
+		if (what == WATCH_SIGNALS) {
+			reap(loader);
+		} else if (what == WATCH_PORT) {
+			loader->channel.readable = true;
+			loader->channel.writable = true;
+		} else {
+			stream_ready(loader, (uint16_t)what, events[i].events);
+		}
+	}
+}
+
+static void run(struct loader *loader)
+{
+	struct channel_sink sink = stream_sink(loader);
+
+	for (;;) {
+		int received = channel_receive(&loader->channel, &sink, RECEIVE_BUDGET);
+		bool moved = stream_pump(loader);
+		int sent;
+
+		end_of_life(loader);
+		sent = channel_send(&loader->channel);
+		/* A host that breaks the protocol gets no Arrow, and the channel is lost with it.
+		 */
+		if (received < 0 || sent < 0)
+			die("use the control channel", received < 0 ? received : sent);
+		moved |= received > 0 || sent > 0;
+		wait_for_events(loader, moved ? 0 : patience(loader));
+	}
+}
+
+/* The port appears on its own time, after the kernel has started init. */
+static int open_port(void)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint64_t deadline = now_ms() + PORT_DEADLINE_MS;
+	int fd;
+
+	while ((fd = open(ARROW_PORT_NODE, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0) {
+		if (now_ms() > deadline)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return fd;
+}
+
+static int watch(struct loader *loader)
+{
+	struct epoll_event port = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = WATCH_PORT};
+	struct epoll_event child = {.events = EPOLLIN, .data.u64 = WATCH_SIGNALS};
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	loader->signals = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	loader->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loader->signals < 0 || loader->epoll < 0 ||
+		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->signals, &child) < 0 ||
+		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->channel.fd, &port) < 0)
+		return -errno;
+	return 0;
+}
+
+int main(void)
+{
+	static struct loader loader; /* large, and mostly never touched */
+	const char *what = "";
+	int r;
+
+	if (getpid() != 1) {
+		dprintf(STDERR_FILENO, "the loader runs as PID 1 of an Arrow only\n");
+		return 125;
+	}
+	r = stage_prepare(&loader.stage, &what);
+	if (r < 0)
+		die(what, r);
+	identity_loopback();
+
+	loader.channel.fd = open_port();
+	if (loader.channel.fd < 0)
+		die("open the control channel " ARROW_PORT_NODE, loader.channel.fd);
+	r = watch(&loader);
+	if (r < 0)
+		die("set up its event loop", r);
+	send_numbers(&loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
+	run(&loader);
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+
+/*
+ * What no job changes, done before the loader waits for one, so that a clone of a template finds
+ * it ready: /dev, /proc and /sys of a program, built in STAGE_DIR and only moved into the root
+ * later, and the tmpfs that takes the changes to the root. Docker is the model for all of it.
+ */
+
+#define CAREFUL (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+static const struct {
+	const char *name;
+	unsigned int major, minor;
+} nodes[] = {
+	{"null", 1, 3},
+	{"zero", 1, 5},
+	{"full", 1, 7},
+	{"random", 1, 8},
+	{"urandom", 1, 9},
+	{"tty", 5, 0},
+};
+
+static const char *const links[][2] = {
+	{"/proc/self/fd", "fd"},
+	{"/proc/self/fd/0", "stdin"},
+	{"/proc/self/fd/1", "stdout"},
+	{"/proc/self/fd/2", "stderr"},
+	{"pts/ptmx", "ptmx"},
+	{"/proc/kcore", "core"},
+};
+
+/* Hidden from programs, where the kernel has them. */
+static const char *const masked[] = {
+	"proc/acpi",
+	"proc/asound",
+	"proc/interrupts",
+	"proc/kcore",
+	"proc/keys",
+	"proc/latency_stats",
+	"proc/timer_list",
+	"proc/timer_stats",
+	"proc/sched_debug",
+	"proc/scsi",
+	"sys/firmware",
+	"sys/devices/virtual/powercap",
+};
+
+static const char *const read_only[] = {
+	"proc/bus",
+	"proc/fs",
+	"proc/irq",
+	"proc/sys",
+	"proc/sysrq-trigger",
+};
+
+static int attach(const char *type, const char *dir, unsigned long flags, const char *options)
+{
+	return mount(type, dir, type, flags, options) < 0 ? -errno : 0;
+}
+
+/* A file system that a smaller kernel may lack. */
+static int attach_if_there(
+	const char *type, const char *dir, unsigned long flags, const char *options)
+{
+	int r = attach(type, dir, flags, options);
+
+	return r == -ENODEV || r == -ENOENT ? 0 : r;
+}
+
+static int build_dev(bool privileged)
+{
+	int r;
+
+	r = privileged ? attach("devtmpfs", "dev", MS_NOSUID, NULL)
+		       : attach("tmpfs", "dev", MS_NOSUID | MS_STRICTATIME, "size=64m,mode=755");
+	if (r < 0)
+		return r;
+	for (size_t i = 0; !privileged && i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "dev/%s", nodes[i].name);
+		if (mknod(path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "dev/%s", links[i][1]);
+		if (symlink(links[i][0], path) < 0 && errno != EEXIST)
+			return -errno;
+	}
+
+	if ((mkdir("dev/pts", 0755) < 0 && errno != EEXIST) ||
+		(mkdir("dev/shm", 01777) < 0 && errno != EEXIST) ||
+		(mkdir("dev/mqueue", 0755) < 0 && errno != EEXIST))
+		return -errno;
+	r = attach_if_there("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
+		"newinstance,ptmxmode=0666,mode=0620,gid=5");
+	if (r == 0)
+		r = attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=64m");
+	if (r == 0)
+		r = attach_if_there("mqueue", "dev/mqueue", CAREFUL, NULL);
+	return r;
+}
+
+static int mask(const char *path)
+{
+	if (mount("dev/null", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTDIR)
+		return -errno;
+	return attach("tmpfs", path, MS_RDONLY | CAREFUL, "size=0");
+}
+
+static int protect(const char *path)
+{
+	if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | CAREFUL, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+static int hide(const char **what)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(masked) / sizeof(masked[0]); i++) {
+		*what = masked[i];
+		r = mask(masked[i]);
+	}
+	for (size_t i = 0; r == 0 && i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+		*what = read_only[i];
+		r = protect(read_only[i]);
+	}
+	return r;
+}
+
+int stage_build(const char *dir, bool privileged, const char **what)
+{
+	unsigned long sys_flags = CAREFUL | (privileged ? 0 : MS_RDONLY);
+	int r;
+
+	*what = "the mount points of /dev, /proc and /sys";
+	if (chdir(dir) < 0 || mkdir("dev", 0755) < 0 || mkdir("proc", 0555) < 0 ||
+		mkdir("sys", 0555) < 0)
+		return -errno;
+	*what = "/dev";
+	r = build_dev(privileged);
+	if (r < 0)
+		return r;
+	*what = "/proc";
+	r = attach("proc", "proc", CAREFUL, NULL);
+	if (r < 0)
+		return r;
+	*what = "/sys";
+	r = attach("sysfs", "sys", sys_flags, NULL);
+	if (r == 0)
+		r = attach_if_there("cgroup2", "sys/fs/cgroup", CAREFUL, "nsdelegate");
+	if (r == 0 && !privileged)
+		r = hide(what);
+	if (r == 0 && chdir("/") < 0)
+		r = -errno;
+	return r;
+}
+
+/* Descriptors 0 to 2 may be closed: nothing of ours shall get their numbers. */
+static int fill_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			return -errno;
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
+int stage_prepare(struct stage *stage, const char **what)
+{
+	static const char *const dirs[] = {
+		"/dev", STAGE_DIR, PRIVILEGED_DIR, LOWER_DIR, UPPER_DIR, ROOT_DIR, SHARES_DIR};
+	int r;
+
+	umask(0);
+	*what = "make the directories of the initramfs";
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		if (mkdir(dirs[i], 0755) < 0 && errno != EEXIST)
+			return -errno;
+	}
+	*what = "mount /dev of the initramfs";
+	r = attach("devtmpfs", "/dev", 0, NULL);
+	if (r == 0 || r == -EBUSY)
+		r = fill_stdio();
+	if (r < 0)
+		return r;
+
+	/* These see the parts of /proc that programs will not. */
+	*what = "mount /proc of the initramfs";
+	if (mkdir("/proc", 0555) < 0 && errno != EEXIST)
+		return -errno;
+	r = attach("proc", "/proc", CAREFUL, NULL);
+	if (r < 0)
+		return r;
+	stage->sysctl = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC); /* or -1 */
+	stage->vmstat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);          /* or -1 */
+	stage->oom_kills = stage_oom_kills(stage);
+
+	r = stage_build(STAGE_DIR, false, what);
+	if (r < 0)
+		return r;
+
+	*what = "mount the tmpfs for changes to the root";
+	r = attach("tmpfs", UPPER_DIR, 0, "mode=755");
+	if (r == 0 && (mkdir(UPPER_DIR "/upper", 0755) < 0 || mkdir(UPPER_DIR "/work", 0755) < 0))
+		r = -errno;
+	return r;
+}
+
+uint64_t stage_oom_kills(const struct stage *stage)
+{
+	char text[8192];
+	ssize_t n = pread(stage->vmstat, text, sizeof(text) - 1, 0);
+	const char *line;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	line = strstr(text, "\noom_kill ");
+	return line ? strtoull(line + strlen("\noom_kill "), NULL, 10) : 0;
+}

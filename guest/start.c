@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/*
+ * Starts the program: vfork(), so that no memory is copied and a failure comes back in memory.
+ * The child shares everything but descriptors, credentials and such with the loader, which sleeps
+ * until execve(): it calls the kernel directly and leaves through _exit().
+ */
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define ID_FILE_MAX (4u * 1024u * 1024u) /* bytes of /etc/passwd, /etc/group */
+
+/* musl comes without the kernel's headers; these are of linux/capability.h. */
+#define CAPABILITY_VERSION_3 0x20080522u
+struct cap_header {
+	uint32_t version;
+	int pid;
+};
+struct cap_data {
+	uint32_t effective, permitted, inheritable;
+};
+
+struct start {
+	const struct job *job;
+	char **env;
+	const char *path; /* PATH of the environment */
+	struct user user;
+	int stdio[3];
+	bool tty;
+	char program[PATH_MAX];
+	struct failure *failure;
+};
+
+static const char *env_get(char **env, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (char **e = env; *e; e++) {
+		if (strncmp(*e, name, length) == 0 && (*e)[length] == '=')
+			return *e + length + 1;
+	}
+	return NULL;
+}
+
+/* Only what the child shows on its way to execve(); the rest of struct start is made before. */
+static int limit(struct start *s)
+{
+	const struct job *job = s->job;
+
+	for (size_t i = 0; i < job->rlimit_count; i++) {
+		const struct job_rlimit *r = &job->rlimits[i];
+		struct rlimit limit = {.rlim_cur = r->soft, .rlim_max = r->hard};
+
+		if (syscall(SYS_prlimit64, 0, r->resource, &limit, NULL) < 0)
+			return fail(s->failure, 125, errno,
+				"cannot set resource limit %d to %llu:%llu: %m", r->resource,
+				(unsigned long long)r->soft, (unsigned long long)r->hard);
+	}
+	return 0;
+}
+
+/* Becomes the user with the job's capabilities: what root keeps, and nothing for others. */
+static int drop_privileges(struct start *s)
+{
+	const struct user *user = &s->user;
+	uint64_t caps = s->job->caps, known = 0;
+
+	if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 ||
+		syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
+		return fail(
+			s->failure, 125, errno, "cannot set the groups of user %u: %m", user->uid);
+	for (int cap = 0; cap < 64; cap++) {
+		int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (has < 0)
+			break; /* the kernel knows no more */
+		known |= UINT64_C(1) << cap;
+		if (has && !(caps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return fail(s->failure, 125, errno, "cannot drop capability %d: %m", cap);
+	}
+	caps &= known;
+	if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
+		return fail(s->failure, 125, errno, "cannot become user %u: %m", user->uid);
+	if (user->uid == 0) {
+		struct cap_header header = {.version = CAPABILITY_VERSION_3};
+		struct cap_data data[2] = {
+			{.effective = (uint32_t)caps, .permitted = (uint32_t)caps},
+			{.effective = (uint32_t)(caps >> 32), .permitted = (uint32_t)(caps >> 32)},
+		};
+
+		if (syscall(SYS_capset, &header, data) < 0)
+			return fail(s->failure, 125, errno, "cannot set the capabilities: %m");
+	}
+	if ((s->job->flags & ARROW_JOB_NO_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail(s->failure, 125, errno, "cannot set no_new_privs: %m");
+	return 0;
+}
+
+static int executable(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+/* Finds the program that argv[0] means. A name without a slash is looked for in PATH. */
+static int find_program(struct start *s)
+{
+	const char *name = s->job->argv[0], *dir = s->path;
+	int r;
+
+	if (strchr(name, '/')) {
+		r = executable(name);
+		if (r == 0 && strlen(name) >= sizeof(s->program))
+			r = -ENAMETOOLONG;
+		if (r < 0)
+			return fail(s->failure, r == -ENOENT || r == -ENOTDIR ? 127 : 126, -r,
+				"exec: \"%s\": %s", name,
+				r == -ENOENT   ? "no such file or directory"
+				: r == -EACCES ? "permission denied"
+				: r == -EISDIR ? "is a directory"
+					       : strerror(-r));
+		strcpy(s->program, name);
+		return 0;
+	}
+	while (*name && dir) {
+		size_t length = strcspn(dir, ":");
+		int n = snprintf(s->program, sizeof(s->program), "%.*s/%s",
+			length ? (int)length : 1, length ? dir : ".", name);
+
+		if (n > 0 && (size_t)n < sizeof(s->program) && executable(s->program) == 0)
+			return 0;
+		dir = dir[length] ? dir + length + 1 : NULL;
+	}
+	return fail(
+		s->failure, 127, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
+}
+
+/* What Docker says of the errors of execve(), and what is behind them. */
+static int exec_failed(struct start *s, int err)
+{
+	const char *name = s->job->argv[0];
+
+	switch (err) {
+	case ENOENT:
+		return fail(s->failure, 127, err,
+			"exec: \"%s\": no such file or directory (its interpreter is missing in "
+			"the root)",
+			name);
+	case EACCES:
+		return fail(s->failure, 126, err, "exec: \"%s\": permission denied", name);
+	case ENOEXEC:
+		return fail(s->failure, 126, err, "exec: \"%s\": exec format error", name);
+	case E2BIG:
+		return fail(s->failure, 126, err,
+			"exec: \"%s\": argument list too long; one string ends at 128 KiB, all at "
+			"a quarter of the stack limit",
+			name);
+	default:
+		return fail(s->failure, 126, err, "exec: \"%s\": %m", name);
+	}
+}
+
+static void child(struct start *s)
+{
+	sigset_t none;
+
+	setsid();
+	if (s->tty && ioctl(s->stdio[0], TIOCSCTTY, 0) < 0) {
+		fail(s->failure, 125, errno, "cannot take the terminal: %m");
+		return;
+	}
+	for (int fd = 0; fd < 3; fd++) {
+		if (dup2(s->stdio[fd], fd) < 0) {
+			fail(s->failure, 125, errno, "cannot connect descriptor %d: %m", fd);
+			return;
+		}
+	}
+	umask(022);
+	if (limit(s) < 0)
+		return;
+	if (chdir(s->job->cwd) < 0) {
+		fail(s->failure, 126, errno, "cannot enter the working directory %s: %m",
+			s->job->cwd);
+		return;
+	}
+	if (drop_privileges(s) < 0 || find_program(s) < 0)
+		return;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(s->program, s->job->argv, s->env);
+	exec_failed(s, errno);
+}
+
+/* Not inlined, so that nothing of the child's frames is shared with code of the parent. */
+static __attribute__((noinline)) pid_t spawn(struct start *s)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		child(s);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Reads the root's users and finds the job's. A root without these files has none. */
+static int find_user(struct start *s)
+{
+	_cleanup_free_ char *passwd = NULL;
+	_cleanup_free_ char *group = NULL;
+	char why[256];
+	int r = read_file(AT_FDCWD, "/etc/passwd", ID_FILE_MAX, &passwd, NULL);
+
+	if (r < 0 && r != -ENOENT)
+		return fail(s->failure, 125, -r, "cannot read /etc/passwd of the root: %m");
+	r = read_file(AT_FDCWD, "/etc/group", ID_FILE_MAX, &group, NULL);
+	if (r < 0 && r != -ENOENT)
+		return fail(s->failure, 125, -r, "cannot read /etc/group of the root: %m");
+	r = user_find(
+		passwd ? passwd : "", group ? group : "", s->job->user, &s->user, why, sizeof(why));
+	return r < 0 ? fail(s->failure, 125, -r, "%s", why) : 0;
+}
+
+/* The job's environment with HOME, if it lacks it. The array and the string are of the caller. */
+static int make_env(struct start *s, char ***env, char **home)
+{
+	size_t count = 0, kept = 0;
+	const char *given = env_get(s->job->env, "HOME");
+
+	while (s->job->env[count])
+		count++;
+	*env = calloc(count + 2, sizeof(**env));
+	*home = malloc(sizeof("HOME=") + sizeof(s->user.home));
+	if (!*env || !*home)
+		return fail(s->failure, 125, ENOMEM, "cannot keep the environment: %m");
+	for (size_t i = 0; i < count; i++) {
+		if ((given && *given) || strncmp(s->job->env[i], "HOME=", 5) != 0)
+			(*env)[kept++] = s->job->env[i];
+	}
+	if (!given || !*given) {
+		sprintf(*home, "HOME=%s", s->user.home);
+		(*env)[kept] = *home;
+	}
+	s->env = *env;
+	s->path = env_get(*env, "PATH");
+	if (!s->path)
+		s->path = DEFAULT_PATH;
+	return 0;
+}
+
+/* One pipe of the program: theirs for it, ours (which does not block) for the loader. */
+static int make_pipe(bool to_program, int *theirs, int *ours, struct failure *failure)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return fail(failure, 125, errno, "cannot make a pipe: %m");
+	*theirs = fds[to_program ? 0 : 1];
+	*ours = fds[to_program ? 1 : 0];
+	if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
+		return fail(failure, 125, errno, "cannot set up a pipe: %m");
+	return 0;
+}
+
+static int make_stdio(struct start *s, struct process *p)
+{
+	bool carried = s->job->flags & ARROW_JOB_STDIN;
+	int r;
+
+	if (s->tty) {
+		r = tty_open(s->job, &p->tty, &p->slave, s->failure);
+		if (r < 0)
+			return r;
+		for (int fd = 0; fd < 3; fd++)
+			s->stdio[fd] = fcntl(p->slave, F_DUPFD_CLOEXEC, 3);
+		p->out[0].fd = p->tty;
+		p->out[1].tell = true; /* stderr of a terminal is its stdout: the end, at once */
+		p->in.fd = carried ? p->tty : -1;
+	} else {
+		r = carried ? make_pipe(true, &s->stdio[0], &p->in.fd, s->failure) : 0;
+		if (r == 0)
+			r = make_pipe(false, &s->stdio[1], &p->out[0].fd, s->failure);
+		if (r == 0)
+			r = make_pipe(false, &s->stdio[2], &p->out[1].fd, s->failure);
+		if (r < 0)
+			return r;
+		if (!carried)
+			s->stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	if (s->stdio[0] < 0 || s->stdio[1] < 0 || s->stdio[2] < 0)
+		return fail(s->failure, 125, errno, "cannot open the program's streams: %m");
+	if (!carried)
+		return 0;
+	p->in.ring = mmap(
+		NULL, ARROW_WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p->in.ring == MAP_FAILED)
+		return fail(s->failure, 125, errno, "cannot make the buffer of stdin: %m");
+	return 0;
+}
+
+static void close_stdio(const struct start *s)
+{
+	for (int fd = 0; fd < 3; fd++)
+		close_keep_errno(s->stdio[fd]);
+}
+
+int start_program(const struct job *job, struct process *process, struct failure *failure)
+{
+	_cleanup_free_ struct start *s = calloc(1, sizeof(*s)); /* too large for the stack */
+	_cleanup_free_ char **env = NULL;
+	_cleanup_free_ char *home = NULL;
+	pid_t pid = -1;
+	int r;
+
+	if (!s)
+		return fail(failure, 125, ENOMEM, "cannot start the program: %m");
+	s->job = job;
+	s->failure = failure;
+	s->tty = job->flags & ARROW_JOB_TTY;
+	s->stdio[0] = s->stdio[1] = s->stdio[2] = -1;
+	*process = (struct process){.tty = -1,
+		.slave = -1,
+		.in = {.fd = -1},
+		.out = {{.fd = -1, .credit = ARROW_WINDOW}, {.fd = -1, .credit = ARROW_WINDOW}}};
+
+	r = find_user(s);
+	if (r == 0)
+		r = make_env(s, &env, &home);
+	if (r == 0)
+		r = make_stdio(s, process);
+	if (r == 0) {
+		pid = spawn(s);
+		if (pid < 0)
+			r = fail(failure, 125, errno, "cannot make a process: %m");
+		else if (failure->status)
+			r = -failure->err;
+	}
+	close_stdio(s);
+	if (r < 0)
+		return r; /* the VM ends: what is open ends with it */
+	process->pid = pid;
+	process->used = true;
+	process->alive = true;
+	return 0;
+}

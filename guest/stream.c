@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+
+/* Credit goes back in portions of this: rarely, and before the host runs dry. */
+#define CREDIT_PORTION (ARROW_WINDOW / 4)
+
+struct process *stream_process(struct loader *loader, uint32_t number)
+{
+	if (number < 1 || number > PROCESSES || !loader->processes[number - 1].used)
+		return NULL;
+	return &loader->processes[number - 1];
+}
+
+static int watch(struct loader *loader, int fd, uint32_t events, uint16_t stream)
+{
+	struct epoll_event event = {.events = events | EPOLLET, .data.u64 = stream};
+
+	return epoll_ctl(loader->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int stream_watch(struct loader *loader, uint32_t number)
+{
+	struct process *p = stream_process(loader, number);
+	int r = 0;
+
+	if (p->tty >= 0)
+		return watch(loader, p->tty, EPOLLIN | EPOLLOUT, ARROW_STREAM(number, 1));
+	if (p->in.fd >= 0)
+		r = watch(loader, p->in.fd, EPOLLOUT, ARROW_STREAM(number, 0));
+	for (uint16_t fd = 1; r == 0 && fd <= 2; fd++)
+		r = watch(loader, p->out[fd - 1].fd, EPOLLIN, ARROW_STREAM(number, fd));
+	return r;
+}
+
+void stream_ready(struct loader *loader, uint16_t stream, uint32_t events)
+{
+	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(stream));
+	uint32_t fd = ARROW_STREAM_FD(stream);
+
+	if (!p)
+		return;
+	if (fd == 0 || p->tty >= 0) {
+		p->in.writable = true;
+		if (fd == 0 && (events & EPOLLERR))
+			p->in.gone = true;
+	}
+	if (fd != 0) {
+		p->out[fd - 1].readable = true;
+		if (events & (EPOLLHUP | EPOLLERR))
+			p->out[fd - 1].hung_up = true;
+	}
+}
+
+/* The input that a DATA frame goes to, if anybody takes it. */
+static struct input *input_of(struct loader *loader, const struct arrow_frame *frame)
+{
+	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
+
+	if (!p || ARROW_STREAM_FD(frame->stream) != 0 || frame->type != ARROW_DATA)
+		return NULL;
+	return p->in.fd >= 0 && !p->in.ended && p->in.length < ARROW_WINDOW ? &p->in : NULL;
+}
+
+static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
+{
+	return frame->stream == ARROW_CONTROL && frame->type == ARROW_JOB &&
+	       loader->life == LIFE_WAIT;
+}
+
+static uint8_t *job_room(struct loader *loader, size_t *size)
+{
+	if (loader->job_size == loader->job_room && loader->job_room < ARROW_JOB_MAX) {
+		size_t room = loader->job_room ? loader->job_room * 2 : ARROW_FRAME_MAX;
+		uint8_t *more = realloc(loader->job, room + 1); /* one for the last NUL */
+
+		if (more) {
+			loader->job = more;
+			loader->job_room = room;
+		}
+	}
+	*size = loader->job_room - loader->job_size;
+	return *size > 0 ? loader->job + loader->job_size : NULL;
+}
+
+static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *size)
+{
+	struct loader *loader = arg;
+	struct input *in = input_of(loader, frame);
+	uint8_t *to;
+
+	if (in) {
+		uint32_t end = (in->start + in->length) % ARROW_WINDOW;
+		uint32_t straight = ARROW_WINDOW - end;
+
+		*size = ARROW_WINDOW - in->length;
+		if (*size > straight)
+			*size = straight;
+		return in->ring + end;
+	}
+	if (is_job(loader, frame)) {
+		to = job_room(loader, size);
+		if (to)
+			return to;
+		loader->job_overflow = true;
+	} else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control)) {
+		*size = sizeof(loader->control) - loader->control_size;
+		return loader->control + loader->control_size;
+	}
+	*size = sizeof(loader->dropped);
+	return loader->dropped;
+}
+
+static void sink_took(void *arg, const struct arrow_frame *frame, size_t size)
+{
+	struct loader *loader = arg;
+	struct input *in = input_of(loader, frame);
+
+	if (in)
+		in->length += (uint32_t)size;
+	else if (is_job(loader, frame) && !loader->job_overflow)
+		loader->job_size += size;
+	else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control))
+		loader->control_size += size;
+}
+
+static int sink_end(void *arg, const struct arrow_frame *frame)
+{
+	struct loader *loader = arg;
+	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
+	uint32_t fd = ARROW_STREAM_FD(frame->stream);
+	size_t size = loader->control_size;
+
+	loader->control_size = 0;
+	if (frame->stream == ARROW_CONTROL)
+		return loader_control(loader, frame, size);
+	if (!p || fd > 2)
+		return 0;
+	if (frame->type == ARROW_EOF && fd == 0) {
+		p->in.ended = true;
+	} else if (frame->type == ARROW_CLOSED && fd != 0) {
+		p->out[fd - 1].unwanted = true;
+		p->out[fd - 1].readable = true;
+	} else if (frame->type == ARROW_CREDIT && fd != 0 && size >= 4) {
+		struct output *out = &p->out[fd - 1];
+		uint32_t more = arrow_get32(loader->control);
+
+		/* Never more than a window, whatever the host says. */
+		out->credit = more < ARROW_WINDOW - out->credit ? out->credit + more : ARROW_WINDOW;
+	}
+	return 0;
+}
+
+struct channel_sink stream_sink(struct loader *loader)
+{
+	return (struct channel_sink){
+		.room = sink_room, .took = sink_took, .end = sink_end, .arg = loader};
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void close_input(struct process *p)
+{
+	struct input *in = &p->in;
+
+	if (p->tty < 0)
+		close_fd(&in->fd);
+	in->fd = -1;
+	in->length = 0;
+	in->passed = 0;
+	if (in->ring)
+		munmap(in->ring, ARROW_WINDOW);
+	in->ring = NULL;
+}
+
+/* All of the host's bytes are passed on and it has no more. */
+static void end_input(struct process *p)
+{
+	int byte = p->tty >= 0 ? tty_eof_byte(p->tty) : -1;
+	uint8_t eof = (uint8_t)byte;
+
+	if (byte >= 0 && write(p->tty, &eof, 1) < 0 && errno == EAGAIN) {
+		p->in.writable = false;
+		return;
+	}
+	close_input(p);
+}
+
+static bool pump_input(struct loader *loader, struct process *p, uint32_t number)
+{
+	struct input *in = &p->in;
+	uint16_t stream = ARROW_STREAM(number, 0);
+	uint8_t credit[4];
+	bool moved = false;
+
+	while (in->fd >= 0 && in->writable && !in->gone && in->length > 0) {
+		uint32_t straight = ARROW_WINDOW - in->start;
+		uint32_t size = in->length < straight ? in->length : straight;
+		ssize_t n = write(in->fd, in->ring + in->start, size);
+
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			in->gone = true;
+		if (n < (ssize_t)size)
+			in->writable = false;
+		if (n <= 0)
+			break;
+		in->start = (in->start + (uint32_t)n) % ARROW_WINDOW;
+		in->length -= (uint32_t)n;
+		in->passed += (uint32_t)n;
+		moved = true;
+	}
+	if (in->length == 0)
+		in->start = 0; /* so that little input touches little memory */
+	if (in->fd >= 0 && in->gone) {
+		close_input(p);
+		in->tell = true;
+	}
+	if (in->fd >= 0 && in->ended && in->length == 0 && in->writable)
+		end_input(p);
+	if (in->tell && channel_put(&loader->channel, stream, ARROW_CLOSED, NULL, 0) == 0)
+		in->tell = false;
+	arrow_put32(credit, in->passed);
+	if (in->passed >= CREDIT_PORTION &&
+		channel_put(&loader->channel, stream, ARROW_CREDIT, credit, 4) == 0)
+		in->passed = 0;
+	return moved;
+}
+
+static void close_output(struct process *p, struct output *out)
+{
+	if (p->tty >= 0 && p->in.fd >= 0)
+		close_input(p);
+	if (out->fd == p->tty)
+		p->tty = -1;
+	close_fd(&out->fd);
+	out->tell = true;
+}
+
+/* One read: a frame at most, so that no stream waits for another. */
+static bool read_output(struct loader *loader, struct process *p, uint16_t stream)
+{
+	struct output *out = &p->out[ARROW_STREAM_FD(stream) - 1];
+	uint32_t want = out->credit < CHANNEL_PAYLOAD ? out->credit : CHANNEL_PAYLOAD;
+	int n;
+
+	if (out->unwanted) {
+		/* A pipe breaks, as it would without Arrow; a terminal is emptied. */
+		n = 0;
+		if (p->tty >= 0) {
+			want = sizeof(loader->dropped);
+			n = (int)read(out->fd, loader->dropped, want);
+			n = n < 0 ? -errno : n;
+		}
+	} else if (want > 0) {
+		n = channel_put_from(&loader->channel, stream, out->fd, want);
+		if (n > 0)
+			out->credit -= (uint32_t)n;
+	} else {
+		return false;
+	}
+	if (n == -ENOBUFS)
+		return false;
+	if (n == 0 || (n < 0 && n != -EAGAIN)) {
+		close_output(p, out);
+		return true;
+	}
+	/* A short read has emptied a pipe. The end of it is another event, unless it has come. */
+	if (n < 0 || (n < (int)want && p->tty < 0 && !out->hung_up))
+		out->readable = false;
+	return n > 0;
+}
+
+static bool pump_output(struct loader *loader, struct process *p, uint16_t stream)
+{
+	struct output *out = &p->out[ARROW_STREAM_FD(stream) - 1];
+	bool moved = false;
+
+	if (out->fd >= 0 && out->readable)
+		moved = read_output(loader, p, stream);
+	if (out->tell && channel_put(&loader->channel, stream, ARROW_EOF, NULL, 0) == 0)
+		out->tell = false;
+	return moved;
+}
+
+bool stream_pump(struct loader *loader)
+{
+	bool moved = false;
+
+	for (uint32_t number = 1; number <= PROCESSES; number++) {
+		struct process *p = stream_process(loader, number);
+
+		if (!p)
+			continue;
+		moved |= pump_input(loader, p, number);
+		moved |= pump_output(loader, p, ARROW_STREAM(number, 1));
+		moved |= pump_output(loader, p, ARROW_STREAM(number, 2));
+	}
+	return moved;
+}
+
+bool stream_retry(struct loader *loader)
+{
+	bool waits = false;
+
+	for (uint32_t i = 0; i < PROCESSES; i++) {
+		struct process *p = &loader->processes[i];
+
+		if (p->used && p->tty >= 0 && p->in.fd >= 0 && !p->in.writable &&
+			(p->in.length > 0 || p->in.ended)) {
+			p->in.writable = true;
+			waits = true;
+		}
+	}
+	return waits;
+}
+
+void stream_program_ended(struct process *p)
+{
+	p->alive = false;
+	close_input(p);
+	p->in.tell = false;
+	close_fd(&p->slave);
+	for (int i = 0; i < 2; i++)
+		p->out[i].readable = true;
+}
+
+bool stream_drained(const struct loader *loader)
+{
+	for (uint32_t i = 0; i < PROCESSES; i++) {
+		const struct process *p = &loader->processes[i];
+
+		for (int k = 0; p->used && k < 2; k++) {
+			if (p->out[k].fd >= 0 || p->out[k].tell)
+				return false;
+		}
+	}
+	return true;
+}
+
+void stream_abandon(struct loader *loader)
+{
+	for (uint32_t i = 0; i < PROCESSES; i++) {
+		struct process *p = &loader->processes[i];
+
+		for (int k = 0; p->used && k < 2; k++) {
+			if (p->out[k].fd >= 0 && !p->out[k].readable)
+				close_output(p, &p->out[k]);
+		}
+	}
+}
