@@ -91,6 +91,7 @@ struct loader {
 	uint64_t deadline; /* ms of now_ms(): LIFE_DRAIN gives up, LIFE_DONE reboots */
 	bool children;     /* there may be some to reap */
 	bool notes;
+	uint64_t ready_us; /* guest's time of READY */
 	struct stage stage;
 	uint8_t *job; /* its bytes so far */
 	size_t job_size, job_room;

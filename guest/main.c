@@ -67,16 +67,20 @@ void loader_note(struct loader *loader, const char *fmt, ...)
 	(void)channel_put(&loader->channel, ARROW_CONTROL, ARROW_NOTE, text, (size_t)n);
 }
 
-static void note_time(struct loader *loader, const char *phase)
+/* Microseconds since the guest's kernel started, the time that it was frozen left out. */
+static uint64_t guest_us(void)
 {
 	struct timespec t;
 
-	if (!loader->notes)
-		return;
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	loader_note(loader, "%s at %lu.%03lu ms of the guest's time", phase,
-		(unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000,
-		(unsigned long)t.tv_nsec / 1000 % 1000);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void note_time(struct loader *loader, const char *phase, uint64_t us)
+{
+	if (loader->notes)
+		loader_note(loader, "%s at %u.%03u ms of the guest's time", phase,
+			(unsigned int)(us / 1000), (unsigned int)(us % 1000));
 }
 
 static void send_numbers(struct loader *loader, uint16_t type, uint32_t a, uint32_t b, uint32_t c,
@@ -122,19 +126,20 @@ static int do_job(struct loader *loader, struct failure *failure)
 		return fail(failure, 125, -r, "the job is malformed: %s", why);
 
 	loader->notes = job.flags & ARROW_JOB_NOTES;
-	note_time(loader, "job taken");
+	note_time(loader, "ready", loader->ready_us);
+	note_time(loader, "job taken", guest_us());
 	r = identity_unique(&job, failure);
 	if (r == 0)
 		r = identity_sysctls(&loader->stage, &job, failure);
 	if (r == 0)
 		r = root_enter(&job, failure);
 	if (r == 0) {
-		note_time(loader, "root entered");
+		note_time(loader, "root entered", guest_us());
 		r = start_program(&job, program, failure);
 	}
 	if (r == 0) {
 		send_numbers(loader, ARROW_STARTED, PROGRAM, (uint32_t)program->pid, 0, 2);
-		note_time(loader, "program started");
+		note_time(loader, "program started", guest_us());
 	}
 	job_release(&job);
 	return r;
@@ -382,6 +387,7 @@ int main(void)
 	r = watch(&loader);
 	if (r < 0)
 		die("set up its event loop", r);
+	loader.ready_us = guest_us();
 	send_numbers(&loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
 	run(&loader);
 }

@@ -149,7 +149,6 @@ static int hide(const char **what)
 
 int stage_build(const char *dir, bool privileged, const char **what)
 {
-	unsigned long sys_flags = CAREFUL | (privileged ? 0 : MS_RDONLY);
 	int r;
 
 	*what = "the mount points of /dev, /proc and /sys";
@@ -165,7 +164,11 @@ int stage_build(const char *dir, bool privileged, const char **what)
 	if (r < 0)
 		return r;
 	*what = "/sys";
-	r = attach("sysfs", "sys", sys_flags, NULL);
+	r = attach("sysfs", "sys", CAREFUL, NULL);
+	/* Of the mount only: all mounts of sysfs share what is set on the file system. */
+	if (r == 0 && !privileged &&
+		mount(NULL, "sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | CAREFUL, NULL) < 0)
+		r = -errno;
 	if (r == 0)
 		r = attach_if_there("cgroup2", "sys/fs/cgroup", CAREFUL, "nsdelegate");
 	if (r == 0 && !privileged)

@@ -311,6 +311,12 @@ static int make_stdio(struct start *s, struct process *p)
 	}
 	if (s->stdio[0] < 0 || s->stdio[1] < 0 || s->stdio[2] < 0)
 		return fail(s->failure, 125, errno, "cannot open the program's streams: %m");
+	/* So that the user may open them again by name, as /dev/stdout. */
+	for (int fd = carried ? 0 : 1; fd < 3 && s->user.uid != 0; fd++) {
+		if (fchown(s->stdio[fd], s->user.uid, (gid_t)-1) < 0)
+			return fail(s->failure, 125, errno,
+				"cannot give descriptor %d to user %u: %m", fd, s->user.uid);
+	}
 	if (!carried)
 		return 0;
 	p->in.ring = mmap(
