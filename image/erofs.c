@@ -2,9 +2,11 @@
 #include "image/erofs.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -37,13 +39,39 @@ static char *exclude_option(const char *path)
 	return out;
 }
 
+/*
+ * mkfs.erofs fails on a file system that knows no xattrs, such as proc, even in a directory that
+ * it is told to leave out. So it runs where these are not mounted.
+ */
+static int hide_mounts(void *arg)
+{
+	const struct erofs_options *o = arg;
+
+	if (!o->hide_mounts)
+		return 0;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	for (size_t i = 0; o->empty[i]; i++) {
+		_cleanup_free_ char *path = path_format("%s/%s", o->source, o->empty[i]);
+
+		/* EINVAL: not a mount. */
+		if (!path || (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL))
+			return -1;
+	}
+	return 0;
+}
+
 static int run_mkfs(
 	const struct erofs_options *o, const char *const *argv, struct arrow_error *error)
 {
 	/* The cause of a failure is read from its text. */
 	static const char *const env[] = {"LC_ALL=C", NULL};
-	const struct process_options run = {
-		.argv = argv, .env = env, .userns_fd = o->userns_fd, .deadline_ms = DEADLINE_MS};
+	const struct process_options run = {.argv = argv,
+		.env = env,
+		.userns_fd = o->userns_fd,
+		.deadline_ms = DEADLINE_MS,
+		.prepare = hide_mounts,
+		.arg = (void *)o};
 	int e = process_run(&run, error);
 
 	if (e == -ENOENT) {

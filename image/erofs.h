@@ -19,6 +19,8 @@ struct erofs_options {
 
 	/* Directories whose content is left out, relative to the tree; NULL-terminated, or NULL. */
 	const char *const *empty;
+	/* Some of these are mounts; to have mkfs.erofs not look at them takes CAP_SYS_ADMIN. */
+	bool hide_mounts;
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "image/closure.h"
@@ -21,6 +22,8 @@
 /* First in what is hashed; another one makes all images anew. */
 #define FORMAT "arrow-program-image 1"
 #define COPY_SIZE (256u * 1024u)
+#define ATTEMPTS 3
+#define PAUSE_NS 10000000 /* longer than a tick of the clock that stamps files */
 
 /* What a program's root holds beside it. */
 static const struct skeleton {
@@ -367,29 +370,34 @@ static int make_erofs(struct image_temp *t, const char *digest, struct arrow_err
 	return e;
 }
 
-/* Whether a later change of a file of the closure would show. */
-static bool can_be_indexed(const struct closure *c, int64_t started)
+/* Whether a file of the closure was written so lately that a further write would not show. */
+static bool is_racy(const struct closure *c, int64_t started)
 {
-	if (c->relative)
-		return false;
 	for (size_t i = 0; i < c->object_count; i++)
 		if (identity_racy(c->objects[i]->changed, started))
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
-/* Makes the image, or finds that it is there. -ESTALE without an error set as with stage(). */
+/*
+ * Makes the image, or finds that it is there. -ESTALE without an error set if a file changes
+ * meanwhile, or, unless this is the last attempt, if one could do so unseen.
+ */
 static int make(struct arrow_image *image, const struct image_store *store, const struct program *p,
-	const struct index_key *key, struct arrow_error *error)
+	const struct index_key *key, bool last, struct arrow_error *error)
 {
 	struct closure closure __attribute__((cleanup(closure_release))) = {0};
 	_cleanup_temp_ struct image_temp temp = {.fd = -1};
 	int64_t started = identity_clock();
+	bool racy;
 	int e;
 
 	e = closure_find(&closure, p->real, p->label, image->entrypoint, key->library_path, error);
 	if (e < 0)
 		return e;
+	racy = is_racy(&closure, started);
+	if (racy && !last)
+		return -ESTALE;
 	e = image_temp_begin(&temp, store, error);
 	if (e < 0)
 		return e;
@@ -404,7 +412,8 @@ static int make(struct arrow_image *image, const struct image_store *store, cons
 		if (e < 0)
 			return e;
 	}
-	if (can_be_indexed(&closure, started))
+	/* Without its entry the next start is slower, and that is all. */
+	if (!racy && !closure.relative)
 		index_write(&temp, key, image->digest, &closure);
 	return 0;
 }
@@ -435,11 +444,14 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 		image_store_find(&store, image->digest, &image->fd) == 0)
 		return 0;
 
-	/* A compiler may just be writing it; the second time it is mostly done. */
-	for (int attempt = 0; attempt < 2; attempt++) {
-		e = make(image, &store, &program, &key, error);
+	/* A compiler may just be writing it; after the pause it has mostly ended. */
+	for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+		const struct timespec pause = {0, PAUSE_NS};
+
+		e = make(image, &store, &program, &key, attempt == ATTEMPTS, error);
 		if (e != -ESTALE || error->text)
 			break;
+		nanosleep(&pause, NULL);
 	}
 	if (e == -ESTALE && !error->text)
 		e = arrow_fail(error, ESTALE,

@@ -8,6 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names of files may hold anything; the text stays one line, and no terminal obeys it. */
+static void make_printable(char *text)
+{
+	for (; text && *text; text++)
+		if (*text == '\t')
+			*text = ' ';
+		else if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 static int fail(struct arrow_error *error, int status, int err, const char *fmt, va_list ap)
 {
 	if (err <= 0)
@@ -19,6 +29,7 @@ static int fail(struct arrow_error *error, int status, int err, const char *fmt,
 	errno = err; /* for %m */
 	if (vasprintf(&error->text, fmt, ap) < 0)
 		error->text = strdup(strerror(err));
+	make_printable(error->text);
 	error->status = status;
 	return -err;
 }
@@ -60,6 +71,7 @@ int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...)
 	if (n < 0)
 		return err;
 
+	make_printable(text);
 	free(error->text);
 	error->text = text;
 	return err;

@@ -47,10 +47,6 @@ child_run(const struct process_options *o, int out_fd, int err_fd, int report_fd
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0)
 		child_fail(report_fd);
@@ -59,6 +55,13 @@ child_run(const struct process_options *o, int out_fd, int err_fd, int report_fd
 	if (o->userns_fd > 0 && (setns(o->userns_fd, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 ||
 					setresuid(0, 0, 0) < 0))
 		child_fail(report_fd);
+	if (o->prepare && o->prepare(o->arg) < 0)
+		child_fail(report_fd);
+
+	/* Only now: the kernel forgets it when credentials change. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
 	for (size_t i = 0; o->env && o->env[i]; i++)
 		if (putenv((char *)o->env[i]) != 0)
 			child_fail(report_fd);

@@ -18,7 +18,9 @@ struct process_options {
 
 	/* Called with each line of stdout and stderr as they come, or NULL. */
 	void (*line)(const char *line, void *arg);
-	void *arg;
+	/* Called in the child before it becomes the program, or NULL: 0, or -1 and errno. */
+	int (*prepare)(void *arg);
+	void *arg; /* of both */
 };
 
 /*
