@@ -19,6 +19,7 @@ struct command {
 extern const struct command commands[];
 
 int cmd_run(int argc, char **argv);
+int cmd_kernel(int argc, char **argv);
 
 extern const struct argp run_argp;
 

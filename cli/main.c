@@ -10,6 +10,7 @@
 
 const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
+	{"kernel", cmd_kernel, "build, list, inspect and remove guest kernels", NULL},
 	{NULL, NULL, NULL, NULL},
 };
 

@@ -47,6 +47,9 @@ child_run(const struct process_options *o, int out_fd, int err_fd, int report_fd
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (o->cancel)
+		setpgid(0, 0);
+
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0)
 		child_fail(report_fd);
@@ -105,7 +108,19 @@ static bool reader_take(struct reader *r, const struct process_options *o, char 
 	return n > 0;
 }
 
-/* Reads both pipes until they end. Returns 0 or -ETIMEDOUT. */
+/* A signal that sets *cancel may come just before poll(), which it then does not interrupt. */
+#define CANCEL_LOOK_MS 200
+
+/* Waits until nothing of a killed process group is left that could still write somewhere. */
+static void wait_group(pid_t group)
+{
+	uint64_t end = now_ms() + 10000;
+
+	while (kill(-group, 0) == 0 && now_ms() < end)
+		usleep(2000);
+}
+
+/* Reads both pipes until they end. Returns 0, -ETIMEDOUT or -EINTR. */
 static int read_output(
 	struct reader readers[2], const struct process_options *o, char *last, size_t size)
 {
@@ -120,6 +135,11 @@ static int read_output(
 			if (now >= end)
 				return -ETIMEDOUT;
 			wait = (int)(end - now);
+		}
+		if (o->cancel) {
+			if (*o->cancel)
+				return -EINTR;
+			wait = wait < 0 || wait > CANCEL_LOOK_MS ? CANCEL_LOOK_MS : wait;
 		}
 		n = poll(p, 2, wait);
 		if (n < 0 && errno != EINTR)
@@ -148,6 +168,8 @@ int process_run(const struct process_options *o, struct arrow_error *error)
 	}
 	if (pid == 0)
 		child_run(o, out[1], err[1], report[1], self);
+	if (o->cancel)
+		setpgid(pid, pid); /* here too: whichever of the two comes first */
 
 	close(out[1]);
 	close(err[1]);
@@ -158,11 +180,15 @@ int process_run(const struct process_options *o, struct arrow_error *error)
 	readers[1].fd = err[0];
 	r = read_output(readers, o, last, sizeof(last));
 	if (r < 0)
-		kill(pid, SIGKILL);
+		kill(o->cancel ? -pid : pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (r < 0 && o->cancel)
+		wait_group(pid);
 
-	if (r < 0)
+	if (r == -EINTR)
+		r = arrow_fail(error, EINTR, "%s was interrupted", o->argv[0]);
+	else if (r < 0)
 		r = arrow_fail(
 			error, -r, "%s did not end within %u s", o->argv[0], o->deadline_ms / 1000);
 	else if (read(report[0], &failed, sizeof(failed)) == (ssize_t)sizeof(failed))

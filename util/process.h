@@ -2,6 +2,7 @@
 #ifndef ARROW_UTIL_PROCESS_H
 #define ARROW_UTIL_PROCESS_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,6 +17,12 @@ struct process_options {
 	unsigned int deadline_ms; /* then it is killed; 0 for none */
 	char **output;            /* what it wrote to stdout, owned by the caller; or NULL */
 
+	/*
+	 * For a program that starts others, such as make: it gets a process group of its own, and
+	 * when *cancel becomes non-zero the whole group is killed. NULL for none.
+	 */
+	const volatile sig_atomic_t *cancel;
+
 	/* Called with each line of stdout and stderr as they come, or NULL. */
 	void (*line)(const char *line, void *arg);
 	/* Called in the child before it becomes the program, or NULL: 0, or -1 and errno. */
@@ -25,8 +32,8 @@ struct process_options {
 
 /*
  * Runs a program to its end. Returns 0 when it exits with 0.
- * Errors: -ENOENT (not installed), -ETIMEDOUT, -EIO (exit status other than 0; the text has the
- * last line it wrote). The child dies with its parent and inherits no descriptor.
+ * Errors: -ENOENT (not installed), -ETIMEDOUT, -EINTR (cancelled), -EIO (exit status other than 0;
+ * the text has the last line it wrote). The child dies with its parent and inherits no descriptor.
  */
 int process_run(const struct process_options *options, struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -230,7 +230,8 @@ static void explain_end(struct qemu_vm *q)
 			q->vm.ended = NULL;
 	} else if (WEXITSTATUS(q->wait_status) == 127 && strstr(line, "No such file")) {
 		q->vm.ended = strdup(QEMU_BINARY " is not there; " INSTALL_QEMU);
-	} else if (WEXITSTATUS(q->wait_status) != 0 || !q->qmp.guest_reset) {
+	} else if (WEXITSTATUS(q->wait_status) != 0 || line[0]) {
+		/* Status 0 without a word is a guest that reset: QEMU runs with -no-reboot. */
 		const char *why = line[0] ? line : q->qmp.error;
 
 		/* "qemu-system-x86_64: " says nothing that the message does not say. */

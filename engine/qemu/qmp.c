@@ -40,11 +40,10 @@ void qmp_ask(struct qmp *qmp)
 		qmp->asked++;
 }
 
-/* One message of QEMU: a greeting, an answer, an error or an event; others are passed over. */
-static int take_message(struct qmp *qmp, json_t *message)
+/* An answer or an error; the greeting and events say nothing that we need. */
+static void take_message(struct qmp *qmp, json_t *message)
 {
 	json_t *error = json_object_get(message, "error");
-	const char *event = json_string_value(json_object_get(message, "event"));
 	const char *id = json_string_value(json_object_get(message, "id"));
 
 	if (error) {
@@ -52,28 +51,20 @@ static int take_message(struct qmp *qmp, json_t *message)
 
 		if (!qmp->error)
 			qmp->error = strdup(text ? text : "unknown error");
-	} else if (event && strcmp(event, "SHUTDOWN") == 0) {
-		json_t *data = json_object_get(message, "data");
-
-		qmp->guest_reset = json_is_true(json_object_get(data, "guest"));
 	} else if (id && strcmp(id, ID_STATUS) == 0) {
 		qmp->answered++;
 	}
-	return 0;
 }
 
 static int take_line(struct qmp *qmp, const char *line, size_t size)
 {
 	json_t *message = json_loadb(line, size, 0, NULL);
-	int r;
+	bool valid = json_is_object(message);
 
-	if (!json_is_object(message)) {
-		json_decref(message);
-		return -EPROTO;
-	}
-	r = take_message(qmp, message);
+	if (valid)
+		take_message(qmp, message);
 	json_decref(message);
-	return r;
+	return valid ? 0 : -EPROTO;
 }
 
 int qmp_read(struct qmp *qmp)

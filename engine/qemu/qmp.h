@@ -20,7 +20,6 @@ struct qmp {
 	size_t used;
 	uint64_t asked;    /* query-status commands sent */
 	uint64_t answered; /* and answered, in order */
-	bool guest_reset;  /* the guest asked for a reboot: how a panic and a power-off look */
 	char *error;       /* what QEMU refused, one line; owned */
 };
 

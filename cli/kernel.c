@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow kernel: builds, shows and removes the kernels that Arrows run on. */
+#include <argp.h>
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "kernel/build.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/paths.h"
+
+#define MIB (1024.0 * 1024.0)
+#define BAR_WIDTH 24u
+#define PLAIN_STEP 25u /* percent between two lines of a progress that goes to a file */
+
+/* Options of all commands; each takes those that its table has. */
+struct kernel_args {
+	const char *source;
+	unsigned int jobs;
+	bool json;
+	bool verify;
+	char **names; /* the words that are not options */
+	int n_names;
+};
+
+enum { KEY_SOURCE = 256, KEY_FORMAT, KEY_VERIFY };
+
+static int parse(int key, char *value, struct argp_state *state)
+{
+	struct kernel_args *args = state->input;
+	char *end;
+	unsigned long n;
+
+	switch (key) {
+	case 'j':
+		n = strtoul(value, &end, 10);
+		if (*end || end == value || *value == '-' || n < 1 || n > 1024)
+			argp_error(
+				state, "--jobs takes a number from 1 to 1024, not \"%s\"", value);
+		args->jobs = (unsigned int)n;
+		return 0;
+	case KEY_SOURCE:
+		args->source = value;
+		return 0;
+	case KEY_FORMAT:
+		args->json = strcmp(value, "json") == 0;
+		if (!args->json && strcmp(value, "table") != 0)
+			argp_error(state, "--format takes table or json, not \"%s\"", value);
+		return 0;
+	case KEY_VERIFY:
+		args->verify = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		args->names = state->argv + state->next;
+		args->n_names = state->argc - state->next;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int fail(const struct arrow_error *error)
+{
+	fprintf(stderr, "arrow: %s\n", error->text);
+	return error->status;
+}
+
+/* How the progress is drawn. */
+struct progress {
+	bool terminal;
+	unsigned int last; /* percent, or UINT_MAX before the first */
+	char profile[64];  /* whose progress was drawn last */
+};
+
+static void clear_line(const struct progress *p)
+{
+	if (p->terminal)
+		fputs("\r\033[K", stderr);
+}
+
+static void draw_bar(const struct arrow_kernel_progress *now)
+{
+	char bar[BAR_WIDTH + 1];
+
+	memset(bar, ' ', BAR_WIDTH);
+	memset(bar, '#', BAR_WIDTH * now->percent / 100);
+	bar[BAR_WIDTH] = '\0';
+	fprintf(stderr, "\r\033[Kkernel %s [%s] %3u%% %u:%02u %.30s", now->profile, bar,
+		now->percent, now->seconds / 60, now->seconds % 60, now->doing);
+}
+
+static void draw(const struct arrow_kernel_progress *now, void *arg)
+{
+	struct progress *p = arg;
+	bool begins = strcmp(p->profile, now->profile) != 0;
+
+	if (p->terminal) {
+		draw_bar(now);
+	} else if (begins) {
+		fprintf(stderr, "kernel %s: building, which takes a few minutes\n", now->profile);
+	} else if (now->percent / PLAIN_STEP > p->last / PLAIN_STEP) {
+		fprintf(stderr, "kernel %s: %u %% after %u s\n", now->profile, now->percent,
+			now->seconds);
+	}
+	p->last = now->percent;
+	if (begins)
+		snprintf(p->profile, sizeof(p->profile), "%s", now->profile);
+}
+
+static void draw_waiting(void *arg)
+{
+	fputs("waiting for the end of another build\n", stderr);
+}
+
+static volatile sig_atomic_t cancelled;
+
+static void cancel(int sig)
+{
+	cancelled = sig;
+}
+
+static int kernel_build(
+	struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_strv_ char **all = arrow_kernel_profiles();
+	const char *const *names = (const char *const *)(args->n_names ? args->names : all);
+	struct progress progress = {.terminal = isatty(STDERR_FILENO) == 1};
+	struct arrow_kernel_build_options options = {
+		.source = args->source,
+		.jobs = args->jobs,
+		.progress = draw,
+		.waiting = draw_waiting,
+		.arg = &progress,
+		.cancel = &cancelled,
+	};
+	_cleanup_free_ struct arrow_kernel_built *built = NULL;
+	struct sigaction sa = {.sa_handler = cancel};
+	size_t n = 0;
+	int r;
+
+	while (names && names[n])
+		n++;
+	built = calloc(n + 1, sizeof(*built));
+	if (!built || !names)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+
+	r = arrow_kernel_build(paths->data, names, &options, built, error);
+	clear_line(&progress);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		printf("kernel %s: %s, %.12s, %.1f MiB", names[i],
+			built[i].fresh ? "built" : "up to date", built[i].id,
+			(double)built[i].size / MIB);
+		if (built[i].fresh)
+			printf(", in %u s", built[i].seconds);
+		putchar('\n');
+	}
+	return r;
+}
+
+static const char *text_of(const json_t *kernel, const char *key)
+{
+	const char *text = json_string_value(json_object_get(kernel, key));
+
+	return text ? text : "-";
+}
+
+static void print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+static int kernel_ls(struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error)
+{
+	json_t *list, *kernel;
+	size_t i;
+	int r = arrow_kernel_list(paths->stores, args->verify, &list, error);
+
+	if (r < 0)
+		return r;
+	if (args->json) {
+		print_json(list);
+		json_decref(list);
+		return 0;
+	}
+	printf("%-10s %-14s %-16s %9s  %-20s %s\n", "PROFILE", "ID", "VERSION", "SIZE", "BUILT",
+		"STATE");
+	json_array_foreach (list, i, kernel) {
+		double size = (double)json_integer_value(json_object_get(kernel, "size"));
+
+		printf("%-10s %-14.12s %-16s %5.1f MiB  %-20s %s\n", text_of(kernel, "profile"),
+			text_of(kernel, "id"), text_of(kernel, "version"), size / MIB,
+			text_of(kernel, "created"), text_of(kernel, "state"));
+	}
+	json_decref(list);
+	return 0;
+}
+
+/* Whether a kernel of the list is meant by a profile's name or the beginning of an id. */
+static bool is_meant(const json_t *kernel, const char *name)
+{
+	if (strcmp(text_of(kernel, "profile"), name) == 0)
+		return strcmp(text_of(kernel, "state"), "current") == 0;
+	return strlen(name) >= 8 && strncmp(text_of(kernel, "id"), name, strlen(name)) == 0;
+}
+
+static int kernel_inspect(
+	struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error)
+{
+	json_t *list, *kernel, *found = json_array();
+	int r = arrow_kernel_list(paths->stores, args->verify, &list, error);
+	size_t at;
+
+	if (r < 0) {
+		json_decref(found);
+		return r;
+	}
+	for (int i = 0; i < args->n_names && r == 0; i++) {
+		size_t before = json_array_size(found);
+
+		json_array_foreach (list, at, kernel) {
+			if (is_meant(kernel, args->names[i]))
+				json_array_append(found, kernel);
+		}
+		if (json_array_size(found) == before)
+			r = arrow_fail(error, ENOENT,
+				"there is no current kernel %s; 'arrow kernel ls' shows those "
+				"there "
+				"are",
+				args->names[i]);
+	}
+	if (r == 0)
+		print_json(found);
+	json_decref(found);
+	json_decref(list);
+	return r;
+}
+
+static int kernel_rm(struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error)
+{
+	for (int i = 0; i < args->n_names; i++) {
+		int r = arrow_kernel_remove(paths->data, args->names[i], error);
+
+		if (r < 0)
+			return r;
+		printf("%s\n", args->names[i]);
+	}
+	return 0;
+}
+
+static const struct argp_option build_options[] = {
+	{"jobs", 'j', "N", 0, "Run N compilers at once (one a processor)", 0},
+	{"source", KEY_SOURCE, "FILE", 0,
+		"Build from this archive (the newest /usr/src/linux-source-*.tar.xz)", 0},
+	{0},
+};
+
+static const struct argp_option ls_options[] = {
+	{"format", KEY_FORMAT, "table|json", 0, "How to print (table)", 0},
+	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
+	{0},
+};
+
+static const struct argp_option inspect_options[] = {
+	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
+	{"format", KEY_FORMAT, "json", OPTION_HIDDEN, NULL, 0},
+	{0},
+};
+
+static const struct kernel_command {
+	const char *name;
+	int (*run)(struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error);
+	const struct argp_option *options;
+	const char *words;
+	bool needs_name;
+	const char *summary;
+} kernel_commands[] = {
+	{"build", kernel_build, build_options, "[PROFILE...]", false,
+		"Build the kernels of profiles, all of them if none is named. One that is there "
+		"and "
+		"made from the same configuration, source and compiler is not built again."},
+	{"ls", kernel_ls, ls_options, "", false, "List kernels."},
+	{"inspect", kernel_inspect, inspect_options, "NAME...", true,
+		"Show what is known of kernels, named by profile or id, as JSON."},
+	{"rm", kernel_rm, NULL, "NAME...", true, "Remove kernels, named by profile or id."},
+	{0},
+};
+
+static int usage(FILE *to)
+{
+	fputs("Usage: arrow kernel COMMAND\n\nBuild, show and remove the kernels that Arrows run "
+	      "on.\n\n",
+		to);
+	for (const struct kernel_command *c = kernel_commands; c->name; c++)
+		fprintf(to, "  %-8s %-13s %.*s\n", c->name, c->words,
+			(int)strcspn(c->summary, ".,"), c->summary);
+	return to == stdout ? 0 : ARROW_STATUS_ERROR;
+}
+
+static int run_command(const struct kernel_command *c, int argc, char **argv)
+{
+	const struct argp argp = {c->options, parse, c->words, c->summary, NULL, NULL, NULL};
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_free_ char *title = path_format("arrow kernel %s", c->name);
+	struct kernel_args args = {0};
+	struct arrow_paths paths;
+	int r;
+
+	argp_err_exit_status = ARROW_STATUS_ERROR;
+	if (title)
+		argv[0] = title;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &args) != 0)
+		return ARROW_STATUS_ERROR;
+	if (c->needs_name && args.n_names == 0) {
+		fprintf(stderr,
+			"arrow: kernel %s needs the name of a kernel; 'arrow kernel ls' shows "
+			"them\n",
+			c->name);
+		return ARROW_STATUS_ERROR;
+	}
+	if (c->run == kernel_ls && args.n_names > 0) {
+		fprintf(stderr, "arrow: kernel ls takes no name; use 'arrow kernel inspect %s'\n",
+			args.names[0]);
+		return ARROW_STATUS_ERROR;
+	}
+
+	r = arrow_paths_init(&paths, &error);
+	if (r < 0)
+		return fail(&error);
+	r = c->run(&args, &paths, &error);
+	arrow_paths_release(&paths);
+	if (r == 0)
+		return 0;
+	r = fail(&error);
+	if (cancelled) {
+		/* So that a shell sees what happened, and ends a script that called us. */
+		signal(cancelled, SIG_DFL);
+		raise(cancelled);
+	}
+	return r;
+}
+
+int cmd_kernel(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return usage(stdout);
+	for (const struct kernel_command *c = kernel_commands; c->name; c++)
+		if (strcmp(c->name, argv[1]) == 0)
+			return run_command(c, argc - 1, argv + 1);
+	fprintf(stderr, "arrow: there is no command \"kernel %s\"; see 'arrow kernel --help'\n",
+		argv[1]);
+	return ARROW_STATUS_ERROR;
+}

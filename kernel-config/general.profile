@@ -1,0 +1,8 @@
+# Several vCPUs, and what container images expect to find.
+summary up to 64 vCPUs: what container images expect
+vcpus-max 64
+objects 1170
+append quiet
+fragments base cpu clock pvh console pty virtio block net net-inet ipv6 procfs tmpfs erofs overlay
+fragments 9p events aio threads seccomp smp sysvipc mqueue io_uring fanotify fuse namespaces cgroup
+fragments bpf debug-calls netfilter nftables net-virtual hugepage
