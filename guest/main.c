@@ -119,8 +119,9 @@ static int do_job(struct loader *loader, struct failure *failure)
 
 	if (loader->job_overflow || loader->job_size == 0)
 		return fail(failure, 125, EINVAL, "the job is %s",
-			loader->job_overflow ? "larger than 16 MiB or than the Arrow's memory"
-					     : "empty");
+			loader->job_overflow
+				? "too large for the Arrow's memory, or larger than 16 MiB"
+				: "empty");
 	r = job_decode(loader->job, loader->job_size, &job, &why);
 	if (r < 0)
 		return fail(failure, 125, -r, "the job is malformed: %s", why);

@@ -35,7 +35,10 @@
 #define ARROW_PORT_NODE "/dev/vport0p1"
 
 enum arrow_frame_type {
-	/* Any stream of a process, both ways. */
+	/*
+	 * Any stream of a process, both ways. With a terminal, stderr ends at once. To stdout or
+	 * stderr, CLOSED breaks the program's pipe and is answered with EOF.
+	 */
 	ARROW_DATA = 1,   /* bytes */
 	ARROW_EOF = 2,    /* the sender has no more bytes */
 	ARROW_CREDIT = 3, /* u32: the receiver has passed on so many bytes */
@@ -43,15 +46,16 @@ enum arrow_frame_type {
 
 	/* Control stream, host to guest. */
 	ARROW_JOB = 16,     /* a piece of the job, in order */
-	ARROW_JOB_END = 17, /* the job is whole: start it */
+	ARROW_JOB_END = 17, /* the job is whole: start it; DATA of stdin may follow at once */
 	ARROW_SIGNAL = 18,  /* u32 process, u32 signal number (Linux, x86) */
 	ARROW_WINSIZE = 19, /* u32 process, u16 rows, u16 columns */
 
 	/* Control stream, guest to host. */
 	ARROW_READY = 32,   /* u32 protocol version: the loader waits for its job */
 	ARROW_STARTED = 33, /* u32 process, u32 pid: execve succeeded */
-	ARROW_FAILED = 34,  /* u32 process, u32 exit status (125, 126, 127), u32 errno, text */
-	ARROW_EXITED = 35,  /* u32 process, u32 enum arrow_exit, u32 value */
+	ARROW_FAILED = 34,  /* u32 process, u32 exit status (125, 126, 127), u32 errno, text;
+			       instead of STARTED. DONE follows, without EXITED or EOF */
+	ARROW_EXITED = 35,  /* u32 process, u32 enum arrow_exit, u32 value; output may follow */
 	ARROW_DONE = 36,    /* all output is sent, file systems are synced: the VM may end */
 	ARROW_NOTE = 37,    /* text for the log of `arrow run -v` */
 };
@@ -64,11 +68,12 @@ enum arrow_exit {
 
 /*
  * A job is a sequence of records: u32 tag, u32 length, then `length` bytes. The tags that may
- * repeat say so. Strings carry no NUL, lists inside a record are separated by NUL.
+ * repeat say so. Strings carry no NUL, lists inside a record are separated by NUL. Mounts are made
+ * in the order of their records. A record that is malformed or unknown fails the whole job.
  */
 enum arrow_job_tag {
 	ARROW_JOB_FLAGS = 1,     /* u32, enum arrow_job_flags */
-	ARROW_JOB_ARG = 2,       /* string, repeats: argv[0], argv[1]... */
+	ARROW_JOB_ARG = 2,       /* string, repeats: argv[0], argv[1]...; one at least */
 	ARROW_JOB_ENV = 3,       /* string NAME=VALUE, repeats */
 	ARROW_JOB_CWD = 4,       /* string, absolute; made if missing, as Docker does */
 	ARROW_JOB_USER = 5,      /* string "user[:group]", names or numbers, of the guest's files */
@@ -77,9 +82,9 @@ enum arrow_job_tag {
 	ARROW_JOB_RESOLV = 8,    /* string: the content of /etc/resolv.conf */
 	ARROW_JOB_MOUNT = 9,     /* struct arrow_job_mount, then source NUL target NUL options */
 	ARROW_JOB_RLIMIT = 10,   /* u32 resource, u32 0, u64 soft, u64 hard; repeats */
-	ARROW_JOB_CAPS = 11,     /* u64: the capabilities that root keeps, bit n = capability n */
+	ARROW_JOB_CAPS = 11,     /* u64: what root keeps, bit n = capability n; else Docker's 14 */
 	ARROW_JOB_SYSCTL = 12,   /* string "kernel.name=value", repeats */
-	ARROW_JOB_SEED = 13,     /* 32 bytes of the host's randomness */
+	ARROW_JOB_SEED = 13,     /* 32 bytes of the host's randomness; a job must have them */
 	ARROW_JOB_CLOCK = 14,    /* u64 seconds, u32 nanoseconds since 1970 */
 	ARROW_JOB_WINSIZE = 15,  /* u16 rows, u16 columns of the terminal */
 	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
@@ -90,15 +95,15 @@ enum arrow_job_flags {
 	ARROW_JOB_TTY = 1u << 0,          /* the program gets a terminal; stderr goes to stdout */
 	ARROW_JOB_STDIN = 1u << 1,        /* stdin is carried; else it is /dev/null */
 	ARROW_JOB_READ_ONLY = 1u << 2,    /* the root is read-only */
-	ARROW_JOB_PRIVILEGED = 1u << 3,   /* all capabilities, no masked paths */
+	ARROW_JOB_PRIVILEGED = 1u << 3,   /* all capabilities (CAPS has no say), no masked paths */
 	ARROW_JOB_NO_NEW_PRIVS = 1u << 4, /* set PR_SET_NO_NEW_PRIVS */
-	ARROW_JOB_NOTES = 1u << 5,        /* send NOTE frames */
+	ARROW_JOB_NOTES = 1u << 5,        /* send NOTE frames with the times of the start */
 };
 
 enum arrow_mount_kind {
-	ARROW_MOUNT_ROOT = 1, /* source: block device (vda...) with the EROFS image of the root */
-	ARROW_MOUNT_9P = 2,   /* source: 9p mount tag; target: directory, made if missing */
-	ARROW_MOUNT_9P_FILE = 3, /* source: tag NUL-free "tag/name"; target: one file, bound */
+	ARROW_MOUNT_ROOT = 1,    /* source: block device (vda...) with the EROFS image; just one */
+	ARROW_MOUNT_9P = 2,      /* source: 9p mount tag; target: directory, made if missing */
+	ARROW_MOUNT_9P_FILE = 3, /* source: "tag/name"; target: one file, made if missing */
 	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };
 

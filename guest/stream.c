@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "guest/loader.h"
@@ -74,10 +75,20 @@ static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
 	       loader->life == LIFE_WAIT;
 }
 
+/* The kernel hands out memory that it lacks, and would then end the VM: better to refuse the job.
+ */
+static bool memory_for(size_t size)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) == 0 && size < (uint64_t)info.freeram * info.mem_unit / 2;
+}
+
 static uint8_t *job_room(struct loader *loader, size_t *size)
 {
-	if (loader->job_size == loader->job_room && loader->job_room < ARROW_JOB_MAX) {
-		size_t room = loader->job_room ? loader->job_room * 2 : ARROW_FRAME_MAX;
+	size_t room = loader->job_room ? loader->job_room * 2 : ARROW_FRAME_MAX;
+
+	if (loader->job_size == loader->job_room && room <= ARROW_JOB_MAX && memory_for(room)) {
 		uint8_t *more = realloc(loader->job, room + 1); /* one for the last NUL */
 
 		if (more) {
