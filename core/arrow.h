@@ -16,7 +16,7 @@
 #include "util/paths.h"
 
 #define ARROW_DEFAULT_MEMORY (512ull << 20) /* bytes */
-#define ARROW_MEMORY_MIN (16ull << 20)      /* bytes; less never boots */
+#define ARROW_MEMORY_MIN (32ull << 20)      /* bytes; with less the kernels do not boot */
 #define ARROW_DEFAULT_SHM (64ull << 20)     /* bytes, as Docker */
 #define ARROW_VCPUS_MAX 64u
 

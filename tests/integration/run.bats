@@ -332,12 +332,12 @@ echo not reached'
   [ "$status" -eq 125 ]
 }
 
-@test "run: memory too small to boot" {
-  run arrow run -m 16m "$P" exit 0
-  if [ "$status" -ne 0 ]; then
-    [ "$status" -eq 125 ]
-    [[ $output == *'with 16 MiB of memory'* ]]
-  fi
+@test "run: the least memory boots, less is refused" {
+  run arrow run -m 31m "$P" exit 0
+  [ "$status" -eq 125 ]
+  [[ $output == *'31744 KiB of memory is too little'*'at least 32 MiB'* ]]
+  run arrow run -m 32m "$P" exit 5
+  [ "$status" -eq 5 ]
 }
 
 @test "run: a name in use" {
