@@ -87,7 +87,7 @@ static int add_object(struct closure *c, const struct candidate *from, struct el
 	identity_format(st, o->identity);
 	o->changed = identity_changed(st);
 
-	objects = reallocarray(c->objects, c->object_count + 1, sizeof(*objects));
+	objects = reallocarray(c->objects, c->object_count + 1, sizeof(struct closure_object *));
 	if (objects)
 		c->objects = objects;
 	if (!objects || !o->host || !o->guest || !o->name) {

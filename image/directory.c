@@ -55,7 +55,7 @@ static int make(struct arrow_image *image, const struct image_store *store,
 	e = read_settled(&before, options, error);
 	if (e < 0)
 		return e;
-	strcpy(image->digest, before.fingerprint);
+	memcpy(image->digest, before.fingerprint, sizeof(image->digest));
 	if (image_store_find(store, image->digest, &image->fd) == 0)
 		return 0;
 
@@ -137,7 +137,7 @@ int arrow_image_from_directory(struct arrow_image *image, const char *store_path
 	if (e < 0 && e != -ESTALE)
 		return e;
 	if (e == 0 && image_store_find(&store, tree.fingerprint, &image->fd) == 0) {
-		strcpy(image->digest, tree.fingerprint);
+		memcpy(image->digest, tree.fingerprint, sizeof(image->digest));
 		return 0;
 	}
 

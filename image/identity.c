@@ -19,7 +19,7 @@ void identity_of_path(const char *path, char identity[IDENTITY_SIZE])
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		strcpy(identity, IDENTITY_ABSENT);
+		memcpy(identity, IDENTITY_ABSENT, sizeof(IDENTITY_ABSENT));
 	else
 		identity_format(&st, identity);
 }

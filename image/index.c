@@ -14,7 +14,7 @@
 #include "util/io.h"
 
 #define MAGIC "arrow-index 1"
-#define ENTRY_MAX (4u * 1024u * 1024u)
+#define ENTRY_MAX ((size_t)4 * 1024 * 1024)
 #define SUM_SIZE 17u /* 16 digits and a NUL */
 
 /* FNV-1a: finds an entry's file and its accidental damage; nothing trusts it further. */

@@ -10,7 +10,7 @@
 #include "util/io.h"
 
 #define MAGIC "glibc-ld.so.cache1.1"
-#define CACHE_MAX (64u * 1024u * 1024u)
+#define CACHE_MAX ((size_t)64 * 1024 * 1024)
 
 /* Kind of library: low byte 3 is glibc's ELF, the next is the ABI. */
 #if defined(__x86_64__)

@@ -21,7 +21,7 @@
 
 /* First in what is hashed; another one makes all images anew. */
 #define FORMAT "arrow-program-image 1"
-#define COPY_SIZE (256u * 1024u)
+#define COPY_SIZE ((size_t)256 * 1024)
 #define ATTEMPTS 3
 #define PAUSE_NS 10000000 /* longer than a tick of the clock that stamps files */
 
@@ -317,7 +317,8 @@ static int stage_object(int root, struct closure_object *const *objects, size_t 
 static int stage(struct image_temp *t, const struct closure *c, char digest[DIGEST_HEX],
 	struct arrow_error *error)
 {
-	_cleanup_free_ struct closure_object **sorted = calloc(c->object_count, sizeof(*sorted));
+	_cleanup_free_ struct closure_object **sorted =
+		calloc(c->object_count, sizeof(struct closure_object *));
 	const char *at = NULL;
 	_cleanup_close_ int root = -1;
 	struct digest *d;
@@ -332,8 +333,8 @@ static int stage(struct image_temp *t, const struct closure *c, char digest[DIGE
 	if (!d)
 		return image_store_fail(t->store, ENOMEM, error);
 
-	memcpy(sorted, c->objects, c->object_count * sizeof(*sorted));
-	qsort(sorted, c->object_count, sizeof(*sorted), by_guest_path);
+	memcpy(sorted, c->objects, c->object_count * sizeof(struct closure_object *));
+	qsort(sorted, c->object_count, sizeof(struct closure_object *), by_guest_path);
 	digest_add(d, FORMAT, sizeof(FORMAT));
 	e = stage_skeleton(root, d);
 	for (size_t i = 0; e == 0 && i < c->object_count; i++) {

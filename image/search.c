@@ -11,7 +11,7 @@
 
 #define GLIBC_CACHE "/etc/ld.so.cache"
 #define MUSL_DEFAULTS "/lib:/usr/local/lib:/usr/lib"
-#define INTERPRETER_MAX (64u * 1024u * 1024u)
+#define INTERPRETER_MAX ((size_t)64 * 1024 * 1024)
 #define SEARCHED_MAX 512u
 
 #if defined(__x86_64__)
@@ -282,15 +282,15 @@ static enum search_step step_after(const struct search *s)
 /* The list of directories of this step and this owner, or NULL if there is none. */
 static const char *list_of_step(const struct search *s)
 {
-	const struct elf_info *elf = s->owner ? &s->owner->elf : NULL;
+	const struct elf_info *elf = &s->owner->elf;
 
 	switch (s->step) {
 	case SEARCH_LIBRARY_PATH:
 		return s->library_path;
 	case SEARCH_RPATH:
 		if (s->musl)
-			return !elf ? NULL : elf->runpath ? elf->runpath : elf->rpath;
-		return !elf || s->asker->elf.runpath ? NULL : elf->rpath;
+			return elf->runpath ? elf->runpath : elf->rpath;
+		return s->asker->elf.runpath ? NULL : elf->rpath;
 	case SEARCH_RUNPATH:
 		return s->asker->elf.runpath;
 	case SEARCH_DEFAULTS:
@@ -306,7 +306,7 @@ static const char *list_of_step(const struct search *s)
 static void next_list(struct search *s)
 {
 	s->rest = NULL;
-	if (s->step == SEARCH_RPATH && s->owner && s->owner->loader) {
+	if (s->step == SEARCH_RPATH && s->owner->loader) {
 		s->owner = s->owner->loader;
 		return;
 	}

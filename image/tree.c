@@ -19,8 +19,8 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define MOUNTINFO_MAX (16u * 1024u * 1024u)
-#define ANSWER_MAX (16u * 1024u * 1024u)
+#define MOUNTINFO_MAX ((size_t)16 * 1024 * 1024)
+#define ANSWER_MAX ((size_t)16 * 1024 * 1024)
 
 struct walk {
 	const struct tree_options *options;
@@ -337,7 +337,7 @@ static int take_answer(const char *data, size_t size, struct tree *tree, char **
 	if (!mount || (*fingerprint && strlen(fingerprint) != DIGEST_HEX - 1))
 		return -EIO;
 	tree->racy = *racy == '1';
-	strcpy(tree->fingerprint, fingerprint);
+	memcpy(tree->fingerprint, fingerprint, strlen(fingerprint) + 1);
 	*where = *failed ? strdup(failed) : NULL;
 	tree->mount = *mount ? strdup(mount) : NULL;
 	while ((s = next_string(&at, end))) {

@@ -21,6 +21,14 @@ static void need_root(void)
 	}
 }
 
+/* PATH, owned by the caller. */
+static char *path_variable(void)
+{
+	const char *path = getenv("PATH");
+
+	return strdup(path ? path : "/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
 /* A program that prints a word, and its library beside it. */
 static void build_program(const char *word)
 {
@@ -57,8 +65,8 @@ static void make_directory(
 /* Takes an image apart into a new directory. */
 static void extract(const char *store, const char *digest, const char *to)
 {
-	_cleanup_free_ char *line =
-		path_format("fsck.erofs --extract=%s %s/images/%s.erofs", to, store, digest);
+	_cleanup_free_ char *line = path_format(
+		"fsck.erofs --preserve-perms --extract=%s %s/images/%s.erofs", to, store, digest);
 
 	assert_non_null(line);
 	shell(line);
@@ -233,7 +241,7 @@ static void a_name_is_looked_for_here_and_then_in_path(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_free_ char *path = path_format("/nowhere:%s/in-path", f->dir);
-	_cleanup_free_ char *old = strdup(getenv("PATH"));
+	_cleanup_free_ char *old = path_variable();
 	_cleanup_free_ char *longer = path_format("%s:%s", path, old);
 	struct arrow_image here, there;
 
@@ -284,7 +292,7 @@ static struct timespec store_time(void)
 
 static void an_unchanged_program_starts_no_process_and_makes_nothing(void **state)
 {
-	_cleanup_free_ char *old = strdup(getenv("PATH"));
+	_cleanup_free_ char *old = path_variable();
 	struct arrow_image first, again;
 	struct timespec before, after;
 	struct rlimit limit, none;
@@ -351,6 +359,12 @@ static void damage(const char *path, off_t at)
 	close(fd);
 }
 
+static void shrink(const char *path, off_t size)
+{
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(truncate(path, size), 0);
+}
+
 static void damaged_images_and_records_are_made_anew(void **state)
 {
 	_cleanup_free_ char *path = NULL, *record = NULL;
@@ -368,7 +382,7 @@ static void damaged_images_and_records_are_made_anew(void **state)
 		if (i == 0)
 			damage(path, 5000);
 		else if (i == 1)
-			assert_int_equal(truncate(path, 5000), 0);
+			shrink(path, 5000);
 		else if (i == 2)
 			assert_int_equal(unlink(path), 0);
 		else if (i == 3)
@@ -384,7 +398,7 @@ static void damaged_images_and_records_are_made_anew(void **state)
 	/* One that was only copied is hashed and kept. */
 	{
 		_cleanup_free_ char *line = path_format("cp -p %s x; mv x %s", path, path);
-		_cleanup_free_ char *old = strdup(getenv("PATH"));
+		_cleanup_free_ char *old = path_variable();
 
 		shell(line);
 		assert_int_equal(setenv("PATH", "/nowhere", 1), 0);
@@ -490,7 +504,7 @@ static void a_full_disk_is_told_and_nothing_stays(void **state)
 /* Puts a script in the place of mkfs.erofs. $REAL is the real one. */
 static char *replace_mkfs(const struct fixture *f, const char *script)
 {
-	char *old = strdup(getenv("PATH"));
+	char *old = path_variable();
 	_cleanup_free_ char *real = shell_output("command -v mkfs.erofs");
 	_cleanup_free_ char *path = path_format("%s/tools:%s", f->dir, old);
 	_cleanup_free_ char *text = NULL;
@@ -716,7 +730,7 @@ static void a_tree_mounts_with_its_modes_and_xattrs(void **state)
 
 static void an_unchanged_tree_is_not_read_and_a_changed_one_is(void **state)
 {
-	_cleanup_free_ char *old = strdup(getenv("PATH"));
+	_cleanup_free_ char *old = path_variable();
 	static const char *const changes[] = {"echo two >tree/usr/bin/one", "chmod 755 tree/empty",
 		"touch -d 2002-02-02 tree/sparse", "mkdir tree/more", "rmdir tree/more",
 		"mv tree/fifo tree/pipe", "rm tree/link; ln -s elsewhere tree/link"};
