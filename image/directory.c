@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "image/erofs.h"
+#include "image/identity.h"
 #include "image/store.h"
 #include "image/tree.h"
 #include "util/cleanup.h"
@@ -19,25 +19,23 @@
 #define SALT "arrow-directory-image 1"
 #define SALT_ALL_ROOT SALT " all-root"
 
-/* How long a tree that was just written is given to come to rest: longer than a clock tick. */
-#define SETTLE_TRIES 20
-#define SETTLE_NS 10000000
-
 /*
- * Takes a fingerprint after which every change shows. A tree whose times are ahead of the clock
- * for good is taken as it is.
+ * Takes a fingerprint after which every change shows. -ESTALE without an error set if it does not
+ * come to that, or a file goes away.
  */
 static int read_settled(
 	struct tree *tree, const struct tree_options *options, struct arrow_error *error)
 {
-	for (int i = 0;; i++) {
-		const struct timespec pause = {0, SETTLE_NS};
+	uint64_t end = now_ms() + IDENTITY_RACY_MS;
+
+	for (;;) {
 		int e = tree_read(tree, options, error);
 
-		if (e < 0 || !tree->racy || i == SETTLE_TRIES)
+		if (e < 0 || !tree->racy)
 			return e;
 		tree_release(tree);
-		nanosleep(&pause, NULL);
+		if (!identity_pause(end))
+			return -ESTALE;
 	}
 }
 

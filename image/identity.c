@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "util/io.h"
+
 void identity_format(const struct stat *st, char identity[IDENTITY_SIZE])
 {
 	snprintf(identity, IDENTITY_SIZE, "%llx:%llx:%llx:%llx.%lx:%llx.%lx",
@@ -30,4 +32,14 @@ int64_t identity_clock(void)
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &t);
 	return (int64_t)t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+bool identity_pause(uint64_t end)
+{
+	const struct timespec pause = {0, 10000000};
+
+	if (now_ms() >= end)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
 }

@@ -32,6 +32,12 @@ static inline bool identity_racy(int64_t changed, int64_t started)
 	return changed >= started && changed - started < INT64_C(1000000000);
 }
 
+/* Longer than a file that nobody writes to can be racy. */
+#define IDENTITY_RACY_MS 1500u
+
+/* Waits for longer than a tick, unless the time (of now_ms()) has come. */
+bool identity_pause(uint64_t end);
+
 static inline int64_t identity_changed(const struct stat *st)
 {
 	return (int64_t)st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "image/closure.h"
@@ -22,8 +21,7 @@
 /* First in what is hashed; another one makes all images anew. */
 #define FORMAT "arrow-program-image 1"
 #define COPY_SIZE ((size_t)256 * 1024)
-#define ATTEMPTS 3
-#define PAUSE_NS 10000000 /* longer than a tick of the clock that stamps files */
+#define CHANGES_MAX 2
 
 /* What a program's root holds beside it. */
 static const struct skeleton {
@@ -381,24 +379,22 @@ static bool is_racy(const struct closure *c, int64_t started)
 }
 
 /*
- * Makes the image, or finds that it is there. -ESTALE without an error set if a file changes
- * meanwhile, or, unless this is the last attempt, if one could do so unseen.
+ * Makes the image, or finds that it is there. Without an error set: -ESTALE if a file changes
+ * meanwhile, -EAGAIN if one could do so unseen.
  */
 static int make(struct arrow_image *image, const struct image_store *store, const struct program *p,
-	const struct index_key *key, bool last, struct arrow_error *error)
+	const struct index_key *key, struct arrow_error *error)
 {
 	struct closure closure __attribute__((cleanup(closure_release))) = {0};
 	_cleanup_temp_ struct image_temp temp = {.fd = -1};
 	int64_t started = identity_clock();
-	bool racy;
 	int e;
 
 	e = closure_find(&closure, p->real, p->label, image->entrypoint, key->library_path, error);
 	if (e < 0)
 		return e;
-	racy = is_racy(&closure, started);
-	if (racy && !last)
-		return -ESTALE;
+	if (is_racy(&closure, started))
+		return -EAGAIN;
 	e = image_temp_begin(&temp, store, error);
 	if (e < 0)
 		return e;
@@ -414,7 +410,7 @@ static int make(struct arrow_image *image, const struct image_store *store, cons
 			return e;
 	}
 	/* Without its entry the next start is slower, and that is all. */
-	if (!racy && !closure.relative)
+	if (!closure.relative)
 		index_write(&temp, key, image->digest, &closure);
 	return 0;
 }
@@ -424,8 +420,9 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 {
 	_cleanup_store_ struct image_store store = {.fd = -1};
 	_cleanup_program_ struct program program = {0};
+	uint64_t end = now_ms() + IDENTITY_RACY_MS;
 	struct index_key key;
-	int e;
+	int e, changes = 0;
 
 	*image = (struct arrow_image){.fd = -1};
 	e = resolve(&program, path, error);
@@ -445,16 +442,14 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 		image_store_find(&store, image->digest, &image->fd) == 0)
 		return 0;
 
-	/* A compiler may just be writing it; after the pause it has mostly ended. */
-	for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
-		const struct timespec pause = {0, PAUSE_NS};
-
-		e = make(image, &store, &program, &key, attempt == ATTEMPTS, error);
-		if (e != -ESTALE || error->text)
+	/* A compiler may just be writing it, or have written it within this tick of the clock. */
+	for (;;) {
+		e = make(image, &store, &program, &key, error);
+		if (error->text || (e == -ESTALE && ++changes == CHANGES_MAX) ||
+			(e != -ESTALE && e != -EAGAIN) || !identity_pause(end))
 			break;
-		nanosleep(&pause, NULL);
 	}
-	if (e == -ESTALE && !error->text)
+	if (e < 0 && !error->text)
 		e = arrow_fail(error, ESTALE,
 			"cannot run %s: it or one of its libraries changes as it is copied; try "
 			"again when nothing writes to it",
