@@ -325,6 +325,8 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	for (size_t i = 0; i < spec->sysctls.n; i++)
 		add_string(job, ARROW_JOB_SYSCTL, spec->sysctls.v[i]);
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
+	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
+		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
 	if (spec->tty) {
 		arrow_put16(data, context->rows);
 		arrow_put16(data + 2, context->columns);

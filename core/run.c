@@ -152,7 +152,9 @@ static const char *kernel_of(const struct arrow_spec *spec)
 {
 	if (spec->kernel)
 		return spec->kernel;
-	return spec->rootfs || vcpus_of(spec) > 1 ? "general" : "micro";
+	if (spec->rootfs || vcpus_of(spec) > 1 || spec->millicpus % 1000)
+		return "general";
+	return "micro";
 }
 
 static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,

@@ -18,7 +18,7 @@
 #define DEFAULT_CAPS UINT64_C(0xa80425fb)
 
 #define RECORD_HEADER 8u
-#define LAST_TAG ARROW_JOB_MACHINE_ID
+#define LAST_TAG ARROW_JOB_CPU_MAX
 
 struct counts {
 	size_t of[LAST_TAG + 1];
@@ -54,6 +54,7 @@ static const struct rule rules[LAST_TAG + 1] = {
 	[ARROW_JOB_WINSIZE] = {4, false},
 	[ARROW_JOB_SHM_SIZE] = {8, false},
 	[ARROW_JOB_MACHINE_ID] = {16, false},
+	[ARROW_JOB_CPU_MAX] = {4, false},
 };
 
 /* Takes the record at *at. Returns NULL, or what is wrong with it. */
@@ -224,6 +225,11 @@ static const char *take_record(struct job *job, const struct record *record, str
 	case ARROW_JOB_MACHINE_ID:
 		memcpy(job->machine_id, text, sizeof(job->machine_id));
 		job->has_machine_id = true;
+		break;
+	case ARROW_JOB_CPU_MAX:
+		job->cpu_max = arrow_get32(text);
+		if (job->cpu_max == 0 || job->cpu_max > 1000000u)
+			return "its share of CPUs is out of range";
 		break;
 	}
 	return NULL;

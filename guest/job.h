@@ -40,6 +40,7 @@ struct job {
 	size_t rlimit_count;
 	uint64_t caps;
 	uint64_t shm_size; /* 0: as the loader has it */
+	uint32_t cpu_max;  /* thousandths of a CPU; 0: no limit below the vCPUs */
 	uint8_t seed[32];
 	uint8_t machine_id[16];
 	bool has_machine_id;

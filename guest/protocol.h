@@ -89,6 +89,7 @@ enum arrow_job_tag {
 	ARROW_JOB_WINSIZE = 15,  /* u16 rows, u16 columns of the terminal */
 	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
 	ARROW_JOB_MACHINE_ID = 17, /* 16 bytes: /etc/machine-id, where the root has none */
+	ARROW_JOB_CPU_MAX = 18, /* u32 thousandths of a CPU that the processes may use together */
 };
 
 enum arrow_job_flags {

@@ -25,6 +25,7 @@
  */
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define CPU_GROUP "/sys/fs/cgroup/arrow"
 #define ID_FILE_MAX (4u * 1024u * 1024u) /* bytes of /etc/passwd, /etc/group */
 
 /* musl comes without the kernel's headers; these are of linux/capability.h. */
@@ -111,6 +112,38 @@ static int drop_privileges(struct start *s)
 	if ((s->job->flags & ARROW_JOB_NO_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(s->failure, 125, errno, "cannot set no_new_privs: %m");
 	return 0;
+}
+
+/* Writes a file of the cgroup file system. Returns 0 or a negative errno. */
+static int cgroup_write(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
+}
+
+/*
+ * Makes the cgroup that holds the program to a part of a CPU. It is entered by the loader before
+ * vfork(), so that the program and all its children are born in it, and left afterwards.
+ */
+static int limit_cpu(struct start *s)
+{
+	char quota[32];
+	int r;
+
+	snprintf(quota, sizeof(quota), "%u 100000", s->job->cpu_max * 100);
+	r = cgroup_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
+	if (r == 0 && mkdir(CPU_GROUP, 0755) < 0 && errno != EEXIST)
+		r = -errno;
+	if (r == 0)
+		r = cgroup_write(CPU_GROUP "/cpu.max", quota);
+	if (r == 0)
+		r = cgroup_write(CPU_GROUP "/cgroup.procs", "0");
+	return r < 0 ? fail(s->failure, 125, -r,
+			       "cannot limit the program to %u.%03u CPUs: %m; the guest's kernel "
+			       "may lack cgroups, use --kernel general",
+			       s->job->cpu_max / 1000, s->job->cpu_max % 1000)
+		     : 0;
 }
 
 static int executable(const char *path)
@@ -356,8 +389,12 @@ int start_program(const struct job *job, struct process *process, struct failure
 		r = make_env(s, &env, &home);
 	if (r == 0)
 		r = make_stdio(s, process);
+	if (r == 0 && job->cpu_max)
+		r = limit_cpu(s);
 	if (r == 0) {
 		pid = spawn(s);
+		if (job->cpu_max)
+			r = cgroup_write("/sys/fs/cgroup/cgroup.procs", "0");
 		if (pid < 0)
 			r = fail(failure, 125, errno, "cannot make a process: %m");
 		else if (failure->status)

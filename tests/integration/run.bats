@@ -147,6 +147,17 @@ echo not reached'
   [ "$output" = $'nofile 100 200\ncore 0' ]
 }
 
+@test "run: a part of a CPU" {
+  # Half a CPU: a second of work takes two.
+  run arrow run --cpus 0.5 "$B" sh -c \
+    'read -r a x </proc/uptime; i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done; read -r b x </proc/uptime; cat /sys/fs/cgroup/arrow/cpu.max; grep nr_throttled /sys/fs/cgroup/arrow/cpu.stat'
+  [ "$status" -eq 0 ]
+  [ "${lines[0]}" = '50000 100000' ]
+  [ "${lines[1]#nr_throttled }" -gt 0 ]
+  run arrow run --cpus 2 "$B" nproc
+  [ "$output" = 2 ]
+}
+
 @test "run: capabilities as Docker has them" {
   [ "$(arrow run "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 00000000a80425fb ]
   [ "$(arrow run --cap-drop ALL "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000000 ]

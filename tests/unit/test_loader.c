@@ -245,7 +245,8 @@ static void each_malformed_record_is_refused(void **state)
 		size_t length;
 	} bad[] = {
 		{0, "", 0},
-		{ARROW_JOB_MACHINE_ID + 1, "", 0},
+		{ARROW_JOB_CPU_MAX + 1, "", 0},
+		{ARROW_JOB_CPU_MAX, "\0\0\0\0", 4},
 		{UINT32_MAX, "", 0},
 		{ARROW_JOB_FLAGS, "123", 3},
 		{ARROW_JOB_FLAGS, "12345", 5},
