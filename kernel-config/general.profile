@@ -4,5 +4,6 @@ vcpus-max 64
 objects 1170
 append quiet
 fragments base cpu clock pvh console pty virtio block net net-inet ipv6 procfs tmpfs erofs overlay
-fragments 9p events aio threads seccomp smp sysvipc mqueue io_uring fanotify fuse namespaces cgroup
-fragments bpf debug-calls netfilter nftables net-virtual hugepage
+fragments 9p events aio threads seccomp smp vsyscall sysvipc mqueue io_uring fanotify fuse keys
+fragments namespaces cgroup bpf debug-calls net-diag net-routing netfilter nftables net-virtual
+fragments hugepage binfmt-misc

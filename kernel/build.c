@@ -438,13 +438,13 @@ static int prepare(struct build *b, struct arrow_error *error)
 /* Takes the lock, and says so if that takes long. */
 static int take_lock(struct build *b, struct arrow_error *error)
 {
-	int fd = kernel_store_lock(b->kernels_fd, false, error);
+	int fd = kernel_store_lock(b->kernels_fd, error);
 
 	if (fd != -EWOULDBLOCK)
 		return fd;
 	if (b->options->waiting)
 		b->options->waiting(b->options->arg);
-	while ((fd = kernel_store_lock(b->kernels_fd, false, error)) == -EWOULDBLOCK) {
+	while ((fd = kernel_store_lock(b->kernels_fd, error)) == -EWOULDBLOCK) {
 		if (b->options->cancel && *b->options->cancel)
 			return arrow_fail(error, EINTR, "interrupted while another build went on");
 		usleep(100000);

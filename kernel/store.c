@@ -29,14 +29,14 @@ int kernel_store_open(const char *store, bool make)
 	return fd < 0 ? -errno : fd;
 }
 
-int kernel_store_lock(int kernels_fd, bool wait, struct arrow_error *error)
+int kernel_store_lock(int kernels_fd, struct arrow_error *error)
 {
 	_cleanup_close_ int fd = openat(kernels_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return arrow_fail(error, errno, "cannot write to the store of kernels: %m");
-	if (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
-		if (!wait && errno == EWOULDBLOCK)
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
 			return -EWOULDBLOCK;
 		return arrow_fail(error, errno, "cannot lock the store of kernels: %m");
 	}
@@ -227,7 +227,7 @@ int arrow_kernel_remove(const char *store, const char *name, struct arrow_error 
 		return arrow_fail(error, ENOENT,
 			"there is no kernel %s in %s; 'arrow kernel ls' shows those there are",
 			name, store);
-	lock = kernel_store_lock(fd, false, error);
+	lock = kernel_store_lock(fd, error);
 	if (lock == -EWOULDBLOCK)
 		return arrow_fail(error, EBUSY,
 			"cannot remove the kernel %s: a build in %s is under way; wait for its end",

@@ -20,9 +20,9 @@ int kernel_store_open(const char *store, bool make) ARROW_MUST_CHECK;
 
 /*
  * Takes the lock that builds and removals hold. Returns the descriptor that holds it.
- * Errors: -EWOULDBLOCK (held, and wait is false; no text), others with a text.
+ * Does not wait. Errors: -EWOULDBLOCK (held; no text), others with a text.
  */
-int kernel_store_lock(int kernels_fd, bool wait, struct arrow_error *error) ARROW_MUST_CHECK;
+int kernel_store_lock(int kernels_fd, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
  * The id that a profile's name, an id, or a prefix of one stands for. Returns 0, -ENOENT, or
