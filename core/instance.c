@@ -181,15 +181,18 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 		goto fail;
 	}
 
-	r = lock_fd = lock_run_dir(paths->run, error);
+	r = lock_run_dir(paths->run, error);
 	if (r < 0)
 		goto fail;
-	r = arrows_fd = open_state_dir(paths->run, "arrows", error);
+	lock_fd = r;
+	r = open_state_dir(paths->run, "arrows", error);
 	if (r < 0)
 		goto fail;
-	r = names_fd = open_state_dir(paths->run, "names", error);
+	arrows_fd = r;
+	r = open_state_dir(paths->run, "names", error);
 	if (r < 0)
 		goto fail;
+	names_fd = r;
 	remove_dead(arrows_fd, names_fd);
 	r = create_locked(i, arrows_fd, names_fd, error);
 	if (r < 0)

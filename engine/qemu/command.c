@@ -90,8 +90,8 @@ static void add_boot(struct qemu_command *c, const struct arrow_vm_config *confi
 	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
 	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
 	/*
-	 * What this machine needs to hear: a panic or a reboot ends QEMU by a triple fault, at once.
-	 * Under TCG the timer interrupt always works and the TSC is the host's.
+	 * What this machine needs to hear: a panic or a reboot ends QEMU by a triple fault, at
+	 * once. Under TCG the timer interrupt always works and the TSC is the host's.
 	 */
 	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s", config->append,
 		kvm ? "" : " no_timer_check tsc=reliable");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/* Any bytes as an ELF file: the reader must end with a result or a reason, and own nothing after. */
+/* Any bytes as an ELF file: the reader must end with a result or a reason, and own nothing after.
+ */
 
 #include <stdint.h>
 #include <stdlib.h>
