@@ -114,7 +114,7 @@ int kernel_inputs_find(struct kernel_inputs *inputs, const char *source, struct 
 	if (source && !inputs->source)
 		return arrow_fail(error, errno, "cannot read the source %s: %m", source);
 	r = check_tools(!inputs->source, error);
-	if (r == 0)
+	if (r == 0 && inputs->source) /* check_tools() fails without one */
 		r = hash_source(inputs, error);
 	if (r == 0)
 		r = first_line(&inputs->compiler, "gcc", error);

@@ -34,7 +34,7 @@ static int fail(struct arrow_error *error, int status, int err, const char *fmt,
 	return -err;
 }
 
-int arrow_fail(struct arrow_error *error, int err, const char *fmt, ...)
+int(arrow_fail)(struct arrow_error *error, int err, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -46,6 +46,11 @@ int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...)
 /* Frees the text; the object can be used again. */
 void arrow_error_clear(struct arrow_error *error);
 
+#ifdef __clang_analyzer__
+/* The analyzer does not look into error.c: tell it that a failure is negative. */
+#define arrow_fail(...) ((void)(arrow_fail)(__VA_ARGS__), -1)
+#endif
+
 #define _cleanup_error_ __attribute__((cleanup(arrow_error_clear)))
 
 #endif
