@@ -111,9 +111,10 @@ struct arrow_kvm_verdict {
 };
 
 /*
- * Runs a few instructions of a real guest on /dev/kvm (SSE, cmpxchg16b, xsave, a timed loop) with
- * a deadline of under a second. Takes a cached verdict of this boot from cache_dir, and leaves one
- * there; NULL asks afresh. Never fails: what goes wrong is the verdict.
+ * Runs a few instructions of a real guest on /dev/kvm (SSE, cmpxchg16b, xsave, a timed loop) in a
+ * child, with a deadline of under a second and one more try where that passed. Takes a verdict of
+ * this boot from cache_dir, and leaves one there once a guest was tried; NULL asks afresh and leaves
+ * none. Never fails: what goes wrong is the verdict.
  */
 void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict);
 
