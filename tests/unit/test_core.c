@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/arrow.h"
+#include "core/channel.h"
+#include "core/instance.h"
+#include "core/job.h"
+#include "guest/job.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define ID "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"0", 0}, {"512", 512}, {"64m", 64u << 20}, {"1G", 1u << 30}, {"2kb", 2048},
+		{"3MiB", 3u << 20}, {"5b", 5}};
+	static const char *const bad[] = {"", "m", "-1", "1.5g", "64mm", "64q", "0x10", " 1",
+		"99999999999999999999", "18446744073709551615t"};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(arrow_parse_size(good[i].text, &n, &e), 0);
+		assert_int_equal(n, good[i].bytes);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(arrow_parse_size(bad[i], &n, &e), -EINVAL);
+		assert_non_null(strstr(e.text, bad[i]));
+		arrow_error_clear(&e);
+	}
+}
+
+static void cpus(void **state)
+{
+	static const char *const bad[] = {"", "0", "-1", "nan", "inf", "65", "1x"};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	uint32_t n;
+
+	assert_int_equal(arrow_parse_cpus("1.5", &n, &e), 0);
+	assert_int_equal(n, 1500);
+	assert_int_equal(arrow_parse_cpus("0.0001", &n, &e), 0);
+	assert_int_equal(n, 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(arrow_parse_cpus(bad[i], &n, &e), -EINVAL);
+		arrow_error_clear(&e);
+	}
+}
+
+static void volumes_and_tmpfs(void **state)
+{
+	static const char *const bad[] = {
+		"", "x", ":", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a:/b:x"};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_volume(&spec, "./a:/b", &e), 0);
+	assert_int_equal(arrow_parse_volume(&spec, "/c:/d:ro", &e), 0);
+	assert_string_equal(spec.volumes[0].host, "./a");
+	assert_string_equal(spec.volumes[1].guest, "/d");
+	assert_false(spec.volumes[0].read_only);
+	assert_true(spec.volumes[1].read_only);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(arrow_parse_volume(&spec, bad[i], &e), -EINVAL);
+		arrow_error_clear(&e);
+	}
+
+	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:size=1m,exec,ro,mode=700", &e), 0);
+	assert_string_equal(spec.tmpfs[0].options, "size=1m,mode=700");
+	assert_int_equal(spec.tmpfs[0].flags, MS_RDONLY | MS_NOSUID | MS_NODEV);
+	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:user_xattr", &e), -EINVAL);
+	arrow_spec_release(&spec);
+}
+
+static void capabilities(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_strings add = {0}, drop = {0};
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(spec.caps, 0xa80425fb); /* what `docker run` gives */
+	assert_int_equal(arrow_strings_add(&drop, "all"), 0);
+	assert_int_equal(arrow_strings_add(&add, "cap_net_admin"), 0);
+	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), 0);
+	assert_int_equal(spec.caps, 1u << CAP_NET_ADMIN);
+	arrow_strings_release(&drop);
+	drop = (struct arrow_strings){0};
+	assert_int_equal(arrow_strings_add(&add, "ALL"), 0);
+	assert_int_equal(arrow_strings_add(&drop, "SYS_ADMIN"), 0);
+	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), 0);
+	assert_int_equal(spec.caps, ((1ull << (CAP_LAST_CAP + 1)) - 1) & ~(1ull << CAP_SYS_ADMIN));
+	assert_int_equal(arrow_strings_add(&add, "CAP_FLY"), 0);
+	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "CAP_FLY"));
+	arrow_strings_release(&add);
+	arrow_strings_release(&drop);
+	arrow_spec_release(&spec);
+}
+
+static void names_hosts_limits(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_name("web-1.a_b", &e), 0);
+	assert_int_equal(arrow_parse_name("../x", &e), -EINVAL);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_parse_name("a", &e), -EINVAL);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_parse_host(&spec, "db:fd00::1", &e), 0);
+	assert_string_equal(spec.hosts.v[0], "fd00::1 db");
+	assert_int_equal(arrow_parse_host(&spec, "db:1.2.3", &e), -EINVAL);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_parse_sysctl(&spec, "net/ipv4/x=1", &e), 0);
+	assert_int_equal(arrow_parse_sysctl(&spec, "../../etc/x=1", &e), -EINVAL);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_parse_ulimit(&spec, "nofile=10:unlimited", &e), 0);
+	assert_int_equal(spec.ulimits[0].resource, RLIMIT_NOFILE);
+	assert_int_equal(spec.ulimits[0].hard, UINT64_MAX);
+	assert_int_equal(arrow_parse_ulimit(&spec, "nofile=2:1", &e), -EINVAL);
+	arrow_spec_release(&spec);
+}
+
+/* What the host encodes, the loader decodes. */
+static void a_job_arrives_whole(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	const char *files[] = {NULL, "file"};
+	struct arrow_job_context context = {.id = ID,
+		.entrypoint = "/bin/prog",
+		.rows = 40,
+		.columns = 132,
+		.file_names = files};
+	struct arrow_spec spec;
+	struct arrow_job job;
+	struct job decoded;
+	const char *why = NULL;
+
+	arrow_spec_init(&spec);
+	spec.tty = true;
+	spec.millicpus = 500;
+	spec.rootfs = strdup("/nowhere");
+	assert_int_equal(arrow_strings_add(&spec.args, ""), 0);
+	assert_int_equal(arrow_strings_add(&spec.args, "two words"), 0);
+	assert_int_equal(arrow_parse_env(&spec, "PATH=/only", &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "A=1", &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "A=2", &e), 0);
+	assert_int_equal(arrow_parse_volume(&spec, "/h:/deep/er:ro", &e), 0);
+	assert_int_equal(arrow_parse_volume(&spec, "/h2:/deep", &e), 0);
+	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:size=1m", &e), 0);
+
+	assert_int_equal(arrow_job_encode(&job, &spec, &context, &e), 0);
+	assert_int_equal(arrow_job_refresh(&job), 0);
+	job.data = realloc(job.data, job.size + 1);
+	assert_int_equal(job_decode(job.data, job.size, &decoded, &why), 0);
+
+	assert_string_equal(decoded.argv[0], "/bin/prog");
+	assert_string_equal(decoded.argv[1], "");
+	assert_string_equal(decoded.argv[2], "two words");
+	assert_null(decoded.argv[3]);
+	assert_string_equal(decoded.env[0], "PATH=/only");
+	assert_string_equal(decoded.env[1], "HOSTNAME=001122334455");
+	assert_string_equal(decoded.env[3], "A=2");
+	assert_null(decoded.env[4]);
+	assert_string_equal(decoded.hostname, "001122334455");
+	assert_int_equal(decoded.flags, ARROW_JOB_TTY);
+	assert_int_equal(decoded.rows, 40);
+	assert_int_equal(decoded.cpu_max, 500);
+	assert_int_equal(decoded.machine_id[1], 0x11);
+	assert_true(decoded.clock_seconds > 1700000000u);
+	assert_string_equal(decoded.root, "vda");
+	/* Shallow mounts come first. */
+	assert_int_equal(decoded.mount_count, 3);
+	assert_string_equal(decoded.mounts[2].target, "/deep/er");
+	assert_int_equal(decoded.mounts[2].flags, MS_RDONLY);
+	job_release(&decoded);
+	arrow_job_release(&job);
+	arrow_spec_release(&spec);
+}
+
+static void two_jobs_never_have_the_same_seed(void **state)
+{
+	struct arrow_job a = {0}, b = {0};
+
+	assert_int_equal(arrow_job_refresh(&a), 0);
+	assert_int_equal(arrow_job_refresh(&b), 0);
+	assert_int_equal(a.size, b.size);
+	assert_memory_not_equal(a.data, b.data, 40);
+	arrow_job_release(&a);
+	arrow_job_release(&b);
+}
+
+static void frames_survive_any_cut(void **state)
+{
+	struct channel a, b;
+	struct arrow_frame f;
+	const uint8_t *p;
+	uint8_t big[ARROW_FRAME_MAX];
+	int s[2], got = 0;
+
+	memset(big, 7, sizeof(big));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+	assert_int_equal(channel_init(&a, s[0]), 0);
+	assert_int_equal(channel_init(&b, s[1]), 0);
+
+	/* More than both sockets and buffers hold at once, in frames of odd sizes. */
+	for (int i = 0; i < 500; i++) {
+		size_t n = (size_t)(i * 977) % (ARROW_FRAME_MAX + 1);
+
+		while (channel_send(&a, (uint16_t)i, ARROW_DATA, big, n) == -ENOBUFS) {
+			assert_int_equal(channel_flush(&a), 0);
+			assert_int_equal(channel_fill(&b), 0);
+			while (channel_next(&b, &f, &p) == 1) {
+				assert_int_equal(f.stream, got);
+				assert_int_equal(
+					f.length, (size_t)(got * 977) % (ARROW_FRAME_MAX + 1));
+				got++;
+			}
+		}
+	}
+	for (int i = 0; i < 1000 && got < 500; i++) {
+		assert_int_equal(channel_flush(&a), 0);
+		assert_int_equal(channel_fill(&b), 0);
+		while (channel_next(&b, &f, &p) == 1)
+			assert_int_equal(f.stream, got++);
+	}
+	assert_int_equal(got, 500);
+	channel_release(&a);
+	assert_int_equal(channel_fill(&b), -EPIPE);
+	channel_release(&b);
+}
+
+static void a_frame_that_is_too_long_is_refused(void **state)
+{
+	uint8_t head[ARROW_FRAME_HEADER];
+	struct channel c;
+	struct arrow_frame f;
+	const uint8_t *p;
+	int s[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+	assert_int_equal(channel_init(&c, s[0]), 0);
+	arrow_frame_encode(head, (struct arrow_frame){.type = ARROW_DATA, .length = UINT32_MAX});
+	assert_int_equal(write(s[1], head, sizeof(head)), sizeof(head));
+	assert_int_equal(channel_fill(&c), 0);
+	assert_int_equal(channel_next(&c, &f, &p), -EPROTO);
+	channel_release(&c);
+	close(s[1]);
+}
+
+static void a_name_is_taken_once_and_a_dead_keeper_gives_it_back(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char dir[] = "/tmp/arrow-unit-XXXXXX";
+	struct arrow_paths paths = {.run = dir};
+	struct arrow_instance one, two;
+	struct arrow_spec spec;
+
+	assert_non_null(mkdtemp(dir));
+	arrow_spec_init(&spec);
+	spec.name = strdup("same");
+	assert_int_equal(arrow_instance_create(&one, &paths, &spec, &e), 0);
+	assert_int_equal(arrow_instance_create(&two, &paths, &spec, &e), -EEXIST);
+	assert_non_null(strstr(e.text, "'same' is in use"));
+	arrow_error_clear(&e);
+
+	/* The lock is gone and the folder is not: as after SIGKILL. */
+	arrow_instance_release(&one);
+	assert_int_equal(arrow_instance_create(&two, &paths, &spec, &e), 0);
+	arrow_instance_remove(&two);
+	assert_int_equal(arrow_instance_create(&one, &paths, &spec, &e), 0);
+	arrow_instance_remove(&one);
+	arrow_spec_release(&spec);
+	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(cpus),
+		cmocka_unit_test(volumes_and_tmpfs),
+		cmocka_unit_test(capabilities),
+		cmocka_unit_test(names_hosts_limits),
+		cmocka_unit_test(a_job_arrives_whole),
+		cmocka_unit_test(two_jobs_never_have_the_same_seed),
+		cmocka_unit_test(frames_survive_any_cut),
+		cmocka_unit_test(a_frame_that_is_too_long_is_refused),
+		cmocka_unit_test(a_name_is_taken_once_and_a_dead_keeper_gives_it_back),
+	};
+
+	return cmocka_run_group_tests_name("core", tests, NULL, NULL);
+}
