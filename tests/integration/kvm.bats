@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The machine that has KVM (tests/kvm/run), and the probe of KVM in it and here.
+
+bats_require_minimum_version 1.5.0
+load common
+
+setup_file() {
+  [ "$(id -u)" -eq 0 ] || skip 'the machine with KVM needs root'
+  arrow_setup_file
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+  export TMPDIR=$BATS_TEST_TMPDIR/tmp
+  mkdir "$TMPDIR"
+  PROBE=$(dirname "$ARROW")/tests/unit/test_kvm_probe
+}
+
+machine() {
+  timeout -k 10 300 "$SOURCE/tests/kvm/run" --timeout 240 "$@"
+}
+
+@test "kvm machine: output and exit status come back apart and as they are" {
+  run --separate-stderr machine bash -c 'printf out; printf err >&2; exit 42'
+  [ "$status" -eq 42 ]
+  [ "$output" = out ]
+  [ "$stderr" = err ]
+}
+
+@test "kvm machine: arguments, directory and environment are the caller's, files are seen" {
+  echo here >file
+  PATH=$PATH ARROW_TEST=$'a b\n"c"' SECRET=x run machine bash -c \
+    'printf "<%s>" "$PWD" "$ARROW_TEST" "${SECRET-unset}" "$(cat file)" "$@"' sh '' $'x\ny' "it's" '$HOME'
+  [ "$status" -eq 0 ]
+  [ "$output" = "<$PWD><a b
+\"c\"><unset><here><><x
+y><it's><\$HOME>" ]
+}
+
+@test "kvm machine: a lot of output arrives whole" {
+  machine bash -c 'head -c 20000000 /dev/zero | tr "\0" a & head -c 20000000 /dev/zero | tr "\0" b >&2; wait' \
+    >out 2>err
+  [ "$(head -c 20000000 /dev/zero | tr '\0' a | cmp - out && echo same)" = same ]
+  [ "$(head -c 20000000 /dev/zero | tr '\0' b | cmp - err && echo same)" = same ]
+}
+
+@test "kvm machine: it cannot change this machine's files" {
+  echo before >file
+  run machine bash -c 'echo after >file && cat file && mkdir new && touch /run/x /tmp/x-$$ /var/lib/x'
+  [ "$status" -eq 0 ]
+  [ "$output" = after ]
+  [ "$(cat file)" = before ]
+  [ ! -e new ]
+}
+
+@test "kvm machine: a panic is status 125 with the console, and nothing is left" {
+  run machine bash -c 'sysctl -q kernel.sysrq=1 kernel.panic=-1; echo c >/proc/sysrq-trigger; sleep 100'
+  [ "$status" -eq 125 ]
+  [[ $output == *'Kernel panic - not syncing: sysrq triggered crash'* ]]
+  [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "kvm machine: a command that does not end is stopped at the deadline" {
+  run timeout 200 "$SOURCE/tests/kvm/run" --timeout 15 sleep 1000
+  [ "$status" -eq 124 ]
+  [[ $output == *'"sleep 1000" did not end within 15 s'* ]]
+  [ -z "$(ls -A "$TMPDIR")" ]
+}
+
+@test "kvm machine: its children go with it, even when it is killed" {
+  "$SOURCE/tests/kvm/run" sleep 1000 3>&- &
+  pid=$!
+  has_children() { [ "$(pgrep -P $pid -x 'virtiofsd|qemu-system-x86' | wc -l)" -eq 2 ]; }
+  wait_for 60 has_children
+  children=$(pgrep -P $pid)
+  kill -KILL $pid
+  wait $pid || true
+  for child in $children; do wait_for 30 gone "$child"; done
+}
+
+@test "probe: KVM is usable in the machine that has it" {
+  run machine env CMOCKA_MESSAGE_OUTPUT=TAP "$PROBE"
+  [ "$status" -eq 0 ]
+  [[ $output == *'# usable: a guest ran SSE, cmpxchg16b, xsave and a loop'* ]]
+}
+
+@test "probe: here it gives the same verdict each time" {
+  first=$(CMOCKA_MESSAGE_OUTPUT=TAP "$PROBE" | grep -o '# [a-z]*usable')
+  [ -n "$first" ]
+  for i in 1 2 3; do
+    [ "$(CMOCKA_MESSAGE_OUTPUT=TAP "$PROBE" | grep -o '# [a-z]*usable')" = "$first" ]
+  done
+}
