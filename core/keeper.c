@@ -19,11 +19,10 @@
 #include "util/io.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
-#define BOOT_DEADLINE_MS 120000u    /* power-on to READY, and job to STARTED */
-#define CHECK_INTERVAL_MS 10000u    /* between two questions to the VM */
-#define ANSWER_DEADLINE_MS 30000u   /* for an answer */
-#define DONE_DEADLINE_MS 60000u     /* EXITED to DONE while the client reads what comes */
-#define FAREWELL_DEADLINE_MS 10000u /* for the client to take the last frames */
+#define BOOT_DEADLINE_MS 120000u  /* power-on to READY, and job to STARTED */
+#define CHECK_INTERVAL_MS 10000u  /* between two questions to the VM */
+#define ANSWER_DEADLINE_MS 30000u /* for an answer */
+#define DONE_DEADLINE_MS 60000u   /* EXITED to DONE while the client reads what comes */
 
 #define CONSOLE_TAIL 8192u /* bytes of kernel messages that are kept */
 
@@ -446,12 +445,13 @@ static void turn(struct keeper *k)
 		check_time(k);
 }
 
-/* Gives the client what is queued, and the end. It may be slow, but not for ever. */
+/*
+ * Gives the client what is queued, and the end. A stopped client reads when it goes on, and one
+ * that is gone has closed its socket: so there is no deadline, and SIGTERM ends the wait.
+ */
 static void say_farewell(struct keeper *k)
 {
-	uint64_t end = now_ms() + FAREWELL_DEADLINE_MS;
-	struct pollfd p = {.fd = k->client.fd, .events = POLLOUT};
-	uint64_t now;
+	struct pollfd p[] = {{k->client.fd, POLLOUT, 0}, {k->signal_fd, POLLIN, 0}};
 
 	if (k->exited && !k->failed) {
 		if (channel_send(&k->client, ARROW_CONTROL, ARROW_EXITED, k->exit_frame,
@@ -459,8 +459,7 @@ static void say_farewell(struct keeper *k)
 			return;
 	}
 	while (channel_flush(&k->client) == 0 && channel_pending(&k->client)) {
-		now = now_ms();
-		if (now >= end || poll(&p, 1, (int)(end - now)) < 0)
+		if ((poll(p, 2, -1) < 0 && errno != EINTR) || p[1].revents)
 			return;
 	}
 }
