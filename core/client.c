@@ -40,7 +40,7 @@ struct client {
 	bool raw;
 	struct termios saved;
 
-	bool ended;
+	bool ended, out_of_memory;
 	int status;
 };
 
@@ -149,7 +149,8 @@ static void go_raw(struct client *c)
 {
 	struct termios raw;
 
-	if (!c->spec->tty || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+	/* Where no byte goes to the program, Ctrl-C must stay a signal. */
+	if (!c->spec->tty || !c->spec->interactive || tcgetattr(STDIN_FILENO, &c->saved) < 0)
 		return;
 	raw = c->saved;
 	cfmakeraw(&raw);
@@ -203,10 +204,13 @@ static int take_control(
 		c->started = true;
 		c->reads_stdin = c->spec->interactive;
 		go_raw(c);
-		return 0;
+		/* It may have changed since the job was written. */
+		return c->spec->tty && send_window(c) < 0
+			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
+			       : 0;
 	case ARROW_NOTE:
-		if (c->spec->verbose)
-			fprintf(stderr, "arrow: %.*s\n", (int)f.length, (const char *)p);
+		fprintf(stderr, "arrow: %.*s%s\n", (int)f.length, (const char *)p,
+			c->raw ? "\r" : "");
 		return 0;
 	case ARROW_FAILED:
 		c->ended = true;
@@ -217,11 +221,7 @@ static int take_control(
 		c->status = (int)arrow_get32(p + 8);
 		if (arrow_get32(p + 4) != ARROW_EXIT_STATUS)
 			c->status += 128;
-		if (arrow_get32(p + 4) == ARROW_EXIT_OOM)
-			fprintf(stderr,
-				"arrow: out of memory: the program was killed at %llu MiB; give it "
-				"more with -m\n",
-				(unsigned long long)(c->spec->memory >> 20));
+		c->out_of_memory = arrow_get32(p + 4) == ARROW_EXIT_OOM;
 		return 0;
 	default:
 		return 0;
@@ -348,6 +348,11 @@ int client_run(int fd, const struct arrow_spec *spec, int *status, struct arrow_
 		write_rest(&c);
 	if (c.raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c.saved);
+	if (c.out_of_memory)
+		fprintf(stderr,
+			"arrow: out of memory: the program was killed at %llu MiB; give it more "
+			"with -m\n",
+			(unsigned long long)(spec->memory >> 20));
 	if (r == 0)
 		*status = c.status;
 	close_keep_errno(c.signal_fd);
