@@ -63,7 +63,12 @@ static const char *env_get(char **env, const char *name)
 /* Only what the child shows on its way to execve(); the rest of struct start is made before. */
 static int limit(struct start *s)
 {
+	/* The kernel's 4096 are too few for servers, which raise their limit themselves. */
+	const struct rlimit files = {.rlim_cur = 1024, .rlim_max = 524288};
 	const struct job *job = s->job;
+
+	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
+		return fail(s->failure, 125, errno, "cannot set the limit of open files: %m");
 
 	for (size_t i = 0; i < job->rlimit_count; i++) {
 		const struct job_rlimit *r = &job->rlimits[i];
