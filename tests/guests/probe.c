@@ -10,6 +10,7 @@
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int print_args(int n, char **v)
@@ -136,6 +137,20 @@ static int both(void)
 	return 0;
 }
 
+/* Prints an extended attribute. */
+static int xattr(const char *path, const char *name)
+{
+	char value[256];
+	ssize_t n = getxattr(path, name, value, sizeof(value));
+
+	if (n < 0) {
+		perror(path);
+		return 1;
+	}
+	printf("%.*s\n", (int)n, value);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -160,6 +175,8 @@ int main(int argc, char **argv)
 		return both();
 	if (!strcmp(what, "reboot"))
 		return reboot(RB_AUTOBOOT);
+	if (!strcmp(what, "xattr") && argc > 3)
+		return xattr(argv[2], argv[3]);
 	fprintf(stderr, "usage: probe WHAT\n");
 	return 2;
 }
