@@ -90,11 +90,13 @@ static void add_boot(struct qemu_command *c, const struct arrow_vm_config *confi
 	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
 	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
 	/*
-	 * What this machine needs to hear: a panic or a reboot ends QEMU by a triple fault, at
-	 * once. Under TCG the timer interrupt always works and the TSC is the host's.
+	 * What this machine needs to hear. A panic or a reboot ends QEMU by a triple fault, at once.
+	 * Under TCG the timer interrupt always works, the TSC is the host's, and with one vCPU the
+	 * PIT does as well as the local APIC's timer, whose calibration waits for 200 ms.
 	 */
-	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s", config->append,
-		kvm ? "" : " no_timer_check tsc=reliable");
+	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s%s", config->append,
+		kvm ? "" : " no_timer_check tsc=reliable",
+		!kvm && config->vcpus == 1 ? " nolapic_timer" : "");
 }
 
 static void add_channels(struct qemu_command *c, const struct arrow_vm_config *config, int qmp_fd)
