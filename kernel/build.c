@@ -283,6 +283,8 @@ static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_er
 	const char *const strip[] = {
 		"strip", "--strip-all", "-o", "result/vmlinux", "out/vmlinux", NULL};
 	const char *const copy[] = {"cp", "out/.config", "result/config", NULL};
+	/* For the addresses in a panic, and in what initcall_debug says. */
+	const char *const names[] = {"cp", "out/System.map", "result/System.map", NULL};
 	_cleanup_free_ char *result = path_format("%s/result", b->dir);
 	_cleanup_close_ int dir = -1, fd = -1;
 	char sha256[DIGEST_HEX];
@@ -296,6 +298,8 @@ static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_er
 	r = run(b, "stripping", strip, error);
 	if (r == 0)
 		r = run(b, "copying", copy, error);
+	if (r == 0)
+		r = run(b, "copying", names, error);
 	if (r < 0)
 		return r;
 

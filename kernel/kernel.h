@@ -3,7 +3,7 @@
 #define ARROW_KERNEL_KERNEL_H
 
 /*
- * Kernels: STORE/kernels/<id>/{vmlinux,config,kernel.json}, where id is the hash of the
+ * Kernels: STORE/kernels/<id>/{vmlinux,config,System.map,kernel.json}, where id is the hash of the
  * configuration, the source's version and the compiler. STORE/kernels/<profile> is a symbolic link
  * to the one that was built last for a profile. A folder is written beside and renamed.
  */
