@@ -225,6 +225,7 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 		.scratch = run->instance.dir,
 		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
 		.accel = run->choice.accel,
+		.tsc_khz = run->choice.tsc_khz,
 	};
 
 	keeper_main(&(struct keeper_config){

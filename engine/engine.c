@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/qemu/qemu.h"
+#include "engine/tsc.h"
 
 const struct arrow_engine *const arrow_engines[] = {
 	&arrow_engine_qemu,
@@ -37,6 +38,7 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, co
 
 	if (accel && strcmp(accel, "tcg") == 0) {
 		choice->accel = "tcg";
+		choice->tsc_khz = arrow_tsc_khz(cache_dir);
 		choice->kvm.usable = false;
 		strcpy(choice->kvm.reason, "not asked for");
 		return 0;
@@ -45,5 +47,7 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, co
 	if (accel && !choice->kvm.usable)
 		return arrow_fail(error, ENODEV, "KVM cannot be used here: %s", choice->kvm.reason);
 	choice->accel = choice->kvm.usable ? "kvm" : "tcg";
+	if (!choice->kvm.usable)
+		choice->tsc_khz = arrow_tsc_khz(cache_dir);
 	return 0;
 }

@@ -54,6 +54,7 @@ struct arrow_vm_config {
 	int console_fd;      /* a stream socket: kernel messages are written there */
 	int userns_fd;       /* user namespace in which the shares are served, or -1 */
 	const char *accel;   /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
+	uint32_t tsc_khz;    /* likewise */
 };
 
 #define ARROW_VM_FDS 3
@@ -113,8 +114,8 @@ struct arrow_kvm_verdict {
 /*
  * Runs a few instructions of a real guest on /dev/kvm (SSE, cmpxchg16b, xsave, a timed loop) in a
  * child, with a deadline of under a second and one more try where that passed. Takes a verdict of
- * this boot from cache_dir, and leaves one there once a guest was tried; NULL asks afresh and leaves
- * none. Never fails: what goes wrong is the verdict.
+ * this boot from cache_dir, and leaves one there once a guest was tried; NULL asks afresh and
+ * leaves none. Never fails: what goes wrong is the verdict.
  */
 void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict);
 
@@ -122,6 +123,7 @@ struct arrow_engine_choice {
 	const struct arrow_engine *engine;
 	const char *accel;            /* "kvm" or "tcg" */
 	struct arrow_kvm_verdict kvm; /* why */
+	uint32_t tsc_khz;             /* rate of the guest's TSC, where it must be told; else 0 */
 };
 
 /*

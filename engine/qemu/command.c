@@ -83,20 +83,35 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 }
 
+/*
+ * What the kernel need not find out under TCG: the timer interrupt works, and the TSC is the
+ * host's. Told of its rate, the kernel has a clock of nanoseconds; else it often counts ticks of 10
+ * ms, for QEMU's PIT is too coarse to measure by. One vCPU takes its timer interrupts from the PIT:
+ * to calibrate that of the local APIC takes a quarter of a second.
+ */
+static void add_tcg_words(char *words, size_t size, const struct arrow_vm_config *config)
+{
+	int n = snprintf(words, size, " no_timer_check tsc=reliable%s",
+		config->vcpus == 1 ? " nolapic_timer" : "");
+
+	if (config->tsc_khz)
+		snprintf(words + n, size - (size_t)n, " tsc_early_khz=%u", config->tsc_khz);
+}
+
 static void add_boot(struct qemu_command *c, const struct arrow_vm_config *config)
 {
-	bool kvm = strcmp(config->accel, "kvm") == 0;
+	char words[128] = "";
 
+	if (strcmp(config->accel, "tcg") == 0)
+		add_tcg_words(words, sizeof(words), config);
 	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
 	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
 	/*
-	 * What this machine needs to hear. A panic or a reboot ends QEMU by a triple fault, at once.
-	 * Under TCG the timer interrupt always works, the TSC is the host's, and with one vCPU the
-	 * PIT does as well as the local APIC's timer, whose calibration waits for 200 ms.
+	 * What this machine needs to hear: a panic or a reboot ends QEMU by a triple fault, at
+	 * once.
 	 */
-	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s%s", config->append,
-		kvm ? "" : " no_timer_check tsc=reliable",
-		!kvm && config->vcpus == 1 ? " nolapic_timer" : "");
+	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s", config->append,
+		words);
 }
 
 static void add_channels(struct qemu_command *c, const struct arrow_vm_config *config, int qmp_fd)
