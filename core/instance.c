@@ -50,29 +50,46 @@ static bool is_dead(int arrows_fd, const char *id)
 	return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-/* Under RUN/lock. */
-static unsigned int remove_dead(int arrows_fd, int names_fd)
+static int for_each(int arrows_fd, void (*each)(int, const char *, bool, void *), void *arg)
 {
-	_cleanup_closedir_ DIR *dir = NULL;
-	unsigned int removed = 0;
-	struct dirent *entry;
 	int fd = openat(arrows_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
 
-	if (fd < 0 || !(dir = fdopendir(fd))) {
+	if (!dir) {
+		int err = errno;
+
 		close_keep_errno(fd);
-		return 0;
+		return -err;
 	}
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || !is_dead(arrows_fd, entry->d_name))
-			continue;
-		if (remove_tree(arrows_fd, entry->d_name) == 0)
-			removed++;
-	}
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			each(arrows_fd, entry->d_name, is_dead(arrows_fd, entry->d_name), arg);
+	return 0;
+}
 
-	/* Names whose Arrow is gone. */
-	fd = openat(names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	closedir(dir);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+struct cleaning {
+	bool remove;
+	unsigned int found;
+};
+
+static void clean_dead(int arrows_fd, const char *id, bool dead, void *arg)
+{
+	struct cleaning *cleaning = arg;
+
+	if (dead && (!cleaning->remove || remove_tree(arrows_fd, id) == 0))
+		cleaning->found++;
+}
+
+/* Removes the names whose Arrow is gone. */
+static void remove_names(int arrows_fd, int names_fd)
+{
+	int fd = openat(names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	if (!dir)
+		close_keep_errno(fd);
 	while (dir && (entry = readdir(dir))) {
 		char id[ARROW_ID_HEX];
 		ssize_t n = readlinkat(names_fd, entry->d_name, id, sizeof(id) - 1);
@@ -83,7 +100,17 @@ static unsigned int remove_dead(int arrows_fd, int names_fd)
 		if (faccessat(arrows_fd, id, F_OK, 0) < 0 && errno == ENOENT)
 			unlinkat(names_fd, entry->d_name, 0);
 	}
-	return removed;
+}
+
+/* Under RUN/lock. Returns how many it removed. */
+static unsigned int remove_dead(int arrows_fd, int names_fd)
+{
+	struct cleaning cleaning = {.remove = true};
+
+	/* What cannot be looked at now stays for the next one. */
+	(void)for_each(arrows_fd, clean_dead, &cleaning);
+	remove_names(arrows_fd, names_fd);
+	return cleaning.found;
 }
 
 /* Opens (and makes) RUN/<name>. */
@@ -203,12 +230,26 @@ fail:
 	return r;
 }
 
+/* Text that is not UTF-8 has no place in JSON: what stands in is for people. */
+static json_t *text_json(const char *text)
+{
+	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
+	json_t *json = text ? json_string(text) : json_null();
+
+	if (json || !copy)
+		return json;
+	for (char *c = copy; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	return json_string(copy);
+}
+
 static json_t *strings_json(const struct arrow_strings *list)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < list->n; i++)
-		json_array_append_new(array, json_string(list->v[i]));
+		json_array_append_new(array, text_json(list->v[i]));
 	return array;
 }
 
@@ -223,7 +264,7 @@ static json_t *labels_json(const struct arrow_strings *labels)
 		if (value)
 			*value++ = '\0';
 		if (key)
-			json_object_set_new(object, key, json_string(value ? value : ""));
+			json_object_set_new(object, key, text_json(value ? value : ""));
 	}
 	return object;
 }
@@ -240,9 +281,9 @@ int arrow_instance_write(const struct arrow_instance *i, const struct arrow_spec
 
 	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	state = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:I, s:i, s:s, s:s, s:s, s:s, s:i, s:i}",
+		"{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:i, s:s, s:s, s:s, s:s, s:i, s:i}",
 		"id", i->id, "name", i->name, "created", created, "status", facts->status,
-		"program", spec->program ? spec->program : spec->rootfs, "args",
+		"program", text_json(spec->program), "rootfs", text_json(spec->rootfs), "args",
 		strings_json(&spec->args), "labels", labels_json(&spec->labels), "memory",
 		(json_int_t)spec->memory, "millicpus", (int)spec->millicpus, "engine",
 		facts->engine, "accel", facts->accel, "kernel", facts->kernel, "image",
@@ -280,10 +321,33 @@ void arrow_instance_release(struct arrow_instance *i)
 	i->lock_fd = -1;
 }
 
-int arrow_cleanup(const struct arrow_paths *paths, unsigned int *removed, struct arrow_error *error)
+int arrow_instances(const struct arrow_paths *paths, void (*each)(int, const char *, bool, void *),
+	void *arg, struct arrow_error *error)
+{
+	_cleanup_close_ int lock_fd = lock_run_dir(paths->run, error), arrows_fd = -1;
+	int r;
+
+	if (lock_fd < 0)
+		return lock_fd;
+	arrows_fd = open_state_dir(paths->run, "arrows", error);
+	if (arrows_fd < 0)
+		return arrows_fd;
+	r = for_each(arrows_fd, each, arg);
+	return r < 0 ? arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->run) : 0;
+}
+
+int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *found,
+	struct arrow_error *error)
 {
 	_cleanup_close_ int lock_fd = -1, arrows_fd = -1, names_fd = -1;
+	struct cleaning counting = {.remove = false};
+	int r;
 
+	if (!remove) {
+		r = arrow_instances(paths, clean_dead, &counting, error);
+		*found = counting.found;
+		return r;
+	}
 	lock_fd = lock_run_dir(paths->run, error);
 	if (lock_fd < 0)
 		return lock_fd;
@@ -293,6 +357,6 @@ int arrow_cleanup(const struct arrow_paths *paths, unsigned int *removed, struct
 	names_fd = open_state_dir(paths->run, "names", error);
 	if (names_fd < 0)
 		return names_fd;
-	*removed = remove_dead(arrows_fd, names_fd);
+	*found = remove_dead(arrows_fd, names_fd);
 	return 0;
 }

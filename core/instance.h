@@ -47,9 +47,20 @@ void arrow_instance_remove(struct arrow_instance *instance);
 void arrow_instance_release(struct arrow_instance *instance);
 
 /*
- * Removes what killed keepers left under paths->run. removed gets their number.
+ * What killed keepers left under paths->run. found gets the number of Arrows; what is left of them
+ * is removed if remove is set.
  */
-int arrow_cleanup(const struct arrow_paths *paths, unsigned int *removed,
+int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *found,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Takes RUN/lock and calls each() for every folder of an Arrow. Held for a moment only: meanwhile
+ * no Arrow can start.
+ *   arrows_fd: of RUN/arrows
+ *   dead:      the keeper is gone
+ */
+int arrow_instances(const struct arrow_paths *paths,
+	void (*each)(int arrows_fd, const char *id, bool dead, void *arg), void *arg,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

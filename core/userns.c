@@ -18,32 +18,69 @@
 #include "util/io.h"
 #include "util/process.h"
 
-struct range {
-	unsigned long start, count;
-};
+#define SUBID_MIN 100000u
 
-/* The first range of a user in /etc/subuid or /etc/subgid: "name:start:count", by name or number.
- */
-static bool find_range(const char *path, const char *name, struct range *range)
+/* "START:COUNT", digits only, within what a user id can be. */
+static bool parse_range(const char *text, size_t size, struct arrow_id_range *range)
 {
-	_cleanup_free_ char *data = NULL;
-	char number[16], *save = NULL;
+	char copy[48], *end;
+	unsigned long long start, count;
 
-	snprintf(number, sizeof(number), "%u", (unsigned int)getuid());
-	if (read_file(AT_FDCWD, path, 1u << 20, &data, NULL) < 0)
+	if (size >= sizeof(copy) || strspn(text, "0123456789:") < size)
 		return false;
-	for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *start = strchr(line, ':');
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	start = strtoull(copy, &end, 10);
+	if (end == copy || *end != ':')
+		return false;
+	count = strtoull(end + 1, &end, 10);
+	if (*end || count == 0 || start > UINT32_MAX || count > UINT32_MAX - start)
+		return false;
+	*range = (struct arrow_id_range){(uint32_t)start, (uint32_t)count};
+	return true;
+}
 
-		if (!start)
-			continue;
-		*start++ = '\0';
-		if (strcmp(line, name) != 0 && strcmp(line, number) != 0)
-			continue;
-		if (sscanf(start, "%lu:%lu", &range->start, &range->count) == 2 && range->count > 0)
-			return true;
+int arrow_subid_parse(const char *text, const char *user, uid_t uid, struct arrow_id_range *range)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", (unsigned int)uid);
+	while (*text) {
+		size_t size = strcspn(text, "\n"), length = strcspn(text, ":\n");
+		bool mine = (length == strlen(user) && memcmp(text, user, length) == 0) ||
+			    (length == strlen(number) && memcmp(text, number, length) == 0);
+
+		if (length > 0 && length < size && mine &&
+			parse_range(text + length + 1, size - length - 1, range))
+			return 0;
+		text += size + (text[size] == '\n');
 	}
-	return false;
+	return -ENOENT;
+}
+
+uint32_t arrow_subid_free(const char *text, uint32_t count)
+{
+	uint64_t next = SUBID_MIN;
+
+	while (*text) {
+		size_t size = strcspn(text, "\n"), length = strcspn(text, ":\n");
+		struct arrow_id_range range;
+
+		if (length < size && parse_range(text + length + 1, size - length - 1, &range) &&
+			(uint64_t)range.start + range.count > next)
+			next = (uint64_t)range.start + range.count;
+		text += size + (text[size] == '\n');
+	}
+	return next + count <= UINT32_MAX ? (uint32_t)next : 0;
+}
+
+int arrow_subid_find(const char *path, struct arrow_id_range *range)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	_cleanup_free_ char *text = NULL;
+	int r = read_file(AT_FDCWD, path, 1u << 20, &text, NULL);
+
+	return r < 0 ? r : arrow_subid_parse(text, pw ? pw->pw_name : "", getuid(), range);
 }
 
 static int write_map(pid_t pid, const char *file, const char *text)
@@ -59,28 +96,27 @@ static int write_map(pid_t pid, const char *file, const char *text)
 }
 
 /* Runs newuidmap or newgidmap, which are setuid and know /etc/subuid. */
-static int map_ranges(pid_t pid, const char *tool, unsigned int own, const struct range *range,
-	struct arrow_error *error)
+static int map_ranges(pid_t pid, const char *tool, unsigned int own,
+	const struct arrow_id_range *range, struct arrow_error *error)
 {
 	char p[16], id[16], start[24], count[24];
 	const char *const argv[] = {tool, p, "0", id, "1", "1", start, count, NULL};
 
 	snprintf(p, sizeof(p), "%d", (int)pid);
 	snprintf(id, sizeof(id), "%u", own);
-	snprintf(start, sizeof(start), "%lu", range->start);
-	snprintf(count, sizeof(count), "%lu", range->count);
+	snprintf(start, sizeof(start), "%u", range->start);
+	snprintf(count, sizeof(count), "%u", range->count);
 	return process_run(&(struct process_options){.argv = argv, .deadline_ms = 30000}, error);
 }
 
 static int map_ids(pid_t pid, struct arrow_error *error)
 {
-	const struct passwd *pw = getpwuid(getuid());
-	const char *name = pw ? pw->pw_name : "";
-	struct range uids, gids;
+	struct arrow_id_range uids, gids;
 	char text[64];
 	int r;
 
-	if (find_range("/etc/subuid", name, &uids) && find_range("/etc/subgid", name, &gids)) {
+	if (arrow_subid_find(ARROW_SUBUID, &uids) == 0 &&
+		arrow_subid_find(ARROW_SUBGID, &gids) == 0) {
 		r = map_ranges(pid, "newuidmap", getuid(), &uids, error);
 		if (r == 0)
 			return map_ranges(pid, "newgidmap", getgid(), &gids, error);

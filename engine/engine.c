@@ -45,7 +45,9 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, co
 	}
 	arrow_kvm_probe(cache_dir, &choice->kvm);
 	if (accel && !choice->kvm.usable)
-		return arrow_fail(error, ENODEV, "KVM cannot be used here: %s", choice->kvm.reason);
+		return arrow_fail(error, ENODEV, "KVM cannot be used here: %s%s%s%s",
+			choice->kvm.reason, choice->kvm.mend[0] ? "; run '" : "", choice->kvm.mend,
+			choice->kvm.mend[0] ? "'" : "");
 	choice->accel = choice->kvm.usable ? "kvm" : "tcg";
 	if (!choice->kvm.usable)
 		choice->tsc_khz = arrow_tsc_khz(cache_dir);

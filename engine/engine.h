@@ -78,6 +78,8 @@ struct arrow_vm {
 
 struct arrow_engine {
 	const char *name;
+	const char *program; /* that it runs, searched in PATH; NULL for none */
+	const char *package; /* of Debian, that has it; NULL for none */
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`
@@ -109,6 +111,7 @@ extern const struct arrow_engine *const arrow_engines[];
 struct arrow_kvm_verdict {
 	bool usable;
 	char reason[160]; /* one line, why or why not */
+	char mend[128];   /* the command that would make it usable; "" if there is none */
 };
 
 /*

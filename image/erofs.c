@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/erofs.h"
+#include "image/image.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -77,7 +78,8 @@ static int run_mkfs(
 	if (e == -ENOENT) {
 		arrow_error_clear(error);
 		return arrow_fail(error, ENOENT,
-			"mkfs.erofs is not installed: run 'sudo apt-get install erofs-utils'");
+			ARROW_IMAGE_TOOL
+			" is not installed: run 'sudo apt-get install " ARROW_IMAGE_PACKAGE "'");
 	}
 	if (e == -EIO && error->text &&
 		(strstr(error->text, "No space left") || strstr(error->text, "Disk quota"))) {
@@ -103,7 +105,7 @@ int erofs_make(const struct erofs_options *o, struct arrow_error *error)
 
 	snprintf(uuid, sizeof(uuid), "%.8s-%.4s-%.4s-%.4s-%.12s", o->digest, o->digest + 8,
 		o->digest + 12, o->digest + 16, o->digest + 20);
-	argv[argc++] = "mkfs.erofs";
+	argv[argc++] = ARROW_IMAGE_TOOL;
 	argv[argc++] = "--quiet";
 	argv[argc++] = "-Enoinline_data";
 	argv[argc++] = "-U";

@@ -8,7 +8,13 @@
  * and never change afterwards. Two processes that make the same one at once both succeed.
  */
 
+#include <stdbool.h>
+
 #include "util/error.h"
+
+/* What makes them, and the package of Debian that has it. */
+#define ARROW_IMAGE_TOOL "mkfs.erofs"
+#define ARROW_IMAGE_PACKAGE "erofs-utils"
 
 struct arrow_image {
 	int fd;           /* open for reading; owned */
@@ -43,6 +49,13 @@ int arrow_image_from_program(struct arrow_image *image, const char *store, const
  */
 int arrow_image_from_directory(struct arrow_image *image, const char *store, const char *path,
 	int userns_fd, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * What a killed maker left in a store: images half made, and images or records of which the other
+ * half is missing. found gets the number; they are removed if remove is set.
+ */
+int arrow_image_cleanup(const char *store, bool remove, unsigned int *found,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Closes and frees what it holds; fine on one that failed. */
 void arrow_image_release(struct arrow_image *image);

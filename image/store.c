@@ -120,31 +120,82 @@ int image_store_find(const struct image_store *s, const char *digest, int *fd)
 }
 
 /* A directory whose lock is free is of a maker that died. */
-static void remove_dead_temps(const struct image_store *s)
+static bool is_dead_temp(int dirfd, const char *name)
 {
-	int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int temp = -1;
+
+	if (strncmp(name, TEMP_PREFIX, strlen(TEMP_PREFIX)) != 0)
+		return false;
+	temp = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return temp >= 0 && flock(temp, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* An image without its record, or the other way round. */
+static bool is_half(int dirfd, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	const char *other;
+	_cleanup_free_ char *path = NULL;
+
+	if (!dot || dot - name != DIGEST_HEX - 1)
+		return false;
+	if (strcmp(dot, ".erofs") == 0)
+		other = ".json";
+	else if (strcmp(dot, ".json") == 0)
+		other = ".erofs";
+	else
+		return false;
+	path = path_format("%.*s%s", (int)(dot - name), name, other);
+	return path && faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+/* Counts what dead makers left, and removes it if asked; halves only under the store's lock. */
+static unsigned int clean(int dirfd, bool halves, bool remove)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
+	unsigned int found = 0;
 
 	if (!dir) {
 		close_keep_errno(fd);
-		return;
+		return 0;
 	}
 	while ((entry = readdir(dir))) {
-		_cleanup_close_ int temp = -1;
-
-		if (strncmp(entry->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) != 0)
+		if (!is_dead_temp(dirfd, entry->d_name) &&
+			!(halves && is_half(dirfd, entry->d_name)))
 			continue;
-		temp = openat(
-			s->fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (temp >= 0 && flock(temp, LOCK_EX | LOCK_NB) == 0)
-			remove_tree(s->fd, entry->d_name);
+		if (!remove || remove_tree(dirfd, entry->d_name) == 0)
+			found++;
 	}
+	return found;
+}
+
+int arrow_image_cleanup(
+	const char *store, bool remove, unsigned int *found, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/images", store);
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r;
+
+	*found = 0;
+	if (!path)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (fd < 0)
+		return errno == ENOENT ? 0
+				       : arrow_fail(error, errno, "cannot look into %s: %m", path);
+	/* Who puts an image in its place holds it, for a moment. */
+	while ((r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+		;
+	if (r < 0)
+		return arrow_fail(error, errno, "cannot lock %s: %m", path);
+	*found = clean(fd, true, remove);
+	return 0;
 }
 
 int image_temp_begin(struct image_temp *t, const struct image_store *s, struct arrow_error *error)
 {
-	remove_dead_temps(s);
+	clean(s->fd, false, true);
 
 	/* Between making it and locking it, another process may take it for a dead one's. */
 	for (;;) {

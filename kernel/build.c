@@ -26,7 +26,6 @@
 #include "util/io.h"
 #include "util/process.h"
 
-#define BUILD_PREFIX ".build-"
 #define ROOM_NEEDED (1100ull << 20) /* of the store, while it builds: source and output */
 #define NO_SPACE "No space left on device"
 #define CONFIG_MAX (1u << 20)
@@ -323,7 +322,7 @@ static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_er
 static int link_profile(struct build *b, const char *id, struct arrow_error *error)
 {
 	const char *name = b->profile->name;
-	_cleanup_free_ char *tmp = path_format("%s%s", BUILD_PREFIX, name);
+	_cleanup_free_ char *tmp = path_format("%s%s", KERNEL_TEMP_PREFIX, name);
 	char now[DIGEST_HEX];
 
 	if (readlinkat(b->kernels_fd, name, now, sizeof(now)) == DIGEST_HEX - 1 &&
@@ -392,21 +391,6 @@ static bool is_built(struct build *b, struct arrow_kernel_built *k)
 	return same;
 }
 
-static void remove_leftovers(int kernels_fd)
-{
-	_cleanup_closedir_ DIR *dir = NULL;
-	int fd = openat(kernels_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *entry;
-
-	if (fd < 0 || !(dir = fdopendir(fd))) {
-		close_keep_errno(fd);
-		return;
-	}
-	while ((entry = readdir(dir)))
-		if (strncmp(entry->d_name, BUILD_PREFIX, strlen(BUILD_PREFIX)) == 0)
-			remove_tree(fd, entry->d_name);
-}
-
 /* Makes the directory to build in, if there is room enough. */
 static int prepare(struct build *b, struct arrow_error *error)
 {
@@ -420,7 +404,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 			"needs about %llu; make room or set ARROW_DATA_DIR",
 			(unsigned long long)fs.f_bavail * fs.f_frsize >> 20, b->store,
 			ROOM_NEEDED >> 20);
-	b->dir = store ? path_format("%s/kernels/%sXXXXXX", store, BUILD_PREFIX) : NULL;
+	b->dir = store ? path_format("%s/kernels/%sXXXXXX", store, KERNEL_TEMP_PREFIX) : NULL;
 	if (!b->dir || !mkdtemp(b->dir)) {
 		int r = arrow_fail(
 			error, b->dir ? errno : ENOMEM, "cannot build in %s: %m", b->store);
@@ -476,7 +460,7 @@ static int build_all(struct build *b, const struct kernel_profile *profiles, siz
 			lock = take_lock(b, error);
 			if (lock < 0)
 				return lock;
-			remove_leftovers(b->kernels_fd);
+			kernel_store_clean(b->kernels_fd, true);
 			i--; /* who had the lock may have built it */
 			continue;
 		}

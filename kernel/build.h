@@ -52,6 +52,19 @@ int arrow_kernel_build(const char *store, const char *const *profiles,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
+ * The packages of Debian that a build would need and that are not there, parted by spaces; "" if
+ * nothing is missing. Owned by the caller. Errors: -ENOMEM.
+ */
+int arrow_kernel_build_needs(char **packages, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * What a build or a removal left in a store when it was killed. found gets the number; they are
+ * removed if remove is set. None is found while a build is under way: that one removes them.
+ */
+int arrow_kernel_cleanup(const char *store, bool remove, unsigned int *found,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
  * All kernels of the stores, as a JSON array of their kernel.json objects, each with "path" and
  * "state" added: "current" (what its profile names, from this program's configuration), "old", or
  * "damaged". Digests are compared only if verify is set. The array is owned by the caller.

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -28,39 +29,60 @@ static const struct {
 
 static bool is_there(const char *what)
 {
-	const char *dir = getenv("PATH");
+	_cleanup_free_ char *path = NULL;
 
 	if (*what == '/')
 		return access(what, R_OK) == 0;
-	while (dir && *dir) {
-		size_t size = strcspn(dir, ":");
-		_cleanup_free_ char *path = path_format("%.*s/%s", (int)size, dir, what);
-
-		if (path && access(path, X_OK) == 0)
-			return true;
-		dir += size + (dir[size] == ':');
-	}
-	return false;
+	path = process_find(what);
+	return path;
 }
 
-static int check_tools(bool source_missing, struct arrow_error *error)
+/* Adds a word to a list of words, once. Returns 0 or -ENOMEM. */
+static int add_word(char **words, const char *word)
 {
-	_cleanup_free_ char *packages = strdup(source_missing ? " linux-source-6.12" : "");
+	char *longer;
 
-	for (size_t i = 0; packages && i < sizeof(needed) / sizeof(*needed); i++) {
-		char *longer;
+	if (strstr(*words, word))
+		return 0;
+	longer = path_format("%s%s%s", *words, **words ? " " : "", word);
+	if (!longer)
+		return -ENOMEM;
+	free(*words);
+	*words = longer;
+	return 0;
+}
 
-		if (is_there(needed[i].what) || strstr(packages, needed[i].package))
-			continue;
-		longer = path_format("%s %s", packages, needed[i].package);
-		free(packages);
-		packages = longer;
-	}
-	if (!packages)
-		return arrow_fail(error, ENOMEM, "out of memory");
+static int find_missing(bool has_source, char **packages, struct arrow_error *error)
+{
+	int r = 0;
+
+	*packages = strdup(has_source ? "" : "linux-source-6.12");
+	for (size_t i = 0; *packages && r == 0 && i < sizeof(needed) / sizeof(*needed); i++)
+		if (!is_there(needed[i].what))
+			r = add_word(packages, needed[i].package);
+	if (*packages && r == 0)
+		return 0;
+	free(STEAL(*packages));
+	return arrow_fail(error, ENOMEM, "out of memory");
+}
+
+int arrow_kernel_build_needs(char **packages, struct arrow_error *error)
+{
+	_cleanup_free_ char *source = kernel_source_newest(SOURCE_DIR);
+
+	return find_missing(source, packages, error);
+}
+
+static int check_tools(bool has_source, struct arrow_error *error)
+{
+	_cleanup_free_ char *packages = NULL;
+	int r = find_missing(has_source, &packages, error);
+
+	if (r < 0)
+		return r;
 	if (*packages)
 		return arrow_fail(error, ENOENT,
-			"cannot build a kernel without%s; run 'sudo apt-get install%s'", packages,
+			"cannot build a kernel without %s; run 'sudo apt-get install %s'", packages,
 			packages);
 	return 0;
 }
@@ -113,7 +135,7 @@ int kernel_inputs_find(struct kernel_inputs *inputs, const char *source, struct 
 	inputs->source = source ? realpath(source, NULL) : kernel_source_newest(SOURCE_DIR);
 	if (source && !inputs->source)
 		return arrow_fail(error, errno, "cannot read the source %s: %m", source);
-	r = check_tools(!inputs->source, error);
+	r = check_tools(inputs->source, error);
 	if (r == 0 && inputs->source) /* check_tools() fails without one */
 		r = hash_source(inputs, error);
 	if (r == 0)

@@ -43,6 +43,45 @@ int kernel_store_lock(int kernels_fd, struct arrow_error *error)
 	return steal_fd(&fd);
 }
 
+unsigned int kernel_store_clean(int kernels_fd, bool remove)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	int fd = openat(kernels_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	unsigned int found = 0;
+
+	if (fd < 0 || !(dir = fdopendir(fd))) {
+		close_keep_errno(fd);
+		return 0;
+	}
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, KERNEL_TEMP_PREFIX, strlen(KERNEL_TEMP_PREFIX)) != 0)
+			continue;
+		if (!remove || remove_tree(fd, entry->d_name) == 0)
+			found++;
+	}
+	return found;
+}
+
+int arrow_kernel_cleanup(
+	const char *store, bool remove, unsigned int *found, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = kernel_store_open(store, false), lock = -1;
+
+	*found = 0;
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return arrow_fail(error, -fd, "cannot look for kernels in %s: %m", store);
+	lock = kernel_store_lock(fd, error);
+	if (lock == -EWOULDBLOCK)
+		return 0;
+	if (lock < 0)
+		return lock;
+	*found = kernel_store_clean(fd, remove);
+	return 0;
+}
+
 static bool is_hex(const char *s)
 {
 	return s[strspn(s, "0123456789abcdef")] == '\0';
@@ -236,7 +275,7 @@ int arrow_kernel_remove(const char *store, const char *name, struct arrow_error 
 		return lock;
 
 	/* Renamed first: what is only half removed must not look like a kernel. */
-	gone = path_format(".build-%.12s", id);
+	gone = path_format(KERNEL_TEMP_PREFIX "%.12s", id);
 	r = gone ? remove_names(fd, id) : -ENOMEM;
 	if (r == 0 && renameat(fd, id, fd, gone) < 0 && errno != ENOENT)
 		r = -errno;

@@ -10,6 +10,8 @@
 #include "util/digest.h"
 #include "util/error.h"
 
+/* What is half made or half removed. */
+#define KERNEL_TEMP_PREFIX ".build-"
 #define KERNEL_ID_MIN 8 /* digits that a prefix of an id needs */
 
 /*
@@ -23,6 +25,11 @@ int kernel_store_open(const char *store, bool make) ARROW_MUST_CHECK;
  * Does not wait. Errors: -EWOULDBLOCK (held; no text), others with a text.
  */
 int kernel_store_lock(int kernels_fd, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Counts what a killed build or removal left, and removes it if asked. The caller holds the lock.
+ */
+unsigned int kernel_store_clean(int kernels_fd, bool remove);
 
 /*
  * The id that a profile's name, an id, or a prefix of one stands for. Returns 0, -ENOENT, or

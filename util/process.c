@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -209,4 +210,30 @@ out:
 		close_keep_errno(report[i]);
 	}
 	return r;
+}
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+char *process_find(const char *name)
+{
+	const char *dir = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return is_program(name) ? strdup(name) : NULL;
+	while (dir && *dir) {
+		size_t size = strcspn(dir, ":");
+		/* An empty entry is the current directory. */
+		_cleanup_free_ char *path =
+			path_format("%.*s%s%s", (int)size, dir, size ? "/" : "./", name);
+
+		if (path && is_program(path))
+			return STEAL(path);
+		dir += size + (dir[size] == ':');
+	}
+	return NULL;
 }

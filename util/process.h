@@ -37,4 +37,10 @@ struct process_options {
  */
 int process_run(const struct process_options *options, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * The path of a program: name itself if it has a slash and is executable, else the first of that
+ * name in PATH. NULL if there is none. Owned by the caller.
+ */
+char *process_find(const char *name) ARROW_MUST_CHECK;
+
 #endif

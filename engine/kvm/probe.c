@@ -357,6 +357,17 @@ static void say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void mend(struct arrow_kvm_verdict *v, const char *fmt, ...) ARROW_PRINTF(2, 3);
+
+static void mend(struct arrow_kvm_verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->mend, sizeof(v->mend), fmt, ap);
+	va_end(ap);
+}
+
 static void judge(const struct progress *p, bool ended, struct arrow_kvm_verdict *v)
 {
 	const char *name = exit_name(p->exit);
@@ -404,19 +415,21 @@ static void judge_open(int err, struct arrow_kvm_verdict *v)
 		(group = getgrgid(st.st_gid))) {
 		user = getpwuid(getuid());
 		say(v, false,
-			"permission denied: add yourself to the group of " KVM_NODE
-			" (sudo usermod -aG %s %s) and log in again",
-			group->gr_name, user ? user->pw_name : "USER");
+			"permission denied: " KVM_NODE " is for the group %s (log in again "
+			"after you are added to it)",
+			group->gr_name);
+		mend(v, "sudo usermod -aG %s %s", group->gr_name, user ? user->pw_name : "USER");
 	} else if (err == EACCES) {
-		say(v, false,
-			"permission denied: let the group kvm use it (sudo chgrp kvm " KVM_NODE
-			" && sudo chmod 660 " KVM_NODE ")");
+		say(v, false, "permission denied: " KVM_NODE " is not for the group kvm");
+		mend(v, "sudo chgrp kvm " KVM_NODE " && sudo chmod 660 " KVM_NODE);
 	} else if (err != ENOENT && err != ENODEV && err != ENXIO) {
 		say(v, false, "cannot open " KVM_NODE ": %s", strerror(err));
 	} else if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 5)) {
-		say(v, false, "no " KVM_NODE ": load KVM (sudo modprobe kvm-intel)");
+		say(v, false, "no " KVM_NODE ": KVM is not loaded");
+		mend(v, "sudo modprobe kvm-intel");
 	} else if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2)) {
-		say(v, false, "no " KVM_NODE ": load KVM (sudo modprobe kvm-amd)");
+		say(v, false, "no " KVM_NODE ": KVM is not loaded");
+		mend(v, "sudo modprobe kvm-amd");
 	} else {
 		say(v, false,
 			"no " KVM_NODE ", and this processor offers no virtualization: switch it "
@@ -522,6 +535,7 @@ void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict)
 	_cleanup_free_ char *path = cache_dir ? cache_path(cache_dir) : NULL;
 	_cleanup_free_ char *data = NULL;
 
+	verdict->mend[0] = '\0';
 	if (path && cache_read(path, verdict))
 		return;
 	if (!probe(verdict) || !path)

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 
 #define QEMU_BINARY "qemu-system-x86_64"
+#define QEMU_PACKAGE "qemu-system-x86"
 
 /* A command line in the making. */
 struct qemu_command {

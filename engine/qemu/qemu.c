@@ -20,7 +20,7 @@
 #include "util/cleanup.h"
 #include "util/process.h"
 
-#define INSTALL_QEMU "install it with 'sudo apt-get install qemu-system-x86'"
+#define INSTALL_QEMU "install it with 'sudo apt-get install " QEMU_PACKAGE "'"
 #define STDERR_MAX 2048u
 
 /* Indices of vm.fds. */
@@ -306,6 +306,8 @@ static void qemu_free(struct arrow_vm *vm)
 
 const struct arrow_engine arrow_engine_qemu = {
 	.name = "qemu",
+	.program = QEMU_BINARY,
+	.package = QEMU_PACKAGE,
 	.probe = qemu_probe,
 	.start = qemu_start,
 	.handle = qemu_handle,
