@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow kernel: builds, shows and removes the kernels that Arrows run on. */
 #include <argp.h>
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -27,11 +29,12 @@ struct kernel_args {
 	unsigned int jobs;
 	bool json;
 	bool verify;
+	int status;   /* to exit with, where a command ends without an error */
 	char **names; /* the words that are not options */
 	int n_names;
 };
 
-enum { KEY_SOURCE = 256, KEY_FORMAT, KEY_VERIFY };
+enum { KEY_SOURCE = 256, KEY_VERIFY };
 
 static int parse(int key, char *value, struct argp_state *state)
 {
@@ -50,10 +53,8 @@ static int parse(int key, char *value, struct argp_state *state)
 	case KEY_SOURCE:
 		args->source = value;
 		return 0;
-	case KEY_FORMAT:
-		args->json = strcmp(value, "json") == 0;
-		if (!args->json && strcmp(value, "table") != 0)
-			argp_error(state, "--format takes table or json, not \"%s\"", value);
+	case CLI_FORMAT_KEY:
+		args->json = cli_format_is_json(value, state);
 		return 0;
 	case KEY_VERIFY:
 		args->verify = true;
@@ -175,34 +176,28 @@ static const char *text_of(const json_t *kernel, const char *key)
 	return text ? text : "-";
 }
 
-static void print_json(const json_t *json)
+static char *id_text(const json_t *kernel, const void *arg)
 {
-	json_dumpf(json, stdout, JSON_INDENT(2));
-	putchar('\n');
+	return strndup(text_of(kernel, "id"), 12);
+}
+
+static char *size_text(const json_t *kernel, const void *arg)
+{
+	return cli_size_text(
+		(unsigned long long)json_integer_value(json_object_get(kernel, "size")));
 }
 
 static int kernel_ls(struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error)
 {
-	json_t *list, *kernel;
-	size_t i;
+	static const struct cli_column columns[] = {{"PROFILE", "profile", NULL},
+		{"ID", NULL, id_text}, {"VERSION", "version", NULL}, {"SIZE", NULL, size_text},
+		{"BUILT", "created", NULL}, {"STATE", "state", NULL}, {0}};
+	json_t *list;
 	int r = arrow_kernel_list(paths->stores, args->verify, &list, error);
 
 	if (r < 0)
 		return r;
-	if (args->json) {
-		print_json(list);
-		json_decref(list);
-		return 0;
-	}
-	printf("%-10s %-14s %-16s %9s  %-20s %s\n", "PROFILE", "ID", "VERSION", "SIZE", "BUILT",
-		"STATE");
-	json_array_foreach (list, i, kernel) {
-		double size = (double)json_integer_value(json_object_get(kernel, "size"));
-
-		printf("%-10s %-14.12s %-16s %5.1f MiB  %-20s %s\n", text_of(kernel, "profile"),
-			text_of(kernel, "id"), text_of(kernel, "version"), size / MIB,
-			text_of(kernel, "created"), text_of(kernel, "state"));
-	}
+	args->status = args->json ? cli_print_json(list) : cli_print_table(list, columns, NULL);
 	json_decref(list);
 	return 0;
 }
@@ -241,7 +236,7 @@ static int kernel_inspect(
 				args->names[i]);
 	}
 	if (r == 0)
-		print_json(found);
+		args->status = cli_print_json(found);
 	json_decref(found);
 	json_decref(list);
 	return r;
@@ -267,14 +262,14 @@ static const struct argp_option build_options[] = {
 };
 
 static const struct argp_option ls_options[] = {
-	{"format", KEY_FORMAT, "table|json", 0, "How to print (table)", 0},
+	CLI_FORMAT_OPTION,
 	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
 	{0},
 };
 
 static const struct argp_option inspect_options[] = {
 	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
-	{"format", KEY_FORMAT, "json", OPTION_HIDDEN, NULL, 0},
+	{"format", CLI_FORMAT_KEY, "json", OPTION_HIDDEN, NULL, 0},
 	{0},
 };
 
@@ -299,12 +294,14 @@ static const struct kernel_command {
 
 static int usage(FILE *to)
 {
-	fputs("Usage: arrow kernel COMMAND\n\nBuild, show and remove the kernels that Arrows run "
-	      "on.\n\n",
+	fputs("Usage: arrow kernel COMMAND [OPTION...]\n"
+	      "Build, show and remove the kernels that Arrows run on.\n\n"
+	      "Commands:\n",
 		to);
 	for (const struct kernel_command *c = kernel_commands; c->name; c++)
-		fprintf(to, "  %-8s %-13s %.*s\n", c->name, c->words,
-			(int)strcspn(c->summary, ".,"), c->summary);
+		fprintf(to, "  %-12s %c%.*s\n", c->name, tolower((unsigned char)c->summary[0]),
+			(int)strcspn(c->summary, ".,") - 1, c->summary + 1);
+	fputs("\n'arrow kernel COMMAND --help' lists the options of a command.\n", to);
 	return to == stdout ? 0 : ARROW_STATUS_ERROR;
 }
 
@@ -341,7 +338,7 @@ static int run_command(const struct kernel_command *c, int argc, char **argv)
 	r = c->run(&args, &paths, &error);
 	arrow_paths_release(&paths);
 	if (r == 0)
-		return 0;
+		return args.status;
 	r = fail(&error);
 	if (cancelled) {
 		/* So that a shell sees what happened, and ends a script that called us. */

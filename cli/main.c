@@ -10,7 +10,11 @@
 
 const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
+	{"ps", cmd_ps, "list the Arrows that run", &ps_argp},
 	{"kernel", cmd_kernel, "build, list, inspect and remove guest kernels", NULL},
+	{"info", cmd_info, "show what this host offers, and the engine chosen", &info_argp},
+	{"doctor", cmd_doctor, "find what is missing here, and mend it", &doctor_argp},
+	{"version", cmd_version, "print the version of Arrow", &version_argp},
 	{NULL, NULL, NULL, NULL},
 };
 
@@ -43,7 +47,8 @@ static void print_help(FILE *f)
 		f);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(f, "  %-12s %s\n", c->name, c->summary);
-	fputs("  help         this page, or 'arrow help COMMAND'\n\n"
+	fputs("  help         show this page, or 'arrow help COMMAND'\n\n"
+	      "  --version    print the version of Arrow\n\n"
 	      "'arrow COMMAND --help' lists the options of a command.\n",
 		f);
 }

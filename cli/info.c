@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow info: what this host offers, and which engine is chosen and why. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/host.h"
+#include "util/cleanup.h"
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	bool *json = state->input;
+
+	if (key == ARGP_KEY_ARG)
+		argp_error(state, "too many arguments: '%s'", value);
+	if (key != CLI_FORMAT_KEY)
+		return ARGP_ERR_UNKNOWN;
+	*json = cli_format_is_json(value, state);
+	return 0;
+}
+
+static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
+
+const struct argp info_argp = {options, parse, NULL,
+	"Show what this host offers to Arrow, which engine runs the VMs, and why.", NULL, NULL,
+	NULL};
+
+static const char *layout_of(const struct arrow_cgroups *g)
+{
+	return g->v1 && g->v2 ? "hybrid" : g->v2 ? "v2" : g->v1 ? "v1" : "none";
+}
+
+static json_t *range_json(const struct arrow_id_range *range)
+{
+	if (range->count == 0)
+		return json_null();
+	return json_pack(
+		"{s:I, s:I}", "start", (json_int_t)range->start, "count", (json_int_t)range->count);
+}
+
+static json_t *dir_json(const struct arrow_host_dir *dir)
+{
+	return json_pack("{s:s?, s:I, s:b}", "path", dir->path, "free", (json_int_t)dir->free,
+		"writable", dir->writable);
+}
+
+static json_t *engines_json(const struct arrow_host *h)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < h->n_engines; i++) {
+		const struct arrow_host_engine *e = &h->engines[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:s?, s:s?, s:s?}", "name", e->engine->name, "path",
+				      e->path, "version", e->version, "problem", e->problem));
+	}
+	return list;
+}
+
+static json_t *devices_json(const struct arrow_host *h)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < ARROW_HOST_DEVICES; i++) {
+		const struct arrow_host_device *d = &h->devices[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:b, s:s?}", "path", d->path, "usable", d->err == 0,
+				      "problem", d->err ? strerror(d->err) : NULL));
+	}
+	return list;
+}
+
+static json_t *cgroups_json(const struct arrow_cgroups *g)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < g->n; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:i, s:s, s:b}", "name", g->controllers[i].name, "version",
+				g->controllers[i].version, "group", g->controllers[i].dir,
+				"writable", g->controllers[i].writable));
+	return json_pack("{s:s, s:o}", "layout", layout_of(g), "controllers", list);
+}
+
+static json_t *kernels_json(const struct arrow_host *h)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < h->n_kernels; i++) {
+		const struct arrow_host_kernel *k = &h->kernels[i];
+
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s?, s:s?, s:i, s:s?}", "profile", k->profile,
+				"state", k->state, "id", k->id[0] ? k->id : NULL, "path", k->path,
+				"vcpus_max", (int)k->vcpus_max, "problem", k->problem));
+	}
+	return list;
+}
+
+static json_t *host_json(const struct arrow_host *h)
+{
+	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
+	json_t *machine, *user;
+
+	machine = json_pack("{s:s, s:s, s:i, s:I, s:I}", "kernel", h->kernel, "machine", h->machine,
+		"cpus", (int)h->cpus, "memory", (json_int_t)h->memory, "memory_available",
+		(json_int_t)h->memory_available);
+	user = json_pack("{s:s, s:I, s:b, s:{s:b, s:s?}, s:o, s:o, s:s?}", "name", h->user, "uid",
+		(json_int_t)h->uid, "root", h->uid == 0, "user_namespaces", "usable",
+		h->userns_err == 0, "problem", h->userns_err ? strerror(h->userns_err) : NULL,
+		"subuids", range_json(&h->subuids), "subgids", range_json(&h->subgids), "newuidmap",
+		h->newuidmap);
+	return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
+			 "s:{s:s?}, s:o, s:{s:o, s:o}}",
+		"version", ARROW_VERSION, "host", machine, "user", user, "engine", "name",
+		h->choice.engine->name, "accel", h->choice.accel, "reason", kvm->reason, "engines",
+		engines_json(h), "kvm", "usable", kvm->usable, "reason", kvm->reason, "mend",
+		kvm->mend[0] ? kvm->mend : NULL, "devices", devices_json(h), "cgroups",
+		cgroups_json(&h->cgroups), "images", "tool", h->mkfs, "kernels", kernels_json(h),
+		"directories", "data", dir_json(&h->data), "run", dir_json(&h->run));
+}
+
+static void add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
+
+static void add(json_t *rows, const char *title, const char *fmt, ...)
+{
+	va_list ap;
+	json_t *text;
+
+	va_start(ap, fmt);
+	text = json_vsprintf(fmt, ap);
+	va_end(ap);
+	json_array_append_new(rows, json_pack("{s:s, s:o}", "title", title, "text", text));
+}
+
+static void add_machine(json_t *rows, const struct arrow_host *h)
+{
+	_cleanup_free_ char *memory = cli_size_text(h->memory);
+	_cleanup_free_ char *available = cli_size_text(h->memory_available);
+
+	add(rows, "Arrow", "%s", ARROW_VERSION);
+	add(rows, "Host", "Linux %s, %s", h->kernel, h->machine);
+	add(rows, "CPUs", "%u", h->cpus);
+	if (memory && available)
+		add(rows, "Memory", "%s, of which %s are available", memory, available);
+	add(rows, "User", "%s (%s)", h->user, h->uid == 0 ? "with all rights" : "an ordinary user");
+	add(rows, "User namespaces", "%s",
+		h->userns_err ? strerror(h->userns_err) : "for every user");
+	if (h->subuids.count && h->subgids.count)
+		add(rows, "Ids in them", "%u users, %u groups%s", h->subuids.count,
+			h->subgids.count, h->newuidmap ? "" : "; newuidmap is not installed");
+	else if (h->uid != 0)
+		add(rows, "Ids in them", "only your own");
+}
+
+static void add_engines(json_t *rows, const struct arrow_host *h)
+{
+	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
+
+	add(rows, "Engine", "%s with %s", h->choice.engine->name, kvm->usable ? "KVM" : "TCG");
+	add(rows, "KVM", "%s: %s", kvm->usable ? "usable" : "not usable", kvm->reason);
+	for (unsigned int i = 0; i < h->n_engines; i++) {
+		const struct arrow_host_engine *e = &h->engines[i];
+
+		if (e->problem)
+			add(rows, e->engine->name, "%s", e->problem);
+		else
+			add(rows, e->engine->name, "%s%s%s", e->version, e->path ? ", " : "",
+				e->path ? e->path : "");
+	}
+	for (unsigned int i = 0; i < ARROW_HOST_DEVICES; i++)
+		add(rows, h->devices[i].path, "%s",
+			h->devices[i].err ? strerror(h->devices[i].err) : "can be opened");
+}
+
+/* The controllers of one version and right, in a line. */
+static void add_controllers(json_t *rows, const struct arrow_cgroups *g, int version, bool writable)
+{
+	char title[32], names[512] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < g->n && used < sizeof(names); i++)
+		if (g->controllers[i].version == version && g->controllers[i].writable == writable)
+			used += (size_t)snprintf(
+				names + used, sizeof(names) - used, " %s", g->controllers[i].name);
+	snprintf(title, sizeof(title), "cgroup v%d", version);
+	if (used)
+		add(rows, title, "%s (%s)", names + 1, writable ? "ours" : "read-only");
+}
+
+static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir *dir)
+{
+	_cleanup_free_ char *size = cli_size_text(dir->free);
+
+	if (size)
+		add(rows, title, "%s, %s free%s", dir->path, size,
+			dir->writable ? "" : ", not writable");
+}
+
+static json_t *rows_of(const struct arrow_host *h)
+{
+	json_t *rows = json_array();
+
+	add_machine(rows, h);
+	add_engines(rows, h);
+	add(rows, "cgroups", "%s", layout_of(&h->cgroups));
+	for (int version = 1; version <= 2; version++)
+		for (int writable = 1; writable >= 0; writable--)
+			add_controllers(rows, &h->cgroups, version, writable);
+	add(rows, "Images", "%s", h->mkfs ? h->mkfs : "mkfs.erofs is not installed");
+	for (unsigned int i = 0; i < h->n_kernels; i++) {
+		const struct arrow_host_kernel *k = &h->kernels[i];
+		char title[64];
+
+		snprintf(title, sizeof(title), "Kernel %s", k->profile);
+		if (k->problem)
+			add(rows, title, "%s: %s", k->state, k->problem);
+		else
+			add(rows, title, "%s, %.12s, up to %u vCPU%s", k->state, k->id,
+				k->vcpus_max, k->vcpus_max == 1 ? "" : "s");
+	}
+	add_dir(rows, "Data", &h->data);
+	add_dir(rows, "State", &h->run);
+	return rows;
+}
+
+static char *title_text(const json_t *row, const void *arg)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "%s:", json_string_value(json_object_get(row, "title"))) < 0)
+		return NULL;
+	return text;
+}
+
+int cmd_info(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{NULL, NULL, title_text}, {NULL, "text", NULL}, {0}};
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct arrow_host host = {0};
+	bool as_json = false;
+	json_t *json = NULL;
+	int status;
+
+	cli_parse(&info_argp, argc, argv, 0, &as_json);
+	if (arrow_paths_init(&paths, &error) < 0 || arrow_host_look(&host, &paths, &error) < 0) {
+		status = cli_error(&error);
+	} else {
+		json = as_json ? host_json(&host) : rows_of(&host);
+		status = as_json ? cli_print_json(json) : cli_print_table(json, columns, NULL);
+	}
+	json_decref(json);
+	arrow_host_release(&host);
+	arrow_paths_release(&paths);
+	return status;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define GAP 3 /* spaces between two columns */
+
+bool cli_format_is_json(const char *value, const struct argp_state *state)
+{
+	bool json = strcmp(value, "json") == 0;
+
+	if (!json && strcmp(value, "table") != 0)
+		argp_error(state, "--format takes table or json, not '%s'", value);
+	return json;
+}
+
+/* A text may come from a program's arguments: nothing in it may move the cursor. */
+static char *printable(char *text)
+{
+	for (char *c = text; c && *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	return text;
+}
+
+/* Columns on a terminal, where each character takes one. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static char *value_text(const json_t *value)
+{
+	if (json_is_string(value))
+		return strdup(json_string_value(value));
+	if (json_is_integer(value))
+		return path_format("%lld", (long long)json_integer_value(value));
+	if (json_is_boolean(value))
+		return strdup(json_is_true(value) ? "yes" : "no");
+	return strdup("-");
+}
+
+static char *cell_text(const struct cli_column *column, const json_t *row, const void *arg)
+{
+	return printable(column->text ? column->text(row, arg)
+				      : value_text(json_object_get(row, column->key)));
+}
+
+static void print_line(char *const *cells, const size_t *widths, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fputs(cells[i], stdout);
+		/* Nothing is aligned after the last one. */
+		if (i + 1 < n)
+			printf("%*s", (int)(widths[i] - width_of(cells[i])) + GAP, "");
+	}
+	putchar('\n');
+}
+
+int cli_flush(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "arrow: cannot write the output: %s\n", strerror(errno));
+	return ARROW_STATUS_ERROR;
+}
+
+int cli_print_table(const json_t *rows, const struct cli_column *columns, const void *arg)
+{
+	size_t n = 0, n_rows = json_array_size(rows), max;
+	_cleanup_free_ size_t *widths = NULL;
+	_cleanup_strv_ char **cells = NULL;
+	const json_t *row;
+	size_t i, at = 0;
+
+	while (columns[n].key || columns[n].text)
+		n++;
+	max = (n_rows + 1) * n;
+	widths = calloc(n + 1, sizeof(*widths));
+	cells = calloc(max + 1, sizeof(*cells));
+	if (!widths || !cells)
+		goto no_memory;
+
+	for (i = 0; columns[0].title && i < n; i++)
+		if (!(cells[at++] = strdup(columns[i].title)))
+			goto no_memory;
+	json_array_foreach (rows, i, row) {
+		for (size_t c = 0; c < n; c++)
+			if (!(cells[at++] = cell_text(&columns[c], row, arg)))
+				goto no_memory;
+	}
+	for (i = 0; i < at; i++)
+		if (width_of(cells[i]) > widths[i % n])
+			widths[i % n] = width_of(cells[i]);
+	for (i = 0; i < at; i += n)
+		print_line(cells + i, widths, n);
+	return cli_flush();
+
+no_memory:
+	fputs("arrow: out of memory\n", stderr);
+	return ARROW_STATUS_ERROR;
+}
+
+int cli_print_json(const json_t *json)
+{
+	if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) < 0) {
+		fputs("arrow: cannot print JSON: out of memory\n", stderr);
+		return ARROW_STATUS_ERROR;
+	}
+	putchar('\n');
+	return cli_flush();
+}
+
+char *cli_size_text(unsigned long long bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+	double size = (double)bytes;
+	size_t unit = 0;
+
+	while (size >= 1024 && unit + 1 < sizeof(units) / sizeof(*units)) {
+		size /= 1024;
+		unit++;
+	}
+	return path_format(unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+}
