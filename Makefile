@@ -6,7 +6,7 @@ all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) >/dev/null
+	@meson setup $(BUILD) $(addprefix --prefix=,$(PREFIX)) >/dev/null
 
 help:
 	@echo 'make            build Arrow; commands land in $(BUILD)/'
@@ -28,8 +28,12 @@ test:
 bench: all
 	@tests/bench/run $(BUILD)
 
+# A build folder remembers its prefix; only another one asks meson again.
 install: all
-	@meson install -C $(BUILD) --no-rebuild
+ifdef PREFIX
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) && ninja -C $(BUILD) --quiet
+endif
+	@meson install -C $(BUILD) --no-rebuild --quiet
 
 asan:
 	@tools/asan $(BUILD)-asan

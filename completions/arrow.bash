@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# bash completion for arrow. Commands and options are asked of arrow itself, so they are always those
+# of the version that is installed.
+
+# The commands in a help text on stdin, and the options.
+_arrow_commands() { sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'; }
+_arrow_options() {
+  sed -n 's/^ *\(-[^ ]\), \(--[a-z-]*\).*/\1\n\2/p; s/^ *\(--[a-z-]*\).*/\1/p' | grep -vxF -e '-?'
+}
+
+# Whether an option of a help text takes a value: it is written --name=VALUE.
+_arrow_takes_value() {
+  case $2 in
+  --*=*) return 1 ;;
+  --*) grep -qE -- "^ +(-., )?$2=" <<<"$1" ;;
+  *) grep -qE -- "^ +-${2: -1}, --[a-z-]+=" <<<"$1" ;;
+  esac
+}
+
+# Kernels that are there, by profile and by id.
+_arrow_kernels() { "$1" kernel ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }'; }
+
+_arrow() {
+  local arrow=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT} cur='' prev='' help='' want='' i at=2
+  local -a words command
+
+  # bash parts words at ':' and '=', as in qemu:tcg and --engine=qemu; here spaces part them.
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=('')
+  cur=${words[-1]}
+  [ ${#words[@]} -gt 2 ] && prev=${words[-2]}
+  command=("${words[1]}")
+  if [ "${words[1]}" = kernel ] && [ ${#words[@]} -gt 3 ]; then
+    command+=("${words[2]}")
+    at=3
+  fi
+
+  COMPREPLY=()
+  if [ ${#words[@]} -le 2 ] || { [ "${words[1]}" = help ] && [ ${#words[@]} -eq 3 ]; }; then
+    want="$("$arrow" help | _arrow_commands) --help --version"
+  elif [ "${words[1]}" = kernel ] && [ ${#words[@]} -eq 3 ]; then
+    want="$("$arrow" kernel --help | _arrow_commands) --help"
+  else
+    help=$("$arrow" "${command[@]}" --help 2>/dev/null) || return 0
+    # Behind the program of `arrow run`, all is the program's.
+    for ((i = at; i < ${#words[@]} - 1; i++)); do
+      if [[ ${words[i]} != -* ]]; then
+        [ "${words[1]}" = run ] || continue
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return 0
+      fi
+      _arrow_takes_value "$help" "${words[i]}" && i=$((i + 1))
+    done
+
+    # --option=VALUE is like --option VALUE.
+    if [[ $cur == --*=* ]]; then
+      prev=${cur%%=*} cur=${cur#*=}
+    elif [[ $prev != -* ]] || ! _arrow_takes_value "$help" "$prev"; then
+      prev=
+    fi
+    case "$prev" in
+    --format) want='table json' ;;
+    --engine) want='qemu qemu:kvm qemu:tcg' ;;
+    --kernel) want=$(_arrow_kernels "$arrow") ;;
+    --filter | -f) want='name= label=' ;;
+    --cap-add | --cap-drop) want=ALL ;;
+    --security-opt) want=no-new-privileges ;;
+    --rootfs)
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      return 0
+      ;;
+    '')
+      if [[ $cur == -* ]]; then
+        want=$(_arrow_options <<<"$help")
+      elif [ "${command[*]}" = 'kernel build' ]; then
+        want='micro general'
+      elif [ "$at" -eq 3 ]; then
+        want=$(_arrow_kernels "$arrow")
+      fi
+      ;;
+    esac
+    if [ -z "$want" ]; then
+      # Only what takes files: programs and values of options.
+      if [ -n "$prev" ] || [ "${words[1]}" = run ]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      fi
+      return 0
+    fi
+  fi
+
+  mapfile -t COMPREPLY < <(compgen -W "$want" -- "$cur")
+  # What stands before a colon is a word of its own to bash, which it does not replace.
+  if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")
+  fi
+  [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+  return 0
+}
+
+complete -o filenames -F _arrow arrow
