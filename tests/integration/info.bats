@@ -1,0 +1,514 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What Arrow says of the host, of itself and of the Arrows that run: info, doctor, ps, version, help,
+# manual pages and completion.
+
+bats_require_minimum_version 1.5.0
+load common
+
+SYSTEM=/var/lib/arrow
+COMMANDS=(run ps kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm')
+
+setup_file() {
+  arrow_setup_file
+  # Where an ordinary user gets to, which bats's own folder is not.
+  export OPEN
+  OPEN=$(mktemp -d /var/tmp/arrow-info-XXXXXX)
+  chmod 755 "$OPEN"
+  cp "$ARROW" "$OPEN/arrow"
+}
+
+teardown_file() {
+  rm -rf "$OPEN"
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+  B=$BUSYBOX
+}
+
+# as_user COMMAND...: as a user without rights, with directories of his own.
+as_user() {
+  mkdir -p "$OPEN/home"
+  chown 65534:65534 "$OPEN/home"
+  env -i PATH="$PATH" HOME="$OPEN/home" ARROW_RUN_DIR="$OPEN/home/run" \
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+# without_system COMMAND...: where the system's store is empty.
+without_system() {
+  # shellcheck disable=SC2016
+  unshare --mount sh -c 'mount -t tmpfs none "$0" && exec "$@"' "$SYSTEM" "$@"
+}
+
+# check NAME [KEY]: what the doctor's JSON on stdin says of a check.
+check() {
+  jq -r --arg check "$1" ".[] | select(.check == \$check) | .${2:-state}"
+}
+
+# A private store with a copy of the system's kernel of a profile. Prints the kernel's id.
+copy_kernel() {
+  local id
+  id=$(readlink "$SYSTEM/kernels/$2")
+  mkdir -p "$1/kernels"
+  cp -a "$SYSTEM/kernels/$2" "$SYSTEM/kernels/$id" "$1/kernels"
+  echo "$id"
+}
+
+# Changes one byte of a file.
+damage() {
+  printf '\377' | dd of="$1" bs=1 seek=100000 conv=notrunc status=none
+}
+
+@test "info: a table and JSON of the same" {
+  run -0 --separate-stderr arrow info
+  [ -z "$stderr" ]
+  table=$output
+  arrow info --format json >json
+  jq -e . json >/dev/null
+  [[ $table == *"Engine:"*"$(jq -r .engine.name json) with"* ]]
+  [[ $table == *"$(jq -r .kvm.reason json)"* ]]
+  [[ $table == *"$(jq -r '.engines[0].version' json)"* ]]
+  [[ $table == *"$(jq -r '.engines[0].path' json)"* ]]
+  [ "$(jq .host.cpus json)" -eq "$(getconf _NPROCESSORS_ONLN)" ]
+  [ "$(jq .host.memory json)" -eq $(($(awk '/^MemTotal/ { print $2 }' /proc/meminfo) * 1024)) ]
+  [ "$(jq -r .user.name json)" = "$(id -un)" ]
+  [ "$(jq -r .user.root json)" = true ]
+  [ "$(jq -r .directories.data.path json)" = "$ARROW_DATA_DIR" ]
+  [ "$(jq -r .directories.run.writable json)" = true ]
+}
+
+@test "info: the engine, KVM and what arrow run takes agree" {
+  arrow info --format json >json
+  case $(jq -r .kvm.usable json) in
+  true) [ "$(jq -r .engine.accel json)" = kvm ] ;;
+  false)
+    [ "$(jq -r .engine.accel json)" = tcg ]
+    run -125 arrow run --engine qemu:kvm "$B" true
+    [[ $output == *"$(jq -r .kvm.reason json)"* ]]
+    ;;
+  esac
+}
+
+@test "info: control groups, devices and namespaces are those of this host" {
+  arrow info --format json >json
+  v1=$(grep -c ' - cgroup ' /proc/self/mountinfo || true)
+  v2=$(grep -c ' - cgroup2 ' /proc/self/mountinfo || true)
+  case $(jq -r .cgroups.layout json) in
+  hybrid) want='true true' ;;
+  v1) want='true false' ;;
+  v2) want='false true' ;;
+  none) want='false false' ;;
+  esac
+  [ "$(jq -nr "\"\($v1 > 0) \($v2 > 0)\"")" = "$want" ]
+  jq -r '.cgroups.controllers[].group' json | while read -r dir; do [ -d "$dir" ]; done
+  jq -r '.devices[] | "\(.usable) \(.path)"' json | while read -r usable path; do
+    # Never opened where it is not: the shell would make it.
+    can=false
+    if [ -c "$path" ] && (exec 9<>"$path") 2>/dev/null; then can=true; fi
+    [ "$usable" = "$can" ]
+  done
+  if setpriv --reuid=65534 --clear-groups unshare --user --mount true 2>/dev/null; then
+    [ "$(jq -r .user.user_namespaces.usable json)" = true ]
+  else
+    [ "$(jq -r .user.user_namespaces.usable json)" = false ]
+  fi
+}
+
+@test "info: kernels of every profile, and whether they are current" {
+  arrow info --format json >json
+  [ "$(jq -r '.kernels[].profile' json | sort | xargs)" = 'general micro' ]
+  [ "$(jq -r '.kernels[] | select(.profile == "micro").state' json)" = current ]
+  [ "$(jq -r '.kernels[] | select(.profile == "micro").id' json)" = "$(readlink "$SYSTEM/kernels/micro")" ]
+  without_system "$ARROW" info --format json >json
+  [ "$(jq -r '.kernels[].state' json | sort -u)" = missing ]
+
+  # One that its profile names and that was made from another configuration.
+  data=$BATS_TEST_TMPDIR/old
+  id=$(copy_kernel "$data" micro)
+  sed -i 's/"config_sha256": "./"config_sha256": "x/' "$data/kernels/$id/kernel.json"
+  ARROW_DATA_DIR=$data without_system "$ARROW" info --format json >json
+  [ "$(jq -r '.kernels[] | select(.profile == "micro").state' json)" = old ]
+}
+
+@test "info and doctor: a host that has neither QEMU nor mkfs.erofs" {
+  PATH=/nonexistent "$ARROW" info --format json >json
+  [ "$(jq -r '.engines[0].path' json)" = null ]
+  [[ $(jq -r '.engines[0].problem' json) == *'sudo apt-get install qemu-system-x86'* ]]
+  [ "$(jq -r .images.tool json)" = null ]
+
+  status=0
+  PATH=/nonexistent "$ARROW" doctor --format json >json || status=$?
+  [ "$status" -eq 1 ]
+  [ "$(check qemu <json)" = missing ]
+  [ "$(check qemu mend <json)" = 'sudo apt-get install qemu-system-x86' ]
+  [ "$(check mkfs.erofs <json)" = missing ]
+  [ "$(check mkfs.erofs mend <json)" = 'sudo apt-get install erofs-utils' ]
+  [[ $(check 'kernel build' mend <json) == 'sudo apt-get install'*' flex '* ]]
+  PATH=/nonexistent run -1 "$ARROW" doctor
+  [[ $output == *missing*qemu*'sudo apt-get install qemu-system-x86'* ]]
+}
+
+@test "doctor: one line a check, and JSON of the same" {
+  run -0 --separate-stderr arrow doctor
+  [ -z "$stderr" ]
+  [[ ${lines[-1]} == 'Arrow can run programs here.' ]]
+  arrow doctor --format json >json
+  [ "$(jq length json)" -eq $((${#lines[@]} - 1)) ]
+  [ "$(jq -r '.[].state' json | sort -u | grep -cvxE 'ok|optional')" -eq 0 ]
+  jq -r '.[].check' json | while read -r check; do [[ $output == *"$check"* ]]; done
+}
+
+@test "doctor: kernels that are not built, and the command that builds them" {
+  export ARROW_DATA_DIR=$BATS_TEST_TMPDIR/empty
+  status=0
+  without_system "$ARROW" doctor --format json >json || status=$?
+  [ "$status" -eq 1 ]
+  for profile in micro general; do
+    [ "$(check "kernel $profile" <json)" = missing ]
+    [ "$(check "kernel $profile" mend <json)" = "arrow kernel build $profile" ]
+  done
+}
+
+@test "doctor: a damaged kernel is found by its digest, and --fix removes it" {
+  export ARROW_DATA_DIR=$BATS_TEST_TMPDIR/data
+  id=$(copy_kernel "$ARROW_DATA_DIR" micro)
+  "$ARROW" doctor --format json >json || [ $? -eq 1 ]
+  [ "$(check 'kernel micro' <json)" = ok ]
+  [ "$(check 'kernel digests' <json)" = ok ]
+
+  damage "$ARROW_DATA_DIR/kernels/$id/vmlinux"
+  run -1 arrow doctor --format json
+  [ "$(check 'damaged kernel' mend <<<"$output")" = 'arrow doctor --fix' ]
+  [[ $(check 'damaged kernel' text <<<"$output") == "${id:0:12} (micro)"* ]]
+  [ "$(check 'kernel micro' <<<"$output")" = missing ]
+  [ "$(check 'kernel micro' text <<<"$output")" = damaged ]
+  [ -e "$ARROW_DATA_DIR/kernels/$id" ]
+
+  "$ARROW" doctor --fix --format json >json || [ $? -eq 1 ]
+  [ "$(check 'damaged kernel' <json)" = fixed ]
+  [ ! -e "$ARROW_DATA_DIR/kernels/$id" ]
+  # The system's store has a whole one.
+  [ "$(check 'kernel micro' <json)" = ok ]
+
+  # A record that cannot be read is damage, too.
+  id=$(copy_kernel "$ARROW_DATA_DIR" micro)
+  echo '{' >"$ARROW_DATA_DIR/kernels/$id/kernel.json"
+  run -1 arrow doctor --format json
+  [[ $(check 'damaged kernel' text <<<"$output") == *unreadable* ]]
+  "$ARROW" doctor --fix --format json >json || [ $? -eq 1 ]
+  [ "$(check 'damaged kernel' <json)" = fixed ]
+  [ ! -e "$ARROW_DATA_DIR/kernels/$id" ]
+}
+
+@test "doctor: what a killed keeper left is counted, and --fix removes it" {
+  "$ARROW" run --name left "$B" sleep 100 2>err &
+  pid=$!
+  wait_for 60 running
+  kill -KILL "$(state keeper_pid)"
+  wait $pid || true
+  [ -n "$(states)" ]
+
+  run -0 arrow ps -q
+  [ -z "$output" ]
+  arrow doctor --format json >json
+  [ "$(check 'leftover Arrows' <json)" = optional ]
+  [ "$(check 'leftover Arrows' mend <json)" = 'arrow doctor --fix' ]
+  [[ $(check 'leftover Arrows' text <json) == *': 1' ]]
+  [ -n "$(states)" ]
+
+  arrow doctor --fix --format json >json
+  [ "$(check 'leftover Arrows' <json)" = fixed ]
+  assert_no_leftovers
+  arrow doctor --format json >json
+  [ "$(check 'leftover Arrows' <json)" = ok ]
+}
+
+@test "doctor --fix leaves an Arrow that runs, and an image in the making, alone" {
+  "$ARROW" run --name alive "$B" sleep 100 &
+  pid=$!
+  wait_for 60 running
+  mkdir -p "$ARROW_DATA_DIR/images/tmp-living"
+  exec 8<"$ARROW_DATA_DIR/images/tmp-living"
+  flock 8
+  arrow doctor --fix --format json >json
+  [ "$(check 'leftover Arrows' <json)" = ok ]
+  [ -d "$ARROW_DATA_DIR/images/tmp-living" ]
+  [ "$(arrow ps --format json | jq -r '.[].name')" = alive ]
+  exec 8<&-
+  kill -TERM $pid
+  wait $pid || true
+  wait_for 30 assert_no_leftovers
+  arrow doctor --fix --format json >json
+  [ "$(check 'leftover images' <json)" = fixed ]
+  [ ! -e "$ARROW_DATA_DIR/images/tmp-living" ]
+}
+
+@test "doctor: halves of images and builds are counted, and --fix removes them only" {
+  export ARROW_DATA_DIR=$BATS_TEST_TMPDIR/data
+  arrow run "$B" true
+  before=$(cd "$ARROW_DATA_DIR/images" && find . -name '*.erofs')
+  a=$(printf '%064d' 1) b=$(printf '%064d' 2)
+  mkdir -p "$ARROW_DATA_DIR"/images/tmp-dead "$ARROW_DATA_DIR"/kernels/.build-dead/src
+  echo x >"$ARROW_DATA_DIR/images/$a.erofs"
+  echo {} >"$ARROW_DATA_DIR/images/$b.json"
+
+  arrow doctor --format json >json
+  [[ $(check 'leftover images' text <json) == *': 3' ]]
+  [[ $(check 'leftover builds' text <json) == *': 1' ]]
+  arrow doctor --fix --format json >json
+  [ "$(check 'leftover images' <json)" = fixed ]
+  [ "$(check 'leftover builds' <json)" = fixed ]
+  [ "$(cd "$ARROW_DATA_DIR/images" && find . -name '*.erofs')" = "$before" ]
+  [ ! -e "$ARROW_DATA_DIR/images/tmp-dead" ]
+  [ ! -e "$ARROW_DATA_DIR/kernels/.build-dead" ]
+  arrow doctor --format json | jq -e 'all(.state != "fixed")' >/dev/null
+}
+
+@test "doctor: directories that cannot be used" {
+  : >file
+  ARROW_DATA_DIR=$PWD/file/data run -1 arrow doctor --format json
+  [ "$(check directories <<<"$output")" = missing ]
+  [[ $(check directories text <<<"$output") == *"$PWD/file/data"* ]]
+  [[ $(check directories mend <<<"$output") == 'export ARROW_DATA_DIR='* ]]
+  [ "$(check qemu <<<"$output")" = ok ]
+  mkdir open && chmod 777 open
+  ARROW_RUN_DIR=$PWD/open run -1 arrow doctor
+  [[ $output == *missing*directories*"$PWD/open"* ]]
+}
+
+@test "info and doctor as an ordinary user" {
+  as_user "$OPEN/arrow" info --format json >json
+  [ "$(jq -r .user.uid json)" -eq 65534 ]
+  [ "$(jq -r .user.root json)" = false ]
+  [ "$(jq -r .directories.data.path json)" = "$OPEN/home/.local/share/arrow" ]
+  [ "$(jq -r '.kernels[] | select(.profile == "micro").state' json)" = current ]
+  as_user "$OPEN/arrow" info | grep -q 'an ordinary user'
+
+  run -0 as_user "$OPEN/arrow" doctor --fix --format json
+  [ "$(check volumes <<<"$output")" = ok ] || [ "$(check volumes <<<"$output")" = optional ]
+  # nobody has no range of ids, unless somebody gave it one.
+  if ! grep -qE '^(nobody|65534):' /etc/subuid; then
+    [[ $(check 'user ids' mend <<<"$output") == 'sudo usermod --add-subuids '*' nobody' ]]
+  fi
+}
+
+@test "ps: nothing runs" {
+  run -0 arrow ps
+  [ "${#lines[@]}" -eq 1 ]
+  [[ $output == 'ARROW ID'*NAMES ]]
+  [ "$(arrow ps --format json)" = '[]' ]
+  run -0 arrow ps -q
+  [ -z "$output" ]
+}
+
+@test "ps: two Arrows, by name and label, as a table, as JSON and as ids" {
+  "$ARROW" run --name first -l tier=web -l 'note=a b' "$B" sleep 1000 &
+  one=$!
+  "$ARROW" run --name second -l tier=db "$B" sh -c $'sleep 1000 # \e[31m a command that is too long' &
+  two=$!
+  both() { [ "$(arrow ps --format json | jq '[.[] | select(.status == "running")] | length')" = 2 ]; }
+  wait_for 60 both
+
+  arrow ps --format json >json
+  [ "$(jq -r '.[].name' json | sort | xargs)" = 'first second' ]
+  id=$(jq -r '.[] | select(.name == "first").id' json)
+  [ ${#id} -eq 64 ]
+  arrow ps >table
+  [ "$(wc -l <table)" -eq 3 ]
+  grep -qE "^${id:0:12} +busybox +\"busybox sleep 1000\" .* ago +Up .* qemu:(tcg|kvm) +first\$" table
+  # A command is cut, and nothing in it reaches the terminal as it is.
+  grep -q '…"' table
+  run ! grep -q $'\e' table
+  arrow ps --no-trunc >table
+  grep -qE "^$id +$B " table
+  grep -q 'a command that is too long"' table
+  # Columns are aligned: every name begins at the same place.
+  [ "$(awk '{ print match($0, /(NAMES|first|second)$/) }' table | sort -u | wc -l)" -eq 1 ]
+
+  [ "$(arrow ps -q | wc -l)" -eq 2 ]
+  [ "$(arrow ps -q -f name=irs)" = "${id:0:12}" ]
+  [ "$(arrow ps -q --no-trunc --filter name=first)" = "$id" ]
+  [ "$(arrow ps -q -f name=first -f name=second | wc -l)" -eq 2 ]
+  [ "$(arrow ps -q -f label=tier | wc -l)" -eq 2 ]
+  [ "$(arrow ps -q -f label=tier=web)" = "${id:0:12}" ]
+  [ "$(arrow ps -q -f label=tier=web -f 'label=note=a b')" = "${id:0:12}" ]
+  [ -z "$(arrow ps -q -f label=tier=web -f name=second)" ]
+  [ -z "$(arrow ps -q -f label=ti)" ]
+  [ "$(arrow ps -f label=tier=db --format json | jq -r '.[].labels.tier')" = db ]
+
+  kill -TERM $one $two
+  wait $one || true
+  wait $two || true
+  [ "$(arrow ps --format json)" = '[]' ]
+  wait_for 30 assert_no_leftovers
+}
+
+@test "ps: a program, an argument and a label that are not UTF-8" {
+  cp "$B" $'busybox\xff'
+  "$ARROW" run --name odd -l $'a=\xfe' $'./busybox\xff' sh -c 'sleep 1000; : "$0"' $'\xe9' &
+  pid=$!
+  wait_for 60 running
+  arrow ps --format json >json
+  [ "$(jq -r '.[].program' json)" = './busybox?' ]
+  [ "$(jq -r '.[].args[-1]' json)" = '?' ]
+  [ "$(jq -r '.[].labels.a' json)" = '?' ]
+  arrow ps --no-trunc | grep -q 'busybox? sh -c'
+  kill -TERM $pid
+  wait $pid || true
+  wait_for 30 assert_no_leftovers
+}
+
+@test "ps: an Arrow starts while others are listed" {
+  for i in 1 2 3 4 5; do
+    while [ ! -e stop ]; do "$ARROW" ps -q >/dev/null || touch failed; done &
+  done
+  for i in 1 2 3; do arrow run "$B" true || touch failed; done
+  touch stop
+  wait
+  [ ! -e failed ]
+}
+
+@test "version: as text and JSON" {
+  run -0 arrow version
+  [[ $output =~ ^arrow\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+  [ "$(arrow --version)" = "$output" ]
+  [ "arrow $(arrow version --format json | jq -r .version)" = "$output" ]
+}
+
+@test "help: every command, each option once" {
+  [ "$(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | sort | xargs)" = 'doctor help info kernel ps run version' ]
+  arrow help | cmp - <(arrow --help)
+  for command in "${COMMANDS[@]}"; do
+    # shellcheck disable=SC2086
+    run -0 --separate-stderr arrow $command --help
+    [ -z "$stderr" ]
+    [[ ${lines[0]} == "Usage: arrow $command"* ]]
+    [ -z "$(options_of <<<"$output" | sort | uniq -d)" ]
+  done
+  for command in run ps info doctor version; do
+    arrow help "$command" | cmp - <(arrow "$command" --help)
+  done
+}
+
+# The options that a help text lists.
+options_of() {
+  sed -n 's/^ *\(-[^ ]\), \(--[a-z-]*\).*/\1\n\2/p; s/^ *\(--[a-z-]*\).*/\1/p'
+}
+
+@test "wrong use is told on stderr, with status 125" {
+  for command in "${COMMANDS[@]}"; do
+    # shellcheck disable=SC2086
+    run -125 --separate-stderr arrow $command --no-such-option
+    [ -z "$output" ]
+    [[ $stderr == arrow* ]]
+  done
+  for command in info doctor ps version 'kernel ls'; do
+    # shellcheck disable=SC2086
+    run -125 --separate-stderr arrow $command --format yaml
+    [[ $stderr == *"--format takes table or json, not 'yaml'"* ]]
+    # shellcheck disable=SC2086
+    run -125 arrow $command superfluous
+  done
+  for filter in '' name name= tier=web label= =x; do
+    run -125 --separate-stderr arrow ps --filter "$filter"
+    [[ $stderr == *'--filter takes name=TEXT or label=KEY[=VALUE]'* ]]
+  done
+  run -125 arrow no-such-command
+  run -125 arrow help no-such-command
+  run -125 arrow
+}
+
+@test "output that cannot be written is an error" {
+  [ -e /dev/full ]
+  for command in info ps doctor version; do
+    for format in table json; do
+      status=0
+      "$ARROW" $command --format $format >/dev/full 2>err || status=$?
+      [ "$status" -eq 125 ]
+      grep -q 'cannot write the output: No space left on device' err
+    done
+  done
+}
+
+@test "manual pages have every option and command of --help" {
+  man=$(dirname "$ARROW")/man
+  [ -s "$man/arrow.1" ]
+  for command in "${COMMANDS[@]}"; do
+    page=$man/arrow-${command// /-}.1
+    [ -s "$page" ]
+    sed 's/\\-/-/g' "$page" >text
+    grep -q "arrow-${command// /-} - " text
+    # shellcheck disable=SC2086
+    arrow $command --help | options_of | while read -r option; do
+      grep -qE -- "(^|[^a-z-])$option([^a-z-]|\$)" text || {
+        echo "$option is not in $page"
+        false
+      }
+    done
+  done
+  sed 's/\\-/-/g' "$man/arrow.1" >text
+  for command in $(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+    grep -qx "$command" text || grep -q "$command" text
+  done
+}
+
+@test "make install: the command, its pages and its completion, below DESTDIR and PREFIX" {
+  [ "$(dirname "$ARROW")" = "$SOURCE/build" ] || skip 'not the build folder that make knows'
+  DESTDIR=$PWD/root meson install -C "$SOURCE/build" --no-rebuild --quiet
+  bin=$(find root -type f -name arrow -perm -111)
+  [ -n "$bin" ]
+  prefix=${bin%/bin/arrow}
+  "$bin" version
+  [ -s "$prefix/share/man/man1/arrow-run.1" ]
+  cmp "$SOURCE/completions/arrow.bash" "$prefix/share/bash-completion/completions/arrow"
+}
+
+# complete_line LINE: what bash would offer, one a line.
+complete_line() {
+  PATH=$(dirname "$ARROW"):$PATH bash -c '
+    source "$1/completions/arrow.bash"
+    complete -p arrow >/dev/null || exit 1
+    COMP_LINE=$2 COMP_POINT=${#2}
+    read -ra COMP_WORDS <<<"$2"
+    _arrow
+    printf "%s\n" "${COMPREPLY[@]}"
+  ' - "$SOURCE" "$1"
+}
+
+@test "completion: commands, options, values" {
+  for command in run ps kernel info doctor version help; do
+    complete_line 'arrow ' | grep -qx "$command"
+  done
+  [ "$(complete_line 'arrow do')" = doctor ]
+  [ "$(complete_line 'arrow help do')" = doctor ]
+  [ "$(complete_line 'arrow kernel ' | xargs)" = 'build ls inspect rm --help' ]
+  for command in run ps info doctor version 'kernel build' 'kernel ls'; do
+    # shellcheck disable=SC2086
+    arrow $command --help | options_of | grep -vxF -e '-?' | sort >want
+    complete_line "arrow $command -" | sort | cmp - want
+  done
+  [ "$(complete_line 'arrow run --engine ' | xargs)" = 'qemu qemu:kvm qemu:tcg' ]
+  [ "$(complete_line 'arrow run --engine=qemu' | xargs)" = 'qemu qemu:kvm qemu:tcg' ]
+  # bash keeps what stands before the colon.
+  [ "$(complete_line 'arrow run --engine qemu:k')" = kvm ]
+  [ "$(complete_line 'arrow info --format ' | xargs)" = 'table json' ]
+  complete_line 'arrow run --kernel ' | grep -qx micro
+  [ "$(complete_line 'arrow ps -f ' | xargs)" = 'name= label=' ]
+}
+
+@test "completion: every engine that it offers is one" {
+  for engine in $(complete_line 'arrow run --engine '); do
+    run arrow run --engine "$engine" "$B" true
+    [[ $output != *'no such'* ]]
+  done
+}
+
+@test "completion: values of options are not the program, and behind it all is the program's" {
+  mkdir d && : >d-file
+  [ "$(complete_line 'arrow run -e A=b -m 64m --rm --nam')" = --name ]
+  [ "$(complete_line 'arrow run --rm d-f')" = d-file ]
+  [ "$(complete_line 'arrow run --rootfs d')" = d ]
+  [ -z "$(complete_line 'arrow run ./prog --na')" ]
+  [ "$(complete_line 'arrow run ./prog d-f')" = d-file ]
+}
