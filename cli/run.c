@@ -212,9 +212,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_VERBOSE:
 		spec->verbose = true;
 		return 0;
-	case OPT_RM: /* every Arrow is removed, has an init, and boots cold */
-	case OPT_INIT:
 	case OPT_COLD:
+		spec->cold = true;
+		return 0;
+	case OPT_RM: /* every Arrow is removed and has an init */
+	case OPT_INIT:
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!spec->rootfs)

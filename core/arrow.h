@@ -72,6 +72,7 @@ struct arrow_spec {
 	uint32_t millicpus; /* thousandths of a CPU; 1000 is one vCPU */
 	uint64_t caps;      /* capabilities that root keeps, bit n is capability n */
 
+	bool cold; /* boot the kernel instead of cloning a template */
 	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
 	uint32_t timeout; /* seconds, 0 for none */
 

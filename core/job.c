@@ -340,6 +340,7 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 		data[i] = (uint8_t)byte;
 	}
 	add(job, ARROW_JOB_MACHINE_ID, data, 16);
+	job->stable = job->size;
 
 	if (job->failed) {
 		r = arrow_fail(error, -job->failed, "cannot describe the job: %m");
@@ -354,6 +355,7 @@ int arrow_job_refresh(struct arrow_job *job)
 	struct timespec now;
 	uint8_t seed[32], clock[12];
 
+	job->size = job->stable;
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
 	add(job, ARROW_JOB_SEED, seed, sizeof(seed));

@@ -12,7 +12,8 @@
 struct arrow_job {
 	uint8_t *data; /* owned */
 	size_t size, room;
-	int failed; /* negative errno of the first failure */
+	size_t stable; /* bytes in front of seed and clock */
+	int failed;    /* negative errno of the first failure */
 };
 
 /* What a job has that the spec does not say. */
@@ -30,7 +31,10 @@ struct arrow_job_context {
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Adds seed and clock, at the moment before the job is sent. Returns 0 or a negative errno. */
+/*
+ * Adds seed and clock, at the moment before the job is sent, in place of those that were there.
+ * Returns 0 or a negative errno.
+ */
 int arrow_job_refresh(struct arrow_job *job) ARROW_MUST_CHECK;
 
 void arrow_job_release(struct arrow_job *job);

@@ -20,6 +20,7 @@
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
 #define BOOT_DEADLINE_MS 120000u  /* power-on to READY, and job to STARTED */
+#define CLONE_DEADLINE_MS 30000u  /* a clone, from its start to STARTED; then a cold VM is tried */
 #define CHECK_INTERVAL_MS 10000u  /* between two questions to the VM */
 #define ANSWER_DEADLINE_MS 30000u /* for an answer */
 #define DONE_DEADLINE_MS 60000u   /* EXITED to DONE while the client reads what comes */
@@ -35,6 +36,8 @@ struct keeper {
 	int console_fd, signal_fd;
 	enum phase phase;
 	size_t job_sent;
+	struct arrow_template *template; /* that the VM is a clone of, or NULL */
+	bool started;
 
 	uint64_t deadline;   /* ms, of the phase; 0 for none */
 	uint64_t time_limit; /* ms, of --timeout; 0 for none */
@@ -165,6 +168,15 @@ static void write_state(struct keeper *k, const char *status)
 		fail(k, ARROW_STATUS_ERROR, "%s", error.text);
 }
 
+/* Seed and clock are taken now, when the loader is there to take them. */
+static void start_handing(struct keeper *k, uint64_t deadline_ms)
+{
+	if (arrow_job_refresh(k->config->job) < 0)
+		fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
+	else
+		start_phase(k, HANDING, deadline_ms);
+}
+
 static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
 	switch (f.type) {
@@ -177,16 +189,13 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 				arrow_get32(payload), ARROW_PROTOCOL_VERSION);
 			return;
 		}
-		if (arrow_job_refresh(k->config->job) < 0) {
-			fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
-			return;
-		}
 		note(k, "the loader waits for its job");
-		start_phase(k, HANDING, BOOT_DEADLINE_MS);
+		start_handing(k, BOOT_DEADLINE_MS);
 		return;
 	case ARROW_STARTED:
 		if (k->phase != RUNNING || f.length != 8)
 			break;
+		k->started = true;
 		start_phase(k, RUNNING, 0);
 		note(k, "the program started");
 		if (k->config->spec->timeout)
@@ -282,7 +291,8 @@ static void hand_job(struct keeper *k)
 			return;
 		if (n == 0) {
 			if (channel_send(&k->guest, ARROW_CONTROL, ARROW_JOB_END, NULL, 0) == 0)
-				start_phase(k, RUNNING, BOOT_DEADLINE_MS);
+				start_phase(k, RUNNING,
+					k->template ? CLONE_DEADLINE_MS : BOOT_DEADLINE_MS);
 			return;
 		}
 		if (channel_send(&k->guest, ARROW_CONTROL, ARROW_JOB, job->data + k->job_sent, n) <
@@ -310,6 +320,74 @@ static void pump(struct keeper *k, struct channel *from, struct channel *to,
 	}
 }
 
+/* Starts the VM: a clone where there is a template, else a cold one. */
+static int start_vm(struct keeper *k, struct arrow_error *error)
+{
+	struct arrow_vm_config vm = *k->config->vm;
+	int channel[2], console[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		return arrow_fail(error, errno, "cannot make the control channel: %m");
+	r = channel_init(&k->guest, channel[0]);
+	if (r < 0) {
+		close(channel[1]);
+		return arrow_fail(error, -r, "cannot make the control channel: %m");
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, console) < 0) {
+		close(channel[1]);
+		return arrow_fail(error, errno, "cannot make the console: %m");
+	}
+	k->console_fd = console[0];
+	vm.channel_fd = channel[1];
+	vm.console_fd = console[1];
+	if (k->template) {
+		vm.origin = ARROW_VM_CLONE;
+		vm.ram_fd = k->template->ram_fd;
+		vm.state_fd = k->template->state_fd;
+	}
+	r = k->config->engine->start(&k->vm, &vm, error);
+	close(channel[1]);
+	close(console[1]);
+	if (r < 0)
+		return r;
+	k->next_check = now_ms() + CHECK_INTERVAL_MS;
+	k->answers = 0;
+	if (k->template)
+		start_handing(k, CLONE_DEADLINE_MS);
+	else
+		start_phase(k, BOOTING, BOOT_DEADLINE_MS);
+	note(k, k->template ? "the clone's process started" : "the VM's process started");
+	return 0;
+}
+
+/*
+ * A clone that ends or hangs before its program started: its template is set aside, and a cold VM
+ * takes over. The client knows nothing of either yet. Returns false where that is not the case.
+ */
+static bool fall_back(struct keeper *k, const char *why)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	char text[256];
+
+	if (!k->template || k->started)
+		return false;
+	snprintf(text, sizeof(text), "no clone could be started, so a cold VM is: %s", why);
+	note(k, text);
+	arrow_template_discard(k->template->dir);
+	k->template = NULL;
+	k->vm->engine->free(k->vm);
+	k->vm = NULL;
+	channel_release(&k->guest);
+	close_keep_errno(steal_fd(&k->console_fd));
+	k->console_used = 0;
+	k->job_sent = 0;
+	if (start_vm(k, &error) < 0)
+		fail(k, ARROW_STATUS_ERROR, "%s", error.text);
+	else
+		write_state(k, "running");
+	return true;
+}
+
 static void check_time(struct keeper *k)
 {
 	uint64_t now = now_ms();
@@ -318,6 +396,8 @@ static void check_time(struct keeper *k)
 		k->deadline = now + DONE_DEADLINE_MS; /* the client still reads: no hurry */
 
 	if (k->deadline && now >= k->deadline) {
+		if (fall_back(k, "it did not answer"))
+			return;
 		fail(k, ARROW_STATUS_ERROR,
 			k->phase == ENDING ? "the guest did not end within %u s after its program"
 					   : "the guest did not start within %u s",
@@ -420,13 +500,14 @@ static void turn(struct keeper *k)
 	if (p[P_CLIENT].revents & (POLLHUP | POLLERR))
 		start_phase(k, OVER, 0); /* nobody is left to run for */
 	for (unsigned int i = 0; i < ARROW_VM_FDS && k->phase != OVER; i++) {
-		if (!p[P_VM + i].revents)
+		if (!p[P_VM + i].revents || k->vm->engine->handle(k->vm, i) != ARROW_VM_ENDED)
 			continue;
-		if (k->vm->engine->handle(k->vm, i) == ARROW_VM_ENDED) {
-			drain(k);
-			if (k->phase != OVER)
-				explain_end(k);
-		}
+		drain(k);
+		if (k->phase == OVER)
+			break;
+		if (fall_back(k, k->vm->ended ? k->vm->ended : "its guest ended"))
+			return;
+		explain_end(k);
 	}
 	if (p[P_SIGNAL].revents)
 		fail(k, 128 + SIGTERM, "the keeper of this Arrow was asked to end");
@@ -464,30 +545,6 @@ static void say_farewell(struct keeper *k)
 	}
 }
 
-static int start_vm(struct keeper *k, struct arrow_error *error)
-{
-	int channel[2], console[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-		return arrow_fail(error, errno, "cannot make the control channel: %m");
-	r = channel_init(&k->guest, channel[0]);
-	if (r < 0) {
-		close(channel[1]);
-		return arrow_fail(error, -r, "cannot make the control channel: %m");
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, console) < 0) {
-		close(channel[1]);
-		return arrow_fail(error, errno, "cannot make the console: %m");
-	}
-	k->console_fd = console[0];
-	k->config->vm->channel_fd = channel[1];
-	k->config->vm->console_fd = console[1];
-	r = k->config->engine->start(&k->vm, k->config->vm, error);
-	close(channel[1]);
-	close(console[1]);
-	return r;
-}
-
 /* Leaves the client's session and terminal; only what the keeper needs stays open. */
 static int become_keeper(struct keeper *k, struct arrow_error *error)
 {
@@ -518,7 +575,12 @@ static int become_keeper(struct keeper *k, struct arrow_error *error)
 void keeper_main(const struct keeper_config *config)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct keeper k = {.config = config, .console_fd = -1, .signal_fd = -1};
+	struct keeper k = {
+		.config = config,
+		.template = config->template,
+		.console_fd = -1,
+		.signal_fd = -1,
+	};
 	int r;
 
 	k.guest.fd = -1;
@@ -530,10 +592,7 @@ void keeper_main(const struct keeper_config *config)
 	if (r < 0) {
 		fail(&k, ARROW_STATUS_ERROR, "%s", error.text);
 	} else {
-		k.next_check = now_ms() + CHECK_INTERVAL_MS;
-		start_phase(&k, BOOTING, BOOT_DEADLINE_MS);
 		write_state(&k, "running");
-		note(&k, "the VM's process started");
 	}
 	while (k.phase != OVER)
 		turn(&k);

@@ -20,6 +20,7 @@
 #include "core/instance.h"
 #include "core/job.h"
 #include "core/keeper.h"
+#include "core/template.h"
 #include "core/userns.h"
 #include "engine/engine.h"
 #include "guest/blob.h"
@@ -38,6 +39,8 @@ struct run {
 	struct arrow_engine_choice choice;
 	struct arrow_instance instance;
 	struct arrow_job job;
+	struct arrow_template template; /* ram_fd is -1 for a cold start */
+	struct arrow_disk disk;
 	struct arrow_share *shares;
 	char **file_names; /* one a volume, NULL for directories */
 	int initrd_fd, userns_fd;
@@ -49,6 +52,7 @@ static void run_release(struct run *run, const struct arrow_spec *spec)
 	arrow_image_release(&run->image);
 	arrow_kernel_release(&run->kernel);
 	arrow_job_release(&run->job);
+	arrow_template_release(&run->template);
 	for (size_t i = 0; i < spec->n_volumes; i++) {
 		if (run->shares)
 			close_keep_errno(run->shares[i].fd);
@@ -157,6 +161,39 @@ static const char *kernel_of(const struct arrow_spec *spec)
 	return "micro";
 }
 
+static struct arrow_vm_config vm_of(const struct run *run, const struct arrow_spec *spec)
+{
+	return (struct arrow_vm_config){
+		.kernel_fd = run->kernel.fd,
+		.initrd_fd = run->initrd_fd,
+		.append = run->kernel.append,
+		.memory = (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
+		.vcpus = vcpus_of(spec),
+		.disks = &run->disk,
+		.n_disks = 1,
+		.shares = run->shares,
+		.n_shares = (unsigned int)spec->n_volumes,
+		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
+		.accel = run->choice.accel,
+		.tsc_khz = run->choice.tsc_khz,
+	};
+}
+
+/* The template to clone from. Without one the start is cold, which is slower and no failure. */
+static void open_template(
+	struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_vm_config vm = vm_of(run, spec);
+
+	if (spec->cold)
+		return;
+	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
+		    &vm, &error) < 0 &&
+		spec->verbose)
+		fprintf(stderr, "arrow: no template, so the start is cold: %s\n", error.text);
+}
+
 static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
 	struct arrow_error *error)
 {
@@ -193,6 +230,8 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	r = open_initrd(&run->initrd_fd, error);
 	if (r < 0)
 		return r;
+	run->disk.fd = run->image.fd;
+	open_template(run, paths, spec);
 	r = arrow_instance_create(&run->instance, paths, spec, error);
 	if (r < 0)
 		return r;
@@ -210,24 +249,10 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 static void __attribute__((noreturn))
 become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 {
-	struct arrow_disk disk = {.fd = run->image.fd};
-	struct arrow_vm_config vm = {
-		.name = run->instance.name,
-		.kernel_fd = run->kernel.fd,
-		.initrd_fd = run->initrd_fd,
-		.append = run->kernel.append,
-		.memory = (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
-		.vcpus = vcpus_of(spec),
-		.disks = &disk,
-		.n_disks = 1,
-		.shares = run->shares,
-		.n_shares = (unsigned int)spec->n_volumes,
-		.scratch = run->instance.dir,
-		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
-		.accel = run->choice.accel,
-		.tsc_khz = run->choice.tsc_khz,
-	};
+	struct arrow_vm_config vm = vm_of(run, spec);
 
+	vm.name = run->instance.name;
+	vm.scratch = run->instance.dir;
 	keeper_main(&(struct keeper_config){
 		.instance = &run->instance,
 		.spec = spec,
@@ -240,6 +265,7 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 			},
 		.engine = run->choice.engine,
 		.vm = &vm,
+		.template = run->template.ram_fd >= 0 ? &run->template : NULL,
 		.job = &run->job,
 		.client_fd = client_fd,
 		.begin_us = run->begin_us,
@@ -254,7 +280,7 @@ int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, in
 	sigset_t signals;
 	pid_t keeper;
 
-	run.image.fd = run.kernel.fd = -1;
+	run.image.fd = run.kernel.fd = run.template.ram_fd = run.template.state_fd = -1;
 	r = resolve(&run, paths, spec, error);
 	if (r < 0)
 		goto out;

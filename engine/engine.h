@@ -12,6 +12,7 @@
  *               is ready, until handle() reports ARROW_VM_ENDED.
  *   check()  -> asks the VM for a sign of life; handle() notes the answer. The caller decides on
  *               the deadline by vm->asked and vm->answered.
+ *   save()   -> writes the device state of a template, which is of no use afterwards: stop() it.
  *   stop()   -> ends the VM at once. Nothing of it is left when stop() returns.
  *   free()   -> releases what the host holds for it; implies stop().
  */
@@ -19,12 +20,16 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "util/error.h"
 
-/* A read-only disk: an image file, already open. It becomes vda, vdb... in order. */
+/*
+ * A read-only disk: an image file, already open. It becomes vda, vdb... in order. In a template it
+ * is an empty one, so large that every image fits; a clone's guest keeps believing in that size.
+ */
 struct arrow_disk {
-	int fd; /* borrowed */
+	int fd; /* borrowed; -1 in a template */
 };
 
 /*
@@ -35,6 +40,13 @@ struct arrow_share {
 	int fd; /* borrowed; O_PATH */
 	bool read_only;
 	const char *file; /* NULL for a directory, else the name of that entry */
+};
+
+/* How a VM comes to life. */
+enum arrow_vm_origin {
+	ARROW_VM_COLD = 0, /* from power-on */
+	ARROW_VM_TEMPLATE, /* from power-on, to be saved: its memory is ram_fd, shared */
+	ARROW_VM_CLONE,    /* from a template: ram_fd copied on write, state_fd for the devices */
 };
 
 /* What a VM is made of. Everything is borrowed for the time of start(). */
@@ -52,9 +64,12 @@ struct arrow_vm_config {
 	const char *scratch; /* a directory of this VM alone, for what the engine needs there */
 	int channel_fd;      /* a stream socket: the guest's end of the control channel */
 	int console_fd;      /* a stream socket: kernel messages are written there */
-	int userns_fd;       /* user namespace in which the shares are served, or -1 */
-	const char *accel;   /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
-	uint32_t tsc_khz;    /* likewise */
+	enum arrow_vm_origin origin;
+	int ram_fd;        /* but for a cold one: the template's memory, a file of `memory` bytes */
+	int state_fd;      /* and the state of its devices */
+	int userns_fd;     /* user namespace in which the shares are served, or -1 */
+	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
+	uint32_t tsc_khz;  /* likewise */
 };
 
 #define ARROW_VM_FDS 3
@@ -82,15 +97,27 @@ struct arrow_engine {
 	const char *package; /* of Debian, that has it; NULL for none */
 
 	/*
+	 * Adds to `key` whatever a template of this engine depends on beside its configuration: the
+	 * program and its version, the CPU that the guest sees. Cheap: no process is started.
+	 */
+	int (*identify)(FILE *key, const char *accel, struct arrow_error *error);
+
+	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`
 	 * (owned by the caller), also used as a part of cache keys.
 	 * Errors: -ENOENT with what to install.
 	 */
 	int (*probe)(char **version, struct arrow_error *error);
 
-	/* Makes and starts a VM from power-on. */
+	/* Makes and starts a VM. */
 	int (*start)(struct arrow_vm **vm, const struct arrow_vm_config *config,
 		struct arrow_error *error);
+
+	/*
+	 * Saves a VM that was started as a template: its memory is in ram_fd, the rest in state_fd.
+	 * Blocks until it is done, or for deadline_ms.
+	 */
+	int (*save)(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow_error *error);
 
 	/* Takes in what came on vm->fds[index]. Never blocks. */
 	enum arrow_vm_event (*handle)(struct arrow_vm *vm, unsigned int index);

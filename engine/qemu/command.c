@@ -20,6 +20,9 @@
 #include "guest/protocol.h"
 #include "util/cleanup.h"
 
+/* What a template's guest believes each of its disks to be: 1 TiB. */
+#define DISK_SIZE "1099511627776"
+
 static void add_owned(struct qemu_command *c, char *word)
 {
 	if (c->failed || !word) {
@@ -69,7 +72,15 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 {
 	bool kvm = strcmp(config->accel, "kvm") == 0;
 
-	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on", config->accel);
+	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on%s", config->accel,
+		config->origin == ARROW_VM_COLD ? "" : ",memory-backend=ram");
+	if (config->origin != ARROW_VM_COLD)
+		addf(c, "-object",
+			"memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=%s",
+			(unsigned long long)(config->memory >> 20), config->ram_fd,
+			config->origin == ARROW_VM_TEMPLATE ? "on" : "off");
+	if (config->origin == ARROW_VM_CLONE)
+		addf(c, "-incoming", "defer");
 	/* `max` is all that TCG can do: programs built for x86-64-v3 run too. */
 	addf(c, "-cpu", "%s", kvm ? "host" : "max");
 	addf(c, "-m", "%lluM", (unsigned long long)(config->memory >> 20));
@@ -130,10 +141,17 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
 	 * top: so the last disk that is added becomes vda. */
 	for (unsigned int i = config->n_disks; i-- > 0;) {
-		addf(c, "-blockdev",
-			"driver=raw,node-name=d%u,read-only=on,file.driver=file,file.locking=off,"
-			"file.filename=/proc/self/fd/%d",
-			i, config->disks[i].fd);
+		if (config->disks[i].fd < 0)
+			addf(c, "-blockdev",
+				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,"
+				"size=" DISK_SIZE,
+				i);
+		else
+			addf(c, "-blockdev",
+				"driver=raw,node-name=d%u,read-only=on,file.driver=file,file."
+				"locking=off,"
+				"file.filename=/proc/self/fd/%d",
+				i, config->disks[i].fd);
 		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
 	for (unsigned int i = 0; i < config->n_shares; i++) {

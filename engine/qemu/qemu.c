@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #include "engine/qemu/qmp.h"
 #include "engine/qemu/share.h"
 #include "util/cleanup.h"
+#include "util/io.h"
 #include "util/process.h"
 
 #define INSTALL_QEMU "install it with 'sudo apt-get install " QEMU_PACKAGE "'"
@@ -31,6 +34,7 @@ struct qemu_vm {
 	struct qmp qmp;
 	char stderr_text[STDERR_MAX]; /* the first words it said: why it refused to start */
 	size_t stderr_used;
+	int state_fd; /* a number of QEMU's, where it inherited one */
 	bool reaped;
 	int wait_status;
 };
@@ -69,8 +73,11 @@ static int keep_open(const struct arrow_vm_config *config, int qmp_fd)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fcntl(fds[i], F_SETFD, 0) < 0)
 			return -errno;
+	if (config->origin != ARROW_VM_COLD &&
+		(fcntl(config->ram_fd, F_SETFD, 0) < 0 || fcntl(config->state_fd, F_SETFD, 0) < 0))
+		return -errno;
 	for (unsigned int i = 0; i < config->n_disks; i++)
-		if (fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
+		if (config->disks[i].fd >= 0 && fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
 			return -errno;
 	for (unsigned int i = 0; i < config->n_shares; i++)
 		if (fcntl(config->shares[i].fd, F_SETFD, 0) < 0)
@@ -139,7 +146,8 @@ static int qemu_start(
 	}
 	qmp_guest = qmp[1];
 	q->vm.fds[FD_QMP] = qmp[0];
-	r = qmp_init(&q->qmp, qmp[0]);
+	q->state_fd = config->state_fd;
+	r = qmp_init(&q->qmp, qmp[0], config->origin == ARROW_VM_CLONE ? config->state_fd : -1);
 	if (r < 0) {
 		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
 		goto fail;
@@ -270,6 +278,61 @@ static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
 	}
 }
 
+static int qemu_save(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow_error *error)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+	uint64_t end = now_ms() + deadline_ms, now;
+	int r = qmp_save(&q->qmp, q->state_fd);
+
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot ask QEMU to save: %m");
+	while (!q->qmp.saved && !q->qmp.error) {
+		struct pollfd p = {.fd = q->qmp.fd, .events = POLLIN};
+
+		now = now_ms();
+		if (now >= end)
+			return arrow_fail(error, ETIMEDOUT, "QEMU did not save within %u s",
+				deadline_ms / 1000);
+		if (poll(&p, 1, (int)(end - now)) < 0 && errno != EINTR)
+			return arrow_fail(error, errno, "cannot wait for QEMU: %m");
+		if (qmp_read(&q->qmp) < 0)
+			return arrow_fail(error, EPIPE, "QEMU ended while it saved");
+	}
+	if (q->qmp.error)
+		return arrow_fail(error, EIO, "QEMU cannot save: %s", q->qmp.error);
+	return 0;
+}
+
+/* The program, as the file that it is: a new version is another file. And what the guest sees. */
+static int qemu_identify(FILE *key, const char *accel, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = NULL, *cpus = NULL;
+	const char *model, *flags;
+	char *end;
+	struct stat st;
+
+	path = process_find(QEMU_BINARY);
+	if (!path || stat(path, &st) < 0)
+		return arrow_fail(error, ENOENT, QEMU_BINARY " is not there; " INSTALL_QEMU);
+	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", path, accel,
+		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long long)st.st_size,
+		(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	if (strcmp(accel, "kvm") != 0)
+		return 0;
+
+	/* With KVM the guest has the host's CPU: its model and flags, of the first processor. */
+	if (read_file(AT_FDCWD, "/proc/cpuinfo", 16u << 20, &cpus, NULL) < 0)
+		return arrow_fail(error, EIO, "cannot read /proc/cpuinfo");
+	end = strstr(cpus, "\n\n");
+	if (end)
+		*end = '\0';
+	model = strstr(cpus, "model name");
+	flags = strstr(cpus, "\nflags");
+	fprintf(key, "%.*s%.*s\n", model ? (int)strcspn(model, "\n") : 0, model ? model : "",
+		flags ? (int)strcspn(flags + 1, "\n") + 1 : 0, flags ? flags : "");
+	return 0;
+}
+
 static void qemu_check(struct arrow_vm *vm)
 {
 	struct qemu_vm *q = (struct qemu_vm *)vm;
@@ -309,7 +372,9 @@ const struct arrow_engine arrow_engine_qemu = {
 	.program = QEMU_BINARY,
 	.package = QEMU_PACKAGE,
 	.probe = qemu_probe,
+	.identify = qemu_identify,
 	.start = qemu_start,
+	.save = qemu_save,
 	.handle = qemu_handle,
 	.check = qemu_check,
 	.stop = qemu_stop,

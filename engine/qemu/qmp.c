@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,8 +23,44 @@ static int send_text(struct qmp *qmp, const char *text)
 	return (size_t)n == size ? 0 : -EAGAIN;
 }
 
-int qmp_init(struct qmp *qmp, int fd)
+/*
+ * x-ignore-shared leaves out memory that is a shared file: the template's RAM file has it already.
+ * With `events` the end of a migration is told, not asked for.
+ */
+#define CAPABILITIES                                                                               \
+	"{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":["              \
+	"{\"capability\":\"x-ignore-shared\",\"state\":true},"                                     \
+	"{\"capability\":\"events\",\"state\":true}]}}\n"
+
+#define MIGRATE(command, uri)                                                                      \
+	CAPABILITIES "{\"execute\":\"" command "\",\"arguments\":{\"uri\":\"fd:" uri "\"}}\n"
+
+int qmp_save(struct qmp *qmp, int fd)
 {
+	/* Saving takes a descriptor that came over this socket, not one that was inherited. */
+	static const char text[] = "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n";
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
+			     .cmsg_level = SOL_SOCKET,
+			     .cmsg_type = SCM_RIGHTS}};
+	struct iovec part = {.iov_base = (void *)text, .iov_len = sizeof(text) - 1};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) < 0)
+		return -errno;
+	return send_text(qmp, MIGRATE("migrate", "state"));
+}
+
+int qmp_init(struct qmp *qmp, int fd, int incoming)
+{
+	int r;
+
 	memset(qmp, 0, sizeof(*qmp));
 	qmp->fd = fd;
 	qmp->line = malloc(QMP_LINE_MAX);
@@ -31,7 +68,14 @@ int qmp_init(struct qmp *qmp, int fd)
 		return -ENOMEM;
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	return send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
+	r = send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
+	if (r == 0 && incoming >= 0) {
+		char text[512];
+
+		snprintf(text, sizeof(text), MIGRATE("migrate-incoming", "%d"), incoming);
+		r = send_text(qmp, text);
+	}
+	return r;
 }
 
 void qmp_ask(struct qmp *qmp)
@@ -40,17 +84,27 @@ void qmp_ask(struct qmp *qmp)
 		qmp->asked++;
 }
 
-/* An answer or an error; the greeting and events say nothing that we need. */
+/* An answer, an error or the end of a migration; other events say nothing that we need. */
 static void take_message(struct qmp *qmp, json_t *message)
 {
 	json_t *error = json_object_get(message, "error");
 	const char *id = json_string_value(json_object_get(message, "id"));
 
-	if (error) {
+	const char *event = json_string_value(json_object_get(message, "event"));
+
+	if (event && strcmp(event, "MIGRATION") == 0) {
+		json_t *data = json_object_get(message, "data");
+		const char *status = json_string_value(json_object_get(data, "status"));
+
+		if (status && strcmp(status, "completed") == 0)
+			qmp->saved = true;
+		else if (status && strcmp(status, "failed") == 0 && !qmp->error)
+			qmp->error = strdup("the migration failed");
+	} else if (error) {
 		const char *text = json_string_value(json_object_get(error, "desc"));
 
-		if (!qmp->error)
-			qmp->error = strdup(text ? text : "unknown error");
+		free(qmp->error); /* of an event, which says less */
+		qmp->error = strdup(text ? text : "unknown error");
 	} else if (id && strcmp(id, ID_STATUS) == 0) {
 		qmp->answered++;
 	}

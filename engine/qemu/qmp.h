@@ -20,11 +20,18 @@ struct qmp {
 	size_t used;
 	uint64_t asked;    /* query-status commands sent */
 	uint64_t answered; /* and answered, in order */
+	bool saved;        /* the migration that was asked for is complete */
 	char *error;       /* what QEMU refused, one line; owned */
 };
 
-/* Takes over fd, and sends what opens the session. Returns 0 or a negative errno. */
-int qmp_init(struct qmp *qmp, int fd);
+/*
+ * Takes over fd, and sends what opens the session. incoming is a descriptor of QEMU's from which
+ * it is to load a clone's state, or -1. Nothing waits for an answer. Returns 0 or a negative errno.
+ */
+int qmp_init(struct qmp *qmp, int fd, int incoming);
+
+/* Asks for the state to be saved to fd, which is borrowed; qmp->saved or qmp->error tells. */
+int qmp_save(struct qmp *qmp, int fd);
 
 /* Asks for the VM's status. A QEMU that does not read its socket loses the question only. */
 void qmp_ask(struct qmp *qmp);

@@ -12,6 +12,18 @@ arrow_setup_file() {
   export ARROW_DATA_DIR=$BATS_FILE_TMPDIR/data ARROW_RUN_DIR=$BATS_FILE_TMPDIR/run
   export G=$BATS_FILE_TMPDIR/guests
   mkdir -p "$G"
+
+  # ARROW_START=cold: every `arrow run` of the file boots, instead of cloning.
+  if [ "${ARROW_START:-}" = cold ]; then
+    mkdir "$BATS_FILE_TMPDIR/bin"
+    cat >"$BATS_FILE_TMPDIR/bin/arrow" <<END
+#!/bin/sh
+[ "\$1" != run ] || { shift; set -- run --cold "\$@"; }
+exec "$ARROW" "\$@"
+END
+    chmod +x "$BATS_FILE_TMPDIR/bin/arrow"
+    export ARROW=$BATS_FILE_TMPDIR/bin/arrow
+  fi
 }
 
 # guest NAME: builds tests/guests/NAME.c as a static program, once a file.

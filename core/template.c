@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/channel.h"
+#include "guest/blob.h"
+#include "util/cleanup.h"
+#include "util/digest.h"
+#include "util/io.h"
+
+#define BOOT_DEADLINE_MS 120000u
+#define SAVE_DEADLINE_MS 60000u
+
+/* Changes when the files of a template change their meaning. */
+#define FORMAT 1
+
+/* The digest of the loader that this program carries. */
+static int loader_digest(char hex[DIGEST_HEX])
+{
+	return digest_data(arrow_initramfs, (size_t)(arrow_initramfs_end - arrow_initramfs), hex);
+}
+
+static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct arrow_engine *engine,
+	const struct arrow_vm_config *vm, struct arrow_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	char loader[DIGEST_HEX];
+	size_t size = 0;
+	FILE *f;
+	int r = loader_digest(loader);
+
+	f = r < 0 ? NULL : open_memstream(&text, &size);
+	if (!f)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	fprintf(f, "%d kernel %s '%s' loader %s owner %u\n", FORMAT, kernel_id, vm->append, loader,
+		geteuid());
+	fprintf(f, "memory %llu vcpus %u disks %u shares %u tsc %u\n",
+		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares, vm->tsc_khz);
+	fprintf(f, "engine %s ", engine->name);
+	r = engine->identify(f, vm->accel, error);
+	if (fclose(f) != 0 && r == 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0 && (r = digest_data(text, size, key)) < 0)
+		r = arrow_fail(error, -r, "cannot name the template: %m");
+	return r;
+}
+
+/* Opens what is in t->dir. Returns 0, or -ENOENT where there is no whole template. */
+static int open_files(struct arrow_template *t)
+{
+	_cleanup_close_ int dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return -errno;
+	/* Never written, but QEMU opens a RAM file for writing even to copy on write. */
+	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
+	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
+	return t->ram_fd < 0 || t->state_fd < 0 ? -ENOENT : 0;
+}
+
+/* Waits until the loader is READY. */
+static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
+{
+	uint64_t end = now_ms() + BOOT_DEADLINE_MS, now;
+	struct channel channel;
+	struct arrow_frame frame;
+	const uint8_t *payload;
+	int r = channel_init(&channel, fd);
+
+	if (r < 0)
+		r = arrow_fail(error, -r, "cannot watch the template: %m");
+	while (r == 0) {
+		struct pollfd p[1 + ARROW_VM_FDS] = {{fd, POLLIN, 0}};
+
+		for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
+			p[1 + i] = (struct pollfd){vm->fds[i], POLLIN, 0};
+		now = now_ms();
+		if (now >= end) {
+			r = arrow_fail(error, ETIMEDOUT, "the template did not boot within %u s",
+				BOOT_DEADLINE_MS / 1000);
+			break;
+		}
+		if (poll(p, 1 + ARROW_VM_FDS, (int)(end - now)) < 0 && errno != EINTR) {
+			r = arrow_fail(error, errno, "cannot wait for the template: %m");
+			break;
+		}
+		for (unsigned int i = 0; i < ARROW_VM_FDS && r == 0; i++)
+			if (p[1 + i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
+				r = arrow_fail(error, EIO, "the template did not boot: %s",
+					vm->ended ? vm->ended : "its guest ended");
+		if (r < 0 || channel_fill(&channel) < 0)
+			continue;
+		if (channel_next(&channel, &frame, &payload) != 1)
+			continue;
+		if (frame.stream != ARROW_CONTROL || frame.type != ARROW_READY)
+			r = arrow_fail(error, EPROTO, "the template's loader is not ours");
+		break;
+	}
+	channel.fd = -1; /* the caller's */
+	channel_release(&channel);
+	return r;
+}
+
+/* Boots a VM with the files of t and saves it. */
+static int boot_and_save(struct arrow_template *t, const struct arrow_engine *engine,
+	const struct arrow_vm_config *like, struct arrow_error *error)
+{
+	struct arrow_disk disks[like->n_disks + 1];
+	struct arrow_share shares[like->n_shares + 1];
+	_cleanup_close_ int dir = open(t->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct arrow_vm_config config = *like;
+	struct arrow_vm *vm = NULL;
+	int channel[2], console[2], r;
+
+	if (dir < 0)
+		return arrow_fail(error, errno, "cannot open %s: %m", t->dir);
+	/* Devices as a clone's, with nothing of any job behind them. */
+	for (unsigned int i = 0; i < like->n_disks; i++)
+		disks[i].fd = -1;
+	for (unsigned int i = 0; i < like->n_shares; i++)
+		shares[i] = (struct arrow_share){.fd = dir, .read_only = true};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		return arrow_fail(error, errno, "cannot make a channel: %m");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, console) < 0) {
+		r = arrow_fail(error, errno, "cannot make a console: %m");
+		close(channel[0]);
+		close(channel[1]);
+		return r;
+	}
+
+	config.name = "template";
+	config.disks = disks;
+	config.shares = shares;
+	config.origin = ARROW_VM_TEMPLATE;
+	config.ram_fd = t->ram_fd;
+	config.state_fd = t->state_fd;
+	config.userns_fd = -1;
+	config.channel_fd = channel[1];
+	config.console_fd = console[1];
+	r = engine->start(&vm, &config, error);
+	close(channel[1]);
+	close(console[1]);
+	if (r == 0)
+		r = wait_ready(vm, channel[0], error);
+	if (r == 0)
+		r = engine->save(vm, SAVE_DEADLINE_MS, error);
+	if (vm)
+		engine->free(vm);
+	close(channel[0]);
+	close(console[0]);
+	return r;
+}
+
+static int write_description(const char *dir, const struct arrow_engine *engine,
+	const struct arrow_vm_config *vm, const char *kernel_id, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/template.json", dir), *text = NULL;
+	char created[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	json_t *o;
+	int r;
+
+	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i}", "created", created, "kernel",
+		kernel_id, "engine", engine->name, "accel", vm->accel, "memory",
+		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
+		"shares", (int)vm->n_shares);
+	text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+	json_decref(o);
+	if (!path || !text)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = write_file_atomic(AT_FDCWD, path, 0600, text, strlen(text));
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
+}
+
+/* Under the lock: makes the folder beside, and renames it. */
+static int make(struct arrow_template *t, const char *templates, const char *kernel_id,
+	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *final = t->dir, *work = path_format("%s/new", templates);
+	_cleanup_free_ char *ram = path_format("%s/new/ram", templates);
+	_cleanup_free_ char *state = path_format("%s/new/state", templates);
+	int r;
+
+	t->dir = NULL;
+	if (!work || !ram || !state)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
+	if (mkdir(work, 0700) < 0)
+		return arrow_fail(error, errno, "cannot make the template %s: %m", work);
+	t->dir = STEAL(work);
+	t->ram_fd = open(ram, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	t->state_fd = open(state, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (t->ram_fd < 0 || t->state_fd < 0 || ftruncate(t->ram_fd, (off_t)vm->memory) < 0)
+		r = arrow_fail(error, errno, "cannot make the template %s: %m", t->dir);
+	else
+		r = boot_and_save(t, engine, vm, error);
+	if (r == 0)
+		r = write_description(t->dir, engine, vm, kernel_id, error);
+	/* After a power failure the name must not stand for less than the whole. */
+	if (r == 0 && (fsync(t->ram_fd) < 0 || fsync(t->state_fd) < 0))
+		r = arrow_fail(error, errno, "cannot write the template %s: %m", t->dir);
+	if (r == 0 && rename(t->dir, final) < 0)
+		r = arrow_fail(error, errno, "cannot name the template %s: %m", final);
+	if (r < 0) {
+		remove_tree(AT_FDCWD, t->dir);
+		return r;
+	}
+	free(t->dir);
+	t->dir = STEAL(final);
+	t->fresh = true;
+	/* The state is read from its start by each clone, through a file of its own. */
+	close(steal_fd(&t->ram_fd));
+	close(steal_fd(&t->state_fd));
+	r = open_files(t);
+	return r < 0 ? arrow_fail(error, -r, "cannot open the template %s: %m", t->dir) : 0;
+}
+
+int arrow_template_open(struct arrow_template *t, const char *store, const char *kernel_id,
+	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *templates = path_format("%s/templates", store);
+	_cleanup_free_ char *lock = path_format("%s/templates/lock", store);
+	_cleanup_close_ int lock_fd = -1;
+	int r;
+
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1};
+	r = make_key(t->key, kernel_id, engine, vm, error);
+	if (r < 0)
+		return r;
+	t->dir = path_format("%s/templates/%s", store, t->key);
+	if (!templates || !lock || !t->dir) {
+		r = arrow_fail(error, ENOMEM, "out of memory");
+		goto fail;
+	}
+	if (open_files(t) == 0)
+		return 0;
+
+	r = mkdir_all(templates, 0700);
+	if (r == 0) {
+		lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		r = lock_fd < 0 || flock(lock_fd, LOCK_EX) < 0 ? -errno : 0;
+	}
+	if (r < 0) {
+		r = arrow_fail(error, -r, "cannot use %s: %m", templates);
+		goto fail;
+	}
+	if (open_files(t) == 0) /* somebody else made it meanwhile */
+		return 0;
+	arrow_template_discard(t->dir); /* a folder without its files */
+	r = make(t, templates, kernel_id, engine, vm, error);
+	if (r < 0)
+		goto fail;
+	return 0;
+fail:
+	arrow_template_release(t);
+	return r;
+}
+
+void arrow_template_discard(const char *dir)
+{
+	_cleanup_free_ char *aside = path_format("%s.bad.%d", dir, (int)getpid());
+
+	/* Renamed first: from then on nobody opens it, whatever becomes of the removal. */
+	if (aside && rename(dir, aside) == 0)
+		remove_tree(AT_FDCWD, aside);
+}
+
+void arrow_template_release(struct arrow_template *t)
+{
+	free(t->dir);
+	close_keep_errno(t->ram_fd);
+	close_keep_errno(t->state_fd);
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1};
+}
