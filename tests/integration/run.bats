@@ -106,6 +106,7 @@ echo not reached'
   [ "$status" -eq 0 ]
   [ "$output" = 8000 ]
   for s in INT TERM QUIT HUP USR1 USR2; do
+    rm -f out
     "$ARROW" run "$P" signals >out &
     pid=$!
     wait_for 60 grep -q ready out
