@@ -21,11 +21,12 @@ extern const struct command commands[];
 int cmd_run(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
+int cmd_template(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-extern const struct argp run_argp, ps_argp, info_argp, doctor_argp, version_argp;
+extern const struct argp run_argp, ps_argp, template_argp, info_argp, doctor_argp, version_argp;
 
 /*
  * Parses a command's options with argp. A wrong use prints one line and exits with 125, as

@@ -12,6 +12,8 @@ const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
 	{"ps", cmd_ps, "list the Arrows that run", &ps_argp},
 	{"kernel", cmd_kernel, "build, list, inspect and remove guest kernels", NULL},
+	{"template", cmd_template, "list, inspect and remove the VMs that Arrows are cloned from",
+		&template_argp},
 	{"info", cmd_info, "show what this host offers, and the engine chosen", &info_argp},
 	{"doctor", cmd_doctor, "find what is missing here, and mend it", &doctor_argp},
 	{"version", cmd_version, "print the version of Arrow", &version_argp},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/template.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -66,7 +67,14 @@ static int open_files(struct arrow_template *t)
 	/* Never written, but QEMU opens a RAM file for writing even to copy on write. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
-	return t->ram_fd < 0 || t->state_fd < 0 ? -ENOENT : 0;
+	if (t->ram_fd < 0 || t->state_fd < 0) {
+		close_keep_errno(steal_fd(&t->ram_fd));
+		close_keep_errno(steal_fd(&t->state_fd));
+		return -ENOENT;
+	}
+	/* When it was used last; only `arrow template` asks, so a failure does not matter. */
+	utimensat(dir, "template.json", NULL, 0);
+	return 0;
 }
 
 /* Waits until the loader is READY. */
@@ -269,6 +277,79 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 fail:
 	arrow_template_release(t);
 	return r;
+}
+
+/* What template.json says, and what its files tell. NULL for what is no template. */
+static json_t *describe(int templates_fd, const char *id)
+{
+	_cleanup_free_ char *path = path_format("%s/template.json", id), *text = NULL;
+	_cleanup_free_ char *ram = path_format("%s/ram", id);
+	struct stat memory, used;
+	char when[32];
+	struct tm tm;
+	json_t *o;
+
+	if (strlen(id) != DIGEST_HEX - 1 || !path || !ram ||
+		read_file(templates_fd, path, 64u * 1024u, &text, NULL) < 0 ||
+		fstatat(templates_fd, ram, &memory, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fstatat(templates_fd, path, &used, AT_SYMLINK_NOFOLLOW) < 0)
+		return NULL;
+	o = json_loads(text, 0, NULL);
+	if (!json_is_object(o)) {
+		json_decref(o);
+		return NULL;
+	}
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&used.st_mtime, &tm));
+	json_object_set_new(o, "id", json_string(id));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)memory.st_blocks * 512));
+	json_object_set_new(o, "used", json_string(when));
+	return o;
+}
+
+/* Opens STORE/templates. Returns NULL with errno. */
+static DIR *open_store(const char *store)
+{
+	_cleanup_free_ char *path = path_format("%s/templates", store);
+
+	return path ? opendir(path) : NULL;
+}
+
+int arrow_template_list(const char *store, json_t **list, struct arrow_error *error)
+{
+	_cleanup_closedir_ DIR *dir = open_store(store);
+	struct dirent *entry;
+
+	if (!dir && errno != ENOENT)
+		return arrow_fail(error, errno, "cannot read the templates of %s: %m", store);
+	*list = json_array();
+	while (dir && (entry = readdir(dir))) {
+		json_t *o = describe(dirfd(dir), entry->d_name);
+
+		if (o)
+			json_array_append_new(*list, o);
+	}
+	return 0;
+}
+
+int arrow_template_remove(const char *store, const char *id, struct arrow_error *error)
+{
+	_cleanup_closedir_ DIR *dir = open_store(store);
+	_cleanup_free_ char *found = NULL;
+	size_t size = strlen(id);
+	struct dirent *entry;
+
+	while (dir && size >= 8 && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, id, size) != 0 || entry->d_name[0] == '.')
+			continue;
+		if (found)
+			return arrow_fail(error, EEXIST, "several templates begin with %s", id);
+		found = path_format("%s/templates/%s", store, entry->d_name);
+	}
+	if (!found)
+		return arrow_fail(
+			error, ENOENT, "no such template: %s; 'arrow template ls' shows them", id);
+	arrow_template_discard(found);
+	return 0;
 }
 
 void arrow_template_discard(const char *dir)

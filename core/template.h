@@ -16,6 +16,8 @@
  * made one is never seen and two starts at once make one.
  */
 
+#include <jansson.h>
+
 #include "core/arrow.h"
 #include "engine/engine.h"
 
@@ -42,5 +44,21 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 void arrow_template_discard(const char *dir);
 
 void arrow_template_release(struct arrow_template *t);
+
+/*
+ * Lists the templates of a store: an array of objects with what template.json says, "id", "bytes"
+ * (disk that its memory takes) and "used" (when an Arrow was last cloned of it).
+ *   list: owned by the caller
+ */
+int arrow_template_list(
+	const char *store, json_t **list, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Removes a template, by its id or a prefix of at least 8 digits. Clones that run keep what they
+ * have mapped.
+ * Errors: -ENOENT, -EEXIST (several begin so).
+ */
+int arrow_template_remove(
+	const char *store, const char *id, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -151,6 +154,28 @@ static int xattr(const char *path, const char *name)
 	return 0;
 }
 
+/* What must differ from clone to clone, and the clocks. */
+static int unique(void)
+{
+	const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
+	struct timespec real, mono;
+	uint64_t bytes[2];
+	int local;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return 1;
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	printf("at_random %016llx%016llx\n", (unsigned long long)random[0],
+		(unsigned long long)random[1]);
+	printf("getrandom %016llx%016llx\n", (unsigned long long)bytes[0],
+		(unsigned long long)bytes[1]);
+	printf("stack %p\n", (void *)&local);
+	printf("time %lld.%03ld\n", (long long)real.tv_sec, real.tv_nsec / 1000000);
+	printf("monotonic %lld\n", (long long)mono.tv_sec);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -173,6 +198,8 @@ int main(int argc, char **argv)
 		return limits();
 	if (!strcmp(what, "both"))
 		return both();
+	if (!strcmp(what, "unique"))
+		return unique();
 	if (!strcmp(what, "reboot"))
 		return reboot(RB_AUTOBOOT);
 	if (!strcmp(what, "xattr") && argc > 3)

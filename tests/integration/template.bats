@@ -1,0 +1,184 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Templates and clones: made once, never half, set aside when damaged; no clone is like another.
+
+load common
+
+setup_file() {
+  arrow_setup_file
+  guest probe
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+  P=$G/probe
+  B=$BUSYBOX
+  T=$ARROW_DATA_DIR/templates
+}
+
+teardown() {
+  assert_no_leftovers
+}
+
+templates() {
+  arrow template ls --format json | jq length
+}
+
+# verbose ARGS...: the notes of a run that is to say "ok".
+verbose() {
+  run arrow run --verbose "$@" "$B" echo ok
+  [ "$status" -eq 0 ]
+  grep -qx ok <<<"$output"
+}
+
+@test "template: made at the first start, used by the next" {
+  [ "$(templates)" -eq 0 ]
+  verbose
+  [ "$(templates)" -eq 1 ]
+  verbose
+  [[ $output == *"the clone's process started"* ]]
+  [[ $output != *'the loader waits for its job'* ]]
+  [ "$(templates)" -eq 1 ]
+}
+
+@test "template: nothing of a job is in it" {
+  arrow template prune --all
+  mark=$(tr -dc a-z </dev/urandom | head -c 20)
+  arrow run -e MARK="$mark" --hostname "$mark" "$B" echo "$mark" | grep -qx "$mark"
+  run grep -q "$mark" "$T"/*/ram "$T"/*/state "$T"/*/template.json
+  [ "$status" -eq 1 ]
+}
+
+@test "template: --cold boots and makes none" {
+  arrow template prune --all
+  verbose --cold
+  [[ $output == *'the loader waits for its job'* ]]
+  [ "$(templates)" -eq 0 ]
+}
+
+@test "template: another memory, other CPUs or another number of volumes is another template" {
+  arrow run "$B" true
+  before=$(templates)
+  arrow run -m 100m "$B" true
+  arrow run --cpus 2 "$B" nproc | grep -qx 2
+  mkdir a b
+  arrow run -v ./a:/a "$B" touch /a/x
+  [ "$(templates)" -eq $((before + 3)) ]
+  arrow run -v ./b:/a "$B" touch /a/x # the same kind
+  [ -e a/x ] && [ -e b/x ]
+  [ "$(templates)" -eq $((before + 3)) ]
+}
+
+@test "template: two starts at once make one" {
+  arrow template prune --all
+  for i in 1 2 3; do arrow run --verbose "$B" echo $i >out$i 2>err$i & done
+  wait
+  [ "$(cat out1 out2 out3)" = $'1\n2\n3' ]
+  [ "$(templates)" -eq 1 ]
+  [ "$(cat err1 err2 err3 | grep -c "the clone's process started")" -eq 3 ]
+}
+
+@test "template: the root image may be of any size" {
+  cp "$P" big
+  head -c 60000000 /dev/urandom >>big
+  want=$(sha256sum <big | cut -d' ' -f1)
+  mkdir root
+  cp big root/
+  cp "$B" root/busybox
+  # The image is larger than the memory, and none was there when the template was made.
+  run arrow run -m 48m --rootfs root /busybox sha256sum /big
+  [ "$status" -eq 0 ]
+  [ "${output%% *}" = "$want" ]
+}
+
+@test "template: a damaged one is set aside, and the start is cold" {
+  arrow template prune --all
+  arrow run "$B" true
+  for damage in 'truncate -s 1000' 'truncate -s 0' 'sh -c "head -c 40000 /dev/urandom >\$0"'; do
+    eval "$damage $T/*/state"
+    verbose
+    [[ $output == *'no clone could be started, so a cold VM is: '* ]]
+    [ "$(templates)" -eq 0 ]
+    verbose
+    [[ $output == *"the clone's process started"* ]]
+    [[ $output != *'cold VM'* ]]
+  done
+}
+
+@test "template: without room for one the start is cold" {
+  [ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
+  arrow template prune --all
+  mkdir small
+  run unshare -m sh -c \
+    "mount -t tmpfs -o size=8m small small && ARROW_DATA_DIR=\$PWD/small '$ARROW' run --verbose '$B' echo ok && find small/templates -name new"
+  [ "$status" -eq 0 ]
+  grep -qx ok <<<"$output"
+  [[ $output == *'no template, so the start is cold: '* ]]
+  [[ $output != *small/templates/new* ]]
+}
+
+@test "template: a maker that is killed leaves nothing that is used" {
+  for ms in 050 150 300; do
+    arrow template prune --all
+    "$ARROW" run "$B" true &
+    pid=$!
+    sleep "0.$ms"
+    kill -KILL $pid
+    wait $pid || true
+    verbose
+    [ "$(templates)" -eq 1 ]
+    [ ! -e "$T/new" ]
+  done
+}
+
+@test "template: removed while a clone runs, the clone goes on" {
+  "$ARROW" run -i "$B" sh -c 'echo started; read x; echo "got $x"; ls /bin' >out < <(
+    wait_for 60 grep -q started out
+    arrow template prune --all >/dev/null
+    echo line
+  )
+  grep -qx 'got line' out
+  grep -qx busybox out
+}
+
+@test "template: ls, inspect, rm" {
+  arrow run "$B" true
+  id=$(arrow template ls --format json | jq -r '.[0].id')
+  [ "$(arrow template ls | wc -l)" -eq 2 ]
+  [ "$(arrow template inspect "${id:0:12}" | jq -r '.[0].vcpus')" = 1 ]
+  run arrow template rm 0000000000
+  [ "$status" -eq 125 ]
+  arrow template rm "${id:0:12}"
+  [ ! -e "$T/$id" ]
+  run arrow template nonsense
+  [ "$status" -eq 125 ]
+}
+
+@test "clone: 100 of them share no random number, no address, no identity" {
+  for i in $(seq 100); do
+    arrow run "$P" unique
+  done >all
+  for i in $(seq 100); do
+    arrow run "$B" sh -c \
+      'cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid /etc/machine-id; hostname; head -c 16 /dev/urandom | md5sum'
+  done >identities
+  for what in at_random getrandom stack; do
+    [ "$(grep -c "^$what " all)" -eq 100 ]
+    [ "$(grep "^$what " all | sort -u | wc -l)" -eq 100 ]
+  done
+  [ "$(wc -l <identities)" -eq 500 ]
+  [ "$(sort -u identities | wc -l)" -eq 500 ]
+}
+
+@test "clone: its clock is right, and its monotonic clock is sane" {
+  # The template is older than the clone, so a clock that was not set would be behind.
+  arrow run "$B" true
+  sleep 2
+  before=$(date +%s%3N)
+  arrow run "$P" unique >out
+  after=$(date +%s%3N)
+  time=$(sed -n 's/^time \(.*\)\.\(.*\)/\1\2/p' out)
+  [ "$time" -ge "$before" ]
+  [ "$time" -le "$after" ]
+  [ "$(sed -n 's/^monotonic //p' out)" -lt 600 ]
+}
