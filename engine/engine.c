@@ -35,10 +35,10 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, co
 	if (!*e)
 		return arrow_fail(error, EINVAL, "no such engine: %s; there is qemu", name);
 	choice->engine = *e;
+	choice->tsc_khz = arrow_tsc_khz(cache_dir);
 
 	if (accel && strcmp(accel, "tcg") == 0) {
 		choice->accel = "tcg";
-		choice->tsc_khz = arrow_tsc_khz(cache_dir);
 		choice->kvm.usable = false;
 		strcpy(choice->kvm.reason, "not asked for");
 		return 0;
@@ -49,7 +49,5 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, co
 			choice->kvm.reason, choice->kvm.mend[0] ? "; run '" : "", choice->kvm.mend,
 			choice->kvm.mend[0] ? "'" : "");
 	choice->accel = choice->kvm.usable ? "kvm" : "tcg";
-	if (!choice->kvm.usable)
-		choice->tsc_khz = arrow_tsc_khz(cache_dir);
 	return 0;
 }

@@ -153,7 +153,7 @@ struct arrow_engine_choice {
 	const struct arrow_engine *engine;
 	const char *accel;            /* "kvm" or "tcg" */
 	struct arrow_kvm_verdict kvm; /* why */
-	uint32_t tsc_khz;             /* rate of the guest's TSC, where it must be told; else 0 */
+	uint32_t tsc_khz; /* rate of the guest's TSC in kHz; 0 where it is not constant */
 };
 
 /*

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * The rate of this host's time stamp counter in kHz, which is also that of a guest under TCG; 0
+ * The rate of this host's time stamp counter in kHz, which is also that of its guests; 0
  * where it is not constant, or there is none. Takes what was measured in this boot from cache_dir,
  * else measures for 20 ms and leaves it there; NULL measures afresh.
  */

@@ -95,26 +95,27 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 }
 
 /*
- * What the kernel need not find out under TCG: the timer interrupt works, and the TSC is the
- * host's. Told of its rate, the kernel has a clock of nanoseconds; else it often counts ticks of 10
- * ms, for QEMU's PIT is too coarse to measure by. One vCPU takes its timer interrupts from the PIT:
+ * What the kernel need not find out. The TSC is the host's, under KVM and TCG: told of its rate,
+ * the kernel has a clock of nanoseconds; else it often counts ticks of 10 ms, for QEMU's PIT is too
+ * coarse to measure by. Under TCG the timer interrupt works, and one vCPU takes it from the PIT:
  * to calibrate that of the local APIC takes a quarter of a second.
  */
-static void add_tcg_words(char *words, size_t size, const struct arrow_vm_config *config)
+static void machine_words(char *words, size_t size, const struct arrow_vm_config *config)
 {
-	int n = snprintf(words, size, " no_timer_check tsc=reliable%s",
-		config->vcpus == 1 ? " nolapic_timer" : "");
+	bool tcg = strcmp(config->accel, "tcg") == 0;
+	int n = snprintf(words, size, "%s%s", tcg ? " no_timer_check" : "",
+		tcg && config->vcpus == 1 ? " nolapic_timer" : "");
 
 	if (config->tsc_khz)
-		snprintf(words + n, size - (size_t)n, " tsc_early_khz=%u", config->tsc_khz);
+		snprintf(words + n, size - (size_t)n, " tsc=reliable tsc_early_khz=%u",
+			config->tsc_khz);
 }
 
 static void add_boot(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	char words[128] = "";
 
-	if (strcmp(config->accel, "tcg") == 0)
-		add_tcg_words(words, sizeof(words), config);
+	machine_words(words, sizeof(words), config);
 	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
 	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
 	/*
