@@ -1,7 +1,7 @@
 # One vCPU, and what a static service needs. The default for static programs.
 summary one vCPU: static programs and services
 vcpus-max 1
-objects 880
+objects 790
 append quiet
 fragments base cpu clock pvh console pty virtio block net net-inet procfs tmpfs erofs overlay 9p
 fragments events aio threads seccomp small
