@@ -89,11 +89,14 @@ static void take_line(const char *line, void *arg)
 	/* "  CC      mm/slub.o": two spaces, what is done, and the file it gives. */
 	if (strncmp(line, "  ", 2) != 0 || !(file = strrchr(line, ' ')))
 		return;
+	file++;
+	if (strncmp(file, b->dir, strlen(b->dir)) == 0)
+		file += strlen(b->dir) + 1;
 	if (strncmp(line, "  CC ", 5) == 0)
 		b->lines++;
 	percent = PERCENT_UNPACKED +
 		  (PERCENT_COMPILED - PERCENT_UNPACKED) * b->lines / b->profile->objects;
-	report(b, file + 1, percent < PERCENT_COMPILED ? percent : PERCENT_COMPILED);
+	report(b, file, percent < PERCENT_COMPILED ? percent : PERCENT_COMPILED);
 }
 
 /* Runs a tool in an environment of its own, so that the user's cannot change the result. */
