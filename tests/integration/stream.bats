@@ -50,7 +50,7 @@ gigabyte() {
   done
   wait $pid
   pids=
-  echo "# $samples samples of the keeper's private memory, at most $most KiB"
+  echo "# the keeper's private memory: at most $most KiB in $samples samples" >&3
   [ ! -s cmp.out ]
   [ $samples -ge 5 ]
   [ $most -lt 3072 ]
