@@ -41,6 +41,8 @@ _arrow() {
     want="$("$arrow" help | _arrow_commands) --help --version"
   elif [ "${words[1]}" = kernel ] && [ ${#words[@]} -eq 3 ]; then
     want="$("$arrow" kernel --help | _arrow_commands) --help"
+  elif [ "${words[1]}" = template ] && [ ${#words[@]} -eq 3 ]; then
+    want='ls inspect rm prune --help'
   else
     help=$("$arrow" "${command[@]}" --help 2>/dev/null) || return 0
     # Behind the program of `arrow run`, all is the program's.
