@@ -16,7 +16,7 @@ setup() {
   P=$G/probe
   B=$BUSYBOX
   # A shell in a terminal of 80 x 24, of a server of this test's own.
-  T=arrow-test-$$-$BATS_TEST_NUMBER
+  export TMUX_TMPDIR=$BATS_TEST_TMPDIR T=arrow
   env -u TMUX TERM=xterm LC_ALL=C.UTF-8 tmux -L "$T" -f /dev/null new-session -d -x 80 -y 24 \
     "env PS1='host> ' bash --norc --noprofile" 3>&-
   tmux -L "$T" set-option -g status off
@@ -109,7 +109,7 @@ note_terminal() {
   keys q
   # The alternate screen is left, and what was below it is there again.
   back 0
-  sees 'arrow run -it'
+  sees 'stty -a >before'
   lacks '^line 500$'
   assert_restored
 }
