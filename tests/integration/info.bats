@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 load common
 
 SYSTEM=/var/lib/arrow
-COMMANDS=(run ps kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm')
+COMMANDS=(run ps template kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm')
 
 setup_file() {
   arrow_setup_file
@@ -377,7 +377,7 @@ damage() {
 }
 
 @test "help: every command, each option once" {
-  [ "$(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | sort | xargs)" = 'doctor help info kernel ps run version' ]
+  [ "$(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | sort | xargs)" = 'doctor help info kernel ps run template version' ]
   arrow help | cmp - <(arrow --help)
   for command in "${COMMANDS[@]}"; do
     # shellcheck disable=SC2086
@@ -386,7 +386,7 @@ damage() {
     [[ ${lines[0]} == "Usage: arrow $command"* ]]
     [ -z "$(options_of <<<"$output" | sort | uniq -d)" ]
   done
-  for command in run ps info doctor version; do
+  for command in run ps template info doctor version; do
     arrow help "$command" | cmp - <(arrow "$command" --help)
   done
 }
