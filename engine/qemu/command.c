@@ -141,6 +141,21 @@ static void add_channels(struct qemu_command *c, const struct arrow_vm_config *c
 	addf(c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
 }
 
+/* A value in an option: QEMU takes ",," for a comma. Owned by the caller. */
+static char *quoted(const char *value)
+{
+	char *text = malloc(2 * strlen(value) + 1), *to = text;
+
+	for (; text && *value; value++) {
+		if (*value == ',')
+			*to++ = ',';
+		*to++ = *value;
+	}
+	if (text)
+		*to = '\0';
+	return text;
+}
+
 static void add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
@@ -162,7 +177,8 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 	for (unsigned int i = 0; i < config->n_shares; i++) {
 		/* passthrough: owners and modes of the host are those of the guest. Without root
 		 * and without a user namespace chown fails, as it does for any user. */
-		_cleanup_free_ char *path = qemu_share_path(config, i);
+		_cleanup_free_ char *plain = qemu_share_path(config, i);
+		_cleanup_free_ char *path = plain ? quoted(plain) : NULL;
 
 		if (!path)
 			c->failed = -ENOMEM;
