@@ -101,7 +101,10 @@ gigabyte() {
 
 @test "stream: stopping and continuing the client loses nothing" {
   seq 3000000 >want
-  "$ARROW" run -i "$B" cat <want >have 3>&- &
+  # With pauses, so that it lasts longer than two stops on any machine.
+  "$ARROW" run -i "$B" sh -c \
+    'for i in 1 2 3 4 5 6 7 8; do dd bs=4096 count=500 2>/dev/null; sleep 0.5; done; cat' \
+    <want >have 3>&- &
   pid=$!
   pids=$pid
   stops=0
