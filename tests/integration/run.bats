@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `arrow run` of static programs: what a program sees, how it ends, what a user is told.
 
+bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -279,7 +280,7 @@ echo not reached'
 }
 
 @test "run: programs that cannot be run: one line, Docker's status" {
-  run arrow run ./missing
+  run -127 arrow run ./missing
   [ "$status" -eq 127 ]
   [ "${#lines[@]}" -eq 1 ]
   [[ $output == 'arrow: '*missing* ]]
@@ -295,9 +296,9 @@ echo not reached'
   head -c 100 "$P" >short && chmod +x short
   run arrow run ./short
   [ "$status" -eq 126 ]
-  run arrow run --entrypoint /nowhere/x "$P"
+  run -127 arrow run --entrypoint /nowhere/x "$P"
   [ "$status" -eq 127 ]
-  run arrow run --entrypoint x "$P"
+  run -127 arrow run --entrypoint x "$P"
   [ "$status" -eq 127 ]
   run arrow run --entrypoint /etc "$P"
   [ "$status" -eq 126 ]
