@@ -143,7 +143,8 @@ static void looks_at_this_host(void **state)
 static void finds_programs(void **state)
 {
 	_cleanup_free_ char *path = NULL, *none = NULL, *direct = NULL, *here = NULL;
-	_cleanup_free_ char *old = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	const char *was = getenv("PATH");
+	_cleanup_free_ char *old = strdup(was ? was : "/usr/bin:/bin");
 
 	shell("mkdir a b b/prog-dir; printf '#!/bin/sh\\n' >b/prog; chmod +x b/prog; "
 	      "touch a/prog; cp b/prog prog-here; mkdir a/prog-dir");
