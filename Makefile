@@ -6,7 +6,8 @@ all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) $(addprefix --prefix=,$(PREFIX)) >/dev/null
+	@meson setup $(BUILD) $(addprefix --prefix=,$(PREFIX)) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
 
 help:
 	@echo 'make            build Arrow; commands land in $(BUILD)/'
