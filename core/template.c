@@ -84,12 +84,12 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 	struct channel channel;
 	struct arrow_frame frame;
 	const uint8_t *payload;
-	int r = channel_init(&channel, fd);
+	int watched = fd, r = channel_init(&channel, fd);
 
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot watch the template: %m");
 	while (r == 0) {
-		struct pollfd p[1 + ARROW_VM_FDS] = {{fd, POLLIN, 0}};
+		struct pollfd p[1 + ARROW_VM_FDS] = {{watched, POLLIN, 0}};
 
 		for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
 			p[1 + i] = (struct pollfd){vm->fds[i], POLLIN, 0};
@@ -107,8 +107,10 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 			if (p[1 + i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
 				r = arrow_fail(error, EIO, "the template did not boot: %s",
 					vm->ended ? vm->ended : "its guest ended");
-		if (r < 0 || channel_fill(&channel) < 0)
-			continue;
+		if (r < 0)
+			break;
+		if (watched >= 0 && channel_fill(&channel) < 0)
+			watched = -1; /* closed: the end of the process is about to be told */
 		if (channel_next(&channel, &frame, &payload) != 1)
 			continue;
 		if (frame.stream != ARROW_CONTROL || frame.type != ARROW_READY)
