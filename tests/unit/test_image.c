@@ -910,9 +910,9 @@ static void owners_are_those_of_the_user_namespace(void **state)
 		pause();
 		_exit(0);
 	}
+	close(ready[1]); /* so that a child that fails is the end, not a wait */
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
-	close(ready[1]);
 	path = path_format("printf '0 0 1\\n1 100000 65535\\n' >/proc/%d/uid_map;"
 			   "printf '0 0 1\\n1 100000 65535\\n' >/proc/%d/gid_map",
 		(int)pid, (int)pid);
