@@ -373,9 +373,9 @@ echo not reached'
 }
 
 @test "kill: SIGKILL of arrow ends its Arrow and leaves nothing" {
-  "$ARROW" run "$B" sleep 100 &
+  "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out &
   pid=$!
-  wait_for 60 running
+  wait_for 60 grep -q started out
   vm=$(state vm_pid)
   kill -KILL $pid
   wait $pid || true
@@ -384,9 +384,9 @@ echo not reached'
 }
 
 @test "kill: SIGKILL of the keeper is told, ends the VM, and the next command cleans up" {
-  "$ARROW" run "$B" sleep 100 2>err &
+  "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
   pid=$!
-  wait_for 60 running
+  wait_for 60 grep -q started out
   vm=$(state vm_pid)
   kill -KILL "$(state keeper_pid)"
   status=0
@@ -400,9 +400,9 @@ echo not reached'
 }
 
 @test "kill: SIGKILL of QEMU is told" {
-  "$ARROW" run "$B" sleep 100 2>err &
+  "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
   pid=$!
-  wait_for 60 running
+  wait_for 60 grep -q started out
   kill -KILL "$(state vm_pid)"
   status=0
   wait $pid || status=$?
@@ -411,9 +411,9 @@ echo not reached'
 }
 
 @test "kill: a QEMU that does not answer is ended" {
-  "$ARROW" run "$B" sleep 300 2>err &
+  "$ARROW" run "$B" sh -c 'echo started; exec sleep 300' >out 2>err &
   pid=$!
-  wait_for 60 running
+  wait_for 60 grep -q started out
   kill -STOP "$(state vm_pid)"
   status=0
   wait_for 120 gone $pid
