@@ -223,6 +223,7 @@ note_terminal() {
   type_line "$ARROW run -it $B printf '\\033[1;31mred\\033[0m \\342\\202\\254 \\360\\237\\217\\271\\n'"
   expect '^red € 🏹'
   screen -e | grep -q $'\e\\[1m\e\\[31mred'
+  back 0 # what is typed earlier would go to the Arrow that ends
   # What is typed arrives as it is, above ASCII too.
   type_line "clear; $ARROW run -it $B sh -c 'read -r x; printf %s \"\$x\" | od -An -tx1'"
   wait_for 60 raw
