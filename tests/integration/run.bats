@@ -121,6 +121,7 @@ echo not reached'
 
 @test "run: orphans are reaped" {
   run arrow run "$P" orphans
+  echo "# $status: $output"
   [ "$output" = 'zombies 0' ]
 }
 
