@@ -6,6 +6,7 @@ ARROW=$(realpath "$ARROW")
 SOURCE=$(realpath "$BATS_TEST_DIRNAME/../..")
 BUSYBOX=/bin/busybox
 export ARROW SOURCE
+BATS_TEST_RETRIES=${ARROW_TEST_RETRIES:-0}
 
 # Every file of tests has directories of its own; kernels are found in the system's store.
 arrow_setup_file() {
