@@ -136,13 +136,11 @@ static int prune(const struct input *in, const char *store, json_t *all, struct 
 {
 	unsigned long long bytes = 0;
 	_cleanup_free_ char *text = NULL;
-	char oldest[32];
-	time_t limit = time(NULL) - UNUSED_AFTER_S;
-	struct tm tm;
+	char oldest[TIME_TEXT];
 	size_t index, removed = 0;
 	json_t *o;
 
-	strftime(oldest, sizeof(oldest), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&limit, &tm));
+	time_text(time(NULL) - UNUSED_AFTER_S, oldest);
 	json_array_foreach (all, index, o) {
 		int r;
 

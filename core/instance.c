@@ -273,13 +273,11 @@ int arrow_instance_write(const struct arrow_instance *i, const struct arrow_spec
 	const struct arrow_instance_facts *facts, struct arrow_error *error)
 {
 	_cleanup_free_ char *path = path_format("%s/state.json", i->dir), *text = NULL;
-	char created[32];
-	time_t now = time(NULL);
-	struct tm tm;
+	char created[TIME_TEXT];
 	json_t *state;
 	int r;
 
-	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	time_text(time(NULL), created);
 	state = json_pack(
 		"{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:i, s:s, s:s, s:s, s:s, s:i, s:i}",
 		"id", i->id, "name", i->name, "created", created, "status", facts->status,

@@ -176,13 +176,11 @@ static int write_description(const char *dir, const struct arrow_engine *engine,
 	const struct arrow_vm_config *vm, const char *kernel_id, struct arrow_error *error)
 {
 	_cleanup_free_ char *path = path_format("%s/template.json", dir), *text = NULL;
-	char created[32];
-	time_t now = time(NULL);
-	struct tm tm;
+	char created[TIME_TEXT];
 	json_t *o;
 	int r;
 
-	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	time_text(time(NULL), created);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i}", "created", created, "kernel",
 		kernel_id, "engine", engine->name, "accel", vm->accel, "memory",
 		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
@@ -287,8 +285,7 @@ static json_t *describe(int templates_fd, const char *id)
 	_cleanup_free_ char *path = path_format("%s/template.json", id), *text = NULL;
 	_cleanup_free_ char *ram = path_format("%s/ram", id);
 	struct stat memory, used;
-	char when[32];
-	struct tm tm;
+	char when[TIME_TEXT];
 	json_t *o;
 
 	if (strlen(id) != DIGEST_HEX - 1 || !path || !ram ||
@@ -301,7 +298,7 @@ static json_t *describe(int templates_fd, const char *id)
 		json_decref(o);
 		return NULL;
 	}
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&used.st_mtime, &tm));
+	time_text(used.st_mtime, when);
 	json_object_set_new(o, "id", json_string(id));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)memory.st_blocks * 512));
 	json_object_set_new(o, "used", json_string(when));

@@ -175,6 +175,13 @@ char *path_format(const char *fmt, ...)
 	return path;
 }
 
+void time_text(time_t when, char text[TIME_TEXT])
+{
+	struct tm tm;
+
+	strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
+}
+
 uint64_t now_us(void)
 {
 	struct timespec t;

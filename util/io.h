@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "util/error.h"
 
@@ -32,6 +33,10 @@ int remove_tree(int dirfd, const char *path);
 
 /* "%s/%s..." without truncation; NULL when out of memory. */
 char *path_format(const char *fmt, ...) ARROW_PRINTF(1, 2) ARROW_MUST_CHECK;
+
+/* A time as all our files have it: 2026-11-24T15:00:00Z, UTC; such texts sort as they read. */
+#define TIME_TEXT 32
+void time_text(time_t when, char text[TIME_TEXT]);
 
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
