@@ -3,5 +3,5 @@ summary one vCPU: static programs and services
 vcpus-max 1
 objects 790
 append quiet
-fragments base cpu clock kvm pvh console pty virtio block net net-inet procfs tmpfs erofs overlay 9p
+fragments base balloon cpu clock kvm pvh console pty virtio block net net-inet procfs tmpfs erofs overlay 9p
 fragments events aio threads seccomp small
