@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/oci/spec.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define LIST_MAX 4096u /* variables, arguments, labels, ports of one image */
+
+/* What reading one configuration needs everywhere. */
+struct reader {
+	const char *what;
+	struct arrow_error *error;
+	int failed; /* 0, or what the first failure returned */
+};
+
+static void fail_field(struct reader *r, const char *key, const char *want)
+{
+	if (!r->failed)
+		r->failed = arrow_fail(
+			r->error, EBADMSG, "%s: the field '%s' is not %s", r->what, key, want);
+}
+
+static void fail_memory(struct reader *r)
+{
+	if (!r->failed)
+		r->failed = arrow_fail(r->error, ENOMEM, "out of memory");
+}
+
+/* A string; NULL where it is absent, null or empty. */
+static char *read_string(struct reader *r, const json_t *json, const char *key)
+{
+	const json_t *value = json_object_get(json, key);
+	char *text;
+
+	if (!value || json_is_null(value))
+		return NULL;
+	if (!json_is_string(value)) {
+		fail_field(r, key, "a string");
+		return NULL;
+	}
+	/* What goes to execve() ends at the first NUL. */
+	if (strlen(json_string_value(value)) != json_string_length(value)) {
+		fail_field(r, key, "a text without NUL bytes");
+		return NULL;
+	}
+	if (json_string_length(value) == 0)
+		return NULL;
+	text = strdup(json_string_value(value));
+	if (!text)
+		fail_memory(r);
+	return text;
+}
+
+static char **new_list(struct reader *r, const char *key, size_t n)
+{
+	char **list;
+
+	if (n > LIST_MAX) {
+		fail_field(r, key, "of 4096 entries or less");
+		return NULL;
+	}
+	list = calloc(n + 1, sizeof(char *));
+	if (!list)
+		fail_memory(r);
+	return list;
+}
+
+/* A list of strings; NULL where it is absent or null. A lone string is one for old images. */
+static char **read_list(struct reader *r, const json_t *json, const char *key)
+{
+	json_t *value = json_object_get(json, key), *one;
+	char **list;
+	size_t i;
+
+	if (!value || json_is_null(value))
+		return NULL;
+	if (json_is_string(value)) {
+		list = new_list(r, key, 1);
+		if (list && !(list[0] = strdup(json_string_value(value))))
+			fail_memory(r);
+		return list;
+	}
+	if (!json_is_array(value)) {
+		fail_field(r, key, "a list of strings");
+		return NULL;
+	}
+	list = new_list(r, key, json_array_size(value));
+	json_array_foreach (value, i, one) {
+		if (!list || r->failed)
+			break;
+		if (!json_is_string(one) ||
+			strlen(json_string_value(one)) != json_string_length(one)) {
+			fail_field(r, key, "a list of strings");
+			break;
+		}
+		list[i] = strdup(json_string_value(one));
+		if (!list[i])
+			fail_memory(r);
+	}
+	return list;
+}
+
+/* The keys of an object, or "key=value" of one whose values are strings. */
+static char **read_keys(struct reader *r, const json_t *json, const char *key, bool values)
+{
+	json_t *object = json_object_get(json, key), *value;
+	const char *name;
+	char **list;
+	size_t i = 0;
+
+	if (!object || json_is_null(object))
+		return NULL;
+	if (!json_is_object(object)) {
+		fail_field(r, key, "an object");
+		return NULL;
+	}
+	list = new_list(r, key, json_object_size(object));
+	json_object_foreach (object, name, value) {
+		if (!list || r->failed)
+			break;
+		if (values && !json_is_string(value)) {
+			fail_field(r, key, "an object of strings");
+			break;
+		}
+		list[i] = values ? path_format("%s=%s", name, json_string_value(value))
+				 : strdup(name);
+		if (!list[i++])
+			fail_memory(r);
+	}
+	return list;
+}
+
+static int64_t read_count(struct reader *r, const json_t *json, const char *key)
+{
+	const json_t *value = json_object_get(json, key);
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < 0) {
+		fail_field(r, key, "a number of 0 or more");
+		return 0;
+	}
+	return json_integer_value(value);
+}
+
+static void read_health(struct reader *r, struct oci_health *h, const json_t *json)
+{
+	h->test = read_list(r, json, "Test");
+	h->interval = read_count(r, json, "Interval");
+	h->timeout = read_count(r, json, "Timeout");
+	h->start_period = read_count(r, json, "StartPeriod");
+	h->start_interval = read_count(r, json, "StartInterval");
+	h->retries = read_count(r, json, "Retries");
+	/* An empty test inherits, and there is nothing left to inherit from. */
+	if (h->test && !h->test[0]) {
+		strv_free(h->test);
+		h->test = NULL;
+	}
+}
+
+static void read_execution(struct reader *r, struct oci_config *c, const json_t *json)
+{
+	c->entrypoint = read_list(r, json, "Entrypoint");
+	c->cmd = read_list(r, json, "Cmd");
+	c->env = read_list(r, json, "Env");
+	c->user = read_string(r, json, "User");
+	c->workdir = read_string(r, json, "WorkingDir");
+	c->stop_signal = read_string(r, json, "StopSignal");
+	c->volumes = read_keys(r, json, "Volumes", false);
+	c->ports = read_keys(r, json, "ExposedPorts", false);
+	c->labels = read_keys(r, json, "Labels", true);
+	read_health(r, &c->health, json_object_get(json, "Healthcheck"));
+	for (size_t i = 0; c->env && c->env[i]; i++)
+		if (c->env[i][0] == '=' || !strchr(c->env[i], '='))
+			fail_field(r, "Env", "of NAME=VALUE");
+	for (size_t i = 0; c->volumes && c->volumes[i]; i++)
+		if (c->volumes[i][0] != '/')
+			fail_field(r, "Volumes", "of absolute paths");
+	if (c->workdir && c->workdir[0] != '/')
+		fail_field(r, "WorkingDir", "an absolute path");
+}
+
+static void read_rootfs(struct reader *r, struct oci_config *c, const json_t *rootfs)
+{
+	const char *type = json_string_value(json_object_get(rootfs, "type"));
+	json_t *ids = json_object_get(rootfs, "diff_ids"), *id;
+	size_t n = json_array_size(ids), i;
+
+	if (type && strcmp(type, "layers") != 0) {
+		fail_field(r, "rootfs.type", "'layers'");
+		return;
+	}
+	if (n > OCI_LAYERS_MAX) {
+		if (!r->failed)
+			r->failed = arrow_fail(r->error, E2BIG,
+				"%s has %zu layers, more than the %u allowed", r->what, n,
+				OCI_LAYERS_MAX);
+		return;
+	}
+	c->diff_ids = calloc(n + 1, sizeof(*c->diff_ids));
+	if (!c->diff_ids) {
+		fail_memory(r);
+		return;
+	}
+	json_array_foreach (ids, i, id) {
+		const char *text = json_string_value(id);
+
+		if (!text || !oci_digest_is_valid(text)) {
+			fail_field(r, "rootfs.diff_ids", "a list of sha256 digests");
+			return;
+		}
+		memcpy(c->diff_ids[i], text, OCI_DIGEST_SIZE);
+		c->n_diff_ids++;
+	}
+}
+
+int oci_config_parse(struct oci_config *c, const char *data, size_t size, const char *what,
+	struct arrow_error *error)
+{
+	struct reader r = {.what = what, .error = error};
+	json_error_t why;
+
+	*c = (struct oci_config){0};
+	if (size > OCI_CONFIG_MAX)
+		return arrow_fail(error, E2BIG, "%s is of %zu bytes, more than the %u allowed",
+			what, size, OCI_CONFIG_MAX);
+	c->json = json_loadb(data, size, 0, &why);
+	if (!json_is_object(c->json)) {
+		r.failed = arrow_fail(error, EBADMSG, "%s is no JSON object: %s", what,
+			c->json ? "it is another value" : why.text);
+		oci_config_release(c);
+		return r.failed;
+	}
+	c->platform.os = read_string(&r, c->json, "os");
+	c->platform.architecture = read_string(&r, c->json, "architecture");
+	c->platform.variant = read_string(&r, c->json, "variant");
+	c->created = read_string(&r, c->json, "created");
+	c->author = read_string(&r, c->json, "author");
+	read_execution(&r, c, json_object_get(c->json, "config"));
+	read_rootfs(&r, c, json_object_get(c->json, "rootfs"));
+	if (r.failed < 0)
+		oci_config_release(c);
+	return r.failed;
+}
+
+void oci_config_release(struct oci_config *c)
+{
+	free(c->platform.os);
+	free(c->platform.architecture);
+	free(c->platform.variant);
+	free(c->created);
+	free(c->author);
+	strv_free(c->entrypoint);
+	strv_free(c->cmd);
+	strv_free(c->env);
+	free(c->user);
+	free(c->workdir);
+	free(c->stop_signal);
+	strv_free(c->volumes);
+	strv_free(c->ports);
+	strv_free(c->labels);
+	strv_free(c->health.test);
+	free(c->diff_ids);
+	json_decref(c->json);
+	*c = (struct oci_config){0};
+}

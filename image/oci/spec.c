@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image/oci/spec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define MEDIA_TYPE_MAX 255u
+
+void oci_descriptor_release(struct oci_descriptor *d)
+{
+	free(d->media_type);
+	*d = (struct oci_descriptor){0};
+}
+
+int oci_descriptor_copy(struct oci_descriptor *to, const struct oci_descriptor *from)
+{
+	*to = *from;
+	to->media_type = strdup(from->media_type ? from->media_type : "");
+	return to->media_type ? 0 : -ENOMEM;
+}
+
+bool oci_type_is_index(const char *type)
+{
+	return strcmp(type, OCI_TYPE_INDEX) == 0 || strcmp(type, DOCKER_TYPE_INDEX) == 0;
+}
+
+bool oci_type_is_manifest(const char *type)
+{
+	return strcmp(type, OCI_TYPE_MANIFEST) == 0 || strcmp(type, DOCKER_TYPE_MANIFEST) == 0;
+}
+
+int oci_descriptor_read(
+	struct oci_descriptor *d, const json_t *json, const char *what, struct arrow_error *error)
+{
+	const char *type = json_string_value(json_object_get(json, "mediaType"));
+	const char *digest = json_string_value(json_object_get(json, "digest"));
+	const json_t *size = json_object_get(json, "size");
+
+	*d = (struct oci_descriptor){0};
+	if (!digest || !oci_digest_is_valid(digest))
+		return arrow_fail(
+			error, EBADMSG, "%s has a descriptor without a sha256 digest", what);
+	if (!json_is_integer(size) || json_integer_value(size) < 0)
+		return arrow_fail(error, EBADMSG, "%s has a descriptor without a size", what);
+	if (type && strlen(type) > MEDIA_TYPE_MAX)
+		return arrow_fail(error, EBADMSG, "%s has a media type that is too long", what);
+	memcpy(d->digest, digest, OCI_DIGEST_SIZE);
+	d->size = (uint64_t)json_integer_value(size);
+	d->media_type = strdup(type ? type : "");
+	return d->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+json_t *oci_descriptor_json(const struct oci_descriptor *d)
+{
+	return json_pack("{s:s, s:s, s:I}", "mediaType", d->media_type, "digest", d->digest, "size",
+		(json_int_t)d->size);
+}
+
+/* Parses a document that must be an object. */
+static json_t *load(
+	const char *data, size_t size, size_t max, const char *what, struct arrow_error *error)
+{
+	json_error_t why;
+	json_t *json;
+
+	if (size > max) {
+		(void)arrow_fail(error, E2BIG, "%s is of %zu bytes, more than the %zu allowed",
+			what, size, max);
+		return NULL;
+	}
+	json = json_loadb(data, size, 0, &why);
+	if (json && json_is_object(json))
+		return json;
+	if (json)
+		(void)arrow_fail(error, EBADMSG, "%s is not a JSON object", what);
+	else
+		(void)arrow_fail(error, EBADMSG, "%s is no JSON: %s", what, why.text);
+	json_decref(json);
+	return NULL;
+}
+
+static int check_schema(const json_t *json, const char *what, struct arrow_error *error)
+{
+	const json_t *version = json_object_get(json, "schemaVersion");
+
+	if (json_integer_value(version) == 1)
+		return arrow_fail(error, ENOTSUP,
+			"%s is of schema 1, which is no longer used: push it again with a tool of "
+			"today",
+			what);
+	if (json_integer_value(version) != 2)
+		return arrow_fail(error, EBADMSG, "%s has no schemaVersion 2", what);
+	if (json_object_get(json, "manifests") && json_object_get(json, "layers"))
+		return arrow_fail(
+			error, EBADMSG, "%s has both layers and manifests, so it is neither", what);
+	return 0;
+}
+
+static int read_layers(
+	struct oci_manifest *m, const json_t *layers, const char *what, struct arrow_error *error)
+{
+	size_t n = json_array_size(layers), i;
+	const json_t *layer;
+
+	if (!json_is_array(layers))
+		return arrow_fail(error, EBADMSG, "%s has no layers", what);
+	if (n > OCI_LAYERS_MAX)
+		return arrow_fail(error, E2BIG, "%s has %zu layers, more than the %u allowed", what,
+			n, OCI_LAYERS_MAX);
+	m->layers = calloc(n + 1, sizeof(*m->layers));
+	if (!m->layers)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	json_array_foreach ((json_t *)layers, i, layer) {
+		int e = oci_descriptor_read(&m->layers[i], layer, what, error);
+
+		if (e < 0)
+			return e;
+		m->n_layers++;
+	}
+	return 0;
+}
+
+static int read_manifest(
+	struct oci_manifest *m, const json_t *json, const char *what, struct arrow_error *error)
+{
+	const char *type = json_string_value(json_object_get(json, "mediaType"));
+	const char *artifact = json_string_value(json_object_get(json, "artifactType"));
+	json_t *annotations = json_object_get(json, "annotations"), *value;
+	const json_t *subject = json_object_get(json, "subject");
+	const char *key;
+	int e = check_schema(json, what, error);
+
+	if (e < 0)
+		return e;
+	if (type && !oci_type_is_manifest(type))
+		return arrow_fail(
+			error, ENOTSUP, "%s is of the type '%s', which is no manifest", what, type);
+	m->media_type = strdup(type ? type : OCI_TYPE_MANIFEST);
+	m->annotations = json_object();
+	if (!m->media_type || !m->annotations ||
+		(artifact && !(m->artifact_type = strdup(artifact))))
+		return arrow_fail(error, ENOMEM, "out of memory");
+	e = oci_descriptor_read(&m->config, json_object_get(json, "config"), what, error);
+	if (e == 0)
+		e = read_layers(m, json_object_get(json, "layers"), what, error);
+	if (e == 0 && subject)
+		e = oci_descriptor_read(&m->subject, subject, what, error);
+	if (e < 0)
+		return e;
+	json_object_foreach (annotations, key, value) {
+		if (json_is_string(value) && json_object_set(m->annotations, key, value) < 0)
+			return arrow_fail(error, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int oci_manifest_parse(struct oci_manifest *m, const char *data, size_t size, const char *what,
+	struct arrow_error *error)
+{
+	json_t *json = load(data, size, OCI_MANIFEST_MAX, what, error);
+	int e;
+
+	*m = (struct oci_manifest){0};
+	if (!json)
+		return size > OCI_MANIFEST_MAX ? -E2BIG : -EBADMSG;
+	e = read_manifest(m, json, what, error);
+	json_decref(json);
+	if (e < 0)
+		oci_manifest_release(m);
+	return e;
+}
+
+void oci_manifest_release(struct oci_manifest *m)
+{
+	for (size_t i = 0; i < m->n_layers; i++)
+		oci_descriptor_release(&m->layers[i]);
+	free(m->layers);
+	free(m->media_type);
+	free(m->artifact_type);
+	oci_descriptor_release(&m->config);
+	oci_descriptor_release(&m->subject);
+	json_decref(m->annotations);
+	*m = (struct oci_manifest){0};
+}
+
+static void platform_release(struct oci_platform *p)
+{
+	free(p->os);
+	free(p->architecture);
+	free(p->variant);
+	*p = (struct oci_platform){0};
+}
+
+static char *copy_string(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? strdup(text) : NULL;
+}
+
+static int read_index(
+	struct oci_index *index, const json_t *json, const char *what, struct arrow_error *error)
+{
+	const char *type = json_string_value(json_object_get(json, "mediaType"));
+	json_t *manifests = json_object_get(json, "manifests"), *one;
+	size_t n = json_array_size(manifests), i;
+	int e = check_schema(json, what, error);
+
+	if (e < 0)
+		return e;
+	if (type && !oci_type_is_index(type))
+		return arrow_fail(
+			error, ENOTSUP, "%s is of the type '%s', which is no index", what, type);
+	if (!json_is_array(manifests))
+		return arrow_fail(error, EBADMSG, "%s has no manifests", what);
+	if (n > OCI_INDEX_MAX)
+		return arrow_fail(error, E2BIG, "%s has %zu manifests, more than the %u allowed",
+			what, n, OCI_INDEX_MAX);
+	index->entries = calloc(n + 1, sizeof(*index->entries));
+	if (!index->entries)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	json_array_foreach (manifests, i, one) {
+		struct oci_index_entry *entry = &index->entries[i];
+		const json_t *platform = json_object_get(one, "platform");
+
+		e = oci_descriptor_read(&entry->descriptor, one, what, error);
+		if (e < 0)
+			return e;
+		index->n++;
+		entry->platform.os = copy_string(platform, "os");
+		entry->platform.architecture = copy_string(platform, "architecture");
+		entry->platform.variant = copy_string(platform, "variant");
+	}
+	return 0;
+}
+
+int oci_index_parse(struct oci_index *index, const char *data, size_t size, const char *what,
+	struct arrow_error *error)
+{
+	json_t *json = load(data, size, OCI_MANIFEST_MAX, what, error);
+	int e;
+
+	*index = (struct oci_index){0};
+	if (!json)
+		return size > OCI_MANIFEST_MAX ? -E2BIG : -EBADMSG;
+	e = read_index(index, json, what, error);
+	json_decref(json);
+	if (e < 0)
+		oci_index_release(index);
+	return e;
+}
+
+void oci_index_release(struct oci_index *index)
+{
+	for (size_t i = 0; i < index->n; i++) {
+		oci_descriptor_release(&index->entries[i].descriptor);
+		platform_release(&index->entries[i].platform);
+	}
+	free(index->entries);
+	*index = (struct oci_index){0};
+}
+
+bool oci_data_is_index(const char *data, size_t size)
+{
+	json_t *json = size <= OCI_MANIFEST_MAX ? json_loadb(data, size, 0, NULL) : NULL;
+	bool is = json_is_array(json_object_get(json, "manifests"));
+
+	json_decref(json);
+	return is;
+}
+
+const char *oci_host_architecture(void)
+{
+#if defined(__x86_64__)
+	return "amd64";
+#elif defined(__aarch64__)
+	return "arm64";
+#elif defined(__riscv) && __riscv_xlen == 64
+	return "riscv64";
+#else
+#error "name this architecture as OCI does"
+#endif
+}
+
+/* How well an entry fits: 0 not at all. An image for v1 runs on v2, not the other way round. */
+static unsigned int fitness(
+	const struct oci_platform *p, const char *architecture, const char *variant)
+{
+	if (!p->os || !p->architecture || strcmp(p->os, "linux") != 0 ||
+		strcmp(p->architecture, architecture) != 0)
+		return 0;
+	if (!variant)
+		/* The base of an architecture first: v8 for arm64, v1 for amd64. */
+		return !p->variant || !strcmp(p->variant, "v1") || !strcmp(p->variant, "v8") ? 3
+											     : 1;
+	if (p->variant && strcmp(p->variant, variant) == 0)
+		return 3;
+	return !p->variant || strcmp(p->variant, variant) < 0 ? 2 : 0;
+}
+
+const struct oci_index_entry *oci_index_choose(
+	const struct oci_index *index, const char *architecture, const char *variant)
+{
+	const struct oci_index_entry *best = NULL;
+	unsigned int best_fit = 0;
+
+	if (!architecture)
+		architecture = oci_host_architecture();
+	for (size_t i = 0; i < index->n; i++) {
+		unsigned int fit = fitness(&index->entries[i].platform, architecture, variant);
+
+		if (fit > best_fit) {
+			best = &index->entries[i];
+			best_fit = fit;
+		}
+	}
+	return best;
+}

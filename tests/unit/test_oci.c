@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+/* References, manifests and the image store. */
+#include "tests/unit/fixture.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "image/oci/image.h"
+#include "util/digest.h"
+
+#define SUM "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define SUM_REF "sha256:" SUM
+
+static void reference_completes(void **state)
+{
+	static const char *const cases[][3] = {
+		{"busybox", "docker.io/library/busybox:latest", "busybox"},
+		{"user/tool:1.0", "docker.io/user/tool:1.0", "user/tool"},
+		{"docker.io/busybox", "docker.io/library/busybox:latest", "busybox"},
+		{"index.docker.io/a/b", "docker.io/a/b:latest", "a/b"},
+		{"localhost/x", "localhost/x:latest", "localhost/x"},
+		{"localhost:5000/a/b/c:T_.-1", "localhost:5000/a/b/c:T_.-1",
+			"localhost:5000/a/b/c"},
+		{"[::1]:5000/x", "[::1]:5000/x:latest", "[::1]:5000/x"},
+		{"example.com/x@" SUM_REF, "example.com/x@" SUM_REF, "example.com/x"},
+		{"x:1@" SUM_REF, "docker.io/library/x:1@" SUM_REF, "x"},
+		{"UPPER/x", "UPPER/x:latest", "UPPER/x"},
+		{"a__b/c.d-e--f", "docker.io/a__b/c.d-e--f:latest", "a__b/c.d-e--f"},
+		{"library/a/b", "docker.io/library/a/b:latest", "library/a/b"},
+		{"x:5000/y", "x:5000/y:latest", "x:5000/y"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+		_cleanup_reference_ struct oci_reference r;
+		_cleanup_free_ char *whole = NULL, *familiar = NULL;
+
+		if (oci_reference_parse(&r, cases[i][0], &e) < 0)
+			fail_msg("%s: %s", cases[i][0], e.text);
+		whole = oci_reference_format(&r);
+		familiar = oci_reference_familiar(&r);
+		assert_string_equal(whole, cases[i][1]);
+		assert_string_equal(familiar, cases[i][2]);
+	}
+}
+
+static void reference_refuses(void **state)
+{
+	static const char *const cases[] = {"", ":", "a:", "/a", "a/", "a//b", "A", "a/B", "-a",
+		"a-", "a..b", "a___b", "a._b", "a:-x", "a:.x", "a:x/y/", "a b", "a\nb",
+		"a@sha256:12", "a@md5:" SUM, "a@" SUM_REF "0", SUM, "-x.com/a", "x-.com/a",
+		"x.com:/a", "x.com:123456/a", "x.com:12a/a", "[::1/a", "[]/a", "x..com/a", "../a",
+		"a/../b", "é"};
+	char longer[300];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+		struct oci_reference r;
+
+		if (oci_reference_parse(&r, cases[i], &e) == 0)
+			fail_msg("'%s' was taken for %s/%s", cases[i], r.domain, r.path);
+		assert_non_null(e.text);
+	}
+	/* The longest name, and one byte more. */
+	for (size_t n = 255 - strlen("docker.io/library/"); n <= 256 - strlen("docker.io/library/");
+		n++) {
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+		_cleanup_reference_ struct oci_reference r = {0};
+
+		memset(longer, 'a', n);
+		longer[n] = '\0';
+		assert_int_equal(oci_reference_parse(&r, longer, &e) == 0,
+			n == 255 - strlen("docker.io/library/"));
+	}
+}
+
+static int parse_manifest(const char *text, char **why)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_manifest_ struct oci_manifest m = {0};
+	int r = oci_manifest_parse(&m, text, strlen(text), "it", &e);
+
+	if (why)
+		*why = STEAL(e.text);
+	return r;
+}
+
+#define DESC "{\"mediaType\": \"x/y\", \"digest\": \"" SUM_REF "\", \"size\": 7}"
+
+static void manifest_is_checked(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+	} cases[] = {
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC "]}", 0},
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": []}", 0},
+		{"{\"schemaVersion\": 1, \"config\": " DESC ", \"layers\": []}", -ENOTSUP},
+		{"{\"config\": " DESC ", \"layers\": []}", -EBADMSG},
+		{"{\"schemaVersion\": 2, \"layers\": []}", -EBADMSG},
+		{"{\"schemaVersion\": 2, \"config\": " DESC "}", -EBADMSG},
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [7]}", -EBADMSG},
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [], \"manifests\": []}",
+			-EBADMSG},
+		{"{\"schemaVersion\": 2, \"mediaType\": \"text/plain\", \"config\": " DESC
+		 ", \"layers\": []}",
+			-ENOTSUP},
+		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"" SUM_REF
+		 "\", \"size\": -1}, \"layers\": []}",
+			-EBADMSG},
+		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"sha256:../../etc\", \"size\": "
+		 "1}, "
+		 "\"layers\": []}",
+			-EBADMSG},
+		{"[]", -EBADMSG},
+		{"{", -EBADMSG},
+		{"", -EBADMSG},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_free_ char *why = NULL;
+		int r = parse_manifest(cases[i].text, &why);
+
+		if (r != cases[i].result)
+			fail_msg("%s: %d, %s", cases[i].text, r, why);
+		assert_int_equal(why != NULL, r < 0);
+	}
+}
+
+static void ten_thousand_layers_are_refused(void **state)
+{
+	_cleanup_free_ char *text = NULL, *why = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	fputs("{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC, f);
+	for (int i = 1; i < 10000; i++)
+		fputs(", " DESC, f);
+	fputs("]}", f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(parse_manifest(text, &why), -E2BIG);
+	assert_non_null(strstr(why, "10000 layers"));
+}
+
+static void config_is_read(void **state)
+{
+	static const char text[] =
+		"{\"os\": \"linux\", \"architecture\": \"amd64\", \"config\": {\"Env\": [\"A=1\"], "
+		"\"Entrypoint\": [\"/a\"], \"Cmd\": null, \"User\": \"\", \"WorkingDir\": \"/w\", "
+		"\"Volumes\": {\"/v\": {}}, \"ExposedPorts\": {\"80/tcp\": {}}, \"Labels\": "
+		"{\"k\": "
+		"\"v=w\"}, \"StopSignal\": \"SIGINT\", \"Healthcheck\": {\"Test\": [\"CMD\", "
+		"\"/h\"], \"Interval\": 5000000000}}, \"rootfs\": {\"type\": \"layers\", "
+		"\"diff_ids\": [\"" SUM_REF "\"]}}";
+	static const char *const bad[] = {"{\"config\": {\"Env\": [\"A\"]}}",
+		"{\"config\": {\"Env\": {}}}", "{\"config\": {\"Cmd\": [1]}}",
+		"{\"config\": {\"Cmd\": [\"a\\u0000b\"]}}", "{\"config\": {\"User\": 7}}",
+		"{\"config\": {\"WorkingDir\": \"w\"}}", "{\"config\": {\"Volumes\": {\"v\": {}}}}",
+		"{\"config\": {\"Labels\": {\"a\": 1}}}", "{\"rootfs\": {\"diff_ids\": [\"x\"]}}",
+		"{\"config\": {\"Healthcheck\": {\"Interval\": -1}}}", "7"};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_config_ struct oci_config c = {0};
+
+	if (oci_config_parse(&c, text, strlen(text), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(c.env[0], "A=1");
+	assert_string_equal(c.entrypoint[0], "/a");
+	assert_null(c.cmd);
+	assert_null(c.user);
+	assert_string_equal(c.workdir, "/w");
+	assert_string_equal(c.volumes[0], "/v");
+	assert_string_equal(c.ports[0], "80/tcp");
+	assert_string_equal(c.labels[0], "k=v=w");
+	assert_string_equal(c.stop_signal, "SIGINT");
+	assert_string_equal(c.health.test[1], "/h");
+	assert_int_equal(c.health.interval, 5000000000);
+	assert_int_equal(c.n_diff_ids, 1);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct oci_config other;
+
+		if (oci_config_parse(&other, bad[i], strlen(bad[i]), "it", &e) == 0)
+			fail_msg("%s was taken", bad[i]);
+		arrow_error_clear(&e);
+	}
+}
+
+static void platform_is_chosen(void **state)
+{
+	static const char text[] =
+		"{\"schemaVersion\": 2, \"manifests\": ["
+		"{\"digest\": \"" SUM_REF "\", \"size\": 1, \"platform\": {\"os\": \"unknown\", "
+		"\"architecture\": \"unknown\"}},"
+		"{\"digest\": \"" SUM_REF "\", \"size\": 2, \"platform\": {\"os\": \"windows\", "
+		"\"architecture\": \"amd64\"}},"
+		"{\"digest\": \"" SUM_REF "\", \"size\": 3, \"platform\": {\"os\": \"linux\", "
+		"\"architecture\": \"arm\", \"variant\": \"v7\"}},"
+		"{\"digest\": \"" SUM_REF "\", \"size\": 4, \"platform\": {\"os\": \"linux\", "
+		"\"architecture\": \"arm\", \"variant\": \"v6\"}},"
+		"{\"digest\": \"" SUM_REF "\", \"size\": 5, \"platform\": {\"os\": \"linux\", "
+		"\"architecture\": \"amd64\"}}]}";
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_index_ struct oci_index index = {0};
+
+	assert_int_equal(oci_index_parse(&index, text, strlen(text), "it", &e), 0);
+	assert_int_equal(oci_index_choose(&index, "amd64", NULL)->descriptor.size, 5);
+	assert_int_equal(oci_index_choose(&index, "arm", "v7")->descriptor.size, 3);
+	assert_int_equal(oci_index_choose(&index, "arm", "v6")->descriptor.size, 4);
+	assert_int_equal(oci_index_choose(&index, "arm", "v8")->descriptor.size, 3);
+	assert_null(oci_index_choose(&index, "arm", "v5"));
+	assert_null(oci_index_choose(&index, "riscv64", NULL));
+}
+
+static void open_store(struct oci_store *store)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+
+	if (oci_store_open(store, "store", &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void blobs_are_whole_or_absent(void **state)
+{
+	_cleanup_oci_store_ struct oci_store s = {.fd = -1};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct oci_descriptor d = {.size = 5};
+	char digest[OCI_DIGEST_SIZE] = "sha256:";
+	_cleanup_free_ char *data = NULL;
+	struct oci_writer w;
+	uint64_t size;
+
+	open_store(&s);
+	assert_int_equal(digest_data("hello", 5, digest + 7), 0);
+	strcpy(d.digest, digest);
+
+	/* Left after two bytes, gone on with by the next. */
+	assert_int_equal(oci_blob_begin(&w, &s, digest, 5, &e), 0);
+	assert_int_equal(oci_blob_append(&w, "he", 2, &e), 0);
+	oci_blob_end(&w);
+	assert_false(oci_blob_exists(&s, digest, NULL));
+	assert_int_equal(oci_blob_begin(&w, &s, digest, 5, &e), 0);
+	assert_int_equal(w.at, 2);
+	assert_int_equal(oci_blob_append(&w, "llo", 3, &e), 0);
+	assert_int_equal(oci_blob_commit(&w, &e), 0);
+	oci_blob_end(&w);
+	assert_true(oci_blob_exists(&s, digest, &size));
+	assert_int_equal(size, 5);
+	assert_int_equal(oci_blob_read(&s, &d, 5, &data, &e), 0);
+	assert_string_equal(data, "hello");
+	assert_int_equal(oci_blob_read(&s, &d, 4, &data, &e), -EFBIG);
+	arrow_error_clear(&e);
+
+	/* Too short, too long, another content: nothing is stored, and nothing is kept of it. */
+	assert_int_equal(oci_blob_begin(&w, &s, SUM_REF, 5, &e), 0);
+	assert_int_equal(oci_blob_append(&w, "hell", 4, &e), 0);
+	assert_int_equal(oci_blob_commit(&w, &e), -EBADMSG);
+	arrow_error_clear(&e);
+	assert_int_equal(oci_blob_append(&w, "oo", 2, &e), -EFBIG);
+	arrow_error_clear(&e);
+	oci_blob_end(&w);
+	assert_int_equal(oci_blob_begin(&w, &s, SUM_REF, 5, &e), 0);
+	assert_int_equal(w.at, 0);
+	assert_int_equal(oci_blob_append(&w, "hello", 5, &e), 0);
+	assert_int_equal(oci_blob_commit(&w, &e), -EBADMSG);
+	assert_non_null(strstr(e.text, "wrong digest"));
+	arrow_error_clear(&e);
+	oci_blob_end(&w);
+	assert_false(oci_blob_exists(&s, SUM_REF, NULL));
+
+	/* One that was changed on the disk. */
+	shell("chmod u+w store/oci/blobs/sha256/*; printf HELLO >$(ls store/oci/blobs/sha256/*)");
+	free(STEAL(data));
+	assert_int_equal(oci_blob_read(&s, &d, 5, &data, &e), -EBADMSG);
+	arrow_error_clear(&e);
+	shell("test -z \"$(ls store/oci/ingest)\"");
+}
+
+static void two_write_one_blob(void **state)
+{
+	_cleanup_oci_store_ struct oci_store s = {.fd = -1};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char digest[OCI_DIGEST_SIZE] = "sha256:";
+	struct oci_writer a, b;
+
+	open_store(&s);
+	assert_int_equal(digest_data("hello", 5, digest + 7), 0);
+	assert_int_equal(oci_blob_begin(&a, &s, digest, 5, &e), 0);
+	assert_int_equal(oci_blob_append(&a, "hel", 3, &e), 0);
+	assert_int_equal(oci_blob_begin(&b, &s, digest, 5, &e), 0);
+	assert_int_equal(b.at, 0);
+	assert_int_equal(oci_blob_append(&b, "hello", 5, &e), 0);
+	assert_int_equal(oci_blob_commit(&b, &e), 0);
+	oci_blob_end(&b);
+	assert_int_equal(oci_blob_append(&a, "lo", 2, &e), 0);
+	assert_int_equal(oci_blob_commit(&a, &e), 0);
+	oci_blob_end(&a);
+	shell("test -z \"$(ls store/oci/ingest)\"; test $(ls store/oci/blobs/sha256 | wc -l) = 1");
+}
+
+static void tag(const struct oci_store *s, const char *name, const struct oci_descriptor *d)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_reference_ struct oci_reference r = {0};
+
+	assert_int_equal(oci_reference_parse(&r, name, &e), 0);
+	if (oci_store_tag(s, &r, d, NULL, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static void names_move(void **state)
+{
+	_cleanup_oci_store_ struct oci_store s = {.fd = -1};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_descriptor_ struct oci_descriptor one = {0}, two = {0};
+	_cleanup_reference_ struct oci_reference r = {0};
+	struct oci_entries list;
+
+	open_store(&s);
+	assert_int_equal(oci_blob_put(&s, OCI_TYPE_MANIFEST, "1", 1, NULL, &one, &e), 0);
+	assert_int_equal(oci_blob_put(&s, OCI_TYPE_MANIFEST, "2", 1, NULL, &two, &e), 0);
+	tag(&s, "a", &one);
+	tag(&s, "a", &one);
+	tag(&s, "b", &one);
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 2);
+	oci_entries_release(&list);
+
+	/* The name moves; its image still has another. Then that moves, too. */
+	tag(&s, "a", &two);
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 2);
+	oci_entries_release(&list);
+	tag(&s, "b", &two);
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 3);
+	assert_null(list.v[0].name);
+	assert_string_equal(list.v[0].descriptor.digest, one.digest);
+	oci_entries_release(&list);
+
+	assert_int_equal(oci_store_untag(&s, "docker.io/library/a:latest", false, &e), 0);
+	assert_int_equal(oci_store_untag(&s, "docker.io/library/a:latest", false, &e), -ENOENT);
+	assert_null(e.text);
+	assert_int_equal(oci_store_forget(&s, one.digest, &e), 0);
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.v[0].name, "docker.io/library/b:latest");
+	oci_entries_release(&list);
+
+	/* Nothing is named that is not there. */
+	memcpy(one.digest, SUM_REF, sizeof(one.digest));
+	assert_int_equal(oci_reference_parse(&r, "c", &e), 0);
+	assert_int_equal(oci_store_tag(&s, &r, &one, NULL, &e), -ENOENT);
+}
+
+/* Eight processes name at once; no name is lost, and index.json is whole all the time. */
+static void names_of_many_processes(void **state)
+{
+	_cleanup_oci_store_ struct oci_store s = {.fd = -1};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct oci_entries list;
+	pid_t pids[8];
+
+	open_store(&s);
+	for (int i = 0; i < 8; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			_cleanup_oci_store_ struct oci_store mine = {.fd = -1};
+			_cleanup_descriptor_ struct oci_descriptor d = {0};
+
+			open_store(&mine);
+			if (oci_blob_put(&mine, OCI_TYPE_MANIFEST, "1", 1, NULL, &d, &e) < 0)
+				_exit(1);
+			for (int k = 0; k < 10; k++) {
+				_cleanup_free_ char *name = path_format("p%d:t%d", i, k);
+
+				tag(&mine, name, &d);
+			}
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		int status;
+
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 80);
+	oci_entries_release(&list);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reference_completes),
+		cmocka_unit_test(reference_refuses),
+		cmocka_unit_test(manifest_is_checked),
+		cmocka_unit_test(ten_thousand_layers_are_refused),
+		cmocka_unit_test(config_is_read),
+		cmocka_unit_test(platform_is_chosen),
+		FIXTURE_TEST(blobs_are_whole_or_absent),
+		FIXTURE_TEST(two_write_one_blob),
+		FIXTURE_TEST(names_move),
+		FIXTURE_TEST(names_of_many_processes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
