@@ -110,10 +110,10 @@ static uint8_t *queue_room(struct channel *channel, size_t size, size_t reserve)
 	return need <= CHANNEL_QUEUE - channel->tail ? channel->queue + channel->tail : NULL;
 }
 
-int channel_put(
-	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size)
+static int put(struct channel *channel, uint16_t stream, uint16_t type, const void *payload,
+	size_t size, size_t reserve)
 {
-	uint8_t *to = queue_room(channel, size, 0);
+	uint8_t *to = queue_room(channel, size, reserve);
 
 	if (!to)
 		return -ENOBUFS;
@@ -123,6 +123,18 @@ int channel_put(
 		memcpy(to + ARROW_FRAME_HEADER, payload, size);
 	channel->tail += ARROW_FRAME_HEADER + (uint32_t)size;
 	return 0;
+}
+
+int channel_put(
+	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size)
+{
+	return put(channel, stream, type, payload, size, 0);
+}
+
+int channel_offer(
+	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size)
+{
+	return put(channel, stream, type, payload, size, CHANNEL_LIFE);
 }
 
 int channel_put_from(struct channel *channel, uint16_t stream, int fd, size_t max)

@@ -19,6 +19,7 @@
 /* The virtio console takes 32 KiB a write; header and payload together shall fit in one. */
 #define CHANNEL_PAYLOAD (32768u - ARROW_FRAME_HEADER)
 #define CHANNEL_RESERVE 8192u /* room that only control frames may use */
+#define CHANNEL_LIFE 4096u    /* of these, what only frames of the program's life may use */
 #define CHANNEL_QUEUE (3u * 32768u + CHANNEL_RESERVE)
 
 struct channel {
@@ -59,6 +60,13 @@ int channel_send(struct channel *channel);
 
 /* Queues a frame. Returns 0, or -ENOBUFS when not even the reserve has room for it. */
 int channel_put(
+	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size);
+
+/*
+ * The same for frames that can wait and be tried again: leaves room for those of the program's
+ * life, which cannot.
+ */
+int channel_offer(
 	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size);
 
 /*

@@ -83,7 +83,14 @@ static const char *next_record(uint8_t *data, size_t size, size_t *at, struct re
 	return NULL;
 }
 
-static const char *count_records(uint8_t *data, size_t size, struct counts *counts)
+static bool of_process(uint32_t tag)
+{
+	return tag == ARROW_JOB_FLAGS || tag == ARROW_JOB_ARG || tag == ARROW_JOB_ENV ||
+	       tag == ARROW_JOB_CWD || tag == ARROW_JOB_USER || tag == ARROW_JOB_CAPS ||
+	       tag == ARROW_JOB_WINSIZE;
+}
+
+static const char *count_records(uint8_t *data, size_t size, bool exec, struct counts *counts)
 {
 	struct record record;
 	const char *why;
@@ -92,6 +99,8 @@ static const char *count_records(uint8_t *data, size_t size, struct counts *coun
 		why = next_record(data, size, &at, &record);
 		if (why)
 			return why;
+		if (exec && !of_process(record.tag))
+			return "a record tells of the Arrow, not of a process";
 		counts->of[record.tag]++;
 		if (counts->of[record.tag] > 1 && !rules[record.tag].repeats)
 			return "a record that may come once comes twice";
@@ -99,7 +108,7 @@ static const char *count_records(uint8_t *data, size_t size, struct counts *coun
 	if (counts->of[ARROW_JOB_ARG] == 0)
 		return "it names no program";
 	/* Without it, clones of one template would share their random numbers. */
-	if (counts->of[ARROW_JOB_SEED] == 0)
+	if (!exec && counts->of[ARROW_JOB_SEED] == 0)
 		return "it has no seed";
 	return NULL;
 }
@@ -202,6 +211,7 @@ static const char *take_record(struct job *job, const struct record *record, str
 		break;
 	case ARROW_JOB_CAPS:
 		job->caps = arrow_get64(text);
+		job->has_caps = true;
 		break;
 	case ARROW_JOB_SYSCTL:
 		push(job->sysctls, count, record);
@@ -274,16 +284,14 @@ static const char *take_records(uint8_t *data, size_t size, struct job *job)
 			return why;
 	}
 	data[size] = '\0';
-	return job->root ? NULL : "it has no root";
+	return NULL;
 }
 
-int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
+static int decode(uint8_t *data, size_t size, bool exec, struct job *job, const char **why)
 {
-	static char root_dir[] = "/", nobody_named[] = "";
 	struct counts counts = {0};
 
-	*job = (struct job){.cwd = root_dir, .user = nobody_named, .caps = DEFAULT_CAPS};
-	*why = count_records(data, size, &counts);
+	*why = count_records(data, size, exec, &counts);
 	if (*why)
 		return -EINVAL;
 	if (make_arena(job, &counts) < 0) {
@@ -291,6 +299,8 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 		return -ENOMEM;
 	}
 	*why = take_records(data, size, job);
+	if (!*why && !exec && !job->root)
+		*why = "it has no root";
 	if (*why) {
 		job_release(job);
 		return -EINVAL;
@@ -298,6 +308,55 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 	if (job->flags & ARROW_JOB_PRIVILEGED)
 		job->caps = UINT64_MAX;
 	return 0;
+}
+
+int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
+{
+	static char root_dir[] = "/", nobody_named[] = "";
+
+	*job = (struct job){.cwd = root_dir, .user = nobody_named, .caps = DEFAULT_CAPS};
+	return decode(data, size, false, job, why);
+}
+
+int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)
+{
+	*job = (struct job){0};
+	return decode(data, size, true, job, why);
+}
+
+static bool sets(char **env, const char *pair)
+{
+	size_t name = strcspn(pair, "=") + 1;
+
+	for (; *env; env++) {
+		if (strncmp(*env, pair, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+char **job_merge_env(char **program, char **own)
+{
+	size_t count = 0, kept = 0;
+	char **env;
+
+	while (program[count])
+		count++;
+	for (char **e = own; *e; e++)
+		count++;
+	env = calloc(count + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	for (char **e = program; *e; e++) {
+		if (!sets(own, *e))
+			env[kept++] = *e;
+	}
+	/* Of two of one name the later counts. */
+	for (char **e = own; *e; e++) {
+		if (!sets(e + 1, *e))
+			env[kept++] = *e;
+	}
+	return env;
 }
 
 void job_release(struct job *job)

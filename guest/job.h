@@ -29,8 +29,8 @@ struct job {
 	char **env;
 	char **hosts;
 	char **sysctls;
-	char *cwd;      /* "/" when the job names none */
-	char *user;     /* "" for root */
+	char *cwd;      /* "/" when the job names none; NULL when an EXEC does */
+	char *user;     /* "" for root; NULL when an EXEC names none */
 	char *hostname; /* these two NULL when the job names none */
 	char *resolv;
 	const char *root; /* block device of the root, without /dev */
@@ -39,6 +39,7 @@ struct job {
 	struct job_rlimit *rlimits;
 	size_t rlimit_count;
 	uint64_t caps;
+	bool has_caps;     /* CAPS was there */
 	uint64_t shm_size; /* 0: as the loader has it */
 	uint32_t cpu_max;  /* thousandths of a CPU; 0: no limit below the vCPUs */
 	uint8_t seed[32];
@@ -57,6 +58,20 @@ struct job {
  */
 int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 	__attribute__((warn_unused_result));
+
+/*
+ * The same for the records of an EXEC, which are those of a job that tell of a process: FLAGS,
+ * ARG, ENV, CWD, USER, CAPS and WINSIZE.
+ */
+int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)
+	__attribute__((warn_unused_result));
+
+/*
+ * The environment of a process beside the program: the program's, with the own variables in place
+ * of those of the same name, and behind them. Returns a list that the caller frees, of strings
+ * that stay with the two; or NULL for want of memory.
+ */
+char **job_merge_env(char **program, char **own) __attribute__((warn_unused_result));
 
 void job_release(struct job *job);
 

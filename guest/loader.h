@@ -6,7 +6,8 @@
  * The loader is PID 1 of an Arrow's VM. It prepares what no job changes (stage.c), says READY and
  * waits; a template is frozen there. With the job it makes the VM one of a kind (identity.c),
  * enters the root (root.c), starts the program (start.c, tty.c) and carries its streams
- * (stream.c, channel.c) in one loop (main.c) until all of it has ended.
+ * (stream.c, channel.c) in one loop (main.c) until all of it has ended. Processes beside the
+ * program are started the same way (exec.c), or are workers of its own (worker.c).
  *
  * It holds no secrets and defends nothing in the guest: the border is the VM. It must survive any
  * program, though: nothing here blocks on a stream, and what the program can grow is bounded.
@@ -22,7 +23,7 @@
 #include "guest/protocol.h"
 #include "guest/user.h"
 
-#define PROCESSES 16u /* processes of an Arrow that have streams; exec will need more than one */
+#define PROGRAM 1u /* the process whose end is the end of the Arrow */
 
 /* Places of the initramfs. */
 #define STAGE_DIR "/stage"           /* dev, proc and sys that go into the root */
@@ -66,9 +67,21 @@ struct output {
 	uint32_t credit;
 };
 
+/* Records as they come: those of the job, or of an EXEC. */
+struct records {
+	uint8_t *data;
+	size_t size, room;
+	bool overflow; /* there was no room for all of them */
+};
+
 struct process {
 	bool used;
 	bool alive;
+	bool tell_start; /* STARTED is still to be sent, and before anything else */
+	bool tell_exit;  /* EXITED is still to be sent (of others than the program) */
+	uint32_t exit_how, exit_value;
+	struct failure *failure; /* FAILED is still to be sent; then nothing else is in use */
+	struct records records;  /* what EXEC has brought so far */
 	bool host_killed; /* the host sent SIGKILL itself, so that is not for want of memory */
 	pid_t pid;
 	int tty;   /* pty master, or -1 */
@@ -79,7 +92,8 @@ struct process {
 
 /* What stage.c leaves for the job. */
 struct stage {
-	int sysctl; /* /proc/sys, writable, though it is read-only for programs */
+	int upper, lower; /* the root's changes, and what they lie above; or -1 */
+	int sysctl;       /* /proc/sys, writable, though it is read-only for programs */
 	int vmstat;
 	uint64_t oom_kills; /* so far */
 };
@@ -93,11 +107,11 @@ struct loader {
 	bool notes;
 	uint64_t ready_us; /* guest's time of READY */
 	struct stage stage;
-	uint8_t *job; /* its bytes so far */
-	size_t job_size, job_room;
-	bool job_overflow;                   /* there was no room for all of it */
-	struct process processes[PROCESSES]; /* process p is [p - 1] */
-	uint8_t control[16];                 /* payload of the control frame that comes in */
+	struct records records; /* of the job */
+	struct job job;         /* what the program was started with, for those beside it */
+	struct process processes[ARROW_PROCESSES]; /* process p is [p - 1] */
+	uint32_t top;                              /* the highest number in use */
+	uint8_t control[16];                       /* payload of the control frame that comes in */
 	size_t control_size;
 	uint8_t dropped[4096]; /* what nobody takes */
 	struct channel channel;
@@ -117,13 +131,31 @@ int identity_files(const struct job *job, struct failure *failure);
 void identity_loopback(void);
 
 /* root.c: mounts the root and enters it; then the volumes. */
-int root_enter(const struct job *job, struct failure *failure);
+int root_enter(struct stage *stage, const struct job *job, struct failure *failure);
 
-/* start.c: starts process 1 with its streams. The process is used and alive on success. */
-int start_program(const struct job *job, struct process *process, struct failure *failure);
+/*
+ * start.c: starts a program, or a worker, with its streams; first is true for the program of the
+ * Arrow. The process is used and alive on success; else nothing of it is left.
+ */
+int start_process(const struct stage *stage, const struct job *job, bool first,
+	struct process *process, struct failure *failure);
+
+/* exec.c: processes beside the program. */
+/* Where the next records of the process go and how much fits, or NULL; stream.c calls it. */
+uint8_t *exec_room(struct loader *loader, uint32_t number, size_t *size);
+void exec_took(struct loader *loader, uint32_t number, size_t size);
+/* The records are whole: starts the process. */
+void exec_begin(struct loader *loader, uint32_t number);
+/* Sends what is to be told of processes, and frees those of which all is told. */
+void exec_pump(struct loader *loader);
+
+/* worker.c: a part of the loader that runs as a process of its own, or NULL. */
+typedef int worker_main(const struct stage *stage, int argc, char **argv);
+worker_main *worker_find(const char *name);
 
 /* tty.c */
-int tty_open(const struct job *job, int *master, int *slave, struct failure *failure);
+/* first: of the program, so it is /dev/console too */
+int tty_open(const struct job *job, bool first, int *master, int *slave, struct failure *failure);
 void tty_resize(int master, uint16_t rows, uint16_t columns);
 /* The byte that means end of input, or -1 when the terminal is in no such mode. */
 int tty_eof_byte(int master);
@@ -138,8 +170,12 @@ struct channel_sink stream_sink(struct loader *loader);
 bool stream_pump(struct loader *loader);
 /* A terminal tells unreliably when it takes input again. True if one is worth another try. */
 bool stream_retry(struct loader *loader);
-/* The program is gone: its stdin is void, and of its output only what is left. */
-void stream_program_ended(struct process *process);
+/* The process is gone: its stdin is void, and of its output only what is left. */
+void stream_process_ended(struct process *process);
+/* Closes all streams of a process at once. */
+void stream_close(struct process *process);
+/* Memory for more records, at most `max` bytes of them; NULL when there is none. */
+uint8_t *records_room(struct records *records, size_t max, size_t *size);
 /* True when all output, with its end, is in the queue. */
 bool stream_drained(const struct loader *loader);
 /* Gives up on output that does not end. */

@@ -15,7 +15,6 @@
 #include "guest/loader.h"
 #include "util/io.h"
 
-#define PROGRAM 1u               /* the process whose end is the end of the Arrow */
 #define PORT_DEADLINE_MS 30000u  /* the channel's port has to appear */
 #define STUCK_DEADLINE_MS 10000u /* killed processes have to be gone */
 #define LINGER_MS 5000u          /* the host has to end the VM after DONE */
@@ -109,40 +108,40 @@ static void send_failed(struct loader *loader, const struct failure *failure)
 		die("report to the host", -ENOBUFS);
 }
 
-/* Does the job up to the program's start. The job's bytes are freed with the caller. */
+/* Does the job up to the program's start. It is kept, for processes beside the program. */
 static int do_job(struct loader *loader, struct failure *failure)
 {
 	struct process *program = &loader->processes[PROGRAM - 1];
-	struct job job;
+	struct records *records = &loader->records;
+	struct job *job = &loader->job;
 	const char *why;
 	int r;
 
-	if (loader->job_overflow || loader->job_size == 0)
+	if (records->overflow || records->size == 0)
 		return fail(failure, 125, EINVAL, "the job is %s",
-			loader->job_overflow
+			records->overflow
 				? "too large for the Arrow's memory, or larger than 16 MiB"
 				: "empty");
-	r = job_decode(loader->job, loader->job_size, &job, &why);
+	r = job_decode(records->data, records->size, job, &why);
 	if (r < 0)
 		return fail(failure, 125, -r, "the job is malformed: %s", why);
 
-	loader->notes = job.flags & ARROW_JOB_NOTES;
+	loader->notes = job->flags & ARROW_JOB_NOTES;
 	note_time(loader, "ready", loader->ready_us);
 	note_time(loader, "job taken", guest_us());
-	r = identity_unique(&job, failure);
+	r = identity_unique(job, failure);
 	if (r == 0)
-		r = identity_sysctls(&loader->stage, &job, failure);
+		r = identity_sysctls(&loader->stage, job, failure);
 	if (r == 0)
-		r = root_enter(&job, failure);
+		r = root_enter(&loader->stage, job, failure);
 	if (r == 0) {
 		note_time(loader, "root entered", guest_us());
-		r = start_program(&job, program, failure);
+		r = start_process(&loader->stage, job, true, program, failure);
 	}
 	if (r == 0) {
 		send_numbers(loader, ARROW_STARTED, PROGRAM, (uint32_t)program->pid, 0, 2);
 		note_time(loader, "program started", guest_us());
 	}
-	job_release(&job);
 	return r;
 }
 
@@ -151,9 +150,8 @@ static void begin(struct loader *loader)
 	struct failure failure = {0};
 	int r = do_job(loader, &failure);
 
-	free(loader->job);
-	loader->job = NULL;
 	if (r == 0) {
+		loader->top = PROGRAM;
 		r = stream_watch(loader, PROGRAM);
 		if (r < 0)
 			die("watch the program's streams", r);
@@ -190,7 +188,12 @@ int loader_control(struct loader *loader, const struct arrow_frame *frame, size_
 			tty_resize(p->tty, arrow_get16(loader->control + 4),
 				arrow_get16(loader->control + 6));
 		break;
+	case ARROW_EXEC_END:
+		if (size >= 4)
+			exec_begin(loader, arrow_get32(loader->control));
+		break;
 	case ARROW_JOB:
+	case ARROW_EXEC:
 	case ARROW_DATA:
 	case ARROW_EOF:
 	case ARROW_CREDIT:
@@ -222,10 +225,14 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 	} else {
 		value = (uint32_t)WEXITSTATUS(status);
 	}
-	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
-	stream_program_ended(p);
-	if (number != PROGRAM)
+	stream_process_ended(p);
+	if (number != PROGRAM) {
+		p->tell_exit = true;
+		p->exit_how = how;
+		p->exit_value = value;
 		return;
+	}
+	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
 
 	(void)channel_send(&loader->channel);
 	kill(-1, SIGKILL);
@@ -245,7 +252,7 @@ static void reap(struct loader *loader)
 	while (read(loader->signals, &info, sizeof(info)) > 0)
 		;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (uint32_t i = 0; i < PROCESSES; i++) {
+		for (uint32_t i = 0; i < loader->top; i++) {
 			struct process *p = &loader->processes[i];
 
 			if (p->used && p->alive && p->pid == pid)
@@ -319,9 +326,11 @@ static void run(struct loader *loader)
 
 	for (;;) {
 		int received = channel_receive(&loader->channel, &sink, RECEIVE_BUDGET);
-		bool moved = stream_pump(loader);
+		bool moved;
 		int sent;
 
+		exec_pump(loader);
+		moved = stream_pump(loader);
 		end_of_life(loader);
 		sent = channel_send(&loader->channel);
 		/* A host that breaks the protocol gets no Arrow, and the channel is lost with it.

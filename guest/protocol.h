@@ -24,6 +24,8 @@
 #define ARROW_WINDOW (256u * 1024u)         /* credit of a new stream, bytes */
 #define ARROW_JOB_MAX (16u * 1024u * 1024u) /* a whole job, bytes */
 #define ARROW_TEXT_MAX 1024u                /* a line of text in a frame, bytes */
+#define ARROW_EXEC_MAX (4u * 1024u * 1024u) /* the records of one EXEC, bytes */
+#define ARROW_PROCESSES 256u                /* processes are numbered from 1 to this */
 
 #define ARROW_CONTROL 0u
 #define ARROW_STREAM(process, fd) ((uint16_t)((process)*4u + (fd)))
@@ -45,16 +47,19 @@ enum arrow_frame_type {
 	ARROW_CLOSED = 4, /* the receiver takes no more (its pipe is broken); drop the rest */
 
 	/* Control stream, host to guest. */
-	ARROW_JOB = 16,     /* a piece of the job, in order */
-	ARROW_JOB_END = 17, /* the job is whole: start it; DATA of stdin may follow at once */
-	ARROW_SIGNAL = 18,  /* u32 process, u32 signal number (Linux, x86) */
-	ARROW_WINSIZE = 19, /* u32 process, u16 rows, u16 columns */
+	ARROW_JOB = 16,      /* a piece of the job, in order */
+	ARROW_JOB_END = 17,  /* the job is whole: start it; DATA of stdin may follow at once */
+	ARROW_SIGNAL = 18,   /* u32 process, u32 signal number (Linux, x86) */
+	ARROW_WINSIZE = 19,  /* u32 process, u16 rows, u16 columns */
+	ARROW_EXEC = 20,     /* u32 process (2...), then a piece of its records, in order */
+	ARROW_EXEC_END = 21, /* u32 process: its records are whole, start it; DATA may follow */
 
 	/* Control stream, guest to host. */
 	ARROW_READY = 32,   /* u32 protocol version: the loader waits for its job */
 	ARROW_STARTED = 33, /* u32 process, u32 pid: execve succeeded */
 	ARROW_FAILED = 34,  /* u32 process, u32 exit status (125, 126, 127), u32 errno, text;
-			       instead of STARTED. DONE follows, without EXITED or EOF */
+			       instead of STARTED. Without EXITED or EOF; after that of
+			       process 1 DONE follows */
 	ARROW_EXITED = 35,  /* u32 process, u32 enum arrow_exit, u32 value; output may follow */
 	ARROW_DONE = 36,    /* all output is sent, file systems are synced: the VM may end */
 	ARROW_NOTE = 37,    /* text for the log of `arrow run -v` */
@@ -99,6 +104,7 @@ enum arrow_job_flags {
 	ARROW_JOB_PRIVILEGED = 1u << 3,   /* all capabilities (CAPS has no say), no masked paths */
 	ARROW_JOB_NO_NEW_PRIVS = 1u << 4, /* set PR_SET_NO_NEW_PRIVS */
 	ARROW_JOB_NOTES = 1u << 5,        /* send NOTE frames with the times of the start */
+	ARROW_JOB_WORKER = 1u << 6, /* EXEC only: argv is a worker of the loader, not a program */
 };
 
 enum arrow_mount_kind {

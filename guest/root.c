@@ -37,7 +37,7 @@
 #define DEVICE_DEADLINE_MS 10000u
 #define SAFE_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-static int mount_image(const struct job *job, struct failure *failure)
+static int mount_image(struct stage *stage, const struct job *job, struct failure *failure)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + DEVICE_DEADLINE_MS;
@@ -50,6 +50,7 @@ static int mount_image(const struct job *job, struct failure *failure)
 				device, errno == ENODEV ? "; the guest's kernel lacks EROFS" : "");
 		nanosleep(&pause, NULL);
 	}
+	stage->lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mount("overlay", ROOT_DIR, "overlay", 0,
 		    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/upper,workdir=" UPPER_DIR
 		    "/work") < 0)
@@ -213,7 +214,7 @@ static int enter(const struct job *job, int *trees, struct failure *failure)
 	return r;
 }
 
-int root_enter(const struct job *job, struct failure *failure)
+int root_enter(struct stage *stage, const struct job *job, struct failure *failure)
 {
 	_cleanup_free_ int *trees = calloc(job->mount_count + 1, sizeof(*trees));
 	int r;
@@ -222,7 +223,7 @@ int root_enter(const struct job *job, struct failure *failure)
 		return fail(failure, 125, ENOMEM, "cannot mount %zu volumes: %m", job->mount_count);
 	for (size_t i = 0; i < job->mount_count; i++)
 		trees[i] = -1;
-	r = mount_image(job, failure);
+	r = mount_image(stage, job, failure);
 	if (r == 0)
 		r = move_stage(job, failure);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -196,8 +197,12 @@ int stage_prepare(struct stage *stage, const char **what)
 {
 	static const char *const dirs[] = {
 		"/dev", STAGE_DIR, PRIVILEGED_DIR, LOWER_DIR, UPPER_DIR, ROOT_DIR, SHARES_DIR};
+	const struct rlimit files = {.rlim_cur = 4096, .rlim_max = 4096};
 	int r;
 
+	/* Three pipes for each process that can be; the kernel starts with fewer. */
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		errno = 0;
 	umask(0);
 	*what = "make the directories of the initramfs";
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
@@ -230,6 +235,8 @@ int stage_prepare(struct stage *stage, const char **what)
 	r = attach("tmpfs", UPPER_DIR, 0, "mode=755");
 	if (r == 0 && (mkdir(UPPER_DIR "/upper", 0755) < 0 || mkdir(UPPER_DIR "/work", 0755) < 0))
 		r = -errno;
+	stage->upper = open(UPPER_DIR "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* or -1 */
+	stage->lower = -1;
 	return r;
 }
 

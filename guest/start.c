@@ -44,7 +44,9 @@ struct start {
 	const char *path; /* PATH of the environment */
 	struct user user;
 	int stdio[3];
-	bool tty;
+	bool tty, first;
+	worker_main *worker; /* NULL for a program */
+	const struct stage *stage;
 	char program[PATH_MAX];
 	struct failure *failure;
 };
@@ -137,10 +139,10 @@ static int limit_cpu(struct start *s)
 	int r;
 
 	snprintf(quota, sizeof(quota), "%u 100000", s->job->cpu_max * 100);
-	r = cgroup_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
-	if (r == 0 && mkdir(CPU_GROUP, 0755) < 0 && errno != EEXIST)
+	r = s->first ? cgroup_write("/sys/fs/cgroup/cgroup.subtree_control", "+cpu") : 0;
+	if (r == 0 && s->first && mkdir(CPU_GROUP, 0755) < 0 && errno != EEXIST)
 		r = -errno;
-	if (r == 0)
+	if (r == 0 && s->first)
 		r = cgroup_write(CPU_GROUP "/cpu.max", quota);
 	if (r == 0)
 		r = cgroup_write(CPU_GROUP "/cgroup.procs", "0");
@@ -220,21 +222,29 @@ static int exec_failed(struct start *s, int err)
 	}
 }
 
-static void child(struct start *s)
+/* A session of its own with the three streams. */
+static bool connect_stdio(struct start *s)
 {
-	sigset_t none;
-
 	setsid();
 	if (s->tty && ioctl(s->stdio[0], TIOCSCTTY, 0) < 0) {
 		fail(s->failure, 125, errno, "cannot take the terminal: %m");
-		return;
+		return false;
 	}
 	for (int fd = 0; fd < 3; fd++) {
 		if (dup2(s->stdio[fd], fd) < 0) {
 			fail(s->failure, 125, errno, "cannot connect descriptor %d: %m", fd);
-			return;
+			return false;
 		}
 	}
+	return true;
+}
+
+static void child(struct start *s)
+{
+	sigset_t none;
+
+	if (!connect_stdio(s))
+		return;
 	umask(022);
 	if (limit(s) < 0)
 		return;
@@ -263,6 +273,44 @@ static __attribute__((noinline)) pid_t spawn(struct start *s)
 	return pid;
 }
 
+/* Closes all descriptors from 3 on but these two, either of which may be -1. */
+static void close_all_but(int a, int b)
+{
+	unsigned int low = (unsigned int)(a < b ? a : b), high = (unsigned int)(a < b ? b : a);
+	unsigned int next = 3;
+
+	if (low >= next && low <= INT_MAX) {
+		if (low > next)
+			syscall(SYS_close_range, next, low - 1, 0);
+		next = low + 1;
+	}
+	if (high >= next && high <= INT_MAX) {
+		if (high > next)
+			syscall(SYS_close_range, next, high - 1, 0);
+		next = high + 1;
+	}
+	syscall(SYS_close_range, next, ~0u, 0);
+}
+
+/* A worker is the loader itself, forked, with nothing of it open but what a worker uses. */
+static pid_t fork_worker(struct start *s)
+{
+	pid_t pid = fork();
+	sigset_t none;
+	int argc = 0;
+
+	if (pid != 0)
+		return pid;
+	if (!connect_stdio(s))
+		_exit(125);
+	close_all_but(s->stage->upper, s->stage->lower);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	while (s->job->argv[argc])
+		argc++;
+	_exit(s->worker(s->stage, argc, s->job->argv));
+}
+
 /* Reads the root's users and finds the job's. A root without these files has none. */
 static int find_user(struct start *s)
 {
@@ -278,7 +326,7 @@ static int find_user(struct start *s)
 		return fail(s->failure, 125, -r, "cannot read /etc/group of the root: %m");
 	r = user_find(
 		passwd ? passwd : "", group ? group : "", s->job->user, &s->user, why, sizeof(why));
-	return r < 0 ? fail(s->failure, 125, -r, "%s", why) : 0;
+	return r < 0 ? fail(s->failure, s->first ? 125 : 126, -r, "%s", why) : 0;
 }
 
 /* The job's environment with HOME, if it lacks it. The array and the string are of the caller. */
@@ -328,7 +376,7 @@ static int make_stdio(struct start *s, struct process *p)
 	int r;
 
 	if (s->tty) {
-		r = tty_open(s->job, &p->tty, &p->slave, s->failure);
+		r = tty_open(s->job, s->first, &p->tty, &p->slave, s->failure);
 		if (r < 0)
 			return r;
 		for (int fd = 0; fd < 3; fd++)
@@ -359,8 +407,10 @@ static int make_stdio(struct start *s, struct process *p)
 		return 0;
 	p->in.ring = mmap(
 		NULL, ARROW_WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p->in.ring == MAP_FAILED)
+	if (p->in.ring == MAP_FAILED) {
+		p->in.ring = NULL;
 		return fail(s->failure, 125, errno, "cannot make the buffer of stdin: %m");
+	}
 	return 0;
 }
 
@@ -370,7 +420,25 @@ static void close_stdio(const struct start *s)
 		close_keep_errno(s->stdio[fd]);
 }
 
-int start_program(const struct job *job, struct process *process, struct failure *failure)
+static int launch(struct start *s, pid_t *pid)
+{
+	const struct job *job = s->job;
+	int r = job->cpu_max ? limit_cpu(s) : 0;
+
+	if (r < 0)
+		return r;
+	*pid = s->worker ? fork_worker(s) : spawn(s);
+	if (*pid < 0)
+		r = fail(s->failure, 125, errno, "cannot make a process: %m");
+	else if (s->failure->status)
+		r = -s->failure->err;
+	if (job->cpu_max && cgroup_write("/sys/fs/cgroup/cgroup.procs", "0") < 0 && r == 0)
+		r = fail(s->failure, 125, errno, "cannot leave the cgroup of the program: %m");
+	return r;
+}
+
+int start_process(const struct stage *stage, const struct job *job, bool first,
+	struct process *process, struct failure *failure)
 {
 	_cleanup_free_ struct start *s = calloc(1, sizeof(*s)); /* too large for the stack */
 	_cleanup_free_ char **env = NULL;
@@ -380,7 +448,9 @@ int start_program(const struct job *job, struct process *process, struct failure
 
 	if (!s)
 		return fail(failure, 125, ENOMEM, "cannot start the program: %m");
+	s->stage = stage;
 	s->job = job;
+	s->first = first;
 	s->failure = failure;
 	s->tty = job->flags & ARROW_JOB_TTY;
 	s->stdio[0] = s->stdio[1] = s->stdio[2] = -1;
@@ -388,26 +458,26 @@ int start_program(const struct job *job, struct process *process, struct failure
 		.slave = -1,
 		.in = {.fd = -1},
 		.out = {{.fd = -1, .credit = ARROW_WINDOW}, {.fd = -1, .credit = ARROW_WINDOW}}};
+	if (job->flags & ARROW_JOB_WORKER) {
+		s->worker = worker_find(job->argv[0]);
+		if (!s->worker)
+			return fail(failure, 125, ENOENT,
+				"the loader has no worker %.64s; the host is newer than it",
+				job->argv[0]);
+	}
 
-	r = find_user(s);
+	r = s->worker ? 0 : find_user(s);
 	if (r == 0)
 		r = make_env(s, &env, &home);
 	if (r == 0)
 		r = make_stdio(s, process);
-	if (r == 0 && job->cpu_max)
-		r = limit_cpu(s);
-	if (r == 0) {
-		pid = spawn(s);
-		if (job->cpu_max)
-			r = cgroup_write("/sys/fs/cgroup/cgroup.procs", "0");
-		if (pid < 0)
-			r = fail(failure, 125, errno, "cannot make a process: %m");
-		else if (failure->status)
-			r = -failure->err;
-	}
+	if (r == 0)
+		r = launch(s, &pid);
 	close_stdio(s);
-	if (r < 0)
-		return r; /* the VM ends: what is open ends with it */
+	if (r < 0) {
+		stream_close(process);
+		return r;
+	}
 	process->pid = pid;
 	process->used = true;
 	process->alive = true;

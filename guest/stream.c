@@ -14,7 +14,7 @@
 
 struct process *stream_process(struct loader *loader, uint32_t number)
 {
-	if (number < 1 || number > PROCESSES || !loader->processes[number - 1].used)
+	if (number < 1 || number > ARROW_PROCESSES || !loader->processes[number - 1].used)
 		return NULL;
 	return &loader->processes[number - 1];
 }
@@ -84,20 +84,30 @@ static bool memory_for(size_t size)
 	return sysinfo(&info) == 0 && size < (uint64_t)info.freeram * info.mem_unit / 2;
 }
 
-static uint8_t *job_room(struct loader *loader, size_t *size)
+uint8_t *records_room(struct records *records, size_t max, size_t *size)
 {
-	size_t room = loader->job_room ? loader->job_room * 2 : ARROW_FRAME_MAX;
+	size_t room = records->room ? records->room * 2 : ARROW_FRAME_MAX;
 
-	if (loader->job_size == loader->job_room && room <= ARROW_JOB_MAX && memory_for(room)) {
-		uint8_t *more = realloc(loader->job, room + 1); /* one for the last NUL */
+	if (records->size == records->room && room <= max && memory_for(room)) {
+		uint8_t *more = realloc(records->data, room + 1); /* one for the last NUL */
 
 		if (more) {
-			loader->job = more;
-			loader->job_room = room;
+			records->data = more;
+			records->room = room;
 		}
 	}
-	*size = loader->job_room - loader->job_size;
-	return *size > 0 ? loader->job + loader->job_size : NULL;
+	*size = records->room - records->size;
+	if (*size > 0)
+		return records->data + records->size;
+	records->overflow = true;
+	return NULL;
+}
+
+/* The number in front of the payload of EXEC has come: the rest are records. */
+static bool is_exec(const struct loader *loader, const struct arrow_frame *frame)
+{
+	return frame->stream == ARROW_CONTROL && frame->type == ARROW_EXEC &&
+	       loader->control_size >= 4;
 }
 
 static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *size)
@@ -116,10 +126,16 @@ static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *si
 		return in->ring + end;
 	}
 	if (is_job(loader, frame)) {
-		to = job_room(loader, size);
+		to = records_room(&loader->records, ARROW_JOB_MAX, size);
 		if (to)
 			return to;
-		loader->job_overflow = true;
+	} else if (is_exec(loader, frame)) {
+		to = exec_room(loader, arrow_get32(loader->control), size);
+		if (to)
+			return to;
+	} else if (frame->type == ARROW_EXEC) {
+		*size = 4 - loader->control_size;
+		return loader->control + loader->control_size;
 	} else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control)) {
 		*size = sizeof(loader->control) - loader->control_size;
 		return loader->control + loader->control_size;
@@ -135,8 +151,10 @@ static void sink_took(void *arg, const struct arrow_frame *frame, size_t size)
 
 	if (in)
 		in->length += (uint32_t)size;
-	else if (is_job(loader, frame) && !loader->job_overflow)
-		loader->job_size += size;
+	else if (is_job(loader, frame) && !loader->records.overflow)
+		loader->records.size += size;
+	else if (is_exec(loader, frame))
+		exec_took(loader, arrow_get32(loader->control), size);
 	else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control))
 		loader->control_size += size;
 }
@@ -239,11 +257,11 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 	}
 	if (in->fd >= 0 && in->ended && in->length == 0 && in->writable)
 		end_input(p);
-	if (in->tell && channel_put(&loader->channel, stream, ARROW_CLOSED, NULL, 0) == 0)
+	if (in->tell && channel_offer(&loader->channel, stream, ARROW_CLOSED, NULL, 0) == 0)
 		in->tell = false;
 	arrow_put32(credit, in->passed);
 	if (in->passed >= CREDIT_PORTION &&
-		channel_put(&loader->channel, stream, ARROW_CREDIT, credit, 4) == 0)
+		channel_offer(&loader->channel, stream, ARROW_CREDIT, credit, 4) == 0)
 		in->passed = 0;
 	return moved;
 }
@@ -299,7 +317,7 @@ static bool pump_output(struct loader *loader, struct process *p, uint16_t strea
 
 	if (out->fd >= 0 && out->readable)
 		moved = read_output(loader, p, stream);
-	if (out->tell && channel_put(&loader->channel, stream, ARROW_EOF, NULL, 0) == 0)
+	if (out->tell && channel_offer(&loader->channel, stream, ARROW_EOF, NULL, 0) == 0)
 		out->tell = false;
 	return moved;
 }
@@ -308,7 +326,7 @@ bool stream_pump(struct loader *loader)
 {
 	bool moved = false;
 
-	for (uint32_t number = 1; number <= PROCESSES; number++) {
+	for (uint32_t number = 1; number <= loader->top; number++) {
 		struct process *p = stream_process(loader, number);
 
 		if (!p)
@@ -324,7 +342,7 @@ bool stream_retry(struct loader *loader)
 {
 	bool waits = false;
 
-	for (uint32_t i = 0; i < PROCESSES; i++) {
+	for (uint32_t i = 0; i < loader->top; i++) {
 		struct process *p = &loader->processes[i];
 
 		if (p->used && p->tty >= 0 && p->in.fd >= 0 && !p->in.writable &&
@@ -336,7 +354,7 @@ bool stream_retry(struct loader *loader)
 	return waits;
 }
 
-void stream_program_ended(struct process *p)
+void stream_process_ended(struct process *p)
 {
 	p->alive = false;
 	close_input(p);
@@ -346,11 +364,22 @@ void stream_program_ended(struct process *p)
 		p->out[i].readable = true;
 }
 
+void stream_close(struct process *p)
+{
+	close_input(p);
+	for (int i = 0; i < 2; i++)
+		close_fd(&p->out[i].fd); /* out[0] of a terminal is its master */
+	close_fd(&p->slave);
+	p->tty = -1;
+}
+
 bool stream_drained(const struct loader *loader)
 {
-	for (uint32_t i = 0; i < PROCESSES; i++) {
+	for (uint32_t i = 0; i < loader->top; i++) {
 		const struct process *p = &loader->processes[i];
 
+		if (p->tell_start || p->tell_exit || p->failure)
+			return false;
 		for (int k = 0; p->used && k < 2; k++) {
 			if (p->out[k].fd >= 0 || p->out[k].tell)
 				return false;
@@ -361,11 +390,12 @@ bool stream_drained(const struct loader *loader)
 
 void stream_abandon(struct loader *loader)
 {
-	for (uint32_t i = 0; i < PROCESSES; i++) {
+	for (uint32_t i = 0; i < loader->top; i++) {
 		struct process *p = &loader->processes[i];
 
 		for (int k = 0; p->used && k < 2; k++) {
-			if (p->out[k].fd >= 0 && !p->out[k].readable)
+			/* The program's output is whole for whoever reads it, however late. */
+			if (p->out[k].fd >= 0 && (i > 0 || !p->out[k].readable))
 				close_output(p, &p->out[k]);
 		}
 	}

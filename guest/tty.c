@@ -29,7 +29,7 @@ int tty_eof_byte(int master)
 	return t.c_cc[VEOF];
 }
 
-int tty_open(const struct job *job, int *master, int *slave, struct failure *failure)
+int tty_open(const struct job *job, bool first, int *master, int *slave, struct failure *failure)
 {
 	_cleanup_close_ int m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_close_ int s = -1;
@@ -48,7 +48,12 @@ int tty_open(const struct job *job, int *master, int *slave, struct failure *fai
 	if (job->rows && job->columns)
 		tty_resize(m, job->rows, job->columns);
 
-	/* The terminal is /dev/console too, as Docker has it. */
+	/* That of the program is /dev/console too, as Docker has it. */
+	if (!first) {
+		*master = steal_fd(&m);
+		*slave = steal_fd(&s);
+		return 0;
+	}
 	console = open("/dev/console", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (console < 0 && errno != EEXIST)
 		return fail(failure, 125, errno, "cannot make /dev/console: %m");

@@ -206,6 +206,70 @@ static void what_a_small_job_leaves_out_is_as_docker_has_it(void **state)
 	job_release(&job);
 }
 
+/* Decodes the records of an EXEC, of which `copy` is to be freed. */
+static int decode_exec(const struct bytes *b, struct job *job, uint8_t **copy)
+{
+	const char *why = NULL;
+	int r;
+
+	*copy = malloc(b->size + 1);
+	assert_non_null(*copy);
+	memcpy(*copy, b->data, b->size);
+	r = job_decode_exec(*copy, b->size, job, &why);
+	assert_true(r == 0 ? why == NULL : why != NULL);
+	return r;
+}
+
+static void an_exec_says_only_what_differs_from_the_program(void **state)
+{
+	_cleanup_free_ uint8_t *copy = NULL;
+	struct bytes b = {.size = 0};
+	struct job job;
+
+	assert_int_equal(decode_exec(&b, &job, &copy), -EINVAL);
+	free(STEAL(copy));
+	add_string(&b, ARROW_JOB_ARG, "ls");
+	add_string(&b, ARROW_JOB_ARG, "-l");
+	assert_int_equal(decode_exec(&b, &job, &copy), 0);
+	assert_string_equal(job.argv[1], "-l");
+	assert_null(job.cwd);
+	assert_null(job.user);
+	assert_false(job.has_caps);
+	assert_int_equal(job.caps, 0);
+	job_release(&job);
+	free(STEAL(copy));
+
+	add(&b, ARROW_JOB_CAPS, "\1\0\0\0\0\0\0\0", 8);
+	add_string(&b, ARROW_JOB_CWD, "/srv");
+	add_string(&b, ARROW_JOB_USER, "bob");
+	assert_int_equal(decode_exec(&b, &job, &copy), 0);
+	assert_true(job.has_caps);
+	assert_int_equal(job.caps, 1);
+	assert_string_equal(job.cwd, "/srv");
+	assert_string_equal(job.user, "bob");
+	job_release(&job);
+	free(STEAL(copy));
+
+	/* What tells of the Arrow has no place in it. */
+	ADD_MOUNT(&b, ARROW_MOUNT_TMPFS, 0, "\0/run");
+	assert_int_equal(decode_exec(&b, &job, &copy), -EINVAL);
+}
+
+static void an_exec_has_the_environment_of_the_program_and_its_own(void **state)
+{
+	char path[] = "PATH=/bin", a[] = "A=1", aa[] = "AA=2", a2[] = "A=3",
+	     b[] = "B=", b2[] = "B=4";
+	char *program[] = {path, a, aa, NULL}, *own[] = {a2, b, b2, NULL};
+	_cleanup_free_ char **env = job_merge_env(program, own);
+
+	assert_non_null(env);
+	assert_string_equal(env[0], "PATH=/bin");
+	assert_string_equal(env[1], "AA=2");
+	assert_string_equal(env[2], "A=3");
+	assert_string_equal(env[3], "B=4");
+	assert_null(env[4]);
+}
+
 static void a_job_cut_off_anywhere_is_refused(void **state)
 {
 	struct bytes b;
@@ -644,6 +708,23 @@ static void control_frames_have_room_when_data_has_none(void **state)
 	close(channel->fd);
 }
 
+static void frames_that_can_wait_leave_room_for_the_programs_end(void **state)
+{
+	_cleanup_free_ struct channel *channel = calloc(1, sizeof(*channel));
+	uint8_t text[ARROW_TEXT_MAX] = {0};
+	unsigned int offered = 0;
+	int peer;
+
+	open_channel(channel, &peer);
+	while (channel_offer(channel, 0, ARROW_FAILED, text, sizeof(text)) == 0)
+		offered++;
+	assert_true(offered > 50);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(channel_put(channel, 0, ARROW_NOTE, text, sizeof(text)), 0);
+	close(peer);
+	close(channel->fd);
+}
+
 static void a_queue_that_is_sent_in_parts_stays_whole(void **state)
 {
 	_cleanup_free_ struct channel *channel = calloc(1, sizeof(*channel));
@@ -688,6 +769,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_job_is_decoded),
 		cmocka_unit_test(what_a_small_job_leaves_out_is_as_docker_has_it),
+		cmocka_unit_test(an_exec_says_only_what_differs_from_the_program),
+		cmocka_unit_test(an_exec_has_the_environment_of_the_program_and_its_own),
 		cmocka_unit_test(a_job_cut_off_anywhere_is_refused),
 		cmocka_unit_test(what_a_job_must_have_is_asked_for),
 		cmocka_unit_test(each_malformed_record_is_refused),
@@ -702,6 +785,7 @@ int main(void)
 		cmocka_unit_test(a_frame_that_is_too_long_ends_the_channel),
 		cmocka_unit_test(what_the_sink_refuses_ends_the_receiving),
 		cmocka_unit_test(control_frames_have_room_when_data_has_none),
+		cmocka_unit_test(frames_that_can_wait_leave_room_for_the_programs_end),
 		cmocka_unit_test(a_queue_that_is_sent_in_parts_stays_whole),
 	};
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest/loader.h"
+#include "util/cleanup.h"
+
+/*
+ * Processes beside the program. The host chooses the number of each; a number is free again once
+ * EXITED and the ends of stdout and stderr are sent, or FAILED is. What is to be told waits here
+ * until the queue has room, so a host that asks for much and reads nothing stops only itself.
+ */
+
+/* Nothing is left to be told or passed on. */
+static bool finished(const struct process *p)
+{
+	return p->used && !p->alive && !p->tell_start && !p->tell_exit && p->out[0].fd < 0 &&
+	       p->out[1].fd < 0 && !p->out[0].tell && !p->out[1].tell;
+}
+
+/* The place of a process that has not started, or NULL for a number that cannot be used now. */
+static struct process *place(struct loader *loader, uint32_t number)
+{
+	struct process *p;
+
+	if (number <= PROGRAM || number > ARROW_PROCESSES)
+		return NULL;
+	p = &loader->processes[number - 1];
+	if (finished(p))
+		*p = (struct process){0};
+	return p->used || p->failure ? NULL : p;
+}
+
+uint8_t *exec_room(struct loader *loader, uint32_t number, size_t *size)
+{
+	struct process *p = place(loader, number);
+
+	return p ? records_room(&p->records, ARROW_EXEC_MAX, size) : NULL;
+}
+
+void exec_took(struct loader *loader, uint32_t number, size_t size)
+{
+	struct process *p = place(loader, number);
+
+	if (p && !p->records.overflow)
+		p->records.size += size;
+}
+
+/* Starts what the records describe. They are still there afterwards. */
+static int start(struct loader *loader, struct process *p, uint32_t number, struct failure *failure)
+{
+	struct records records = p->records;
+	const struct job *program = &loader->job;
+	_cleanup_free_ char **env = NULL;
+	struct job job;
+	const char *why;
+	int r;
+
+	if (loader->life != LIFE_RUN)
+		return fail(failure, 126, ESRCH, "the Arrow is not running");
+	if (records.overflow || records.size == 0)
+		return fail(failure, 125, EINVAL, "what to execute is %s",
+			records.overflow ? "too large for the Arrow's memory" : "not said");
+	r = job_decode_exec(records.data, records.size, &job, &why);
+	if (r < 0)
+		return fail(failure, 125, -r, "what to execute is malformed: %s", why);
+
+	env = job_merge_env(program->env, job.env);
+	if (!env) {
+		job_release(&job);
+		return fail(failure, 125, ENOMEM, "cannot keep the environment: %m");
+	}
+	job.env = env;
+	if (!job.cwd)
+		job.cwd = program->cwd;
+	if (!job.user)
+		job.user = program->user;
+	if (!job.has_caps && !(job.flags & ARROW_JOB_PRIVILEGED))
+		job.caps = program->caps;
+	job.flags |= program->flags & ARROW_JOB_NO_NEW_PRIVS;
+	job.rlimits = program->rlimits;
+	job.rlimit_count = program->rlimit_count;
+	job.cpu_max = program->cpu_max;
+	r = start_process(&loader->stage, &job, false, p, failure);
+	if (r == 0)
+		r = stream_watch(loader, number);
+	if (r < 0 && p->used) {
+		fail(failure, 125, -r, "cannot watch the program's streams: %m");
+		kill(p->pid, SIGKILL);
+		stream_close(p);
+	}
+	job_release(&job);
+	return r;
+}
+
+void exec_begin(struct loader *loader, uint32_t number)
+{
+	struct process *p = place(loader, number);
+	struct failure *failure;
+	struct records records;
+
+	if (!p)
+		return;
+	if (loader->top < number)
+		loader->top = number;
+	records = p->records;
+	failure = calloc(1, sizeof(*failure));
+	if (failure && start(loader, p, number, failure) == 0) {
+		p->tell_start = true;
+		free(failure);
+	} else {
+		*p = (struct process){.failure = failure};
+	}
+	free(records.data);
+	if (!p->used && !failure) /* not even memory for the reason: an end without a start */
+		*p = (struct process){.used = true,
+			.tell_exit = true,
+			.exit_value = 125,
+			.tty = -1,
+			.slave = -1,
+			.in = {.fd = -1},
+			.out = {{.fd = -1, .tell = true}, {.fd = -1, .tell = true}}};
+}
+
+static void tell_failure(struct loader *loader, struct process *p, uint32_t number)
+{
+	uint8_t payload[12 + sizeof(p->failure->text)];
+	size_t length = strlen(p->failure->text);
+
+	arrow_put32(payload, number);
+	arrow_put32(payload + 4, p->failure->status);
+	arrow_put32(payload + 8, (uint32_t)p->failure->err);
+	memcpy(payload + 12, p->failure->text, length);
+	if (channel_offer(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length) < 0)
+		return;
+	free(p->failure);
+	p->failure = NULL;
+}
+
+static void tell(struct loader *loader, struct process *p, uint32_t number)
+{
+	uint8_t payload[12];
+
+	arrow_put32(payload, number);
+	arrow_put32(payload + 4, (uint32_t)p->pid);
+	if (p->tell_start &&
+		channel_offer(&loader->channel, ARROW_CONTROL, ARROW_STARTED, payload, 8) == 0)
+		p->tell_start = false;
+	arrow_put32(payload + 4, p->exit_how);
+	arrow_put32(payload + 8, p->exit_value);
+	if (p->tell_exit && !p->tell_start &&
+		channel_offer(&loader->channel, ARROW_CONTROL, ARROW_EXITED, payload, 12) == 0)
+		p->tell_exit = false;
+}
+
+void exec_pump(struct loader *loader)
+{
+	for (uint32_t number = PROGRAM + 1; number <= loader->top; number++) {
+		struct process *p = &loader->processes[number - 1];
+
+		if (p->failure)
+			tell_failure(loader, p, number);
+		else if (p->used)
+			tell(loader, p, number);
+		if (finished(p))
+			*p = (struct process){0};
+	}
+	while (loader->top > PROGRAM && !loader->processes[loader->top - 1].used &&
+		!loader->processes[loader->top - 1].failure)
+		loader->top--;
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "guest/worker.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define COMMAND_MAX 4096 /* bytes of a command line that are told */
+#define PASSWD_MAX (1u << 20)
+#define TICKS 100ull /* a second, in what Linux tells programs */
+#define PAGE 4096ull
+
+/* What /proc/<pid>/stat says. */
+struct status {
+	unsigned long long pid;
+	char name[64];
+	char state;
+	unsigned long long parent, terminal, threads;
+	unsigned long long ticks, start, size, pages; /* clock ticks; bytes */
+};
+
+/* The number that is word n of a text, the first is 0; 0 where there is none. */
+static unsigned long long number(const char *text, int n)
+{
+	text += strspn(text, " \t");
+	for (; n > 0; n--) {
+		text += strcspn(text, " \t\n");
+		text += strspn(text, " \t");
+	}
+	return strtoull(text, NULL, 10);
+}
+
+static bool read_status(const char *pid, struct status *s)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	const char *open, *close;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+	if (read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return false; /* it has ended */
+	/* The name may hold anything, so it ends at the last parenthesis. */
+	open = strchr(text, '(');
+	close = strrchr(text, ')');
+	if (!open || !close || close < open || strlen(close) < 3)
+		return false;
+	s->pid = number(pid, 0);
+	snprintf(s->name, sizeof(s->name), "%.*s", (int)(close - open - 1), open + 1);
+	close += 2; /* word 0 is now the third of proc(5) */
+	s->state = *close;
+	s->parent = number(close, 1);
+	s->terminal = number(close, 4);
+	s->ticks = number(close, 11) + number(close, 12);
+	s->threads = number(close, 17);
+	s->start = number(close, 19);
+	s->size = number(close, 20);
+	s->pages = number(close, 21);
+	return true;
+}
+
+/* Not the loader, not its kernel's threads, and not this worker. */
+static bool is_of_user(const struct status *s)
+{
+	return s->pid != 1 && s->pid != 2 && s->parent != 2 &&
+	       s->pid != (unsigned long long)getpid();
+}
+
+/* Calls each() for every process of the user's, in the order of the kernel: by number. */
+static int for_each(void (*each)(const struct status *s, void *arg), void *arg)
+{
+	_cleanup_closedir_ DIR *d = opendir("/proc");
+	struct dirent *entry;
+
+	if (!d)
+		return 1;
+	while ((entry = readdir(d))) {
+		struct status s;
+
+		if (isdigit((unsigned char)entry->d_name[0]) && read_status(entry->d_name, &s) &&
+			is_of_user(&s))
+			each(&s, arg);
+	}
+	return 0;
+}
+
+/* The name of a user in the root's /etc/passwd, or its number. */
+static void user_name(const char *passwd, unsigned int uid, char name[33])
+{
+	for (const char *line = passwd; line && *line;) {
+		size_t length = strcspn(line, ":\n");
+		const char *end = line + strcspn(line, "\n");
+		const char *id = memchr(line, ':', (size_t)(end - line));
+
+		id = id ? memchr(id + 1, ':', (size_t)(end - id - 1)) : NULL;
+		if (id && length < 33 && strtoul(id + 1, NULL, 10) == uid &&
+			isdigit((unsigned char)id[1])) {
+			snprintf(name, 33, "%.*s", (int)length, line);
+			return;
+		}
+		line = *end ? end + 1 : end;
+	}
+	snprintf(name, 33, "%u", uid);
+}
+
+struct printer {
+	FILE *f;
+	const char *passwd;
+};
+
+static void print_process(const struct status *s, void *arg)
+{
+	struct printer *p = arg;
+	char path[64], command[COMMAND_MAX + 1], user[33];
+	_cleanup_close_ int fd = -1;
+	struct stat st = {0};
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%llu/cmdline", s->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	n = read_full(fd, command, COMMAND_MAX);
+	while (n > 0 && command[n - 1] == '\0')
+		n--;
+	for (ssize_t i = 0; i < n; i++) {
+		if (command[i] == '\0')
+			command[i] = ' ';
+	}
+	user_name(p->passwd, (unsigned int)st.st_uid, user);
+	fprintf(p->f, "%llu %llu %u %c %llu %llu %llu %llu %llu %s", s->pid, s->parent,
+		(unsigned int)st.st_uid, s->state, s->terminal, s->ticks, s->start, s->size,
+		s->pages * PAGE, user);
+	fputc('\0', p->f);
+	fputs(s->name, p->f);
+	fputc('\0', p->f);
+	if (n > 0)
+		fwrite(command, (size_t)n, 1, p->f);
+	else
+		fprintf(p->f, "[%s]", s->name); /* a zombie has no command line */
+	fputc('\0', p->f);
+}
+
+/* Microseconds since the guest's kernel started. */
+static unsigned long long uptime_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000;
+}
+
+/*
+ * First "ticks a second, microseconds since the boot" and a NUL, then for each process three
+ * strings with a NUL each: numbers and the user's name, the name, the command line.
+ */
+int worker_processes(int out)
+{
+	_cleanup_free_ char *passwd = NULL;
+	struct printer p = {.f = fdopen(out, "w")};
+	int r;
+
+	if (!p.f)
+		return 1;
+	if (read_file(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &passwd, NULL) < 0)
+		passwd = NULL;
+	p.passwd = passwd;
+	fprintf(p.f, "%llu %llu", TICKS, uptime_us());
+	fputc('\0', p.f);
+	r = for_each(print_process, &p);
+	return fclose(p.f) == 0 ? r : 1;
+}
+
+static void count_threads(const struct status *s, void *arg)
+{
+	*(unsigned long long *)arg += s->threads;
+}
+
+/* The number behind a name of /proc/meminfo, in bytes. */
+static unsigned long long memory(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+static void print_cpu(FILE *f)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long busy = 0;
+
+	if (read_file(AT_FDCWD, "/proc/stat", 1 << 20, &text, NULL) < 0)
+		return;
+	/* "cpu", user, nice, system, idle, iowait, irq, softirq */
+	for (int i = 1; i <= 7; i++)
+		busy += i == 4 || i == 5 ? 0 : number(text, i);
+	fprintf(f, "cpu_us %llu\n", busy * (1000000 / TICKS));
+}
+
+static void print_network(FILE *f)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long in = 0, out = 0;
+	char *state = NULL;
+
+	if (read_file(AT_FDCWD, "/proc/net/dev", 1 << 20, &text, NULL) < 0)
+		return;
+	for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+		const char *colon = strchr(line, ':');
+		const char *name = line + strspn(line, " ");
+
+		if (!colon || strncmp(name, "lo:", 3) == 0)
+			continue;
+		in += number(colon + 1, 0);
+		out += number(colon + 1, 8);
+	}
+	fprintf(f, "net_in %llu\nnet_out %llu\n", in, out);
+}
+
+static void print_disks(FILE *f)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long in = 0, out = 0;
+	char *state = NULL;
+
+	if (read_file(AT_FDCWD, "/proc/diskstats", 1 << 20, &text, NULL) < 0)
+		return;
+	/* major, minor, name, reads, merged, sectors, ms, writes, merged, sectors */
+	for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+		in += number(line, 5) * 512;
+		out += number(line, 9) * 512;
+	}
+	fprintf(f, "block_in %llu\nblock_out %llu\n", in, out);
+}
+
+static int print_usage(FILE *f)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long total, threads = 0;
+
+	fprintf(f, "at_us %llu\n", uptime_us());
+	print_cpu(f);
+	if (read_file(AT_FDCWD, "/proc/meminfo", 1 << 16, &text, NULL) == 0) {
+		total = memory(text, "MemTotal:");
+		fprintf(f, "mem_total %llu\nmem_used %llu\n", total,
+			total - memory(text, "MemAvailable:"));
+	}
+	if (for_each(count_threads, &threads) == 0)
+		fprintf(f, "pids %llu\n", threads);
+	print_network(f);
+	print_disks(f);
+	fputc('\n', f);
+	return fflush(f) == 0 ? 0 : 1;
+}
+
+/* Lines "name number" and an empty one, once or, with an interval, until nobody reads them. */
+int worker_usage(int out, unsigned int interval_ms)
+{
+	struct timespec pause = {
+		.tv_sec = interval_ms / 1000, .tv_nsec = (long)(interval_ms % 1000) * 1000000};
+	FILE *f = fdopen(out, "w");
+	int r;
+
+	if (!f)
+		return 1;
+	do {
+		r = print_usage(f);
+	} while (r == 0 && interval_ms > 0 && nanosleep(&pause, NULL) == 0);
+	fclose(f);
+	return r;
+}
+
+static int main_send(const struct stage *stage, int argc, char **argv)
+{
+	if (argc < 2)
+		return 2;
+	return worker_send(STDOUT_FILENO, argv[1], argc > 2 && strcmp(argv[2], "-L") == 0);
+}
+
+static int main_look(const struct stage *stage, int argc, char **argv)
+{
+	return argc < 2 ? 2 : worker_look(STDOUT_FILENO, argv[1]);
+}
+
+static int main_receive(const struct stage *stage, int argc, char **argv)
+{
+	return argc < 2 ? 2 : worker_receive(STDIN_FILENO, STDOUT_FILENO, argv[1]);
+}
+
+static int main_changes(const struct stage *stage, int argc, char **argv)
+{
+	return worker_changes(STDOUT_FILENO, stage->upper, stage->lower);
+}
+
+static int main_processes(const struct stage *stage, int argc, char **argv)
+{
+	return worker_processes(STDOUT_FILENO);
+}
+
+static int main_usage(const struct stage *stage, int argc, char **argv)
+{
+	return worker_usage(STDOUT_FILENO, argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0);
+}
+
+worker_main *worker_find(const char *name)
+{
+	static const struct {
+		const char *name;
+		worker_main *main;
+	} workers[] = {
+		{"send", main_send},
+		{"look", main_look},
+		{"receive", main_receive},
+		{"changes", main_changes},
+		{"processes", main_processes},
+		{"usage", main_usage},
+	};
+
+	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
+		if (strcmp(name, workers[i].name) == 0)
+			return workers[i].main;
+	}
+	return NULL;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_GUEST_WORKER_H
+#define ARROW_GUEST_WORKER_H
+
+/*
+ * The loader's workers: parts of it that run as processes of their own in the root, so that the
+ * host can ask for files and figures where the image has no programs for that. They speak through
+ * stdin and stdout and may block. All but `changes` run on any Linux, so tests run them there.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * send PATH [-L]: the file or tree at PATH as entries (entries.h) on fd `out`, named from the last
+ * part of PATH on; with "/." at its end what is in it, named from "." on. -L: PATH itself is
+ * followed when it is a link. Returns the exit status.
+ */
+int worker_send(int out, const char *path, bool follow);
+
+/*
+ * look PATH: one entry without data that tells of PATH itself, and another for what it leads to
+ * where it is a link that leads somewhere, named by its path in the root without the first slash.
+ */
+int worker_look(int out, const char *path);
+
+/*
+ * receive DIR: takes entries from `in` into the directory DIR, which exists, and says END or
+ * ERROR on `out`. Links lead out of DIR for none of them. Directories and other files do not
+ * replace each other.
+ */
+int worker_receive(int in, int out, const char *dir);
+
+/*
+ * changes: what is at `upper` and differs from `lower`, as records of a letter (A, C, D), a
+ * space, an absolute path and a NUL, sorted.
+ */
+int worker_changes(int out, int upper, int lower);
+
+/* processes: a line each, in words; usage: a line a figure. See worker.c. */
+int worker_processes(int out);
+int worker_usage(int out, unsigned int interval_ms);
+
+/* send.c: writes an ERROR entry, "WHAT PATH: reason of errno", and returns 1. */
+int entries_error(int out, const char *what, const char *path);
+
+#endif
