@@ -25,6 +25,7 @@ enum {
 	OPT_KERNEL,
 	OPT_NAME,
 	OPT_PRIVILEGED,
+	OPT_PULL,
 	OPT_READ_ONLY,
 	OPT_RM,
 	OPT_ROOTFS,
@@ -40,6 +41,7 @@ enum {
 /* clang-format off */
 static const struct argp_option options[] = {
 	{0, 0, 0, 0, "What is run:", 1},
+	{"pull", OPT_PULL, "always|missing|never", 0, "When to fetch an image (missing)", 0},
 	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command of this root directory; the directory itself is not changed", 0},
 	{"entrypoint", OPT_ENTRYPOINT, "PROGRAM", 0, "The program to start instead, a path in the root", 0},
 	{"env", 'e', "NAME[=VALUE]", 0, "Set a variable; NAME alone takes over yours", 0},
@@ -167,6 +169,8 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return set_string(&spec->entrypoint, arg, e);
 	case 'u':
 		return set_string(&spec->user, arg, e);
+	case OPT_PULL:
+		return arrow_parse_pull(arg, &spec->pull, e);
 	case OPT_ROOTFS:
 		return set_string(&spec->rootfs, arg, e);
 	case OPT_ENGINE:
@@ -241,10 +245,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 const struct argp run_argp = {
 	options,
 	parse,
-	"PROGRAM [ARG...]\n--rootfs DIR COMMAND [ARG...]",
+	"PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]",
 	"Run a program in its own microVM, in the foreground.\v"
-	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. Exit "
-	"status: "
+	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. IMAGE "
+	"is a "
+	"container image, NAME[:TAG] or NAME@DIGEST; options replace what it brings. What begins "
+	"with '.' or '/' is a program; another name is an image that is here, else a program in "
+	"PATH. "
+	"Exit status: "
 	"that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program "
 	"cannot be executed, 127 if there is no such program.",
 	NULL,
@@ -264,6 +272,8 @@ int cmd_run(int argc, char **argv)
 			  : arrow_parse_caps(&in.spec, &in.cap_add, &in.cap_drop, &in.error);
 	if (r == 0)
 		r = arrow_paths_init(&paths, &in.error);
+	if (r == 0)
+		r = arrow_spec_resolve(&in.spec, &paths, &in.error);
 	if (r == 0)
 		r = arrow_run(&paths, &in.spec, &status, &in.error);
 	if (r < 0)

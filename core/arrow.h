@@ -43,18 +43,38 @@ struct arrow_ulimit {
 	uint64_t soft, hard;
 };
 
+/* Whether an image is fetched before it is run. */
+enum arrow_pull {
+	ARROW_PULL_MISSING = 0, /* if it is not there */
+	ARROW_PULL_ALWAYS,
+	ARROW_PULL_NEVER,
+};
+
+/* How an Arrow is asked whether it is well. Times are nanoseconds, 0 for Docker's default. */
+struct arrow_health {
+	struct arrow_strings test; /* "NONE" | "CMD", args... | "CMD-SHELL", command; or empty */
+	uint64_t interval, timeout, start_period, start_interval;
+	uint32_t retries;
+};
+
 /* What to run. Everything is owned by the spec; arrow_spec_init() gives the defaults. */
 struct arrow_spec {
 	char *program;             /* an ELF file of the host; or NULL with rootfs */
 	char *rootfs;              /* a directory of the host that becomes the root, or NULL */
+	char *image;               /* a container image, or NULL; see arrow_spec_resolve() */
+	char *image_digest;        /* of its manifest, once it is resolved: this is what runs */
+	uint32_t pull;             /* enum arrow_pull */
 	char *entrypoint;          /* replaces the program's path in argv; or NULL */
 	struct arrow_strings args; /* after the program's name */
 
 	char *name;     /* or NULL: one is made up */
 	char *hostname; /* or NULL: the first 12 digits of the id */
 	struct arrow_strings env;
-	struct arrow_strings labels; /* key=value */
-	struct arrow_strings hosts;  /* "address name" */
+	struct arrow_strings labels;  /* key=value */
+	struct arrow_strings exposed; /* ports that the image names: "80/tcp" */
+	struct arrow_health health;
+	uint32_t stop_signal;       /* 0 for SIGTERM */
+	struct arrow_strings hosts; /* "address name" */
 	struct arrow_strings dns, dns_search, dns_options;
 	struct arrow_strings sysctls;
 	char *workdir;
@@ -103,6 +123,21 @@ int arrow_parse_name(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_hostname(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "INT", "SIGINT", "2", "SIGRTMIN+3". Errors name it. */
+int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARROW_MUST_CHECK;
+
+/*
+ * Finds out what spec->program means (core/image.c): a path that begins with '.' or '/' is a
+ * program; else a local image of that name; else a program, as the shell finds it; else the name of
+ * an image that is fetched. For an image, spec->image and image_digest are set, program is not any
+ * more, and what the image brings (environment, command, user, labels, ...) is added where the spec
+ * says nothing. Fine on a spec that is resolved. verbose specs are told what it was, on stderr.
+ * Errors: 125, 127 (neither a program nor an image).
+ */
+int arrow_spec_resolve(struct arrow_spec *spec, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Adds a copy. Returns 0 or -ENOMEM. */
 int arrow_strings_add(struct arrow_strings *list, const char *text) ARROW_MUST_CHECK;

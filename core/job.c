@@ -220,6 +220,12 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 		r = check_exec_size(first, total, error);
 		if (r < 0)
 			return r;
+	} else if (spec->args.n == 0 && spec->image) {
+		return arrow_fail(error, EINVAL,
+			"no command: the image %s names none; say which program of it to run, as "
+			"in "
+			"'arrow run %s /bin/sh'",
+			spec->image, spec->image);
 	} else if (spec->args.n == 0) {
 		return arrow_fail(error, EINVAL,
 			"no command: say which program of %s to run, as in 'arrow run --rootfs %s "

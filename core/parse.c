@@ -85,6 +85,10 @@ void arrow_spec_release(struct arrow_spec *spec)
 	free(spec->ulimits);
 	free(spec->program);
 	free(spec->rootfs);
+	free(spec->image);
+	free(spec->image_digest);
+	arrow_strings_release(&spec->exposed);
+	arrow_strings_release(&spec->health.test);
 	free(spec->entrypoint);
 	free(spec->name);
 	free(spec->hostname);

@@ -17,6 +17,7 @@
 
 #include "core/arrow.h"
 #include "core/client.h"
+#include "core/image.h"
 #include "core/instance.h"
 #include "core/job.h"
 #include "core/keeper.h"
@@ -156,7 +157,7 @@ static const char *kernel_of(const struct arrow_spec *spec)
 {
 	if (spec->kernel)
 		return spec->kernel;
-	if (spec->rootfs || vcpus_of(spec) > 1 || spec->millicpus % 1000)
+	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000)
 		return "general";
 	return "micro";
 }
@@ -211,9 +212,13 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 		if (r < 0)
 			return r;
 	}
-	r = spec->rootfs ? arrow_image_from_directory(
-				   &run->image, paths->data, spec->rootfs, run->userns_fd, error)
-			 : arrow_image_from_program(&run->image, paths->data, spec->program, error);
+	if (spec->image)
+		r = arrow_image_from_container(&run->image, paths, spec, error);
+	else if (spec->rootfs)
+		r = arrow_image_from_directory(
+			&run->image, paths->data, spec->rootfs, run->userns_fd, error);
+	else
+		r = arrow_image_from_program(&run->image, paths->data, spec->program, error);
 	if (r < 0)
 		return r;
 	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run, kernel_of(spec), error);

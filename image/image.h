@@ -37,6 +37,9 @@ struct arrow_image {
 int arrow_image_from_program(struct arrow_image *image, const char *store, const char *path,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* Whether such a path or name leads to a file at all. */
+bool arrow_image_has_program(const char *path);
+
 /*
  * Finds or makes the image of a directory tree, for --rootfs, with its owners, modes, times,
  * xattrs, hard links and device nodes. A tree whose files, sizes, modes, owners and times did not

@@ -105,6 +105,17 @@ static int find_name(const char *name, char **path)
 	return 0;
 }
 
+bool arrow_image_has_program(const char *label)
+{
+	_cleanup_free_ char *path = NULL;
+	struct stat st;
+
+	if (strchr(label, '/'))
+		return stat(label, &st) == 0 && S_ISREG(st.st_mode);
+	return *label && find_name(label, &path) == 0 && path && stat(path, &st) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
 static int not_exec(const char *label, int err, const char *why, struct arrow_error *error)
 {
 	return arrow_fail_status(

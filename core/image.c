@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Container images as what is run: which one is meant, and what it brings to a spec. */
+#include "core/image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image/oci/root.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *error)
+{
+	static const char *const names[] = {"missing", "always", "never"};
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			*pull = i;
+			return 0;
+		}
+	return arrow_fail(error, EINVAL, "--pull takes always, missing or never, not '%s'", text);
+}
+
+static int set_text(char **where, const char *text)
+{
+	if (*where || !text)
+		return 0;
+	*where = strdup(text);
+	return *where ? 0 : -ENOMEM;
+}
+
+static int add_all(struct arrow_strings *list, char *const *v)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && v && v[i]; i++)
+		e = arrow_strings_add(list, v[i]);
+	return e;
+}
+
+/* Puts the image's strings in front of the user's. */
+static int put_first(struct arrow_strings *list, char *const *v)
+{
+	struct arrow_strings all = {0};
+	int e = add_all(&all, v);
+
+	if (e == 0)
+		e = add_all(&all, list->v);
+	arrow_strings_release(e == 0 ? list : &all);
+	if (e == 0)
+		*list = all;
+	return e;
+}
+
+/* Labels "key=value" of the image whose key the user did not set. */
+static int add_labels(struct arrow_strings *list, char *const *v)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && v && v[i]; i++) {
+		size_t key = strcspn(v[i], "=") + 1;
+		bool set = false;
+
+		for (size_t k = 0; k < list->n; k++)
+			set |= strncmp(list->v[k], v[i], key) == 0;
+		if (!set)
+			e = arrow_strings_add(list, v[i]);
+	}
+	return e;
+}
+
+/*
+ * ENTRYPOINT and CMD by Docker's rules: arguments replace CMD, --entrypoint replaces both, and an
+ * empty one leaves the arguments alone as the command. After this, the entrypoint is in args.
+ */
+static int merge_command(struct arrow_spec *spec, const struct oci_config *config)
+{
+	struct arrow_strings all = {0};
+	int e = 0;
+
+	if (!spec->entrypoint) {
+		e = add_all(&all, config->entrypoint);
+		if (e == 0 && spec->args.n == 0)
+			e = add_all(&all, config->cmd);
+	} else if (*spec->entrypoint) {
+		e = arrow_strings_add(&all, spec->entrypoint);
+	}
+	if (e == 0)
+		e = add_all(&all, spec->args.v);
+	if (e < 0) {
+		arrow_strings_release(&all);
+		return e;
+	}
+	arrow_strings_release(&spec->args);
+	spec->args = all;
+	free(STEAL(spec->entrypoint));
+	return 0;
+}
+
+static bool has_mount(const struct arrow_spec *spec, const char *path)
+{
+	for (size_t i = 0; i < spec->n_volumes; i++)
+		if (strcmp(spec->volumes[i].guest, path) == 0)
+			return true;
+	for (size_t i = 0; i < spec->n_tmpfs; i++)
+		if (strcmp(spec->tmpfs[i].guest, path) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * An Arrow's root is in memory, so an anonymous volume is there already, with what the image has
+ * in it. Only where the root cannot be written it takes a file system of its own.
+ */
+static int merge_volumes(
+	struct arrow_spec *spec, const struct oci_config *config, struct arrow_error *error)
+{
+	for (size_t i = 0; config->volumes && config->volumes[i]; i++) {
+		const char *path = config->volumes[i];
+		int e;
+
+		if (has_mount(spec, path))
+			continue;
+		if (spec->verbose)
+			fprintf(stderr,
+				"arrow: volume %s of the image is in memory and goes with the "
+				"Arrow; keep it with -v DIR:%s\n",
+				path, path);
+		if (!spec->read_only)
+			continue;
+		e = arrow_parse_tmpfs(spec, path, error);
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
+static int merge_health(struct arrow_health *health, const struct oci_health *from)
+{
+	if (health->test.n > 0 || !from->test)
+		return 0;
+	health->interval = (uint64_t)from->interval;
+	health->timeout = (uint64_t)from->timeout;
+	health->start_period = (uint64_t)from->start_period;
+	health->start_interval = (uint64_t)from->start_interval;
+	health->retries = from->retries > INT32_MAX ? INT32_MAX : (uint32_t)from->retries;
+	return add_all(&health->test, from->test);
+}
+
+/* What the image brings, where the user said nothing. */
+static int merge(struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
+{
+	const struct oci_config *config = &image->config;
+	const char *kernel = json_string_value(
+		json_object_get(image->manifest.annotations, ARROW_ANNOTATION_KERNEL));
+	int e;
+
+	e = merge_command(spec, config);
+	if (e == 0)
+		e = put_first(&spec->env, config->env);
+	if (e == 0)
+		e = add_labels(&spec->labels, config->labels);
+	if (e == 0)
+		e = add_labels(&spec->exposed, config->ports);
+	if (e == 0)
+		e = set_text(&spec->user, config->user);
+	if (e == 0)
+		e = set_text(&spec->workdir, config->workdir);
+	if (e == 0)
+		e = set_text(&spec->kernel, kernel);
+	if (e == 0)
+		e = merge_health(&spec->health, &config->health);
+	if (e < 0)
+		return arrow_fail(error, -e, "out of memory");
+	if (!spec->stop_signal && config->stop_signal) {
+		e = arrow_parse_signal(config->stop_signal, &spec->stop_signal, error);
+		if (e < 0)
+			return arrow_error_prefix(error, e, "the image %s", spec->image);
+	}
+	return merge_volumes(spec, config, error);
+}
+
+static int take_image(
+	struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
+{
+	spec->image_digest = strdup(image->descriptor.digest);
+	if (!spec->image_digest)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	spec->image = STEAL(spec->program);
+	if (spec->verbose)
+		fprintf(stderr, "arrow: %s is the image %s, %.19s\n", spec->image,
+			image->name ? image->name : image->top.digest, spec->image_digest);
+	return merge(spec, image, error);
+}
+
+/* Looks for a local image. Returns 1 if it was there, 0 if not. */
+static int try_local(
+	struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
+	_cleanup_oci_image_ struct oci_image image = {0};
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	_cleanup_free_ char *path = path_format("%s/oci", paths->data);
+	int e;
+
+	/* Who has no images needs no store. */
+	if (!path || access(path, F_OK) < 0)
+		return 0;
+	e = oci_store_open(&store, paths->data, error);
+	if (e < 0)
+		return e;
+	e = oci_image_find(&image, &store, spec->program, NULL, &why);
+	if (e == -ENOENT || e == -EINVAL)
+		return 0;
+	if (e < 0)
+		return arrow_fail(error, -e, "%s", why.text);
+	/* "dd" is a program before it is the beginning of an id. */
+	if (!image.name && arrow_image_has_program(spec->program))
+		return 0;
+	e = take_image(spec, &image, error);
+	return e < 0 ? e : 1;
+}
+
+int arrow_spec_resolve(
+	struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	const char *program = spec->program;
+	int r;
+
+	if (!program || spec->rootfs || spec->image)
+		return 0;
+	if (program[0] == '.' || program[0] == '/' || !*program)
+		return 0;
+	r = try_local(spec, paths, error);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (arrow_image_has_program(program)) {
+		if (spec->verbose)
+			fprintf(stderr, "arrow: %s is a program of this host\n", program);
+		return 0;
+	}
+	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, ENOENT,
+		"cannot run %s: no such image, and no such program here or in PATH", program);
+}
+
+int arrow_image_from_container(struct arrow_image *image, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	_cleanup_oci_image_ struct oci_image oci = {0};
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	uint64_t begin = now_ms();
+	bool made;
+	int e;
+
+	*image = (struct arrow_image){.fd = -1};
+	e = oci_store_open(&store, paths->data, error);
+	if (e == 0)
+		e = oci_image_find(&oci, &store, spec->image_digest, NULL, error);
+	if (e == 0)
+		e = oci_root_open(image, paths->data, &store, &oci, spec->image, &made, error);
+	if (e == 0 && spec->verbose && made)
+		fprintf(stderr, "arrow: made the root image of %s in %llu ms\n", spec->image,
+			(unsigned long long)(now_ms() - begin));
+	return e;
+}

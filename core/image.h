@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_IMAGE_H
+#define ARROW_CORE_IMAGE_H
+
+#include "core/arrow.h"
+#include "image/image.h"
+
+/* Annotations of a manifest that only Arrow reads. */
+#define ARROW_ANNOTATION_KERNEL "dev.arrow.kernel" /* profile, as --kernel */
+
+/*
+ * The root of a resolved spec whose image is set; made on first use.
+ * Errors: the image was removed since, what oci_root_open() says.
+ */
+int arrow_image_from_container(struct arrow_image *image, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif
