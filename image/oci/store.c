@@ -87,6 +87,9 @@ int oci_store_open(struct oci_store *s, const char *data, struct arrow_error *er
 
 void oci_store_release(struct oci_store *s)
 {
+	/* One that was never opened holds nothing, whatever its descriptors say. */
+	if (!s->path)
+		return;
 	close_keep_errno(s->blobs_fd);
 	close_keep_errno(s->lock_fd);
 	close_keep_errno(s->fd);
