@@ -1,7 +1,7 @@
 # A thin front for meson. `make help` lists what it can do.
 BUILD ?= build
 
-.PHONY: all help run test bench install asan lint format clean
+.PHONY: all help run test hypervisor bench install asan lint format clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
@@ -13,6 +13,7 @@ help:
 	@echo 'make            build Arrow; commands land in $(BUILD)/'
 	@echo 'sudo make run   install the packages, build Arrow and its kernels, run the hello Arrow'
 	@echo 'sudo make test  install the packages, build, run all tests'
+	@echo 'make hypervisor build a QEMU for Arrow, smaller and faster than Debian'\''s'
 	@echo 'make bench      measure, and write docs/benchmarks.md'
 	@echo 'make install    install to PREFIX (/usr/local), honours DESTDIR'
 	@echo 'make asan       build with ASan and UBSan in $(BUILD)-asan/ and run the unit tests'
@@ -25,6 +26,9 @@ run:
 
 test:
 	@tests/run $(BUILD)
+
+hypervisor:
+	@tools/hypervisor
 
 bench: all
 	@tools/packages run bench || echo "make bench: peers that are missing are not measured"

@@ -125,7 +125,7 @@ static int look_engines(
 		_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
 
 		e->engine = arrow_engines[h->n_engines];
-		e->path = e->engine->program ? process_find(e->engine->program) : NULL;
+		e->path = e->engine->find ? e->engine->find(&e->own) : NULL;
 		if (e->engine->probe(&e->version, &why) < 0)
 			e->problem = STEAL(why.text);
 	}

@@ -18,6 +18,7 @@
 struct arrow_host_engine {
 	const struct arrow_engine *engine;
 	char *path;    /* of the program that it runs, or NULL */
+	bool own;      /* that program was built for Arrow */
 	char *version; /* or NULL: it cannot work here */
 	char *problem; /* why not, and what to do; or NULL */
 };

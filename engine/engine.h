@@ -93,8 +93,14 @@ struct arrow_vm {
 
 struct arrow_engine {
 	const char *name;
-	const char *program; /* that it runs, searched in PATH; NULL for none */
+	const char *program; /* that it runs; NULL for none */
 	const char *package; /* of Debian, that has it; NULL for none */
+
+	/*
+	 * Where that program is, owned by the caller; NULL where it is not. own: whether it is one
+	 * that was built for Arrow.
+	 */
+	char *(*find)(bool *own);
 
 	/*
 	 * Adds to `key` whatever a template of this engine depends on beside its configuration: the

@@ -112,6 +112,22 @@ fail:
 	return r;
 }
 
+char *arrow_paths_find(const char *name)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_free_ char *data = data_dir(&error);
+	const char *const stores[] = {data, ARROW_SYSTEM_DATA};
+
+	for (size_t i = 0; i < sizeof(stores) / sizeof(*stores); i++) {
+		_cleanup_free_ char *path =
+			stores[i] ? path_format("%s/%s", stores[i], name) : NULL;
+
+		if (path && access(path, F_OK) == 0)
+			return STEAL(path);
+	}
+	return NULL;
+}
+
 void arrow_paths_release(struct arrow_paths *paths)
 {
 	free(paths->data);

@@ -27,6 +27,12 @@ struct arrow_paths {
  */
 int arrow_paths_init(struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * The first of the data directory and the system's that holds `name`, as a path that is owned by
+ * the caller; NULL where none does.
+ */
+char *arrow_paths_find(const char *name);
+
 void arrow_paths_release(struct arrow_paths *paths);
 
 #endif

@@ -5,6 +5,7 @@
  * acpi=off   puts the virtio-mmio devices on the kernel command line; the kernels have no ACPI.
  * isa-serial is the early console: it speaks before any driver, so a panic is always heard.
  * rtc=on     a serial port without a clock costs the kernel a second of waiting for the CMOS.
+ * x-option-roms=off  the firmware loads the kernel by itself, without a ROM for it.
  * -no-reboot a guest ends by asking for a reboot: microvm has no power-off without ACPI.
  */
 #include "engine/qemu/command.h"
@@ -72,8 +73,8 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 {
 	bool kvm = strcmp(config->accel, "kvm") == 0;
 
-	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on%s", config->accel,
-		config->origin == ARROW_VM_COLD ? "" : ",memory-backend=ram");
+	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on,x-option-roms=off%s",
+		config->accel, config->origin == ARROW_VM_COLD ? "" : ",memory-backend=ram");
 	if (config->origin != ARROW_VM_COLD)
 		addf(c, "-object",
 			"memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=%s",
@@ -189,11 +190,13 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 	}
 }
 
-int qemu_command_build(
-	struct qemu_command *command, const struct arrow_vm_config *config, int qmp_fd)
+int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
+	const struct arrow_vm_config *config, int qmp_fd)
 {
 	memset(command, 0, sizeof(*command));
-	add(command, QEMU_BINARY);
+	add(command, program->path);
+	if (program->firmware)
+		addf(command, "-L", "%s", program->firmware);
 	add_machine(command, config);
 	add_boot(command, config);
 	add_channels(command, config, qmp_fd);

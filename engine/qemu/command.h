@@ -5,9 +5,7 @@
 #include <stddef.h>
 
 #include "engine/engine.h"
-
-#define QEMU_BINARY "qemu-system-x86_64"
-#define QEMU_PACKAGE "qemu-system-x86"
+#include "engine/qemu/program.h"
 
 /* A command line in the making. */
 struct qemu_command {
@@ -18,12 +16,12 @@ struct qemu_command {
 };
 
 /*
- * Builds QEMU's command line for a VM: -M microvm with only the devices that the configuration
- * needs. Descriptors are named by number, so the process that runs it must inherit them.
- * Returns 0 or -ENOMEM.
+ * Builds the command line of a QEMU command line for a VM: -M microvm with only the devices that
+ * the configuration needs. Descriptors are named by number, so the process that runs it must
+ * inherit them. Returns 0 or -ENOMEM.
  */
-int qemu_command_build(struct qemu_command *command, const struct arrow_vm_config *config,
-	int qmp_fd) ARROW_MUST_CHECK;
+int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
+	const struct arrow_vm_config *config, int qmp_fd) ARROW_MUST_CHECK;
 
 void qemu_command_release(struct qemu_command *command);
 

@@ -23,7 +23,6 @@
 #include "util/io.h"
 #include "util/process.h"
 
-#define INSTALL_QEMU "install it with 'sudo apt-get install " QEMU_PACKAGE "'"
 #define STDERR_MAX 2048u
 
 /* Indices of vm.fds. */
@@ -39,20 +38,32 @@ struct qemu_vm {
 	int wait_status;
 };
 
+static char *qemu_find(bool *own)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_qemu_program_ struct qemu_program program = {0};
+
+	if (qemu_program_find(&program, &error) < 0)
+		return NULL;
+	*own = program.own;
+	return STEAL(program.path);
+}
+
 static int qemu_probe(char **version, struct arrow_error *error)
 {
-	const char *const argv[] = {QEMU_BINARY, "--version", NULL};
+	_cleanup_qemu_program_ struct qemu_program program = {0};
 	_cleanup_free_ char *output = NULL;
 	char *start, *end;
 	int r;
 
-	r = process_run(
-		&(struct process_options){.argv = argv, .output = &output, .deadline_ms = 30000},
-		error);
-	if (r == -ENOENT) {
-		arrow_error_clear(error);
-		return arrow_fail(error, ENOENT, QEMU_BINARY " is not there; " INSTALL_QEMU);
-	}
+	r = qemu_program_find(&program, error);
+	if (r == 0)
+		r = process_run(
+			&(struct process_options){
+				.argv = (const char *const[]){program.path, "--version", NULL},
+				.output = &output,
+				.deadline_ms = 30000},
+			error);
 	if (r < 0)
 		return r;
 
@@ -60,7 +71,8 @@ static int qemu_probe(char **version, struct arrow_error *error)
 	start = strstr(output, "version ");
 	start = start ? start + strlen("version ") : output;
 	end = strchr(start, '\n');
-	*version = strndup(start, end ? (size_t)(end - start) : strlen(start));
+	*version = path_format("%.*s%s", end ? (int)(end - start) : (int)strlen(start), start,
+		program.own ? ", built for Arrow" : "");
 	return *version ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
@@ -127,11 +139,15 @@ static int qemu_start(
 	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
 {
 	_cleanup_close_ int qmp_guest = -1, err_guest = -1;
+	_cleanup_qemu_program_ struct qemu_program program = {0};
 	struct qemu_command command;
 	struct qemu_vm *q;
 	int qmp[2], err[2], r;
 	pid_t keeper = getpid();
 
+	r = qemu_program_find(&program, error);
+	if (r < 0)
+		return r;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return arrow_fail(error, ENOMEM, "out of memory");
@@ -159,7 +175,7 @@ static int qemu_start(
 	q->vm.fds[FD_STDERR] = err[0];
 	err_guest = err[1];
 
-	r = qemu_command_build(&command, config, qmp_guest);
+	r = qemu_command_build(&command, &program, config, qmp_guest);
 	if (r < 0) {
 		r = arrow_fail(error, -r, "out of memory");
 		goto fail;
@@ -237,7 +253,8 @@ static void explain_end(struct qemu_vm *q)
 			    strsignal(WTERMSIG(q->wait_status))) < 0)
 			q->vm.ended = NULL;
 	} else if (WEXITSTATUS(q->wait_status) == 127 && strstr(line, "No such file")) {
-		q->vm.ended = strdup(QEMU_BINARY " is not there; " INSTALL_QEMU);
+		q->vm.ended = strdup(QEMU_BINARY
+			" is not there; install it with 'sudo apt-get install " QEMU_PACKAGE "'");
 	} else if (WEXITSTATUS(q->wait_status) != 0 || line[0]) {
 		/* Status 0 without a word is a guest that reset: QEMU runs with -no-reboot. */
 		const char *why = line[0] ? line : q->qmp.error;
@@ -306,15 +323,18 @@ static int qemu_save(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow
 /* The program, as the file that it is: a new version is another file. And what the guest sees. */
 static int qemu_identify(FILE *key, const char *accel, struct arrow_error *error)
 {
-	_cleanup_free_ char *path = NULL, *cpus = NULL;
+	_cleanup_qemu_program_ struct qemu_program program = {0};
+	_cleanup_free_ char *cpus = NULL;
 	const char *model, *flags;
 	char *end;
 	struct stat st;
+	int r = qemu_program_find(&program, error);
 
-	path = process_find(QEMU_BINARY);
-	if (!path || stat(path, &st) < 0)
-		return arrow_fail(error, ENOENT, QEMU_BINARY " is not there; " INSTALL_QEMU);
-	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", path, accel,
+	if (r < 0)
+		return r;
+	if (stat(program.path, &st) < 0)
+		return arrow_fail(error, errno, "cannot look at %s: %m", program.path);
+	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", program.path, accel,
 		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long long)st.st_size,
 		(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	if (strcmp(accel, "kvm") != 0)
@@ -370,6 +390,7 @@ static void qemu_free(struct arrow_vm *vm)
 const struct arrow_engine arrow_engine_qemu = {
 	.name = "qemu",
 	.program = QEMU_BINARY,
+	.find = qemu_find,
 	.package = QEMU_PACKAGE,
 	.probe = qemu_probe,
 	.identify = qemu_identify,

@@ -171,6 +171,8 @@ static struct arrow_vm_config config_of_one(void)
 		.accel = "tcg"};
 }
 
+static const struct qemu_program qemu = {.path = (char *)"/bin/qemu-system-x86_64"};
+
 /* The words of a command line with a blank before and behind each. */
 static char *joined(const struct arrow_vm_config *config)
 {
@@ -179,7 +181,7 @@ static char *joined(const struct arrow_vm_config *config)
 	size_t size = 0;
 	FILE *f;
 
-	assert_int_equal(qemu_command_build(&command, config, 10), 0);
+	assert_int_equal(qemu_command_build(&command, &qemu, config, 10), 0);
 	f = open_memstream(&text, &size);
 	fputc(' ', f);
 	for (size_t i = 0; command.argv[i]; i++)

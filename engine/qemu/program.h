@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_ENGINE_QEMU_PROGRAM_H
+#define ARROW_ENGINE_QEMU_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "util/error.h"
+
+#define QEMU_BINARY "qemu-system-x86_64"
+#define QEMU_PACKAGE "qemu-system-x86"
+
+/*
+ * Which QEMU runs the VMs: what ARROW_QEMU names (a path, or a name that is searched in PATH), else
+ * Arrow's own where `make hypervisor` built one, else Debian's, in PATH.
+ */
+struct qemu_program {
+	char *path;     /* owned */
+	char *firmware; /* directory with its firmware, for -L, or NULL: it knows; owned */
+	bool own;       /* Arrow's, with the patches of hypervisor/ */
+};
+
+/* Errors: -ENOENT with what to install. */
+int qemu_program_find(struct qemu_program *program, struct arrow_error *error) ARROW_MUST_CHECK;
+
+void qemu_program_release(struct qemu_program *program);
+
+static inline void qemu_program_releasep(struct qemu_program *program)
+{
+	qemu_program_release(program);
+}
+
+#define _cleanup_qemu_program_ __attribute__((cleanup(qemu_program_releasep)))
+
+#endif

@@ -1,0 +1,9 @@
+# What Arrow's virtual machines have: a microvm with virtio-mmio devices.
+CONFIG_MICROVM=y
+CONFIG_VIRTIO_MMIO=y
+CONFIG_VIRTIO_SERIAL=y
+CONFIG_VIRTIO_BLK=y
+CONFIG_VIRTIO_NET=y
+CONFIG_VIRTIO_RNG=y
+CONFIG_VIRTIO_9P=y
+CONFIG_VIRTIO_BALLOON=y
