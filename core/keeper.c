@@ -133,6 +133,7 @@ static bool fall_back(struct keeper *k, const char *why)
 	close_keep_errno(steal_fd(&k->console_fd));
 	k->console_used = 0;
 	k->job_sent = 0;
+	k->timed = false;
 	if (start_vm(k, &error) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "%s", error.text);
 	else
@@ -211,7 +212,7 @@ enum { P_GUEST, P_CLIENT, P_CONSOLE, P_SIGNAL, P_VM, P_COUNT = P_VM + ARROW_VM_F
 static void turn(struct keeper *k)
 {
 	struct pollfd p[P_COUNT] = {0};
-	bool reading = k->phase == RUNNING || k->phase == ENDING;
+	bool reading = (k->phase == RUNNING && k->timed) || k->phase == ENDING;
 
 	keeper_send_job(k);
 	p[P_GUEST].fd = k->guest.fd;

@@ -28,6 +28,7 @@ struct keeper {
 	size_t job_sent;
 	struct arrow_template *template; /* that the VM is a clone of, or NULL */
 	bool started;
+	bool timed; /* the loader has asked for the time: from then on frames of the client go in */
 
 	uint64_t deadline;   /* ms, of the phase; 0 for none */
 	uint64_t time_limit; /* ms, of --timeout; 0 for none */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "core/keeper_state.h"
 #include "util/io.h"
@@ -71,6 +72,23 @@ void keeper_hand_out(struct keeper *k, uint64_t deadline_ms)
 		keeper_phase(k, HANDING, deadline_ms);
 }
 
+/*
+ * The time is told at the moment it is asked for, so the guest's clock is wrong only by what the
+ * question took. The first one comes between the job and the start of the program.
+ */
+static void tell_time(struct keeper *k, const uint8_t *asked)
+{
+	uint8_t payload[16];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	memcpy(payload, asked, 8);
+	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload)) < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	k->timed = true;
+}
+
 static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
 	switch (f.type) {
@@ -117,6 +135,11 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 			break;
 		keeper_note(k, "its output is whole, its file systems are synced");
 		keeper_phase(k, OVER, 0);
+		return;
+	case ARROW_TIME:
+		if (f.length != 8 || k->phase == BOOTING)
+			break;
+		tell_time(k, payload);
 		return;
 	case ARROW_NOTE:
 		to_client(k, f.stream, f.type, payload, f.length);

@@ -13,6 +13,8 @@
  *   check()  -> asks the VM for a sign of life; handle() notes the answer. The caller decides on
  *               the deadline by vm->asked and vm->answered.
  *   save()   -> writes the device state of a template, which is of no use afterwards: stop() it.
+ *   pause(), resume() -> stop its processors and let them go on; vm->paused tells when it is so.
+ *   write()  -> writes a paused VM whole, memory and devices; vm->written or vm->problem tells.
  *   stop()   -> ends the VM at once. Nothing of it is left when stop() returns.
  *   free()   -> releases what the host holds for it; implies stop().
  */
@@ -47,13 +49,20 @@ enum arrow_vm_origin {
 	ARROW_VM_COLD = 0, /* from power-on */
 	ARROW_VM_TEMPLATE, /* from power-on, to be saved: its memory is ram_fd, shared */
 	ARROW_VM_CLONE,    /* from a template: ram_fd copied on write, state_fd for the devices */
+	/*
+	 * From what write() wrote, in stream_fd: its memory goes to ram_fd, shared. It never runs.
+	 * Once it is loaded, which vm->loaded tells, save() writes its devices to state_fd.
+	 */
+	ARROW_VM_CONVERT,
+	/* From those two files: as a clone, of a VM that ran and goes on where it was paused. */
+	ARROW_VM_RESTORED,
 };
 
 /* What a VM is made of. Everything is borrowed for the time of start(). */
 struct arrow_vm_config {
 	const char *name;   /* for process titles */
-	int kernel_fd;      /* vmlinux with a PVH entry */
-	int initrd_fd;      /* initramfs that holds the loader */
+	int kernel_fd;      /* vmlinux with a PVH entry; -1 where a kernel runs already, as in a */
+	int initrd_fd;      /* restored one. initramfs that holds the loader, or -1 with it */
 	const char *append; /* kernel command line that the profile and core want */
 	uint64_t memory;    /* bytes, a multiple of 1 MiB */
 	unsigned int vcpus; /* 1 or more */
@@ -67,6 +76,7 @@ struct arrow_vm_config {
 	enum arrow_vm_origin origin;
 	int ram_fd;        /* but for a cold one: the template's memory, a file of `memory` bytes */
 	int state_fd;      /* and the state of its devices */
+	int stream_fd;     /* of one to convert: what it is loaded from */
 	int userns_fd;     /* user namespace in which the shares are served, or -1 */
 	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
 	uint32_t tsc_khz;  /* likewise */
@@ -88,6 +98,10 @@ struct arrow_vm {
 	int pid;               /* process that holds the guest, for state files and messages */
 	uint64_t asked;        /* check() calls so far */
 	uint64_t answered;     /* and how many of them were answered */
+	bool paused;           /* its processors stand still, by pause() */
+	bool loaded;           /* one to convert: all of the stream is in */
+	bool written;          /* the last write() is complete */
+	const char *problem;   /* what the engine refused since the last request, or NULL */
 	char *ended;           /* why it ended, one line; NULL for a guest that switched off */
 };
 
@@ -124,6 +138,17 @@ struct arrow_engine {
 	 * Blocks until it is done, or for deadline_ms.
 	 */
 	int (*save)(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow_error *error);
+
+	/* Stops the processors, or lets them go on. They only ask: handle() notes what came of it.
+	 */
+	void (*pause)(struct arrow_vm *vm);
+	void (*resume)(struct arrow_vm *vm);
+
+	/*
+	 * Begins to write a paused VM whole to fd, borrowed for the call. It stays paused, also
+	 * afterwards. handle() notes the end.
+	 */
+	int (*write)(struct arrow_vm *vm, int fd, struct arrow_error *error);
 
 	/* Takes in what came on vm->fds[index]. Never blocks. */
 	enum arrow_vm_event (*handle)(struct arrow_vm *vm, unsigned int index);

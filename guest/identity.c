@@ -161,6 +161,18 @@ static int write_machine_id(const struct job *job)
 	return replace("/etc/machine-id", text);
 }
 
+void identity_forget_machine(const uint8_t machine_id[16])
+{
+	_cleanup_free_ char *now = NULL;
+	char text[40];
+
+	for (size_t i = 0; i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", machine_id[i]);
+	if (read_file(AT_FDCWD, "/etc/machine-id", 64, &now, NULL) == 0 &&
+		strncmp(now, text, 32) == 0)
+		unlink("/etc/machine-id");
+}
+
 int identity_files(const struct job *job, struct failure *failure)
 {
 	int r = 0;

@@ -18,7 +18,8 @@
 #define DEFAULT_CAPS UINT64_C(0xa80425fb)
 
 #define RECORD_HEADER 8u
-#define LAST_TAG ARROW_JOB_CPU_MAX
+#define LAST_TAG ARROW_JOB_RESTORE_SIGNAL
+#define SIGNAL_MAX 64u
 
 struct counts {
 	size_t of[LAST_TAG + 1];
@@ -55,6 +56,10 @@ static const struct rule rules[LAST_TAG + 1] = {
 	[ARROW_JOB_SHM_SIZE] = {8, false},
 	[ARROW_JOB_MACHINE_ID] = {16, false},
 	[ARROW_JOB_CPU_MAX] = {4, false},
+	[ARROW_JOB_CPU_MAX + 1 ... ARROW_JOB_ID - 1] = {UINT32_MAX, false}, /* of no tag */
+	[ARROW_JOB_ID] = {0, false},
+	[ARROW_JOB_NAME] = {0, false},
+	[ARROW_JOB_RESTORE_SIGNAL] = {4, false},
 };
 
 /* Takes the record at *at. Returns NULL, or what is wrong with it. */
@@ -90,7 +95,10 @@ static bool of_process(uint32_t tag)
 	       tag == ARROW_JOB_WINSIZE;
 }
 
-static const char *count_records(uint8_t *data, size_t size, bool exec, struct counts *counts)
+/* What the records are: a job, of a process beside the program, who a restored Arrow is now. */
+enum kind { KIND_JOB, KIND_EXEC, KIND_IDENTITY };
+
+static const char *count_records(uint8_t *data, size_t size, enum kind kind, struct counts *counts)
 {
 	struct record record;
 	const char *why;
@@ -99,16 +107,18 @@ static const char *count_records(uint8_t *data, size_t size, bool exec, struct c
 		why = next_record(data, size, &at, &record);
 		if (why)
 			return why;
-		if (exec && !of_process(record.tag))
+		if (kind == KIND_EXEC && !of_process(record.tag))
 			return "a record tells of the Arrow, not of a process";
 		counts->of[record.tag]++;
 		if (counts->of[record.tag] > 1 && !rules[record.tag].repeats)
 			return "a record that may come once comes twice";
 	}
-	if (counts->of[ARROW_JOB_ARG] == 0)
+	if (kind == KIND_IDENTITY && counts->of[ARROW_JOB_ARG] + counts->of[ARROW_JOB_MOUNT] > 0)
+		return "it brings a program or a mount";
+	if (kind != KIND_IDENTITY && counts->of[ARROW_JOB_ARG] == 0)
 		return "it names no program";
 	/* Without it, clones of one template would share their random numbers. */
-	if (!exec && counts->of[ARROW_JOB_SEED] == 0)
+	if (kind != KIND_EXEC && counts->of[ARROW_JOB_SEED] == 0)
 		return "it has no seed";
 	return NULL;
 }
@@ -241,6 +251,17 @@ static const char *take_record(struct job *job, const struct record *record, str
 		if (job->cpu_max == 0 || job->cpu_max > 1000000u)
 			return "its share of CPUs is out of range";
 		break;
+	case ARROW_JOB_ID:
+		job->id = text;
+		break;
+	case ARROW_JOB_NAME:
+		job->name = text;
+		break;
+	case ARROW_JOB_RESTORE_SIGNAL:
+		job->restore_signal = arrow_get32(text);
+		if (job->restore_signal > SIGNAL_MAX)
+			return "its signal is out of range";
+		break;
 	}
 	return NULL;
 }
@@ -287,11 +308,11 @@ static const char *take_records(uint8_t *data, size_t size, struct job *job)
 	return NULL;
 }
 
-static int decode(uint8_t *data, size_t size, bool exec, struct job *job, const char **why)
+static int decode(uint8_t *data, size_t size, enum kind kind, struct job *job, const char **why)
 {
 	struct counts counts = {0};
 
-	*why = count_records(data, size, exec, &counts);
+	*why = count_records(data, size, kind, &counts);
 	if (*why)
 		return -EINVAL;
 	if (make_arena(job, &counts) < 0) {
@@ -299,7 +320,7 @@ static int decode(uint8_t *data, size_t size, bool exec, struct job *job, const 
 		return -ENOMEM;
 	}
 	*why = take_records(data, size, job);
-	if (!*why && !exec && !job->root)
+	if (!*why && kind == KIND_JOB && !job->root)
 		*why = "it has no root";
 	if (*why) {
 		job_release(job);
@@ -315,13 +336,19 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 	static char root_dir[] = "/", nobody_named[] = "";
 
 	*job = (struct job){.cwd = root_dir, .user = nobody_named, .caps = DEFAULT_CAPS};
-	return decode(data, size, false, job, why);
+	return decode(data, size, KIND_JOB, job, why);
 }
 
 int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)
 {
 	*job = (struct job){0};
-	return decode(data, size, true, job, why);
+	return decode(data, size, KIND_EXEC, job, why);
+}
+
+int job_decode_identity(uint8_t *data, size_t size, struct job *job, const char **why)
+{
+	*job = (struct job){0};
+	return decode(data, size, KIND_IDENTITY, job, why);
 }
 
 static bool sets(char **env, const char *pair)

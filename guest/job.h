@@ -47,7 +47,9 @@ struct job {
 	bool has_machine_id;
 	uint64_t clock_seconds; /* 0: leave the clock alone */
 	uint32_t clock_nanoseconds;
-	uint16_t rows, columns; /* 0: the size of the terminal is not known */
+	uint16_t rows, columns;  /* 0: the size of the terminal is not known */
+	const char *id, *name;   /* NULL when the job names none */
+	uint32_t restore_signal; /* 0: none */
 	void *arena;
 };
 
@@ -72,6 +74,12 @@ int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **wh
  * that stay with the two; or NULL for want of memory.
  */
 char **job_merge_env(char **program, char **own) __attribute__((warn_unused_result));
+
+/*
+ * The same for the new identity of a restored Arrow: records of a job without program and mounts.
+ */
+int job_decode_identity(uint8_t *data, size_t size, struct job *job, const char **why)
+	__attribute__((warn_unused_result));
 
 void job_release(struct job *job);
 

@@ -13,6 +13,7 @@
  * program, though: nothing here blocks on a stream, and what the program can grow is bounded.
  */
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -98,6 +99,13 @@ struct stage {
 	uint64_t oom_kills; /* so far */
 };
 
+/* The processors, kept from programs (hold.c). */
+struct hold {
+	cpu_set_t before;    /* where the loader may run */
+	void *shared;        /* with those that keep the other processors, or NULL */
+	unsigned int others; /* how many */
+};
+
 struct loader {
 	int epoll;
 	int signals; /* signalfd of SIGCHLD */
@@ -114,6 +122,9 @@ struct loader {
 	uint8_t control[16];                       /* payload of the control frame that comes in */
 	size_t control_size;
 	uint8_t dropped[4096]; /* what nobody takes */
+	bool held;        /* between SAVE and RESUME or RESTORE: programs and streams stand still */
+	bool clock_asked; /* the host has not answered yet */
+	struct hold hold;
 	struct channel channel;
 };
 
@@ -129,6 +140,8 @@ int identity_unique(const struct job *job, struct failure *failure);
 int identity_sysctls(const struct stage *stage, const struct job *job, struct failure *failure);
 int identity_files(const struct job *job, struct failure *failure);
 void identity_loopback(void);
+/* Removes /etc/machine-id if it is this one, so that identity_files() makes another. */
+void identity_forget_machine(const uint8_t machine_id[16]);
 
 /* root.c: mounts the root and enters it; then the volumes. */
 int root_enter(struct stage *stage, const struct job *job, struct failure *failure);
@@ -178,9 +191,30 @@ void stream_close(struct process *process);
 uint8_t *records_room(struct records *records, size_t max, size_t *size);
 /* True when all output, with its end, is in the queue. */
 bool stream_drained(const struct loader *loader);
+/* A restored Arrow: the streams of a process begin anew, with another host. */
+void stream_rebind(struct loader *loader, uint32_t number, const struct job *job);
 /* Gives up on output that does not end. */
 void stream_abandon(struct loader *loader);
 
+/* hold.c: programs do not run from hold_begin() on. Returns 0 or a negative errno. */
+int hold_begin(struct hold *hold);
+/* Gives back the other processors: the loader may need what a program there has locked. */
+void hold_others_end(struct hold *hold);
+void hold_end(struct hold *hold);
+
+/* restore.c: the clock is asked of the host; its answer may come while other work is done. */
+void clock_ask(struct loader *loader);
+void clock_answer(struct loader *loader, uint64_t asked, uint64_t host);
+/* Waits for the answer, for a while. Returns 0 or a negative errno of the channel. */
+int clock_wait(struct loader *loader);
+/* SAVE: returns when the VM goes on, be it this one or one that was restored. */
+void save_hold(struct loader *loader);
+/* RESTORE: the records have come. */
+void restore_begin(struct loader *loader);
+
+/* main.c: what the host is told of the program. */
+void loader_started(struct loader *loader);
+void loader_failed(struct loader *loader, const struct failure *failure);
 /* main.c: control frames. */
 void loader_note(struct loader *loader, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Acts on a control frame, whose first `size` bytes of payload are in loader->control. */

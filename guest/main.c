@@ -95,7 +95,7 @@ static void send_numbers(struct loader *loader, uint16_t type, uint32_t a, uint3
 		die("report to the host", -ENOBUFS);
 }
 
-static void send_failed(struct loader *loader, const struct failure *failure)
+void loader_failed(struct loader *loader, const struct failure *failure)
 {
 	uint8_t payload[12 + sizeof(failure->text)];
 	size_t length = strlen(failure->text);
@@ -106,6 +106,14 @@ static void send_failed(struct loader *loader, const struct failure *failure)
 	memcpy(payload + 12, failure->text, length);
 	if (channel_put(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length) < 0)
 		die("report to the host", -ENOBUFS);
+	loader->life = LIFE_DRAIN;
+	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
+}
+
+void loader_started(struct loader *loader)
+{
+	send_numbers(
+		loader, ARROW_STARTED, PROGRAM, (uint32_t)loader->processes[PROGRAM - 1].pid, 0, 2);
 }
 
 /* Does the job up to the program's start. It is kept, for processes beside the program. */
@@ -129,6 +137,8 @@ static int do_job(struct loader *loader, struct failure *failure)
 	loader->notes = job->flags & ARROW_JOB_NOTES;
 	note_time(loader, "ready", loader->ready_us);
 	note_time(loader, "job taken", guest_us());
+	clock_ask(loader);
+	(void)channel_send(&loader->channel);
 	r = identity_unique(job, failure);
 	if (r == 0)
 		r = identity_sysctls(&loader->stage, job, failure);
@@ -136,10 +146,13 @@ static int do_job(struct loader *loader, struct failure *failure)
 		r = root_enter(&loader->stage, job, failure);
 	if (r == 0) {
 		note_time(loader, "root entered", guest_us());
+		r = clock_wait(loader);
+		if (r < 0)
+			return fail(failure, 125, EPROTO, "the host does not say the time: %m");
 		r = start_process(&loader->stage, job, true, program, failure);
 	}
 	if (r == 0) {
-		send_numbers(loader, ARROW_STARTED, PROGRAM, (uint32_t)program->pid, 0, 2);
+		loader_started(loader);
 		note_time(loader, "program started", guest_us());
 	}
 	return r;
@@ -158,9 +171,7 @@ static void begin(struct loader *loader)
 		loader->life = LIFE_RUN;
 		return;
 	}
-	send_failed(loader, &failure);
-	loader->life = LIFE_DRAIN;
-	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
+	loader_failed(loader, &failure);
 }
 
 int loader_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
@@ -192,8 +203,27 @@ int loader_control(struct loader *loader, const struct arrow_frame *frame, size_
 		if (size >= 4)
 			exec_begin(loader, arrow_get32(loader->control));
 		break;
+	case ARROW_SAVE:
+		if (loader->life == LIFE_RUN)
+			save_hold(loader);
+		break;
+	case ARROW_RESUME:
+		loader->held = false;
+		clock_ask(loader);
+		break;
+	case ARROW_RESTORE:
+		restore_begin(loader);
+		break;
+	case ARROW_TIME:
+		if (size == 16 && arrow_get64(loader->control) != 0)
+			clock_answer(loader, arrow_get64(loader->control),
+				arrow_get64(loader->control + 8));
+		else if (size == 16)
+			clock_ask(loader);
+		break;
 	case ARROW_JOB:
 	case ARROW_EXEC:
+	case ARROW_SAVED:
 	case ARROW_DATA:
 	case ARROW_EOF:
 	case ARROW_CREDIT:

@@ -53,6 +53,16 @@ enum arrow_frame_type {
 	ARROW_WINSIZE = 19,  /* u32 process, u16 rows, u16 columns */
 	ARROW_EXEC = 20,     /* u32 process (2...), then a piece of its records, in order */
 	ARROW_EXEC_END = 21, /* u32 process: its records are whole, start it; DATA may follow */
+	ARROW_SAVE = 26,     /* the VM is about to be saved: hold still, and say SAVED */
+	ARROW_RESUME = 27,   /* it was: this is the one that goes on */
+	ARROW_RESTORE = 28,  /* this is one that was restored; the JOB before says who it is now */
+
+	/*
+	 * Control stream, both ways: u64 guest's monotonic ns, u64 host's ns since 1970. The guest
+	 * asks with the first number alone, and the host answers at once with both. The host may
+	 * send a zero to be asked.
+	 */
+	ARROW_TIME = 29,
 
 	/* Control stream, guest to host. */
 	ARROW_READY = 32,   /* u32 protocol version: the loader waits for its job */
@@ -63,6 +73,8 @@ enum arrow_frame_type {
 	ARROW_EXITED = 35,  /* u32 process, u32 enum arrow_exit, u32 value; output may follow */
 	ARROW_DONE = 36,    /* all output is sent, file systems are synced: the VM may end */
 	ARROW_NOTE = 37,    /* text for the log of `arrow run -v` */
+	ARROW_SAVED = 42,   /* u32 errno or 0, u32 1 if stdin is open: nothing follows but RESUME's
+			       or RESTORE's consequences */
 };
 
 enum arrow_exit {
@@ -95,6 +107,9 @@ enum arrow_job_tag {
 	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
 	ARROW_JOB_MACHINE_ID = 17, /* 16 bytes: /etc/machine-id, where the root has none */
 	ARROW_JOB_CPU_MAX = 18, /* u32 thousandths of a CPU that the processes may use together */
+	ARROW_JOB_ID = 22,      /* string; this and the next two are for RESTORE only */
+	ARROW_JOB_NAME = 23,    /* string */
+	ARROW_JOB_RESTORE_SIGNAL = 24, /* u32: what the program gets once it is restored */
 };
 
 enum arrow_job_flags {

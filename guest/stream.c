@@ -72,7 +72,7 @@ static struct input *input_of(struct loader *loader, const struct arrow_frame *f
 static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
 {
 	return frame->stream == ARROW_CONTROL && frame->type == ARROW_JOB &&
-	       loader->life == LIFE_WAIT;
+	       (loader->life == LIFE_WAIT || loader->held);
 }
 
 /* The kernel hands out memory that it lacks, and would then end the VM: better to refuse the job.
@@ -371,6 +371,37 @@ void stream_close(struct process *p)
 		close_fd(&p->out[i].fd); /* out[0] of a terminal is its master */
 	close_fd(&p->slave);
 	p->tty = -1;
+}
+
+void stream_rebind(struct loader *loader, uint32_t number, const struct job *job)
+{
+	struct process *p = stream_process(loader, number);
+	struct input *in = p ? &p->in : NULL;
+
+	if (!p)
+		return;
+	if (number != PROGRAM) { /* whoever started it is not here */
+		stream_close(p);
+		free(p->records.data);
+		free(p->failure);
+		*p = (struct process){.tty = -1, .slave = -1};
+		return;
+	}
+	/* What came from the other host and did not get to the program is not for this one. */
+	in->start = in->length = in->passed = 0;
+	in->tell = in->fd < 0 && (job->flags & ARROW_JOB_STDIN);
+	in->ended = !(job->flags & ARROW_JOB_STDIN);
+	in->writable = true;
+	for (int i = 0; i < 2; i++) {
+		struct output *out = &p->out[i];
+
+		out->credit = ARROW_WINDOW;
+		out->unwanted = false;
+		out->readable = true;
+		out->tell = out->fd < 0;
+	}
+	if (p->tty >= 0 && job->rows && job->columns)
+		tty_resize(p->tty, job->rows, job->columns);
 }
 
 bool stream_drained(const struct loader *loader)

@@ -69,18 +69,40 @@ static void addf(struct qemu_command *c, const char *option, const char *fmt, ..
 	add_owned(c, value);
 }
 
+int qemu_incoming_fd(const struct arrow_vm_config *config)
+{
+	switch (config->origin) {
+	case ARROW_VM_CLONE:
+	case ARROW_VM_RESTORED:
+		return config->state_fd;
+	case ARROW_VM_CONVERT:
+		return config->stream_fd;
+	case ARROW_VM_COLD:
+	case ARROW_VM_TEMPLATE:
+		break;
+	}
+	return -1;
+}
+
 static void add_machine(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	bool kvm = strcmp(config->accel, "kvm") == 0;
+	bool makes_file = config->origin == ARROW_VM_TEMPLATE || config->origin == ARROW_VM_CONVERT;
 
-	addf(c, "-M", "microvm,accel=%s,acpi=off,rtc=on,isa-serial=on,x-option-roms=off%s",
-		config->accel, config->origin == ARROW_VM_COLD ? "" : ",memory-backend=ram");
-	if (config->origin != ARROW_VM_COLD)
+	addf(c, "-M",
+		"microvm,accel=%s,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend="
+		"ram",
+		config->accel);
+	/* The memory of a cold one has the same name, so that it can be saved as a clone can. */
+	if (config->origin == ARROW_VM_COLD)
+		addf(c, "-object", "memory-backend-ram,id=ram,size=%lluM",
+			(unsigned long long)(config->memory >> 20));
+	else
 		addf(c, "-object",
 			"memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=%s",
 			(unsigned long long)(config->memory >> 20), config->ram_fd,
-			config->origin == ARROW_VM_TEMPLATE ? "on" : "off");
-	if (config->origin == ARROW_VM_CLONE)
+			makes_file ? "on" : "off");
+	if (qemu_incoming_fd(config) >= 0)
 		addf(c, "-incoming", "defer");
 	/*
 	 * `max` is all that TCG can do: programs built for x86-64-v3 run too. A `rep movsb` that
@@ -120,6 +142,8 @@ static void add_boot(struct qemu_command *c, const struct arrow_vm_config *confi
 {
 	char words[128] = "";
 
+	if (config->kernel_fd < 0)
+		return;
 	machine_words(words, sizeof(words), config);
 	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
 	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);

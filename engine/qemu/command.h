@@ -23,6 +23,9 @@ struct qemu_command {
 int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
 	const struct arrow_vm_config *config, int qmp_fd) ARROW_MUST_CHECK;
 
+/* The descriptor that a VM of this configuration is loaded from, or -1. */
+int qemu_incoming_fd(const struct arrow_vm_config *config);
+
 void qemu_command_release(struct qemu_command *command);
 
 #endif

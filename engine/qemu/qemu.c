@@ -33,7 +33,9 @@ struct qemu_vm {
 	struct qmp qmp;
 	char stderr_text[STDERR_MAX]; /* the first words it said: why it refused to start */
 	size_t stderr_used;
-	int state_fd; /* a number of QEMU's, where it inherited one */
+	int state_fd;  /* where save() writes */
+	bool converts; /* the first migration that ends is the one that loads it */
+	bool writes;   /* write() was called */
 	bool reaped;
 	int wait_status;
 };
@@ -80,14 +82,12 @@ static int qemu_probe(char **version, struct arrow_error *error)
 static int keep_open(const struct arrow_vm_config *config, int qmp_fd)
 {
 	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
-		config->console_fd, qmp_fd};
+		config->console_fd, qmp_fd, config->origin == ARROW_VM_COLD ? -1 : config->ram_fd,
+		qemu_incoming_fd(config)};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
-		if (fcntl(fds[i], F_SETFD, 0) < 0)
+		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
 			return -errno;
-	if (config->origin != ARROW_VM_COLD &&
-		(fcntl(config->ram_fd, F_SETFD, 0) < 0 || fcntl(config->state_fd, F_SETFD, 0) < 0))
-		return -errno;
 	for (unsigned int i = 0; i < config->n_disks; i++)
 		if (config->disks[i].fd >= 0 && fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
 			return -errno;
@@ -163,7 +163,10 @@ static int qemu_start(
 	qmp_guest = qmp[1];
 	q->vm.fds[FD_QMP] = qmp[0];
 	q->state_fd = config->state_fd;
-	r = qmp_init(&q->qmp, qmp[0], config->origin == ARROW_VM_CLONE ? config->state_fd : -1);
+	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
+		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
+	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
+	q->converts = config->origin == ARROW_VM_CONVERT;
 	if (r < 0) {
 		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
 		goto fail;
@@ -280,6 +283,10 @@ static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
 	case FD_QMP:
 		r = qmp_read(&q->qmp);
 		vm->answered = q->qmp.answered;
+		vm->paused = q->qmp.paused;
+		vm->loaded |= q->converts && q->qmp.saved;
+		vm->written = q->writes && q->qmp.saved;
+		vm->problem = q->qmp.error;
 		if (r < 0) {
 			/* Its end is told by the process itself. */
 			close(q->qmp.fd);
@@ -299,7 +306,7 @@ static int qemu_save(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow
 {
 	struct qemu_vm *q = (struct qemu_vm *)vm;
 	uint64_t end = now_ms() + deadline_ms, now;
-	int r = qmp_save(&q->qmp, q->state_fd);
+	int r = qmp_save(&q->qmp, q->state_fd, QMP_DEVICES);
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot ask QEMU to save: %m");
@@ -318,6 +325,27 @@ static int qemu_save(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow
 	if (q->qmp.error)
 		return arrow_fail(error, EIO, "QEMU cannot save: %s", q->qmp.error);
 	return 0;
+}
+
+static void qemu_pause(struct arrow_vm *vm)
+{
+	qmp_stop(&((struct qemu_vm *)vm)->qmp);
+}
+
+static void qemu_resume(struct arrow_vm *vm)
+{
+	qmp_cont(&((struct qemu_vm *)vm)->qmp);
+}
+
+static int qemu_write(struct arrow_vm *vm, int fd, struct arrow_error *error)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+	int r = qmp_save(&q->qmp, fd, QMP_WHOLE);
+
+	q->writes = true;
+	vm->written = false;
+	vm->problem = NULL;
+	return r < 0 ? arrow_fail(error, -r, "cannot ask QEMU to write the VM: %m") : 0;
 }
 
 /* The program, as the file that it is: a new version is another file. And what the guest sees. */
@@ -396,6 +424,9 @@ const struct arrow_engine arrow_engine_qemu = {
 	.identify = qemu_identify,
 	.start = qemu_start,
 	.save = qemu_save,
+	.pause = qemu_pause,
+	.resume = qemu_resume,
+	.write = qemu_write,
 	.handle = qemu_handle,
 	.check = qemu_check,
 	.stop = qemu_stop,

@@ -25,17 +25,32 @@ static int send_text(struct qmp *qmp, const char *text)
 
 /*
  * x-ignore-shared leaves out memory that is a shared file: the template's RAM file has it already.
- * With `events` the end of a migration is told, not asked for.
+ * Both sides must agree on it. With `events` the end of a migration is told, not asked for.
  */
 #define CAPABILITIES                                                                               \
 	"{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":["              \
-	"{\"capability\":\"x-ignore-shared\",\"state\":true},"                                     \
+	"{\"capability\":\"x-ignore-shared\",\"state\":%s},"                                       \
 	"{\"capability\":\"events\",\"state\":true}]}}\n"
 
-#define MIGRATE(command, uri)                                                                      \
-	CAPABILITIES "{\"execute\":\"" command "\",\"arguments\":{\"uri\":\"fd:" uri "\"}}\n"
+#define MIGRATE "{\"execute\":\"%s\",\"arguments\":{\"uri\":\"fd:%s\"}}\n"
 
-int qmp_save(struct qmp *qmp, int fd)
+/* Memory goes to a file: the default, 128 MiB/s, is meant for a network. */
+#define BANDWIDTH                                                                                  \
+	"{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":"                \
+	"1099511627776}}\n"
+
+static int send_migrate(
+	struct qmp *qmp, const char *command, const char *from, enum qmp_content content)
+{
+	char text[768];
+
+	snprintf(text, sizeof(text), CAPABILITIES "%s" MIGRATE,
+		content == QMP_DEVICES ? "true" : "false", content == QMP_WHOLE ? BANDWIDTH : "",
+		command, from);
+	return send_text(qmp, text);
+}
+
+int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
 {
 	/* Saving takes a descriptor that came over this socket, not one that was inherited. */
 	static const char text[] = "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n";
@@ -54,10 +69,24 @@ int qmp_save(struct qmp *qmp, int fd)
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
 	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) < 0)
 		return -errno;
-	return send_text(qmp, MIGRATE("migrate", "state"));
+	qmp->saved = false;
+	free(qmp->error);
+	qmp->error = NULL;
+	return send_migrate(qmp, "migrate", "state", content);
 }
 
-int qmp_init(struct qmp *qmp, int fd, int incoming)
+void qmp_stop(struct qmp *qmp)
+{
+	/* One that cannot be sent is missed by the caller, who waits for its end. */
+	(void)send_text(qmp, "{\"execute\":\"stop\"}\n");
+}
+
+void qmp_cont(struct qmp *qmp)
+{
+	(void)send_text(qmp, "{\"execute\":\"cont\"}\n");
+}
+
+int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content)
 {
 	int r;
 
@@ -70,10 +99,10 @@ int qmp_init(struct qmp *qmp, int fd, int incoming)
 		return -errno;
 	r = send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
 	if (r == 0 && incoming >= 0) {
-		char text[512];
+		char from[16];
 
-		snprintf(text, sizeof(text), MIGRATE("migrate-incoming", "%d"), incoming);
-		r = send_text(qmp, text);
+		snprintf(from, sizeof(from), "%d", incoming);
+		r = send_migrate(qmp, "migrate-incoming", from, content);
 	}
 	return r;
 }
@@ -96,10 +125,15 @@ static void take_message(struct qmp *qmp, json_t *message)
 		json_t *data = json_object_get(message, "data");
 		const char *status = json_string_value(json_object_get(data, "status"));
 
-		if (status && strcmp(status, "completed") == 0)
+		if (status && strcmp(status, "completed") == 0) {
 			qmp->saved = true;
-		else if (status && strcmp(status, "failed") == 0 && !qmp->error)
+			if (qmp->go_on)
+				qmp_cont(qmp);
+		} else if (status && strcmp(status, "failed") == 0 && !qmp->error) {
 			qmp->error = strdup("the migration failed");
+		}
+	} else if (event && (strcmp(event, "STOP") == 0 || strcmp(event, "RESUME") == 0)) {
+		qmp->paused = event[0] == 'S';
 	} else if (error) {
 		const char *text = json_string_value(json_object_get(error, "desc"));
 

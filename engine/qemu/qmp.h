@@ -21,17 +21,26 @@ struct qmp {
 	uint64_t asked;    /* query-status commands sent */
 	uint64_t answered; /* and answered, in order */
 	bool saved;        /* the migration that was asked for is complete */
+	bool paused;       /* STOP came, and no RESUME since */
+	bool go_on;        /* what is loaded was paused, and is to run */
 	char *error;       /* what QEMU refused, one line; owned */
 };
 
+/* What a migration is about: with memory in a file that both sides share, the devices only. */
+enum qmp_content { QMP_DEVICES, QMP_WHOLE };
+
 /*
  * Takes over fd, and sends what opens the session. incoming is a descriptor of QEMU's from which
- * it is to load a clone's state, or -1. Nothing waits for an answer. Returns 0 or a negative errno.
+ * it is to load its state, or -1. Nothing waits for an answer. Returns 0 or a negative errno.
  */
-int qmp_init(struct qmp *qmp, int fd, int incoming);
+int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content);
 
 /* Asks for the state to be saved to fd, which is borrowed; qmp->saved or qmp->error tells. */
-int qmp_save(struct qmp *qmp, int fd);
+int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
+
+/* Ask for the processors to stop or to go on; qmp->paused tells. */
+void qmp_stop(struct qmp *qmp);
+void qmp_cont(struct qmp *qmp);
 
 /* Asks for the VM's status. A QEMU that does not read its socket loses the question only. */
 void qmp_ask(struct qmp *qmp);

@@ -177,6 +177,19 @@ static int unique(void)
 	return 0;
 }
 
+/* Answers each byte of stdin with the time of day in nanoseconds. */
+static int answer_time(void)
+{
+	struct timespec now;
+
+	while (getchar() != EOF) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		printf("%lld%09ld\n", (long long)now.tv_sec, now.tv_nsec);
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -199,6 +212,8 @@ int main(int argc, char **argv)
 		return limits();
 	if (!strcmp(what, "both"))
 		return both();
+	if (!strcmp(what, "clock"))
+		return answer_time();
 	if (!strcmp(what, "unique"))
 		return unique();
 	if (!strcmp(what, "reboot"))

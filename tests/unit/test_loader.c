@@ -301,6 +301,36 @@ static void what_a_job_must_have_is_asked_for(void **state)
 	assert_int_equal(decode_and_drop(b.data, b.size), -EINVAL);
 }
 
+static void a_new_identity_brings_no_program(void **state)
+{
+	struct bytes b = {.size = 0};
+	uint8_t n[4], copy[512];
+	const char *why;
+	struct job job;
+
+	arrow_put32(n, 10);
+	add_string(&b, ARROW_JOB_ID, "0123");
+	add_string(&b, ARROW_JOB_NAME, "fleet");
+	add_string(&b, ARROW_JOB_HOSTNAME, "box");
+	add(&b, ARROW_JOB_RESTORE_SIGNAL, n, 4);
+	memcpy(copy, b.data, b.size);
+	assert_int_equal(job_decode_identity(copy, b.size, &job, &why), -EINVAL); /* no seed */
+	add(&b, ARROW_JOB_SEED, seed, sizeof(seed));
+	memcpy(copy, b.data, b.size);
+	assert_int_equal(job_decode_identity(copy, b.size, &job, &why), 0);
+	assert_string_equal(job.id, "0123");
+	assert_string_equal(job.name, "fleet");
+	assert_string_equal(job.hostname, "box");
+	assert_int_equal(job.restore_signal, 10);
+	assert_memory_equal(job.seed, seed, sizeof(seed));
+	job_release(&job);
+	assert_int_equal(decode_and_drop(b.data, b.size), -EINVAL); /* it is no job */
+
+	add_string(&b, ARROW_JOB_ARG, "true");
+	memcpy(copy, b.data, b.size);
+	assert_int_equal(job_decode_identity(copy, b.size, &job, &why), -EINVAL);
+}
+
 static void each_malformed_record_is_refused(void **state)
 {
 	static const struct {
@@ -310,6 +340,8 @@ static void each_malformed_record_is_refused(void **state)
 	} bad[] = {
 		{0, "", 0},
 		{ARROW_JOB_CPU_MAX + 1, "", 0},
+		{ARROW_JOB_RESTORE_SIGNAL + 1, "", 0},
+		{ARROW_JOB_RESTORE_SIGNAL, "\x41\0\0\0", 4},
 		{ARROW_JOB_CPU_MAX, "\0\0\0\0", 4},
 		{UINT32_MAX, "", 0},
 		{ARROW_JOB_FLAGS, "123", 3},
@@ -773,6 +805,7 @@ int main(void)
 		cmocka_unit_test(an_exec_has_the_environment_of_the_program_and_its_own),
 		cmocka_unit_test(a_job_cut_off_anywhere_is_refused),
 		cmocka_unit_test(what_a_job_must_have_is_asked_for),
+		cmocka_unit_test(a_new_identity_brings_no_program),
 		cmocka_unit_test(each_malformed_record_is_refused),
 		cmocka_unit_test(a_length_beyond_the_job_is_refused),
 		cmocka_unit_test(a_record_that_may_come_once_is_refused_twice),

@@ -22,7 +22,7 @@ static void open_peer(struct peer *p, int incoming)
 	int s[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
-	assert_int_equal(qmp_init(&p->qmp, s[0], incoming), 0);
+	assert_int_equal(qmp_init(&p->qmp, s[0], incoming, QMP_DEVICES), 0);
 	p->fd = s[1];
 }
 
@@ -85,7 +85,7 @@ static void a_save_ends_with_its_event_or_with_an_error(void **state)
 	struct peer p;
 
 	open_peer(&p, -1);
-	assert_int_equal(qmp_save(&p.qmp, p.fd), 0);
+	assert_int_equal(qmp_save(&p.qmp, p.fd, QMP_DEVICES), 0);
 	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"active\"}}\n");
 	assert_int_equal(qmp_read(&p.qmp), 0);
 	assert_false(p.qmp.saved);
@@ -96,6 +96,52 @@ static void a_save_ends_with_its_event_or_with_an_error(void **state)
 		"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no room\"}}\n");
 	assert_int_equal(qmp_read(&p.qmp), 0);
 	assert_string_equal(p.qmp.error, "no room");
+	close_peer(&p);
+}
+
+static void a_vm_is_paused_when_qemu_says_so(void **state)
+{
+	char text[2048];
+	struct peer p;
+
+	open_peer(&p, -1);
+	qmp_stop(&p.qmp);
+	heard(&p, text, sizeof(text));
+	assert_non_null(strstr(text, "\"stop\""));
+	assert_false(p.qmp.paused);
+	say(&p, "{\"return\": {}}\n{\"event\": \"STOP\"}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
+	assert_true(p.qmp.paused);
+	assert_int_equal(qmp_save(&p.qmp, p.fd, QMP_WHOLE), 0);
+	heard(&p, text, sizeof(text)); /* what carries the descriptor comes by itself */
+	heard(&p, text, sizeof(text));
+	assert_non_null(strstr(text, "\"x-ignore-shared\",\"state\":false"));
+	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n"
+		"{\"event\": \"RESUME\"}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
+	assert_true(p.qmp.saved);
+	assert_false(p.qmp.paused);
+	heard(&p, text, sizeof(text));
+	assert_string_equal(text, ""); /* nobody asked it to go on */
+	close_peer(&p);
+}
+
+static void a_restored_vm_goes_on_once_it_is_loaded(void **state)
+{
+	char text[2048];
+	struct peer p;
+
+	open_peer(&p, 7);
+	p.qmp.go_on = true;
+	heard(&p, text, sizeof(text));
+	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"active\"}}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
+	heard(&p, text, sizeof(text));
+	assert_string_equal(text, "");
+	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
+	heard(&p, text, sizeof(text));
+	assert_non_null(strstr(text, "\"cont\""));
 	close_peer(&p);
 }
 
@@ -204,7 +250,8 @@ static void a_vm_has_only_what_it_needs(void **state)
 	assert_non_null(strstr(text, "nolapic_timer"));
 	assert_null(strstr(text, "9p"));
 	assert_null(strstr(text, "net"));
-	assert_null(strstr(text, "memory-backend"));
+	assert_null(strstr(text, "memory-backend-file"));
+	assert_non_null(strstr(text, "memory-backend-ram,id=ram,size=64M"));
 	free(text);
 }
 
@@ -254,6 +301,30 @@ static void a_template_has_the_devices_of_its_clones_and_nothing_behind_them(voi
 	free(text);
 }
 
+static void a_saved_vm_is_converted_in_a_file_and_restored_from_it(void **state)
+{
+	struct arrow_vm_config config = config_of_one();
+	char *text;
+
+	config.origin = ARROW_VM_CONVERT;
+	config.kernel_fd = config.initrd_fd = -1;
+	config.ram_fd = 20;
+	config.state_fd = 21;
+	config.stream_fd = 22;
+	assert_int_equal(qemu_incoming_fd(&config), 22);
+	text = joined(&config);
+	assert_non_null(strstr(text, "mem-path=/proc/self/fd/20,share=on"));
+	assert_non_null(strstr(text, " -incoming defer "));
+	assert_null(strstr(text, "-kernel"));
+	free(text);
+
+	config.origin = ARROW_VM_RESTORED;
+	assert_int_equal(qemu_incoming_fd(&config), 21);
+	text = joined(&config);
+	assert_non_null(strstr(text, "mem-path=/proc/self/fd/20,share=off"));
+	free(text);
+}
+
 static void shares_are_read_only_where_asked(void **state)
 {
 	const struct arrow_share shares[] = {
@@ -280,6 +351,8 @@ int main(void)
 		cmocka_unit_test(answers_are_counted_however_they_are_cut),
 		cmocka_unit_test(the_session_of_a_clone_is_opened_without_waiting),
 		cmocka_unit_test(a_save_ends_with_its_event_or_with_an_error),
+		cmocka_unit_test(a_vm_is_paused_when_qemu_says_so),
+		cmocka_unit_test(a_restored_vm_goes_on_once_it_is_loaded),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(odd_objects_do_no_harm),
 		cmocka_unit_test(a_line_without_end_is_refused),
@@ -287,6 +360,7 @@ int main(void)
 		cmocka_unit_test(a_vm_has_only_what_it_needs),
 		cmocka_unit_test(kvm_has_the_hosts_cpu_and_several_vcpus_their_own_timers),
 		cmocka_unit_test(a_template_has_the_devices_of_its_clones_and_nothing_behind_them),
+		cmocka_unit_test(a_saved_vm_is_converted_in_a_file_and_restored_from_it),
 		cmocka_unit_test(shares_are_read_only_where_asked),
 	};
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "util/io.h"
+
+/*
+ * Keeps every program from running while the VM is being saved, and in a restored one until it is
+ * somebody else than the saved. Stopping them by signals would show: parents are told, system calls
+ * are interrupted. So the loader takes the processors instead: it runs before all else (SCHED_FIFO)
+ * and does not sleep, and a process on each other processor does the same. The kernel lets others
+ * run for a moment after a second of that, which the loader never needs.
+ */
+
+#define READY_DEADLINE_MS 500u
+
+struct shared {
+	atomic_uint ready;
+	atomic_bool over;
+};
+
+static int take_processor(int cpu)
+{
+	const struct sched_param first = {.sched_priority = 99};
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0 ||
+		sched_setscheduler(0, SCHED_FIFO, &first) < 0)
+		return -errno;
+	return 0;
+}
+
+static void __attribute__((noreturn)) occupy(struct shared *shared, int cpu)
+{
+	if (take_processor(cpu) == 0) {
+		atomic_fetch_add(&shared->ready, 1);
+		while (!atomic_load(&shared->over))
+			__builtin_ia32_pause();
+	}
+	_exit(0);
+}
+
+/* Takes the processors but for `own`. Returns 0 or a negative errno. */
+static int take_others(struct hold *hold, int own)
+{
+	uint64_t deadline = now_ms() + READY_DEADLINE_MS;
+	struct shared *shared;
+
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return -errno;
+	hold->shared = shared;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		pid_t pid;
+
+		if (cpu == own || !CPU_ISSET((size_t)cpu, &hold->before))
+			continue;
+		pid = (pid_t)syscall(SYS_fork); /* the library has nothing to do in the child */
+		if (pid == 0)
+			occupy(shared, cpu);
+		if (pid < 0)
+			return -errno;
+		hold->others++;
+	}
+	while (atomic_load(&shared->ready) < hold->others) {
+		if (now_ms() > deadline)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+int hold_begin(struct hold *hold)
+{
+	unsigned int own = 0;
+	int r;
+
+	*hold = (struct hold){0};
+	if (syscall(SYS_getcpu, &own, NULL, NULL) < 0 ||
+		sched_getaffinity(0, sizeof(hold->before), &hold->before) < 0)
+		return -errno;
+	r = take_processor((int)own);
+	if (r == 0 && CPU_COUNT(&hold->before) > 1)
+		r = take_others(hold, (int)own);
+	if (r < 0)
+		hold_end(hold);
+	return r;
+}
+
+void hold_others_end(struct hold *hold)
+{
+	if (!hold->shared)
+		return;
+	atomic_store(&((struct shared *)hold->shared)->over, true);
+	munmap(hold->shared, sizeof(struct shared)); /* theirs stays until they end */
+	hold->shared = NULL;
+}
+
+void hold_end(struct hold *hold)
+{
+	const struct sched_param none = {0};
+
+	hold_others_end(hold);
+	/* Both undo what has worked before. */
+	(void)sched_setscheduler(0, SCHED_OTHER, &none);
+	(void)sched_setaffinity(0, sizeof(hold->before), &hold->before);
+}
