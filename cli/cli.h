@@ -23,6 +23,7 @@ int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_template(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_registry(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

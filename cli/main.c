@@ -11,6 +11,10 @@
 const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
 	{"ps", cmd_ps, "list the Arrows that run", &ps_argp},
+	{"pull", cmd_registry, "download an image from a registry", NULL},
+	{"push", cmd_registry, "upload an image to a registry", NULL},
+	{"login", cmd_registry, "log in to a registry", NULL},
+	{"logout", cmd_registry, "forget the login of a registry", NULL},
 	{"kernel", cmd_kernel, "build, list, inspect and remove guest kernels", NULL},
 	{"template", cmd_template, "list, inspect and remove the VMs that Arrows are cloned from",
 		&template_argp},
@@ -19,27 +23,6 @@ const struct command commands[] = {
 	{"version", cmd_version, "print the version of Arrow", &version_argp},
 	{NULL, NULL, NULL, NULL},
 };
-
-void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input)
-{
-	error_t r;
-
-	argp_err_exit_status = ARROW_STATUS_ERROR;
-	r = argp_parse(argp, argc, argv, flags, NULL, input);
-	if (r) {
-		fprintf(stderr, "arrow: %s\n", strerror(r));
-		exit(ARROW_STATUS_ERROR);
-	}
-}
-
-int cli_error(struct arrow_error *error)
-{
-	int status = error->status;
-
-	fprintf(stderr, "arrow: %s\n", error->text ? error->text : "unknown error");
-	arrow_error_clear(error);
-	return status;
-}
 
 static void print_help(FILE *f)
 {

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "image/oci/root.h"
+#include "registry/launch.h"
+#include "trust/policy.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -224,23 +226,56 @@ static int try_local(
 	return e < 0 ? e : 1;
 }
 
+static bool is_reference(const char *text)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	_cleanup_reference_ struct oci_reference reference = {0};
+
+	return oci_reference_parse(&reference, text, &ignored) == 0;
+}
+
+static int pull(const struct arrow_spec *spec, struct arrow_error *error)
+{
+	int e = registry_run_pull(spec->program, error);
+
+	if (e == 0 || error->text)
+		return e;
+	/* arrow-registry has said why. */
+	if (spec->pull == ARROW_PULL_ALWAYS)
+		return arrow_fail(
+			error, -e, "cannot run %s: it could not be pulled", spec->program);
+	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, -e,
+		"cannot run %s: no such image, and no such program here or in PATH", spec->program);
+}
+
 int arrow_spec_resolve(
 	struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	const char *program = spec->program;
-	int r;
+	int r = 0;
 
 	if (!program || spec->rootfs || spec->image)
 		return 0;
 	if (program[0] == '.' || program[0] == '/' || !*program)
 		return 0;
-	r = try_local(spec, paths, error);
+	if (spec->pull == ARROW_PULL_ALWAYS)
+		r = pull(spec, error);
+	if (r == 0)
+		r = try_local(spec, paths, error);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (arrow_image_has_program(program)) {
 		if (spec->verbose)
 			fprintf(stderr, "arrow: %s is a program of this host\n", program);
 		return 0;
+	}
+	if (spec->pull == ARROW_PULL_MISSING && is_reference(program)) {
+		fprintf(stderr, "Unable to find image '%s' locally\n", program);
+		r = pull(spec, error);
+		if (r == 0)
+			r = try_local(spec, paths, error);
+		if (r != 0)
+			return r < 0 ? r : 0;
 	}
 	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, ENOENT,
 		"cannot run %s: no such image, and no such program here or in PATH", program);
@@ -259,6 +294,8 @@ int arrow_image_from_container(struct arrow_image *image, const struct arrow_pat
 	e = oci_store_open(&store, paths->data, error);
 	if (e == 0)
 		e = oci_image_find(&oci, &store, spec->image_digest, NULL, error);
+	if (e == 0)
+		e = trust_check_image(paths->data, &store, &oci, spec->image, error);
 	if (e == 0)
 		e = oci_root_open(image, paths->data, &store, &oci, spec->image, &made, error);
 	if (e == 0 && spec->verbose && made)

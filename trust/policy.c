@@ -344,23 +344,42 @@ static int check_named(const struct trust_policy *policy, const struct oci_store
 	return e < 0 ? e : trust_policy_check(policy, name, digests, &signatures, error);
 }
 
+/* The whole name that a user's word found this image by; NULL for an id, or a name that it lost. */
+static char *find_name(
+	const struct oci_store *store, const struct oci_image *image, const char *asked)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	struct oci_image found;
+	char *name = NULL;
+
+	if (oci_image_find(&found, store, asked, image->config.platform.architecture, &ignored) < 0)
+		return NULL;
+	if (strcmp(found.descriptor.digest, image->descriptor.digest) == 0)
+		name = STEAL(found.name);
+	oci_image_release(&found);
+	return name;
+}
+
 int trust_check_image(const char *data, const struct oci_store *store,
-	const struct oci_image *image, struct arrow_error *error)
+	const struct oci_image *image, const char *asked, struct arrow_error *error)
 {
 	_cleanup_policy_ struct trust_policy policy = {0};
 	_cleanup_entries_ struct oci_entries entries = {0};
-	bool named = image->name != NULL;
+	_cleanup_free_ char *name = NULL;
+	bool named = false;
 	int e = trust_policy_load(&policy, data, error);
 
 	if (e < 0 || !policy.json)
 		return e;
-	if (named)
-		return check_named(&policy, store, image, image->name, error);
-	/* Found by its id: as good as the best of its names. */
+	name = find_name(store, image, asked);
+	if (name)
+		return check_named(&policy, store, image, name, error);
 	e = oci_store_list(store, &entries, error);
 	for (size_t i = 0; e == 0 && i < entries.n; i++) {
 		if (!entries.v[i].name ||
-			strcmp(entries.v[i].descriptor.digest, image->top.digest) != 0)
+			(strcmp(entries.v[i].descriptor.digest, image->top.digest) != 0 &&
+				strcmp(entries.v[i].descriptor.digest, image->descriptor.digest) !=
+					0))
 			continue;
 		arrow_error_clear(error);
 		named = true;

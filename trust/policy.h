@@ -52,8 +52,11 @@ int trust_key_check(const struct trust_key *key, const char *name, const char *c
 /*
  * Checks an image of the store, for who is about to run it. Costs one look for a file where
  * there is no policy.
+ *   asked: what the user called it: a name, whose rules count, or an id; then the image is as good
+ *          as the best of the names that it has
  */
 int trust_check_image(const char *data, const struct oci_store *store,
-	const struct oci_image *image, struct arrow_error *error) ARROW_MUST_CHECK;
+	const struct oci_image *image, const char *asked,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The session: which scheme, retries, redirects, and what a refusal means. */
+#include "registry/client.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define ATTEMPTS 5u
+#define BACKOFF_MS 500u
+#define REDIRECTS_MAX 5
+#define ANSWER_MAX 65536u /* of the body of a refusal */
+#define WORDS_MAX 200
+
+/* Sleeps, but not beyond a cancel. */
+static void rest(uint64_t ms, const struct registry_options *options)
+{
+	uint64_t end = now_ms() + ms, now;
+
+	while ((now = now_ms()) < end && !(options->http.cancel && *options->http.cancel))
+		usleep((useconds_t)((end - now > 100 ? 100 : end - now) * 1000));
+}
+
+bool attempts_again(struct attempts *a, const struct registry_options *options)
+{
+	uint64_t wait = (uint64_t)BACKOFF_MS << a->n;
+	unsigned char chance = 0;
+
+	if (++a->n >= ATTEMPTS)
+		return false;
+	/* Many that were cut off at once should not come back at once. */
+	if (getrandom(&chance, sizeof(chance), 0) == (ssize_t)sizeof(chance))
+		wait += wait * chance / 1024;
+	if (a->wait_s > 0 && (uint64_t)a->wait_s * 1000 > wait)
+		wait = (uint64_t)a->wait_s * 1000;
+	a->wait_s = 0;
+	rest(wait, options);
+	return !(options->http.cancel && *options->http.cancel);
+}
+
+/* A stranger's words on the user's terminal: one line, no control characters, not too long. */
+static char *plain_words(const char *text)
+{
+	char *words = strndup(text, WORDS_MAX);
+
+	for (char *c = words; c && *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	return words;
+}
+
+/* "message" of the first of {"errors": [{"code", "message"}]}; *code is owned, too. */
+static char *refusal(const struct http_reply *reply, char **code)
+{
+	json_t *answer = reply->body ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
+	const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
+	const char *text = json_string_value(json_object_get(first, "message"));
+	const char *name = json_string_value(json_object_get(first, "code"));
+	char *words;
+
+	if (!text)
+		text = json_string_value(json_object_get(answer, "message"));
+	if (!text)
+		text = json_string_value(json_object_get(answer, "details"));
+	words = plain_words(text ? text : "it gave no reason");
+	*code = plain_words(name ? name : "");
+	json_decref(answer);
+	return words;
+}
+
+int registry_fail(const struct registry *r, const char *what, const struct http_reply *reply,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *code = NULL;
+	_cleanup_free_ char *words = refusal(reply, &code);
+	const char *user = r->credentials.username;
+
+	if (reply->status == 404)
+		return arrow_fail(error, ENOENT, "there is no %s in the registry %s (%s)", what,
+			r->host, words);
+	if (reply->status == 401 || reply->status == 403)
+		return arrow_fail(error, EACCES,
+			"%s does not let %s%s%s at %s: %s; 'arrow login %s' as one who may",
+			r->host, user || r->credentials.token ? "the user " : "strangers",
+			user ? user : "",
+			r->credentials.token && !user ? "of the stored token" : "", what, words,
+			r->host);
+	if (reply->status == 429)
+		return arrow_fail(error, EBUSY,
+			"%s wants fewer requests: %s; wait, or 'arrow login %s' to be allowed more",
+			r->host, words, r->host);
+	return arrow_fail(error, EIO, "%s answered %d to a request for %s: %s%s", r->host,
+		reply->status, what, words,
+		reply->status >= 500 ? "; try again later, or ask who runs it" : "");
+}
+
+/* Takes the newest authorization. *text is owned by the caller; NULL where there is none. */
+static int take_authorization(struct registry *r, char **text, unsigned int *generation)
+{
+	pthread_mutex_lock(&r->lock);
+	*text = r->authorization ? strdup(r->authorization) : NULL;
+	*generation = r->generation;
+	pthread_mutex_unlock(&r->lock);
+	return r->authorization && !*text ? -ENOMEM : 0;
+}
+
+static bool may_pass(int status)
+{
+	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+	       status == 504;
+}
+
+static bool is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* Whether a URL is of the registry itself: same scheme, host and port. */
+static bool is_own(const struct registry *r, const char *url)
+{
+	size_t n = strlen(r->base);
+
+	return strncasecmp(url, r->base, n) == 0 && (url[n] == '/' || url[n] == '?' || !url[n]);
+}
+
+/* Where a redirect leads to, if it may. */
+static int follow(const struct registry *r, const char *from, struct http_reply *reply, char **url,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *host = reply->location ? http_url_host(reply->location) : NULL;
+
+	if (!host)
+		return arrow_fail(
+			error, EPROTO, "%s redirects to nowhere; ask who runs it", r->host);
+	if (http_url_is_https(from) && !http_url_is_https(reply->location))
+		return arrow_fail(error, EPROTO,
+			"%s redirects to %s without encryption, which is not followed; ask who "
+			"runs it",
+			r->host, host);
+	free(*url);
+	*url = STEAL(reply->location);
+	return 0;
+}
+
+/* One request without retries: redirects and authorization only. */
+static int request_once(struct registry *r, struct http *h, const char *path,
+	const struct http_request *request, struct http_reply *reply, enum http_failure *failure,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *url =
+		path[0] == '/' ? path_format("%s%s", r->base, path) : strdup(path);
+	bool reads = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+	bool authenticated = false;
+	int redirects = 0;
+
+	for (;;) {
+		struct http_request q = *request;
+		_cleanup_free_ char *authorization = NULL;
+		unsigned int generation;
+		bool own = url && is_own(r, url);
+		int e;
+
+		*failure = HTTP_FAILED;
+		if (!url || take_authorization(r, &authorization, &generation) < 0)
+			return arrow_fail(error, ENOMEM, "out of memory");
+		q.url = url;
+		q.authorization = own ? authorization : NULL;
+		if (q.limit == 0)
+			q.limit = ANSWER_MAX;
+		e = http_perform(h, &q, reply, failure, error);
+		if (e < 0)
+			return e;
+		if (reply->status == 401 && own && !authenticated) {
+			authenticated = true;
+			e = registry_authenticate(r, h, &reply->challenge, generation, error);
+		} else if (reads && is_redirect(reply->status)) {
+			if (++redirects > REDIRECTS_MAX)
+				e = arrow_fail(error, ELOOP,
+					"%s redirects in circles; ask who runs it", r->host);
+			else
+				e = follow(r, url, reply, &url, error);
+		} else {
+			return 0;
+		}
+		http_reply_release(reply);
+		if (e < 0)
+			return e;
+	}
+}
+
+int registry_request(struct registry *r, struct http *h, const char *path,
+	const struct http_request *request, struct http_reply *reply, struct attempts *attempts,
+	enum http_failure *failure, struct arrow_error *error)
+{
+	const char *what = r->repository ? r->repository : "the registry";
+	bool streams = request->sink || (!request->body && request->body_size > 0);
+	struct attempts own = {0};
+	int e;
+
+	if (!attempts)
+		attempts = &own;
+	for (;;) {
+		e = request_once(r, h, path, request, reply, failure, error);
+		if (e < 0 && (*failure != HTTP_BROKEN || streams ||
+				     !attempts_again(attempts, r->options)))
+			return e;
+		if (e == 0) {
+			bool passes = may_pass(reply->status);
+
+			attempts->wait_s = reply->retry_after;
+			*failure = passes ? HTTP_BROKEN : HTTP_FAILED;
+			if (!passes || streams || !attempts_again(attempts, r->options))
+				break;
+		}
+		http_reply_release(reply);
+		arrow_error_clear(error);
+	}
+	if (reply->status >= 400 && reply->status != 404) {
+		e = registry_fail(r, what, reply, error);
+		http_reply_release(reply);
+	}
+	return e;
+}
+
+/*
+ * Takes up what the registry wants. A password by Basic was not looked at yet, and a login is to
+ * be tried, so these ask once more; who gives out tokens for a repository has looked.
+ */
+static int introduce(struct registry *r, struct http *h, const struct challenge *challenge,
+	struct arrow_error *error)
+{
+	const struct http_request q = {.method = "GET"};
+	_cleanup_reply_ struct http_reply reply = {0};
+	enum http_failure failure;
+	int e = registry_authenticate(r, h, challenge, r->generation, error);
+
+	if (e < 0 || (challenge->bearer && r->repository))
+		return e;
+	return registry_request(r, h, "/v2/", &q, &reply, NULL, &failure, error);
+}
+
+/* Asks for /v2/ by one scheme. */
+static int ping(struct registry *r, struct http *h, const char *scheme, enum http_failure *failure,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *url = path_format("%s://%s/v2/", scheme, r->address);
+	const struct http_request q = {.method = "GET", .url = url, .limit = ANSWER_MAX};
+	_cleanup_reply_ struct http_reply reply = {0};
+	struct attempts attempts = {0};
+	int e;
+
+	if (!url)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	for (;;) {
+		e = http_perform(h, &q, &reply, failure, error);
+		/* Who refuses the connection at first will refuse it again. */
+		if (e < 0 && (*failure != HTTP_BROKEN || e == -ECONNREFUSED || e == -EHOSTUNREACH ||
+				     !attempts_again(&attempts, r->options)))
+			return e;
+		attempts.wait_s = e == 0 ? reply.retry_after : 0;
+		if (e == 0 && (!may_pass(reply.status) || !attempts_again(&attempts, r->options)))
+			break;
+		http_reply_release(&reply);
+		arrow_error_clear(error);
+	}
+	free(r->base);
+	r->base = path_format("%s://%s", scheme, r->address);
+	if (!r->base)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	*failure = HTTP_FAILED;
+	if (reply.status == 401)
+		return introduce(r, h, &reply.challenge, error);
+	if (reply.status >= 200 && reply.status < 300)
+		return 0;
+	if (reply.status == 404)
+		return arrow_fail(error, ENOENT,
+			"%s is no registry: it has no /v2/; check its name", r->host);
+	return registry_fail(r, "the registry", &reply, error);
+}
+
+static int connect_any(struct registry *r, struct http *h, struct arrow_error *error)
+{
+	bool plain = r->options->http.insecure || http_is_loopback(r->address);
+	enum http_failure failure;
+	int e = ping(r, h, "https", &failure, error);
+
+	if (e < 0 && plain &&
+		(failure == HTTP_NO_TLS || (e == -ECONNREFUSED && !strchr(r->address, ':')))) {
+		arrow_error_clear(error);
+		e = ping(r, h, "http", &failure, error);
+	}
+	return e;
+}
+
+int registry_open(struct registry *r, struct http *h, const char *host, const char *repository,
+	struct credentials *credentials, const struct registry_options *options,
+	struct arrow_error *error)
+{
+	int e;
+
+	*r = (struct registry){.options = options};
+	pthread_mutex_init(&r->lock, NULL);
+	r->host = strdup(host);
+	r->address = strdup(strcmp(host, "docker.io") == 0 ? "registry-1.docker.io" : host);
+	r->repository = repository ? strdup(repository) : NULL;
+	if (repository)
+		r->scopes = path_format(
+			"repository:%s:%s", repository, options->push ? "pull,push" : "pull");
+	if (!r->host || !r->address || (repository && (!r->repository || !r->scopes))) {
+		e = arrow_fail(error, ENOMEM, "out of memory");
+	} else if (credentials) {
+		r->credentials = *credentials;
+		*credentials = (struct credentials){0};
+		e = 0;
+	} else {
+		e = credentials_find(&r->credentials, host, repository, error);
+	}
+	if (e == 0)
+		e = connect_any(r, h, error);
+	if (e < 0)
+		registry_release(r);
+	return e;
+}
+
+void registry_release(struct registry *r)
+{
+	if (!r->options)
+		return;
+	free(r->host);
+	free(r->address);
+	free(r->base);
+	free(r->repository);
+	credentials_release(&r->credentials);
+	free(r->authorization);
+	free(r->scopes);
+	pthread_mutex_destroy(&r->lock);
+	*r = (struct registry){0};
+}
