@@ -44,6 +44,29 @@ struct arrow_share {
 	const char *file; /* NULL for a directory, else the name of that entry */
 };
 
+/* What is behind a network card. The kind is a part of a template: clones have a card of the same.
+ */
+enum arrow_nic_kind {
+	ARROW_NIC_TAP = 1, /* a tap device with IFF_VNET_HDR, as net_tap_open() makes it */
+	ARROW_NIC_STREAM,  /* a stream socket with frames behind 32 bit lengths (passt) */
+	ARROW_NIC_USER,    /* the engine's own user-mode network; it has no descriptor */
+};
+
+/* A port of the host that leads into the guest; of ARROW_NIC_USER only. */
+struct arrow_forward {
+	bool udp;
+	char host[46]; /* address of the host; "" for any */
+	uint16_t host_port, guest_port;
+};
+
+/* A network card: eth0, eth1... in order. Its MAC is what the job says, see docs/network.md. */
+struct arrow_nic {
+	enum arrow_nic_kind kind;
+	int fd; /* borrowed; -1 for ARROW_NIC_USER */
+	const struct arrow_forward *forwards;
+	unsigned int n_forwards;
+};
+
 /* How a VM comes to life. */
 enum arrow_vm_origin {
 	ARROW_VM_COLD = 0, /* from power-on */
@@ -70,9 +93,11 @@ struct arrow_vm_config {
 	unsigned int n_disks;
 	const struct arrow_share *shares;
 	unsigned int n_shares;
-	const char *jail_root; /* root of its process's jail, with the engine's files in it */
-	int channel_fd;        /* a stream socket: the guest's end of the control channel */
-	int console_fd;        /* a stream socket: kernel messages are written there */
+	const struct arrow_nic *nics;
+	unsigned int n_nics;
+	const char *scratch; /* a directory of this VM alone, for what the engine needs there */
+	int channel_fd;      /* a stream socket: the guest's end of the control channel */
+	int console_fd;      /* a stream socket: kernel messages are written there */
 	enum arrow_vm_origin origin;
 	int ram_fd;        /* but for a cold one: the template's memory, a file of `memory` bytes */
 	int state_fd;      /* and the state of its devices */
@@ -82,7 +107,7 @@ struct arrow_vm_config {
 	uint32_t tsc_khz;  /* likewise */
 };
 
-#define ARROW_VM_FDS 4
+#define ARROW_VM_FDS 3
 
 enum arrow_vm_event {
 	ARROW_VM_NOTHING = 0, /* nothing that the caller needs to know */
@@ -121,15 +146,6 @@ struct arrow_engine {
 	 * program and its version, the CPU that the guest sees. Cheap: no process is started.
 	 */
 	int (*identify)(FILE *key, const char *accel, struct arrow_error *error);
-
-	/*
-	 * The files that its program needs in the root of its jail, by their absolute paths, where
-	 * they are found there too: the program first; others that are not there are left out.
-	 * The program's libraries come along by themselves.
-	 *   files: NULL-terminated; owned by the caller
-	 * Errors: -ENOENT with what to install.
-	 */
-	int (*files)(char ***files, struct arrow_error *error);
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`

@@ -20,6 +20,7 @@
 #define RECORD_HEADER 8u
 #define LAST_TAG ARROW_JOB_RESTORE_SIGNAL
 #define SIGNAL_MAX 64u
+#define NICS_MAX 8u /* cards of an Arrow */
 
 struct counts {
 	size_t of[LAST_TAG + 1];
@@ -56,7 +57,9 @@ static const struct rule rules[LAST_TAG + 1] = {
 	[ARROW_JOB_SHM_SIZE] = {8, false},
 	[ARROW_JOB_MACHINE_ID] = {16, false},
 	[ARROW_JOB_CPU_MAX] = {4, false},
-	[ARROW_JOB_CPU_MAX + 1 ... ARROW_JOB_ID - 1] = {UINT32_MAX, false}, /* of no tag */
+	[ARROW_JOB_NIC] = {sizeof(struct arrow_job_nic), true},
+	[ARROW_JOB_ADDRESS] = {sizeof(struct arrow_job_address), true},
+	[ARROW_JOB_ROUTE] = {sizeof(struct arrow_job_route), true},
 	[ARROW_JOB_ID] = {0, false},
 	[ARROW_JOB_NAME] = {0, false},
 	[ARROW_JOB_RESTORE_SIGNAL] = {4, false},
@@ -170,6 +173,39 @@ static const char *take_mount(struct job *job, const struct record *record)
 	return NULL;
 }
 
+static const char *check_prefix(uint32_t index, uint8_t family, uint8_t prefix)
+{
+	if (index >= NICS_MAX)
+		return "it has too many network cards";
+	if ((family != 4 && family != 6) || prefix > (family == 4 ? 32 : 128))
+		return "an address or a route is of an unknown kind";
+	return NULL;
+}
+
+/* The records of the network. */
+static const char *take_network(struct job *job, const struct record *record)
+{
+	struct job_network *network = &job->network;
+	struct arrow_job_address *a;
+	struct arrow_job_route *r;
+
+	switch (record->tag) {
+	case ARROW_JOB_NIC:
+		memcpy(&network->nics[network->nic_count], record->value, record->length);
+		return network->nics[network->nic_count++].index < NICS_MAX
+			       ? NULL
+			       : "it has too many network cards";
+	case ARROW_JOB_ADDRESS:
+		a = &network->addresses[network->address_count++];
+		memcpy(a, record->value, record->length);
+		return check_prefix(a->index, a->family, a->prefix);
+	default:
+		r = &network->routes[network->route_count++];
+		memcpy(r, record->value, record->length);
+		return check_prefix(r->index, r->family, r->prefix);
+	}
+}
+
 /* The place in its array of the next string of a tag that repeats. */
 static void push(char **list, size_t *count, const struct record *record)
 {
@@ -251,6 +287,10 @@ static const char *take_record(struct job *job, const struct record *record, str
 		if (job->cpu_max == 0 || job->cpu_max > 1000000u)
 			return "its share of CPUs is out of range";
 		break;
+	case ARROW_JOB_NIC:
+	case ARROW_JOB_ADDRESS:
+	case ARROW_JOB_ROUTE:
+		return take_network(job, record);
 	case ARROW_JOB_ID:
 		job->id = text;
 		break;
@@ -273,7 +313,11 @@ static int make_arena(struct job *job, const struct counts *counts)
 	size_t rlimits = counts->of[ARROW_JOB_RLIMIT] * sizeof(*job->rlimits);
 	size_t strings = counts->of[ARROW_JOB_ARG] + counts->of[ARROW_JOB_ENV] +
 			 counts->of[ARROW_JOB_HOSTS] + counts->of[ARROW_JOB_SYSCTL] + 4;
-	char *p = calloc(1, mounts + rlimits + strings * sizeof(char *));
+	size_t nics = counts->of[ARROW_JOB_NIC] * sizeof(*job->network.nics);
+	size_t addresses = counts->of[ARROW_JOB_ADDRESS] * sizeof(*job->network.addresses);
+	size_t routes = counts->of[ARROW_JOB_ROUTE] * sizeof(*job->network.routes);
+	char *p =
+		calloc(1, mounts + rlimits + strings * sizeof(char *) + nics + addresses + routes);
 
 	if (!p)
 		return -ENOMEM;
@@ -284,6 +328,10 @@ static int make_arena(struct job *job, const struct counts *counts)
 	job->env = job->argv + counts->of[ARROW_JOB_ARG] + 1;
 	job->hosts = job->env + counts->of[ARROW_JOB_ENV] + 1;
 	job->sysctls = job->hosts + counts->of[ARROW_JOB_HOSTS] + 1;
+	p += mounts + rlimits + strings * sizeof(char *);
+	job->network.nics = (struct arrow_job_nic *)p;
+	job->network.addresses = (struct arrow_job_address *)(p + nics);
+	job->network.routes = (struct arrow_job_route *)(p + nics + addresses);
 	return 0;
 }
 

@@ -23,6 +23,13 @@ struct job_rlimit {
 	uint64_t soft, hard;
 };
 
+struct job_network {
+	struct arrow_job_nic *nics;
+	struct arrow_job_address *addresses;
+	struct arrow_job_route *routes;
+	size_t nic_count, address_count, route_count;
+};
+
 struct job {
 	uint32_t flags; /* enum arrow_job_flags */
 	char **argv;    /* NULL-terminated, as env, hosts and sysctls are */
@@ -38,6 +45,7 @@ struct job {
 	size_t mount_count;
 	struct job_rlimit *rlimits;
 	size_t rlimit_count;
+	struct job_network network;
 	uint64_t caps;
 	bool has_caps;     /* CAPS was there */
 	uint64_t shm_size; /* 0: as the loader has it */

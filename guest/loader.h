@@ -143,6 +143,13 @@ void identity_loopback(void);
 /* Removes /etc/machine-id if it is this one, so that identity_files() makes another. */
 void identity_forget_machine(const uint8_t machine_id[16]);
 
+/*
+ * network.c: what no job changes, so that it is done in the template; then the job's MAC, addresses
+ * and routes.
+ */
+void network_prepare(const struct stage *stage);
+int network_configure(const struct stage *stage, const struct job *job, struct failure *failure);
+
 /* root.c: mounts the root and enters it; then the volumes. */
 int root_enter(struct stage *stage, const struct job *job, struct failure *failure);
 

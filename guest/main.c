@@ -141,6 +141,8 @@ static int do_job(struct loader *loader, struct failure *failure)
 	(void)channel_send(&loader->channel);
 	r = identity_unique(job, failure);
 	if (r == 0)
+		r = network_configure(&loader->stage, job, failure);
+	if (r == 0)
 		r = identity_sysctls(&loader->stage, job, failure);
 	if (r == 0)
 		r = root_enter(&loader->stage, job, failure);
@@ -420,6 +422,7 @@ int main(void)
 	if (r < 0)
 		die(what, r);
 	identity_loopback();
+	network_prepare(&loader.stage);
 
 	loader.channel.fd = open_port();
 	if (loader.channel.fd < 0)

@@ -107,6 +107,9 @@ enum arrow_job_tag {
 	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
 	ARROW_JOB_MACHINE_ID = 17, /* 16 bytes: /etc/machine-id, where the root has none */
 	ARROW_JOB_CPU_MAX = 18, /* u32 thousandths of a CPU that the processes may use together */
+	ARROW_JOB_NIC = 19,     /* struct arrow_job_nic, repeats: a network card */
+	ARROW_JOB_ADDRESS = 20, /* struct arrow_job_address, repeats */
+	ARROW_JOB_ROUTE = 21,   /* struct arrow_job_route, repeats; made in their order */
 	ARROW_JOB_ID = 22,      /* string; this and the next two are for RESTORE only */
 	ARROW_JOB_NAME = 23,    /* string */
 	ARROW_JOB_RESTORE_SIGNAL = 24, /* u32: what the program gets once it is restored */
@@ -132,6 +135,30 @@ enum arrow_mount_kind {
 struct arrow_job_mount {
 	uint32_t kind;  /* enum arrow_mount_kind */
 	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of mount(2) */
+};
+
+struct arrow_job_nic {
+	uint32_t index; /* of ethN */
+	uint32_t mtu;   /* bytes; 0: as it is */
+	uint8_t mac[6];
+	uint8_t zero[2];
+};
+
+struct arrow_job_address {
+	uint32_t index;
+	uint8_t family; /* 4 or 6 */
+	uint8_t prefix; /* bits */
+	uint8_t zero[2];
+	uint8_t address[16]; /* IPv4: the first 4 bytes; network order */
+};
+
+struct arrow_job_route {
+	uint32_t index;
+	uint8_t family; /* 4 or 6 */
+	uint8_t prefix; /* bits; 0 with the zero address: the default route */
+	uint8_t zero[2];
+	uint8_t destination[16];
+	uint8_t gateway[16]; /* all zero: on the link */
 };
 
 /* Little-endian access; x86 and arm64 guests and hosts all are, so these are plain copies. */

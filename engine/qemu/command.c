@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/jail.h"
+#include "engine/qemu/share.h"
 #include "guest/protocol.h"
 #include "util/cleanup.h"
 
@@ -166,6 +166,21 @@ static void add_channels(struct qemu_command *c, const struct arrow_vm_config *c
 	addf(c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
 }
 
+/* A value in an option: QEMU takes ",," for a comma. Owned by the caller. */
+static char *quoted(const char *value)
+{
+	char *text = malloc(2 * strlen(value) + 1), *to = text;
+
+	for (; text && *value; value++) {
+		if (*value == ',')
+			*to++ = ',';
+		*to++ = *value;
+	}
+	if (text)
+		*to = '\0';
+	return text;
+}
+
 static void add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
@@ -185,16 +200,55 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
 	for (unsigned int i = 0; i < config->n_shares; i++) {
-		/*
-		 * Directories of the jail; a file is alone in its own. passthrough: owners and
-		 * modes of the host are those of the guest.
-		 */
-		addf(c, "-fsdev",
-			config->shares[i].file ? "local,id=v%u,path=" ARROW_JAIL_FILE_DIR "%s%s"
-					       : "local,id=v%u,path=" ARROW_JAIL_DIR "%s%s",
-			i, i, ",security_model=passthrough,multidevs=remap",
+		/* passthrough: owners and modes of the host are those of the guest. Without root
+		 * and without a user namespace chown fails, as it does for any user. */
+		_cleanup_free_ char *plain = qemu_share_path(config, i);
+		_cleanup_free_ char *path = plain ? quoted(plain) : NULL;
+
+		if (!path)
+			c->failed = -ENOMEM;
+		addf(c, "-fsdev", "local,id=v%u,path=%s,security_model=%s,multidevs=remap%s", i,
+			path, geteuid() == 0 || config->userns_fd >= 0 ? "passthrough" : "none",
 			config->shares[i].read_only ? ",readonly=on" : "");
 		addf(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
+	}
+}
+
+static void add_user_nic(struct qemu_command *c, const struct arrow_nic *nic, unsigned int index)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f) {
+		c->failed = -ENOMEM;
+		return;
+	}
+	fprintf(f, "user,id=n%u", index);
+	for (unsigned int i = 0; i < nic->n_forwards; i++)
+		fprintf(f, ",hostfwd=%s:%s:%u-:%u", nic->forwards[i].udp ? "udp" : "tcp",
+			nic->forwards[i].host, nic->forwards[i].host_port,
+			nic->forwards[i].guest_port);
+	if (fclose(f) != 0)
+		c->failed = -ENOMEM;
+	else
+		addf(c, "-netdev", "%s", text);
+}
+
+static void add_network(struct qemu_command *c, const struct arrow_vm_config *config)
+{
+	/* From the last to the first, as the disks. */
+	for (unsigned int i = config->n_nics; i-- > 0;) {
+		const struct arrow_nic *nic = &config->nics[i];
+
+		if (nic->kind == ARROW_NIC_USER)
+			add_user_nic(c, nic, i);
+		else
+			addf(c, "-netdev", "%s,id=n%u,fd=%d",
+				nic->kind == ARROW_NIC_TAP ? "tap" : "socket", i, nic->fd);
+		/* The guest sets its MAC, which a clone would take from its template. */
+		addf(c, "-device", "virtio-net-device,netdev=n%u,mac=02:00:00:00:00:%02x", i,
+			i & 0xff);
 	}
 }
 
@@ -209,6 +263,7 @@ int qemu_command_build(struct qemu_command *command, const struct qemu_program *
 	add_boot(command, config);
 	add_channels(command, config, qmp_fd);
 	add_storage(command, config);
+	add_network(command, config);
 	if (command->failed)
 		qemu_command_release(command);
 	return command->failed;

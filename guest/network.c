@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Network cards. The host gives all of it in the job: there is no DHCP. By ioctl(2), which does all
+ * that is needed here with less code than rtnetlink.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "guest/loader.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* musl comes without the kernel's headers; this is of linux/ipv6.h. */
+struct in6_ifreq {
+	struct in6_addr address;
+	uint32_t prefix;
+	int index;
+};
+
+/* Sets net/ipv6/conf/<card>/<name>, where the kernel has IPv6. */
+static void ipv6_set(
+	const struct stage *stage, const char *card, const char *name, const char *value)
+{
+	char path[96];
+	_cleanup_close_ int fd = -1;
+
+	strcpy(path, "net/ipv6/conf/");
+	strcat(path, card);
+	strcat(path, "/");
+	strcat(path, name);
+	fd = openat(stage->sysctl, path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write_full(fd, value, strlen(value)) < 0)
+		errno = 0;
+}
+
+/* ethN; there are less than ten. */
+static void name_card(char *name, uint32_t index)
+{
+	strcpy(name, "eth0");
+	name[3] = (char)('0' + index);
+}
+
+/*
+ * Brings the cards up, so that clones share the buffers of their queues. Nothing is sent: there is
+ * no address yet, and for IPv6 none is made up of the MAC, which changes.
+ */
+void network_prepare(const struct stage *stage)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+
+	for (unsigned int i = 0; fd >= 0; i++) {
+		name_card(request.ifr_name, i);
+		if (ioctl(fd, SIOCGIFINDEX, &request) < 0)
+			break;
+		ipv6_set(stage, request.ifr_name, "addr_gen_mode", "1");
+		ipv6_set(stage, request.ifr_name, "accept_ra", "0");
+		/* The host has made sure that nobody else has the address. */
+		ipv6_set(stage, request.ifr_name, "accept_dad", "0");
+		ipv6_set(stage, request.ifr_name, "dad_transmits", "0");
+		request.ifr_flags = IFF_UP | IFF_RUNNING;
+		if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+			break;
+	}
+	errno = 0;
+}
+
+/* Each returns 0 or a negative errno; the request has the name of the card. */
+static int set_nic(
+	int fd, const struct stage *stage, const struct arrow_job_nic *nic, struct ifreq *request)
+{
+	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(request->ifr_hwaddr.sa_data, nic->mac, sizeof(nic->mac));
+	if (ioctl(fd, SIOCSIFHWADDR, request) < 0)
+		return -errno;
+	request->ifr_mtu = (int)nic->mtu;
+	if (nic->mtu && ioctl(fd, SIOCSIFMTU, request) < 0)
+		return -errno;
+	/* The link-local address, of the MAC that it has now. */
+	ipv6_set(stage, request->ifr_name, "addr_gen_mode", "0");
+	return 0;
+}
+
+static void put_inet(struct sockaddr *to, const void *address)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)to;
+
+	memset(to, 0, sizeof(*to));
+	in->sin_family = AF_INET;
+	memcpy(&in->sin_addr, address, sizeof(in->sin_addr));
+}
+
+static void put_mask(struct sockaddr *to, unsigned int prefix)
+{
+	uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
+
+	put_inet(to, &mask);
+}
+
+/* `alias` tells the addresses of one card apart. */
+static int add_address(
+	const int fds[2], const struct arrow_job_address *a, char alias, struct ifreq *request)
+{
+	struct in6_ifreq request6 = {.prefix = a->prefix};
+
+	if (a->family == 6) {
+		if (ioctl(fds[0], SIOCGIFINDEX, request) < 0)
+			return -errno;
+		request6.index = request->ifr_ifindex;
+		memcpy(&request6.address, a->address, sizeof(request6.address));
+		return ioctl(fds[1], SIOCSIFADDR, &request6) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	if (alias != 'a') {
+		char *end = request->ifr_name + strlen(request->ifr_name);
+
+		end[0] = ':';
+		end[1] = alias;
+		end[2] = '\0';
+	}
+	put_inet(&request->ifr_addr, a->address);
+	if (ioctl(fds[0], SIOCSIFADDR, request) < 0)
+		return -errno;
+	put_mask(&request->ifr_netmask, a->prefix);
+	return ioctl(fds[0], SIOCSIFNETMASK, request) < 0 ? -errno : 0;
+}
+
+static int add_route(const int fds[2], const struct arrow_job_route *route, struct ifreq *request)
+{
+	static const uint8_t none[16];
+	bool via = memcmp(route->gateway, none, sizeof(none)) != 0;
+	short flags = RTF_UP | (via ? RTF_GATEWAY : 0);
+	struct rtentry entry = {.rt_dev = request->ifr_name, .rt_flags = flags};
+	struct in6_rtmsg entry6 = {.rtmsg_metric = 1024, .rtmsg_dst_len = route->prefix};
+
+	if (route->family == 6) {
+		if (ioctl(fds[0], SIOCGIFINDEX, request) < 0)
+			return -errno;
+		entry6.rtmsg_ifindex = request->ifr_ifindex;
+		entry6.rtmsg_flags = (uint32_t)flags;
+		memcpy(&entry6.rtmsg_dst, route->destination, sizeof(entry6.rtmsg_dst));
+		memcpy(&entry6.rtmsg_gateway, route->gateway, sizeof(entry6.rtmsg_gateway));
+		return ioctl(fds[1], SIOCADDRT, &entry6) < 0 && errno != EEXIST ? -errno : 0;
+	}
+	put_inet(&entry.rt_dst, route->destination);
+	put_mask(&entry.rt_genmask, route->prefix);
+	if (via)
+		put_inet(&entry.rt_gateway, route->gateway);
+	return ioctl(fds[0], SIOCADDRT, &entry) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int network_configure(const struct stage *stage, const struct job *job, struct failure *failure)
+{
+	const struct job_network *n = &job->network;
+	_cleanup_close_ int fd4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const int fds[2] = {fd4, fd6};
+	struct ifreq request;
+	const char *what = "MAC or MTU";
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n->nic_count; i++) {
+		name_card(request.ifr_name, n->nics[i].index);
+		r = set_nic(fd4, stage, &n->nics[i], &request);
+	}
+	for (size_t i = 0; r == 0 && i < n->address_count; i++) {
+		what = "address";
+		name_card(request.ifr_name, n->addresses[i].index);
+		r = add_address(fds, &n->addresses[i], (char)('a' + i), &request);
+	}
+	for (size_t i = 0; r == 0 && i < n->route_count; i++) {
+		what = "route";
+		name_card(request.ifr_name, n->routes[i].index);
+		r = add_route(fds, &n->routes[i], &request);
+	}
+	/* EBADF: there was no socket to ask. */
+	return r < 0 ? fail(failure, 125, -r, "cannot set the %s of %.15s: %m%s", what,
+			       request.ifr_name,
+			       r == -EBADF
+				       ? "; the guest's kernel may lack IPv6, use --kernel general"
+				       : "")
+		     : 0;
+}
