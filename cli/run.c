@@ -23,7 +23,13 @@ enum {
 	OPT_HOSTNAME,
 	OPT_INIT,
 	OPT_KERNEL,
+	OPT_EXPOSE,
+	OPT_IP,
+	OPT_IP6,
+	OPT_MAC,
 	OPT_NAME,
+	OPT_NETWORK,
+	OPT_NETWORK_ALIAS,
 	OPT_PRIVILEGED,
 	OPT_PULL,
 	OPT_READ_ONLY,
@@ -73,7 +79,18 @@ static const struct argp_option options[] = {
 	{"security-opt", OPT_SECURITY_OPT, "no-new-privileges", 0, "setuid programs gain nothing", 0},
 	{"sysctl", OPT_SYSCTL, "NAME=VALUE", 0, "Set a parameter of the guest's kernel", 0},
 
-	{0, 0, 0, 0, "Names:", 6},
+	{0, 0, 0, 0, "Network:", 6},
+	{"network", OPT_NETWORK, "NETWORK", 0, "none, a network's name, user, bridge:DEVICE or ns:PATH; several for several cards", 0},
+	{"net", OPT_NETWORK, "NETWORK", OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
+	{"publish", 'p', "[[IP:]HOST:]GUEST[/udp]", 0, "Publish a port, or a range of ports, on the host", 0},
+	{"publish-all", 'P', 0, 0, "Publish what is exposed on free ports of the host", 0},
+	{"expose", OPT_EXPOSE, "PORT[/udp]", 0, "A port that -P publishes", 0},
+	{"network-alias", OPT_NETWORK_ALIAS, "NAME", 0, "Another name on the network", 0},
+	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address on the first network", 0},
+	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address on the first network", 0},
+	{"mac-address", OPT_MAC, "MAC", 0, "MAC address on the first network", 0},
+
+	{0, 0, 0, 0, "Names:", 7},
 	{"name", OPT_NAME, "NAME", 0, "Name of the Arrow", 0},
 	{"hostname", 'h', "NAME", 0, "Host name in the guest", 0},
 	{"add-host", OPT_ADD_HOST, "NAME:ADDRESS", 0, "Add a line to /etc/hosts", 0},
@@ -82,12 +99,12 @@ static const struct argp_option options[] = {
 	{"dns-option", OPT_DNS_OPTION, "OPTION", 0, "Option in /etc/resolv.conf", 0},
 	{"label", 'l', "KEY=VALUE", 0, "Attach a label", 0},
 
-	{0, 0, 0, 0, "Machine:", 7},
+	{0, 0, 0, 0, "Machine:", 8},
 	{"engine", OPT_ENGINE, "ENGINE", 0, "What runs the VM: qemu, qemu:kvm, qemu:tcg", 0},
 	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile (micro, general) or id", 0},
 	{"cold", OPT_COLD, 0, 0, "Boot the kernel instead of cloning a booted one", 0},
 
-	{0, 0, 0, 0, "Accepted for Docker's sake; always so:", 8},
+	{0, 0, 0, 0, "Accepted for Docker's sake; always so:", 9},
 	{"rm", OPT_RM, 0, 0, "Remove the Arrow when it ends", 0},
 	{"init", OPT_INIT, 0, 0, "An init reaps processes and forwards signals", 0},
 	{0, 0, 0, 0, 0, 0},
@@ -144,6 +161,25 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return arrow_parse_host(spec, arg, e);
 	case 'l':
 		return arrow_parse_label(spec, arg, e);
+	case 'p':
+		return net_ports_parse(&spec->ports, arg, e);
+	case OPT_EXPOSE: {
+		struct net_ports ports = {0};
+
+		r = net_ports_expose(&ports, arg, e);
+		net_ports_release(&ports);
+		return r < 0 ? r : add_string(&spec->exposed, arg, e);
+	}
+	case OPT_NETWORK:
+		return add_string(&spec->networks, arg, e);
+	case OPT_NETWORK_ALIAS:
+		return add_string(&spec->network_aliases, arg, e);
+	case OPT_IP:
+		return set_string(&spec->ip, arg, e);
+	case OPT_IP6:
+		return set_string(&spec->ip6, arg, e);
+	case OPT_MAC:
+		return set_string(&spec->mac, arg, e);
 	case OPT_NAME:
 		r = arrow_parse_name(arg, e);
 		return r < 0 ? r : set_string(&spec->name, arg, e);
@@ -206,6 +242,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 't':
 		spec->tty = true;
+		return 0;
+	case 'P':
+		spec->publish_all = true;
 		return 0;
 	case OPT_READ_ONLY:
 		spec->read_only = true;

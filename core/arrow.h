@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "net/ports.h"
 #include "util/error.h"
 #include "util/paths.h"
 
@@ -76,6 +77,11 @@ struct arrow_spec {
 	uint32_t stop_signal;       /* 0 for SIGTERM */
 	struct arrow_strings hosts; /* "address name" */
 	struct arrow_strings dns, dns_search, dns_options;
+	struct arrow_strings networks; /* values of --network; empty: the default, see net_plan() */
+	struct arrow_strings network_aliases;
+	char *ip, *ip6, *mac;     /* on the first network, or NULL */
+	struct net_ports ports;   /* published */
+	bool publish_all;         /* what is exposed, too, by ports of the host that are free */
 	struct arrow_strings sysctls;
 	char *workdir;
 	char *user;

@@ -242,13 +242,15 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 }
 
 /* /etc/resolv.conf, as Docker writes it from its options. */
-static void add_resolv(struct arrow_job *job, const struct arrow_spec *spec)
+static void add_resolv(
+	struct arrow_job *job, const struct arrow_spec *spec, const struct net_attachment *network)
 {
+	char address[NET_ADDRESS_TEXT];
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
 	FILE *f;
 
-	if (spec->dns.n + spec->dns_search.n + spec->dns_options.n == 0)
+	if (spec->dns.n + spec->dns_search.n + spec->dns_options.n + network->n_dns == 0)
 		return;
 	f = open_memstream(&text, &size);
 	if (!f) {
@@ -257,6 +259,8 @@ static void add_resolv(struct arrow_job *job, const struct arrow_spec *spec)
 	}
 	for (size_t i = 0; i < spec->dns.n; i++)
 		fprintf(f, "nameserver %s\n", spec->dns.v[i]);
+	for (unsigned int i = 0; spec->dns.n == 0 && i < network->n_dns; i++)
+		fprintf(f, "nameserver %s\n", net_address_text(&network->dns[i], false, address));
 	for (size_t i = 0; i < spec->dns_search.n; i++)
 		fprintf(f, "%s%s", i ? " " : "search ", spec->dns_search.v[i]);
 	if (spec->dns_search.n)
@@ -269,6 +273,52 @@ static void add_resolv(struct arrow_job *job, const struct arrow_spec *spec)
 		job->failed = -ENOMEM;
 	else
 		add(job, ARROW_JOB_RESOLV, text, size);
+}
+
+static void add_card(struct arrow_job *job, const struct net_card *card, uint32_t index)
+{
+	struct arrow_job_nic nic = {.index = index, .mtu = card->mtu};
+
+	memcpy(nic.mac, card->mac, sizeof(nic.mac));
+	add(job, ARROW_JOB_NIC, &nic, sizeof(nic));
+	for (unsigned int i = 0; i < card->n_addresses; i++) {
+		const struct net_address *from = &card->addresses[i];
+		struct arrow_job_address a = {
+			.index = index, .family = from->family, .prefix = from->prefix};
+
+		memcpy(a.address, from->bytes, sizeof(a.address));
+		add(job, ARROW_JOB_ADDRESS, &a, sizeof(a));
+	}
+	for (unsigned int i = 0; i < card->n_routes; i++) {
+		const struct net_route *from = &card->routes[i];
+		struct arrow_job_route route = {
+			.index = index, .family = from->to.family, .prefix = from->to.prefix};
+
+		memcpy(route.destination, from->to.bytes, sizeof(route.destination));
+		if (from->via.family)
+			memcpy(route.gateway, from->via.bytes, sizeof(route.gateway));
+		add(job, ARROW_JOB_ROUTE, &route, sizeof(route));
+	}
+}
+
+/* The cards; and the Arrow's own name is that of its first addresses. */
+static void add_network(
+	struct arrow_job *job, const struct net_attachment *network, const char *hostname)
+{
+	const struct net_card *first = &network->cards[0];
+
+	for (unsigned int i = 0; i < network->n_cards; i++)
+		add_card(job, &network->cards[i], i);
+	for (unsigned int i = 0; network->n_cards && i < first->n_addresses; i++) {
+		char address[NET_ADDRESS_TEXT];
+		_cleanup_free_ char *line = path_format(
+			"%s %s", net_address_text(&first->addresses[i], false, address), hostname);
+
+		if (line)
+			add_string(job, ARROW_JOB_HOSTS, line);
+		else
+			job->failed = -ENOMEM;
+	}
 }
 
 static uint32_t flags_of(const struct arrow_spec *spec)
@@ -293,6 +343,7 @@ static uint32_t flags_of(const struct arrow_spec *spec)
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error)
 {
+	const struct net_attachment none = {0}, *network = &none;
 	char hostname[ARROW_TEXT_MAX];
 	uint8_t data[24];
 	size_t total = 0;
@@ -318,7 +369,10 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_string(job, ARROW_JOB_HOSTNAME, hostname);
 	for (size_t i = 0; i < spec->hosts.n; i++)
 		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
-	add_resolv(job, spec);
+	if (context->network)
+		network = context->network;
+	add_network(job, network, hostname);
+	add_resolv(job, spec, network);
 	add_mounts(job, spec, context);
 	for (size_t i = 0; i < spec->n_ulimits; i++) {
 		arrow_put32(data, spec->ulimits[i].resource);

@@ -8,6 +8,7 @@
 
 #include "core/arrow.h"
 #include "guest/protocol.h"
+#include "net/net.h"
 
 struct arrow_job {
 	uint8_t *data; /* owned */
@@ -21,6 +22,7 @@ struct arrow_job_context {
 	const char *id;
 	const char *entrypoint;        /* path of the program in the root image, or NULL */
 	uint16_t rows, columns;        /* of the terminal, with spec->tty */
+	const struct net_attachment *network; /* or NULL for none */
 	const char *const *file_names; /* a volume's file name, or NULL where it is a directory */
 };
 

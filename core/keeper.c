@@ -343,6 +343,8 @@ void keeper_main(const struct keeper_config *config)
 		_exit(1);
 	r = become_keeper(&k, &error);
 	if (r == 0)
+		r = net_serve(config->network, &error);
+	if (r == 0)
 		r = start_vm(&k, &error);
 	if (r < 0) {
 		keeper_fail(&k, ARROW_STATUS_ERROR, "%s", error.text);
@@ -356,6 +358,7 @@ void keeper_main(const struct keeper_config *config)
 	if (k.vm)
 		k.vm->engine->free(k.vm);
 	keeper_note(&k, "the VM is gone");
+	net_detach(config->network);
 	arrow_instance_remove(config->instance);
 	say_farewell(&k);
 	_exit(0);

@@ -30,6 +30,7 @@ struct keeper_config {
 	struct arrow_vm_config *vm;      /* channel_fd and console_fd are the keeper's to fill in */
 	struct arrow_template *template; /* what the VM is cloned from, or NULL for a cold start */
 	struct arrow_job *job;
+	struct net_attachment *network; /* taken over */
 	int client_fd;     /* taken over */
 	uint64_t begin_us; /* when the command began, by now_us() */
 };

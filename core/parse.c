@@ -88,6 +88,12 @@ void arrow_spec_release(struct arrow_spec *spec)
 	free(spec->image);
 	free(spec->image_digest);
 	arrow_strings_release(&spec->exposed);
+	arrow_strings_release(&spec->networks);
+	arrow_strings_release(&spec->network_aliases);
+	net_ports_release(&spec->ports);
+	free(spec->ip);
+	free(spec->ip6);
+	free(spec->mac);
 	arrow_strings_release(&spec->health.test);
 	free(spec->entrypoint);
 	free(spec->name);

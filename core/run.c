@@ -19,7 +19,6 @@
 #include "core/client.h"
 #include "core/image.h"
 #include "core/instance.h"
-#include "core/jailroot.h"
 #include "core/job.h"
 #include "core/keeper.h"
 #include "core/template.h"
@@ -28,6 +27,7 @@
 #include "guest/blob.h"
 #include "image/image.h"
 #include "kernel/kernel.h"
+#include "net/net.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -41,11 +41,13 @@ struct run {
 	struct arrow_engine_choice choice;
 	struct arrow_instance instance;
 	struct arrow_job job;
-	char *jail_root;
 	struct arrow_template template; /* ram_fd is -1 for a cold start */
 	struct arrow_disk disk;
 	struct arrow_share *shares;
 	char **file_names; /* one a volume, NULL for directories */
+	struct net_plan network_plan;
+	struct net_attachment network;
+	struct arrow_nic nics[NET_CARDS_MAX];
 	int initrd_fd, userns_fd;
 	uint64_t begin_us;
 };
@@ -56,13 +58,13 @@ static void run_release(struct run *run, const struct arrow_spec *spec)
 	arrow_kernel_release(&run->kernel);
 	arrow_job_release(&run->job);
 	arrow_template_release(&run->template);
+	net_attachment_release(&run->network);
 	for (size_t i = 0; i < spec->n_volumes; i++) {
 		if (run->shares)
 			close_keep_errno(run->shares[i].fd);
 		if (run->file_names)
 			free(run->file_names[i]);
 	}
-	free(run->jail_root);
 	free(run->shares);
 	free(run->file_names);
 	close_keep_errno(run->initrd_fd);
@@ -148,23 +150,19 @@ static int open_initrd(int *fd, struct arrow_error *error)
 	size_t size = (size_t)(arrow_initramfs_end - arrow_initramfs);
 	int r;
 
-	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC);
 	if (*fd < 0)
 		return arrow_fail(error, errno, "cannot make the initramfs: %m");
 	r = write_full(*fd, arrow_initramfs, size);
-	/* What runs the VM cannot change it for the next one. */
-	if (r == 0 && fcntl(*fd, F_ADD_SEALS,
-			      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		r = -errno;
 	return r < 0 ? arrow_fail(error, -r, "cannot make the initramfs: %m") : 0;
 }
 
 /* The smallest profile that will do. */
-static const char *kernel_of(const struct arrow_spec *spec)
+static const char *kernel_of(const struct arrow_spec *spec, bool ipv6)
 {
 	if (spec->kernel)
 		return spec->kernel;
-	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000)
+	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000 || ipv6)
 		return "general";
 	return "micro";
 }
@@ -181,7 +179,8 @@ static struct arrow_vm_config vm_of(const struct run *run, const struct arrow_sp
 		.n_disks = 1,
 		.shares = run->shares,
 		.n_shares = (unsigned int)spec->n_volumes,
-		.jail_root = run->jail_root,
+		.nics = run->nics,
+		.n_nics = run->network_plan.n,
 		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
 		.accel = run->choice.accel,
 		.tsc_khz = run->choice.tsc_khz,
@@ -203,6 +202,59 @@ static void open_template(
 		fprintf(stderr, "arrow: no template, so the start is cold: %s\n", error.text);
 }
 
+/* An Arrow that does not come to be: nothing of it stays. */
+static void give_up(struct run *run)
+{
+	net_detach(&run->network);
+	arrow_instance_remove(&run->instance);
+}
+
+/* Which cards there will be, which the template depends on. */
+static int plan_network(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	int r = net_plan(&run->network_plan, (const char *const *)spec->networks.v, error);
+
+	if (r == 0 && run->network_plan.note && spec->verbose)
+		fprintf(stderr, "arrow: %s\n", run->network_plan.note);
+	for (unsigned int i = 0; r == 0 && i < run->network_plan.n; i++)
+		run->nics[i] =
+			(struct arrow_nic){.kind = net_plan_kind(&run->network_plan, i), .fd = -1};
+	return r;
+}
+
+/* Makes the cards. */
+static int attach_network(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	struct net_ports ports = {0};
+	int r = net_ports_copy(&ports, &spec->ports) < 0
+			? arrow_fail(error, ENOMEM, "out of memory")
+			: 0;
+
+	for (size_t i = 0; r == 0 && spec->publish_all && i < spec->exposed.n; i++)
+		r = net_ports_expose(&ports, spec->exposed.v[i], error);
+	if (r == 0)
+		r = net_attach(&run->network, &run->network_plan,
+			&(struct net_request){
+				.id = run->instance.id,
+				.name = run->instance.name,
+				.ip = spec->ip,
+				.ip6 = spec->ip6,
+				.mac = spec->mac,
+				.aliases = (const char *const *)spec->network_aliases.v,
+				.ports = &ports,
+			},
+			paths, error);
+	net_ports_release(&ports);
+	for (unsigned int i = 0; r == 0 && i < run->network.n_cards; i++) {
+		run->nics[i].fd = run->network.cards[i].fd;
+		run->nics[i].forwards = run->network.forwards;
+		run->nics[i].n_forwards =
+			run->network.forwards ? (unsigned int)run->network.ports.n : 0;
+	}
+	return r;
+}
+
 static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
 	struct arrow_error *error)
 {
@@ -210,6 +262,8 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	int r;
 
 	r = check_limits(spec, error);
+	if (r == 0)
+		r = plan_network(run, spec, error);
 	if (r < 0)
 		return r;
 	r = open_volumes(run, spec, error);
@@ -229,7 +283,8 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 		r = arrow_image_from_program(&run->image, paths->data, spec->program, error);
 	if (r < 0)
 		return r;
-	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run, kernel_of(spec), error);
+	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,
+		kernel_of(spec, net_plan_ipv6(&run->network_plan, paths)), error);
 	if (r < 0)
 		return r;
 	if (vcpus_of(spec) > run->kernel.vcpus_max)
@@ -238,9 +293,6 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 			"general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
 	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
-	if (r < 0)
-		return r;
-	r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
 	if (r < 0)
 		return r;
 	r = open_initrd(&run->initrd_fd, error);
@@ -256,9 +308,12 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	context.entrypoint = run->image.entrypoint;
 	context.file_names = (const char *const *)run->file_names;
 	client_window(&context.rows, &context.columns);
-	r = arrow_job_encode(&run->job, spec, &context, error);
+	r = attach_network(run, paths, spec, error);
+	context.network = &run->network;
+	if (r == 0)
+		r = arrow_job_encode(&run->job, spec, &context, error);
 	if (r < 0)
-		arrow_instance_remove(&run->instance);
+		give_up(run);
 	return r;
 }
 
@@ -268,6 +323,7 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 	struct arrow_vm_config vm = vm_of(run, spec);
 
 	vm.name = run->instance.name;
+	vm.scratch = run->instance.dir;
 	keeper_main(&(struct keeper_config){
 		.instance = &run->instance,
 		.spec = spec,
@@ -282,6 +338,7 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 		.vm = &vm,
 		.template = run->template.ram_fd >= 0 ? &run->template : NULL,
 		.job = &run->job,
+		.network = &run->network,
 		.client_fd = client_fd,
 		.begin_us = run->begin_us,
 	});
@@ -305,7 +362,7 @@ int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, in
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
 		r = arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
-		arrow_instance_remove(&run.instance);
+		give_up(&run);
 		goto out;
 	}
 	keeper = fork();
@@ -317,11 +374,12 @@ int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, in
 	if (keeper < 0) {
 		r = arrow_fail(error, errno, "cannot start the keeper: %m");
 		close(sockets[0]);
-		arrow_instance_remove(&run.instance);
+		give_up(&run);
 		goto out;
 	}
 	/* The keeper holds the lock from now on, through the same open file. */
 	arrow_instance_release(&run.instance);
+	net_attachment_release(&run.network);
 
 	r = client_run(sockets[0], spec, status, error);
 

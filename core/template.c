@@ -16,6 +16,7 @@
 
 #include "core/channel.h"
 #include "guest/blob.h"
+#include "net/link.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
@@ -48,6 +49,8 @@ static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct ar
 		geteuid());
 	fprintf(f, "memory %llu vcpus %u disks %u shares %u tsc %u\n",
 		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares, vm->tsc_khz);
+	for (unsigned int i = 0; i < vm->n_nics; i++)
+		fprintf(f, "card %d\n", vm->nics[i].kind);
 	fprintf(f, "engine %s ", engine->name);
 	r = engine->identify(f, vm->accel, error);
 	if (fclose(f) != 0 && r == 0)
@@ -64,7 +67,7 @@ static int open_files(struct arrow_template *t)
 
 	if (dir < 0)
 		return -errno;
-	/* QEMU opens it for writing, which the jail turns into reading where it can. */
+	/* Never written, but QEMU opens a RAM file for writing even to copy on write. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
 	if (t->ram_fd < 0 || t->state_fd < 0) {
@@ -122,6 +125,40 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 	return r;
 }
 
+static void close_nics(struct arrow_nic *nics, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		close_keep_errno(steal_fd(&nics[i].fd));
+}
+
+/* Cards of the same kinds, that lead nowhere: a tap that is no bridge's, a socket that is deaf. */
+static int open_nics(
+	struct arrow_nic *nics, const struct arrow_vm_config *like, struct arrow_error *error)
+{
+	for (unsigned int i = 0; i < like->n_nics; i++) {
+		char name[IFNAMSIZ] = "";
+		int pair[2], r = 0;
+
+		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind, .fd = -1};
+		if (like->nics[i].kind == ARROW_NIC_TAP) {
+			r = nics[i].fd = net_tap_open(name);
+		} else if (like->nics[i].kind == ARROW_NIC_STREAM) {
+			r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno
+											 : 0;
+			if (r == 0) {
+				nics[i].fd = pair[0];
+				close(pair[1]);
+			}
+		}
+		if (r < 0) {
+			close_nics(nics, i);
+			return arrow_fail(
+				error, -r, "cannot make a network card for the template: %m");
+		}
+	}
+	return 0;
+}
+
 /* Boots a VM with the files of t and saves it. */
 static int boot_and_save(struct arrow_template *t, const struct arrow_engine *engine,
 	const struct arrow_vm_config *like, struct arrow_error *error)
@@ -131,6 +168,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	_cleanup_close_ int dir = open(t->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct arrow_vm_config config = *like;
 	struct arrow_vm *vm = NULL;
+	struct arrow_nic nics[like->n_nics + 1];
 	int channel[2], console[2], r;
 
 	if (dir < 0)
@@ -149,6 +187,15 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		return r;
 	}
 
+	r = open_nics(nics, like, error);
+	if (r < 0) {
+		close(channel[0]);
+		close(channel[1]);
+		close(console[0]);
+		close(console[1]);
+		return r;
+	}
+	config.nics = nics;
 	config.name = "template";
 	config.disks = disks;
 	config.shares = shares;
@@ -167,6 +214,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		r = engine->save(vm, SAVE_DEADLINE_MS, error);
 	if (vm)
 		engine->free(vm);
+	close_nics(nics, like->n_nics);
 	close(channel[0]);
 	close(console[0]);
 	return r;

@@ -6,6 +6,8 @@ ARROW=$(realpath "$ARROW")
 SOURCE=$(realpath "$BATS_TEST_DIRNAME/../..")
 BUSYBOX=/bin/busybox
 export ARROW SOURCE
+# Networks are for network.bats, which makes namespaces for them.
+export ARROW_NETWORK=none
 BATS_TEST_RETRIES=${ARROW_TEST_RETRIES:-0}
 
 # Every file of tests has directories of its own; kernels are found in the system's store.

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/bridge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/lease.h"
+#include "net/link.h"
+#include "net/pool.h"
+#include "net/rules.h"
+#include "net/watch.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* How the kernel knows a bridge for ours. */
+static void alias_of(const struct net_network *n, char alias[NET_ALIAS_MAX])
+{
+	snprintf(alias, NET_ALIAS_MAX, "arrow %.12s", n->id);
+}
+
+static void network_elements(const struct net_network *n, struct net_elements *elements)
+{
+	net_elements_interface(elements, NET_SET_BRIDGES, n->bridge);
+	net_elements_pair(elements, n->bridge, n->bridge);
+	net_elements_gateway(elements, &n->gateway4);
+	if (n->internal) {
+		net_elements_interface(elements, NET_SET_INTERNAL, n->bridge);
+		return;
+	}
+	net_elements_subnet(elements, &n->subnet4);
+	if (n->subnet6.family)
+		net_elements_subnet(elements, &n->subnet6);
+}
+
+struct repair {
+	struct net_elements elements;
+};
+
+static void add_lease(struct net_lease *lease, bool dead, void *arg)
+{
+	struct repair *repair = arg;
+
+	if (!dead)
+		net_lease_elements(lease, &repair->elements);
+}
+
+int net_bridge_repair(
+	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	struct repair repair = {0};
+	int r = net_rules_install(error);
+
+	if (r < 0)
+		return r;
+	network_elements(n, &repair.elements);
+	net_lease_each(paths, n->name, add_lease, &repair);
+	net_lease_each(paths, NET_JOINED, add_lease, &repair);
+	r = net_rules_add(&repair.elements);
+	net_elements_release(&repair.elements);
+	return r < 0 ? arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n->name) : 0;
+}
+
+/* Sets /proc/sys/net/<name>, if it is not so. */
+static int set_sysctl(const char *name, const char *value, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("/proc/sys/net/%s", name);
+	_cleanup_close_ int fd = -1;
+	char now[8] = "";
+
+	fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd >= 0 && read(fd, now, sizeof(now) - 1) > 0 && now[0] == value[0])
+		return 0;
+	if (fd < 0 || pwrite(fd, value, strlen(value), 0) < 0)
+		return arrow_fail(error, errno, "cannot set %s: %m; networks need it", name);
+	return 0;
+}
+
+static int set_forwarding(const struct net_network *n, struct arrow_error *error)
+{
+	int r = 0;
+
+	/* An internal network needs none. */
+	if (!n->internal)
+		r = set_sysctl("ipv4/ip_forward", "1", error);
+	if (r == 0 && !n->internal && n->subnet6.family)
+		r = set_sysctl("ipv6/conf/all/forwarding", "1", error);
+	return r;
+}
+
+static int make_bridge(const struct net_network *n, struct arrow_error *error)
+{
+	const uint8_t mac[6] = {0x02, 0xa7, n->gateway4.bytes[0], n->gateway4.bytes[1],
+		n->gateway4.bytes[2], n->gateway4.bytes[3]};
+	struct net_address address = n->gateway4;
+	char alias[NET_ALIAS_MAX];
+	struct net_link link;
+	int r;
+
+	alias_of(n, alias);
+	r = net_link_make_bridge(n->bridge, mac, n->mtu, alias);
+	if (r == 0)
+		r = net_link_find(n->bridge, &link);
+	address.prefix = n->subnet4.prefix;
+	if (r == 0)
+		r = net_link_add_address(link.index, &address);
+	if (r == 0 && n->subnet6.family) {
+		address = n->gateway6;
+		address.prefix = n->subnet6.prefix;
+		r = net_link_add_address(link.index, &address);
+	}
+	if (r == 0)
+		r = net_link_up(link.index, 0, 0);
+	if (r < 0) {
+		net_link_delete(n->bridge);
+		return arrow_fail(error, -r, "cannot make the bridge %s: %m", n->bridge);
+	}
+	return 0;
+}
+
+int net_bridge_up(
+	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	char alias[NET_ALIAS_MAX];
+	struct net_network copy = *n;
+	struct net_link link;
+	int r = net_link_find(n->bridge, &link);
+
+	alias_of(n, alias);
+	if (r == 0 && strcmp(link.alias, alias) == 0 && net_watch_lives(paths, n->name))
+		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
+	if (r == 0 && strcmp(link.alias, alias) != 0)
+		return arrow_fail(error, EEXIST,
+			"the interface %s of the network %s is somebody else's; remove it, or make "
+			"another network",
+			n->bridge, n->name);
+	if (r == -ENODEV) {
+		/* The host may have got routes since the network was made. */
+		r = net_pool_choose(&copy, false, paths, error);
+		if (r == 0)
+			r = set_forwarding(n, error);
+		if (r == 0)
+			r = make_bridge(n, error);
+	} else if (r < 0) {
+		r = arrow_fail(error, -r, "cannot look for the bridge %s: %m", n->bridge);
+	}
+	if (r == 0)
+		r = net_bridge_repair(n, paths, error);
+	return r == 0 ? net_watch_start(n, paths, error) : r;
+}
+
+void net_bridge_down(const struct net_network *n, const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *dir = path_format("%s/networks/%s", paths->run, n->name);
+	struct net_elements elements = {0};
+	char alias[NET_ALIAS_MAX];
+	struct net_link link;
+
+	network_elements(n, &elements);
+	close_keep_errno(net_rules_remove(&elements));
+	net_elements_release(&elements);
+	net_rules_remove_unused();
+	alias_of(n, alias);
+	if (net_link_find(n->bridge, &link) == 0 && strcmp(link.alias, alias) == 0)
+		net_link_delete(n->bridge);
+	if (dir)
+		remove_tree(AT_FDCWD, dir);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_BRIDGE_H
+#define ARROW_NET_BRIDGE_H
+
+/*
+ * What there is of a network while Arrows are on it: the bridge with its addresses, its elements in
+ * the firewall, and the process that watches over it. All of it goes with the last Arrow.
+ */
+
+#include "net/network.h"
+
+/*
+ * Makes what is missing; hold the lock.
+ * Errors: a subnet that collides with the host's by now, a bridge of somebody else, no right.
+ */
+int net_bridge_up(const struct net_network *network, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Removes all of it; hold the lock, and see that no Arrow is on it. */
+void net_bridge_down(const struct net_network *network, const struct arrow_paths *paths);
+
+/* Installs the rules and puts the elements of the network and of its Arrows in; hold the lock. */
+int net_bridge_repair(const struct net_network *network, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif

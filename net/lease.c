@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/lease.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/join.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define FILE_MAX (1024u * 1024u)
+
+static char *lease_path(
+	const struct arrow_paths *paths, const char *network, const char *what, const char *id)
+{
+	return path_format("%s/networks/%s/%s/%s", paths->run, network, what, id);
+}
+
+static void put_address(json_t *o, const char *key, const struct net_address *a)
+{
+	char text[NET_ADDRESS_TEXT];
+
+	if (a->family)
+		json_object_set_new(o, key, json_string(net_address_text(a, true, text)));
+}
+
+static json_t *to_json(const struct net_lease *l)
+{
+	char mac[NET_MAC_TEXT];
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s*, s:s*, s:O, s:o}", "id", l->id,
+		"name", l->name, "tap", l->tap, "mac", net_mac_text(l->mac, mac), "free", l->free,
+		"netns", l->netns, "device", l->device, "aliases", l->aliases, "ports",
+		net_ports_json(&l->ports));
+
+	put_address(o, "address4", &l->address4);
+	put_address(o, "address6", &l->address6);
+	return o;
+}
+
+static bool take_text(const json_t *o, const char *key, char *to, size_t size)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	if (!text || strlen(text) >= size)
+		return false;
+	strcpy(to, text);
+	return true;
+}
+
+static bool take_address(const json_t *o, const char *key, struct net_address *to)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return !text || net_address_parse(text, to) == 0;
+}
+
+static int from_json(struct net_lease *l, const json_t *o)
+{
+	char mac[NET_MAC_TEXT];
+	const char *netns = json_string_value(json_object_get(o, "netns"));
+	const char *device = json_string_value(json_object_get(o, "device"));
+	json_t *aliases = json_object_get(o, "aliases");
+
+	if (!take_text(o, "id", l->id, sizeof(l->id)) ||
+		!take_text(o, "name", l->name, sizeof(l->name)) ||
+		!take_text(o, "tap", l->tap, sizeof(l->tap)) ||
+		!take_text(o, "mac", mac, sizeof(mac)) || net_mac_parse(mac, l->mac) < 0 ||
+		!take_address(o, "address4", &l->address4) ||
+		!take_address(o, "address6", &l->address6) || !json_is_array(aliases) ||
+		net_ports_from_json(&l->ports, json_object_get(o, "ports")) < 0)
+		return -EBADMSG;
+	l->free = json_is_true(json_object_get(o, "free"));
+	l->netns = netns ? strdup(netns) : NULL;
+	l->device = device ? strdup(device) : NULL;
+	l->aliases = json_incref(aliases);
+	return 0;
+}
+
+int net_lease_write(
+	struct net_lease *lease, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_free_ char *dir = lease_path(paths, lease->network, "leases", "");
+	_cleanup_free_ char *hosts = lease_path(paths, lease->network, "hosts", "");
+	_cleanup_free_ char *path = lease_path(paths, lease->network, "leases", lease->id);
+	_cleanup_free_ char *text = NULL;
+	json_t *o = to_json(lease);
+	int r;
+
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	if (!dir || !hosts || !path || !text)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (lease->fd < 0 && errno == ENOENT) {
+		r = mkdir_all(dir, 0700);
+		if (r == 0)
+			r = mkdir_all(hosts, 0755);
+		if (r < 0)
+			return arrow_fail(error, -r, "cannot make %s: %m", dir);
+		lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
+	if (lease->fd < 0)
+		return arrow_fail(error, errno, "cannot write the lease %s: %m", path);
+	r = flock(lease->fd, LOCK_EX | LOCK_NB) < 0 ? -errno
+						    : write_full(lease->fd, text, strlen(text));
+	if (r < 0) {
+		unlink(path);
+		return arrow_fail(error, -r, "cannot write the lease %s: %m", path);
+	}
+	return 0;
+}
+
+int net_lease_publish_names(const struct net_lease *l, const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *path = lease_path(paths, l->network, "hosts", l->id);
+	_cleanup_free_ char *beside =
+		path_format("%s/networks/%s/hosts/.%s", paths->run, l->network, l->id);
+	_cleanup_fclose_ FILE *f = beside ? fopen(beside, "we") : NULL;
+	const struct net_address *addresses[] = {&l->address4, &l->address6};
+	char text[NET_ADDRESS_TEXT];
+	json_t *alias;
+	size_t k;
+
+	if (!path || !f)
+		return f ? -ENOMEM : -errno;
+	for (size_t i = 0; i < 2; i++) {
+		if (!addresses[i]->family)
+			continue;
+		fprintf(f, "%s %s %.12s", net_address_text(addresses[i], false, text), l->name,
+			l->id);
+		json_array_foreach (l->aliases, k, alias)
+			fprintf(f, " %s", json_string_value(alias));
+		fputc('\n', f);
+	}
+	if (fflush(f) != 0 || fchmod(fileno(f), 0644) < 0 || rename(beside, path) < 0)
+		return -errno;
+	return 0;
+}
+
+void net_lease_elements(const struct net_lease *l, struct net_elements *elements)
+{
+	struct net_address link_local = net_address_link_local(l->mac);
+
+	if (l->netns)
+		return; /* the namespace has rules of its own */
+	net_elements_interface(elements, NET_SET_TAPS, l->tap);
+	net_elements_mac(elements, l->tap, l->mac);
+	if (l->free) {
+		net_elements_interface(elements, NET_SET_FREE, l->tap);
+		return;
+	}
+	net_elements_source(elements, NET_SET_ADDR4, l->tap, &l->address4);
+	net_elements_source(elements, NET_SET_ADDR6, l->tap, &link_local);
+	net_elements_source(elements, NET_SET_ND6, l->tap, &link_local);
+	if (l->address6.family) {
+		net_elements_source(elements, NET_SET_ADDR6, l->tap, &l->address6);
+		net_elements_source(elements, NET_SET_ND6, l->tap, &l->address6);
+	}
+	for (size_t i = 0; i < l->ports.n; i++) {
+		const struct net_port *p = &l->ports.v[i];
+
+		if (p->host.family != 6)
+			net_elements_port(elements, &p->host, p->host_port, p->udp, &l->address4,
+				p->guest_port);
+		if (p->host.family != 4 && l->address6.family)
+			net_elements_port(elements, &p->host, p->host_port, p->udp, &l->address6,
+				p->guest_port);
+	}
+}
+
+int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *path = lease_path(paths, l->network, "leases", l->id);
+	_cleanup_free_ char *hosts = lease_path(paths, l->network, "hosts", l->id);
+	struct net_elements elements = {0};
+	int later;
+
+	net_lease_elements(l, &elements);
+	later = net_rules_remove(&elements);
+	net_elements_release(&elements);
+	if (l->netns)
+		net_join_undo(l->netns, l->device);
+	if (hosts)
+		unlink(hosts);
+	/* Last: as long as it is there, somebody else can finish this. */
+	if (path)
+		unlink(path);
+	net_lease_release(l);
+	return later;
+}
+
+/* Reads one lease. Returns 0, 1 for one whose keeper is gone, or a negative errno. */
+static int read_lease(struct net_lease *l, int dir_fd, const char *network, const char *id)
+{
+	_cleanup_close_ int fd = openat(dir_fd, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_free_ char *text = NULL;
+	bool dead;
+	json_t *o;
+	int r;
+
+	*l = (struct net_lease){.fd = -1};
+	if (fd < 0)
+		return -errno;
+	if (strlen(id) >= sizeof(l->id) || strlen(network) >= sizeof(l->network))
+		return -EBADMSG;
+	strcpy(l->network, network);
+	strcpy(l->id, id);
+	dead = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	r = read_file(dir_fd, id, FILE_MAX, &text, NULL);
+	if (r < 0)
+		return r;
+	o = json_loads(text, 0, NULL);
+	r = from_json(l, o);
+	json_decref(o);
+	/* One whose maker was killed before it wrote it has nothing yet. */
+	return dead ? 1 : r;
+}
+
+int net_lease_each(const struct arrow_paths *paths, const char *network,
+	void (*each)(struct net_lease *lease, bool dead, void *arg), void *arg)
+{
+	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *entry;
+
+	if (!dir)
+		return path && errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		struct net_lease lease;
+		int r;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		r = read_lease(&lease, dirfd(dir), network, entry->d_name);
+		if (r >= 0)
+			each(&lease, r > 0, arg);
+		net_lease_release(&lease);
+	}
+	return 0;
+}
+
+struct sweep {
+	const struct arrow_paths *paths;
+	unsigned int alive, dead;
+};
+
+static void sweep_one(struct net_lease *lease, bool dead, void *arg)
+{
+	struct sweep *sweep = arg;
+
+	if (dead) {
+		sweep->dead++;
+		close_keep_errno(net_lease_end(lease, sweep->paths));
+	} else {
+		sweep->alive++;
+	}
+}
+
+unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *network)
+{
+	struct sweep sweep = {.paths = paths};
+
+	net_lease_each(paths, network, sweep_one, &sweep);
+	return sweep.alive;
+}
+
+unsigned int net_lease_sweep_all(const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct sweep sweep = {.paths = paths};
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
+			net_lease_each(paths, entry->d_name, sweep_one, &sweep);
+	return sweep.dead;
+}
+
+struct choice {
+	struct net_address *taken; /* owned: addresses of one family */
+	size_t n;
+	uint8_t family;
+	bool failed;
+};
+
+static void take_taken(struct net_lease *lease, bool dead, void *arg)
+{
+	struct choice *choice = arg;
+	struct net_address *larger = realloc(choice->taken, (choice->n + 1) * sizeof(*larger));
+
+	if (!larger) {
+		choice->failed = true;
+		return;
+	}
+	choice->taken = larger;
+	choice->taken[choice->n++] = choice->family == 6 ? lease->address6 : lease->address4;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	return memcmp(
+		((const struct net_address *)a)->bytes, ((const struct net_address *)b)->bytes, 16);
+}
+
+static bool is_taken(const struct choice *choice, const struct net_address *address)
+{
+	return choice->n &&
+	       bsearch(address, choice->taken, choice->n, sizeof(*choice->taken), by_address);
+}
+
+/* The lowest address of the range that nobody has, or the one that is asked for. */
+static int choose(struct net_address *address, const struct arrow_paths *paths,
+	const struct net_network *n, uint8_t family, const char *wanted, struct arrow_error *error)
+{
+	const struct net_address *subnet = family == 6 ? &n->subnet6 : &n->subnet4;
+	const struct net_address *range = family == 6 ? &n->subnet6 : &n->range4;
+	const struct net_address *gateway = family == 6 ? &n->gateway6 : &n->gateway4;
+	struct net_address first = net_address_first(subnet), last = net_address_last(subnet);
+	struct net_address a = net_address_first(range), end = net_address_last(range);
+	struct choice choice = {.family = family};
+	char text[NET_ADDRESS_TEXT];
+	int r = 0;
+
+	net_lease_each(paths, n->name, take_taken, &choice);
+	if (choice.n)
+		qsort(choice.taken, choice.n, sizeof(*choice.taken), by_address);
+	if (wanted) {
+		if (net_address_parse(wanted, &a) < 0 || a.family != family ||
+			a.prefix != net_address_bits(family) || !net_address_in(subnet, &a) ||
+			net_address_equal(&a, &first) ||
+			(family == 4 && net_address_equal(&a, &last)))
+			r = arrow_fail(error, EINVAL, "%s is no address for an Arrow on %s (%s)",
+				wanted, n->name, net_address_text(subnet, true, text));
+		else if (is_taken(&choice, &a) || net_address_equal(&a, gateway))
+			r = arrow_fail(error, EADDRINUSE,
+				"the address %s is in use on the network %s", wanted, n->name);
+	} else {
+		while (net_address_equal(&a, &first) || net_address_equal(&a, gateway) ||
+			is_taken(&choice, &a)) {
+			if (net_address_equal(&a, &end))
+				break;
+			a = net_address_add(&a, 1);
+		}
+		if ((family == 4 && net_address_equal(&a, &last)) || is_taken(&choice, &a) ||
+			net_address_equal(&a, gateway))
+			r = arrow_fail(error, ENOSPC,
+				"the network %s has no free address in %s: stop an Arrow, or make "
+				"a "
+				"larger network",
+				n->name, net_address_text(range, true, text));
+	}
+	free(choice.taken);
+	if (r == 0) {
+		*address = a;
+		address->prefix = subnet->prefix;
+	}
+	return r;
+}
+
+static bool name_is_valid(const char *name)
+{
+	return *name && strlen(name) < 128 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+		       strlen(name);
+}
+
+static int take_names(
+	struct net_lease *l, const struct net_lease_wish *wish, struct arrow_error *error)
+{
+	snprintf(l->id, sizeof(l->id), "%s", wish->id);
+	snprintf(l->name, sizeof(l->name), "%s", wish->name);
+	l->aliases = json_array();
+	for (const char *const *a = wish->aliases; a && *a; a++) {
+		if (!name_is_valid(*a))
+			return arrow_fail(
+				error, EINVAL, "'%s' is no name that a network can resolve", *a);
+		json_array_append_new(l->aliases, json_string(*a));
+	}
+	return 0;
+}
+
+int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
+	const struct net_network *n, const struct net_lease_wish *wish, struct arrow_error *error)
+{
+	int r;
+
+	*l = (struct net_lease){.fd = -1};
+	snprintf(l->network, sizeof(l->network), "%s", n->name);
+	snprintf(l->tap, sizeof(l->tap), "aw%u-%.11s", wish->card % 10, wish->id);
+	r = take_names(l, wish, error);
+	if (r == 0)
+		r = choose(&l->address4, paths, n, 4, wish->ip, error);
+	if (r == 0 && n->subnet6.family)
+		r = choose(&l->address6, paths, n, 6, wish->ip6, error);
+	else if (r == 0 && wish->ip6)
+		r = arrow_fail(error, EINVAL,
+			"the network %s has no IPv6: make it with 'arrow network create --ipv6'",
+			n->name);
+	if (r == 0 && wish->mac && net_mac_parse(wish->mac, l->mac) < 0)
+		r = arrow_fail(
+			error, EINVAL, "'%s' is no MAC address as 02:00:00:12:34:56", wish->mac);
+	/* Of the address, so that who gets it next is no stranger to its neighbours' caches. */
+	if (r == 0 && !wish->mac)
+		memcpy(l->mac,
+			(const uint8_t[]){0x02, 0xa7, l->address4.bytes[0], l->address4.bytes[1],
+				l->address4.bytes[2], l->address4.bytes[3]},
+			6);
+	if (r == 0 && wish->ports && net_ports_copy(&l->ports, wish->ports) < 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0)
+		r = net_lease_write(l, paths, error);
+	if (r < 0)
+		net_lease_release(l);
+	return r;
+}
+
+static void put_container(struct net_lease *l, bool dead, void *arg)
+{
+	char mac[NET_MAC_TEXT], four[NET_ADDRESS_TEXT], six[NET_ADDRESS_TEXT];
+
+	if (!dead)
+		json_object_set_new(arg, l->id,
+			json_pack("{s:s, s:s, s:s, s:s}", "Name", l->name, "MacAddress",
+				net_mac_text(l->mac, mac), "IPv4Address",
+				net_address_text(&l->address4, true, four), "IPv6Address",
+				net_address_text(&l->address6, true, six)));
+}
+
+json_t *net_lease_json(const struct arrow_paths *paths, const struct net_network *network)
+{
+	json_t *o = json_object();
+
+	net_lease_each(paths, network->name, put_container, o);
+	return o;
+}
+
+void net_lease_release(struct net_lease *l)
+{
+	close_keep_errno(l->fd);
+	free(l->netns);
+	free(l->device);
+	json_decref(l->aliases);
+	net_ports_release(&l->ports);
+	*l = (struct net_lease){.fd = -1};
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_LEASE_H
+#define ARROW_NET_LEASE_H
+
+/*
+ * A lease: what one Arrow has of one network. It is a file in RUN/networks/<network>/leases that
+ * its keeper holds locked; with the keeper the lock goes, and whoever sees that takes back the
+ * address, the names and the elements of the firewall. The tap goes by itself, with its descriptor.
+ */
+
+#include "net/network.h"
+#include "net/ports.h"
+#include "net/rules.h"
+
+/* The directory of leases on no network of Arrow's: joined bridges and namespaces. */
+#define NET_JOINED "@joined"
+
+struct net_lease {
+	char network[NET_NAME_MAX + 8]; /* name of its directory */
+	char id[65];                    /* of the Arrow */
+	char name[128];
+	char tap[IFNAMSIZ];
+	uint8_t mac[6];
+	struct net_address address4, address6; /* with the prefix of the network */
+	bool free;                             /* its IP addresses are not known */
+	char *netns, *device; /* where the traffic of an interface is taken over; else NULL */
+	json_t *aliases;      /* array of strings, owned */
+	struct net_ports ports;
+	int fd; /* the locked file; -1 for one that was only read */
+};
+
+/* What the names of a lease are and what it wants; NULL for what does not matter. */
+struct net_lease_wish {
+	unsigned int card; /* of ethN: one network a card */
+	const char *id, *name;
+	const char *ip, *ip6, *mac;
+	const char *const *aliases; /* NULL-terminated */
+	const struct net_ports *ports;
+};
+
+/*
+ * Takes addresses of a network that is up, and writes the lease; hold the lock. The tap's name is
+ * set, and the tap is the caller's to make.
+ * Errors: -EADDRINUSE, -ENOSPC.
+ */
+int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
+	const struct net_network *network, const struct net_lease_wish *wish,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Writes the file of a lease and locks it; net_lease_take() has done so. */
+int net_lease_write(struct net_lease *lease, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Makes the names known: RUN/networks/<network>/hosts/<id>. */
+int net_lease_publish_names(
+	const struct net_lease *lease, const struct arrow_paths *paths) ARROW_MUST_CHECK;
+
+/* What it has in the firewall. */
+void net_lease_elements(const struct net_lease *lease, struct net_elements *elements);
+
+/*
+ * Takes all back; hold the lock. The lease is released, too. Returns what net_rules_remove() does.
+ */
+int net_lease_end(struct net_lease *lease, const struct arrow_paths *paths);
+
+/* Calls each() for every lease of a directory; dead ones are those whose keeper is gone. */
+int net_lease_each(const struct arrow_paths *paths, const char *network,
+	void (*each)(struct net_lease *lease, bool dead, void *arg), void *arg);
+
+/* Takes back what dead Arrows had; hold the lock. Returns how many live. */
+unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *network);
+
+/* Sweeps all directories; hold the lock. Returns how many were dead. */
+unsigned int net_lease_sweep_all(const struct arrow_paths *paths);
+
+/* Docker's "Containers" of a network: {id: {Name, MacAddress, IPv4Address, IPv6Address}}. */
+json_t *net_lease_json(const struct arrow_paths *paths, const struct net_network *network);
+
+void net_lease_release(struct net_lease *lease);
+
+#endif

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/bridge.h"
+#include "net/join.h"
+#include "net/proxy.h"
+#include "net/watch.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+#define NETWORK_ENV "ARROW_NETWORK"
+#define RESOLV_MAX (64u * 1024u)
+
+/* Whether bridges and taps can be made here. */
+static bool can_make_networks(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       (data[0].effective & (1u << CAP_NET_ADMIN)) &&
+	       access("/dev/net/tun", R_OK | W_OK) == 0;
+}
+
+static int add_entry(struct net_plan *plan, const char *text, struct arrow_error *error)
+{
+	enum net_mode mode = NET_NETWORK;
+
+	if (plan->n == NET_CARDS_MAX)
+		return arrow_fail(
+			error, E2BIG, "an Arrow is on at most %u networks", NET_CARDS_MAX);
+	if (strcmp(text, "host") == 0)
+		return arrow_fail(error, EINVAL,
+			"--network host is not possible: an Arrow has a kernel of its own, and so "
+			"a "
+			"network of its own; publish its ports with -p");
+	if (strncmp(text, "container:", 10) == 0)
+		return arrow_fail(error, EINVAL,
+			"--network %s is not possible: Arrows have kernels of their own and share "
+			"no "
+			"loopback; put both on one network, where they find each other by name",
+			text);
+	if (strcmp(text, "user") == 0) {
+		mode = NET_USER;
+	} else if (strncmp(text, "bridge:", 7) == 0) {
+		mode = NET_BRIDGE;
+		text += 7;
+	} else if (strncmp(text, "ns:", 3) == 0) {
+		mode = NET_NAMESPACE;
+		text += 3;
+		if (*text != '/')
+			return arrow_fail(error, EINVAL,
+				"--network ns:%s: give the absolute path of a network namespace, "
+				"as "
+				"ns:/run/netns/NAME",
+				text);
+	} else if (strcmp(text, "default") == 0) {
+		text = NET_DEFAULT;
+	}
+	for (unsigned int i = 0; i < plan->n; i++)
+		if (strcmp(plan->entries[i].name, text) == 0)
+			return arrow_fail(error, EINVAL, "the network %s is named twice", text);
+	if (mode != NET_USER && !can_make_networks())
+		return arrow_fail(error, EPERM,
+			"--network %s needs root, CAP_NET_ADMIN and /dev/net/tun; without them "
+			"there "
+			"is --network user",
+			text);
+	plan->entries[plan->n].mode = mode;
+	plan->entries[plan->n++].name = text;
+	return 0;
+}
+
+/* What there is without root: passt, or what the engine has itself. */
+static void plan_user(struct net_plan *plan)
+{
+	_cleanup_free_ char *passt = process_find("passt");
+
+	plan->user_kind = passt ? ARROW_NIC_STREAM : ARROW_NIC_USER;
+}
+
+int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_error *error)
+{
+	const char *named = getenv(NETWORK_ENV);
+	const char *chosen[] = {named && *named ? named : NULL, NULL};
+	int r = 0;
+
+	*plan = (struct net_plan){0};
+	if (!networks || !networks[0]) {
+		if (!chosen[0] && !can_make_networks())
+			plan->note = "no right to make networks here: the user-mode one is taken";
+		if (!chosen[0])
+			chosen[0] = "none";
+		networks = chosen;
+	}
+	for (const char *const *n = networks; *n && r == 0; n++) {
+		if (strcmp(*n, "none") != 0)
+			r = add_entry(plan, *n, error);
+		else if (networks[1])
+			r = arrow_fail(error, EINVAL, "--network none goes with no other network");
+	}
+	for (unsigned int i = 0; r == 0 && i < plan->n; i++) {
+		if (plan->entries[i].mode != NET_USER)
+			continue;
+		plan_user(plan);
+		if (plan->n > 1)
+			r = arrow_fail(error, EINVAL, "--network user goes with no other network");
+	}
+	return r;
+}
+
+enum arrow_nic_kind net_plan_kind(const struct net_plan *plan, unsigned int index)
+{
+	return plan->entries[index].mode == NET_USER ? plan->user_kind : ARROW_NIC_TAP;
+}
+
+bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
+{
+	for (unsigned int i = 0; i < plan->n; i++) {
+		_cleanup_network_ struct net_network n = {0};
+
+		if (plan->entries[i].mode == NET_NAMESPACE || plan->entries[i].mode == NET_BRIDGE)
+			return true;
+		/* One that is not there is told of later. */
+		if (plan->entries[i].mode == NET_NETWORK &&
+			net_network_find(&n, paths, plan->entries[i].name) == 0 && n.subnet6.family)
+			return true;
+	}
+	return false;
+}
+
+/* The resolvers of the host that an Arrow can reach: those that are not on its loopback. */
+static void add_host_resolvers(struct net_attachment *a)
+{
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+
+	if (read_file(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &text, NULL) < 0)
+		return;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		struct net_address address;
+
+		if (strncmp(line, "nameserver", 10) != 0 || a->n_dns == 3)
+			continue;
+		line += 10;
+		line += strspn(line, " \t");
+		line[strcspn(line, " \t#")] = '\0';
+		if (net_address_parse(line, &address) == 0 && address.family == 4 &&
+			address.bytes[0] != 127)
+			a->dns[a->n_dns++] = address;
+	}
+}
+
+static void add_address(struct net_card *card, const struct net_address *address)
+{
+	if (address->family)
+		card->addresses[card->n_addresses++] = *address;
+}
+
+/* A card on a network of ours, which is brought up for it. */
+static int attach_network(struct net_attachment *a, unsigned int index, const char *name,
+	const struct net_lease_wish *wish, struct arrow_error *error)
+{
+	_cleanup_network_ struct net_network n = {0};
+	struct net_lease *lease = &a->leases[index];
+	struct net_card *card = &a->cards[index];
+	struct net_elements elements = {0};
+	struct net_link bridge, tap;
+	int r = net_network_open(&n, &a->paths, name, error);
+
+	if (r < 0)
+		return r;
+	net_lease_sweep(&a->paths, n.name);
+	r = net_bridge_up(&n, &a->paths, error);
+	if (r == 0)
+		r = net_lease_take(lease, &a->paths, &n, wish, error);
+	if (r < 0)
+		return r;
+	net_lease_elements(lease, &elements);
+	r = net_rules_add(&elements);
+	net_elements_release(&elements);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n.name);
+	/* Only behind its guard. */
+	r = card->fd = net_tap_open(lease->tap);
+	if (r >= 0)
+		r = net_link_find(lease->tap, &tap);
+	if (r == 0)
+		r = net_link_find(n.bridge, &bridge);
+	if (r == 0)
+		r = net_link_up(tap.index, bridge.index, n.mtu);
+	if (r == 0)
+		r = net_lease_publish_names(lease, &a->paths);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot join the network %s: %m", n.name);
+	memcpy(card->mac, lease->mac, 6);
+	card->mtu = n.mtu;
+	add_address(card, &lease->address4);
+	add_address(card, &lease->address6);
+	/* The first network leads out. */
+	if (index == 0 && !n.internal) {
+		card->routes[card->n_routes++] =
+			(struct net_route){.to = {.family = 4}, .via = n.gateway4};
+		if (n.subnet6.family)
+			card->routes[card->n_routes++] =
+				(struct net_route){.to = {.family = 6}, .via = n.gateway6};
+	}
+	if (net_watch_resolves(&a->paths, n.name) && a->n_dns < 3)
+		a->dns[a->n_dns++] = n.gateway4;
+	return 0;
+}
+
+static int attach_user(struct net_attachment *a, struct arrow_error *error)
+{
+	struct net_card *card = &a->cards[0];
+
+	net_user_configure(card, &a->dns[0]);
+	a->n_dns = 1;
+	/* passt and QEMU take the ports themselves. */
+	net_sockets_release(&a->sockets);
+	if (card->kind == ARROW_NIC_STREAM)
+		return net_user_start(card, &a->ports, error);
+	a->forwards = calloc(a->ports.n + 1, sizeof(*a->forwards));
+	if (!a->forwards)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < a->ports.n; i++) {
+		const struct net_port *p = &a->ports.v[i];
+		char text[NET_ADDRESS_TEXT];
+
+		a->forwards[i] = (struct arrow_forward){
+			.udp = p->udp, .host_port = p->host_port, .guest_port = p->guest_port};
+		snprintf(a->forwards[i].host, sizeof(a->forwards[i].host), "%.45s",
+			net_address_text(&p->host, false, text));
+	}
+	return 0;
+}
+
+static int attach_card(struct net_attachment *a, const struct net_plan *plan, unsigned int index,
+	const struct net_request *request, struct arrow_error *error)
+{
+	const char *name = plan->entries[index].name;
+	/* Addresses, names and ports are those of the first card, but for the names. */
+	struct net_lease_wish wish = {
+		.card = index,
+		.id = request->id,
+		.name = request->name,
+		.aliases = request->aliases,
+		.ip = index ? NULL : request->ip,
+		.ip6 = index ? NULL : request->ip6,
+		.mac = index ? NULL : request->mac,
+		.ports = index ? NULL : &a->ports,
+	};
+
+	a->cards[index] = (struct net_card){.kind = net_plan_kind(plan, index), .fd = -1};
+	a->n_cards = index + 1;
+	if (plan->entries[index].mode == NET_USER)
+		return attach_user(a, error);
+	a->leases[index] = (struct net_lease){.fd = -1};
+	a->n_leases = index + 1;
+	switch (plan->entries[index].mode) {
+	case NET_NETWORK:
+		return attach_network(a, index, name, &wish, error);
+	case NET_BRIDGE:
+		return net_join_bridge(
+			&a->leases[index], &a->cards[index], &a->paths, name, &wish, error);
+	case NET_NAMESPACE:
+		return net_join_namespace(
+			&a->leases[index], &a->cards[index], &a->paths, name, &wish, error);
+	case NET_USER:
+		break;
+	}
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What makes no sense in a mode. */
+static int check(
+	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
+{
+	enum net_mode mode;
+
+	if (plan->n == 0 && request->ports && request->ports->n)
+		return arrow_fail(error, EINVAL,
+			"ports cannot be published without a network: leave out --network none");
+	if (plan->n == 0)
+		return 0;
+	mode = plan->entries[0].mode;
+	if ((mode == NET_BRIDGE || mode == NET_NAMESPACE) && request->ports && request->ports->n)
+		return arrow_fail(error, EINVAL,
+			"ports are not published on a network that is not Arrow's: the Arrow is "
+			"reached by its own address there");
+	if (mode == NET_USER && (request->ip || request->ip6 || request->mac))
+		return arrow_fail(error, EINVAL,
+			"the user-mode network has fixed addresses: leave out --ip, --ip6 and "
+			"--mac-address");
+	return 0;
+}
+
+int net_attach(struct net_attachment *a, const struct net_plan *plan,
+	const struct net_request *request, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	_cleanup_close_ int lock = -1;
+	int r = check(plan, request, error);
+
+	*a = (struct net_attachment){.paths = *paths};
+	if (r < 0 || plan->n == 0)
+		return r;
+	if (request->ports && net_ports_copy(&a->ports, request->ports) < 0)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = net_sockets_bind(&a->sockets, &a->ports, error);
+	if (r == 0 && plan->entries[0].mode != NET_USER)
+		r = lock = net_lock(paths, error);
+	for (unsigned int i = 0; r >= 0 && i < plan->n; i++)
+		r = attach_card(a, plan, i, request, error);
+	close_keep_errno(steal_fd(&lock));
+	if (r < 0) {
+		net_detach(a);
+		return r;
+	}
+	if (a->n_dns == 0)
+		add_host_resolvers(a);
+	return 0;
+}
+
+int net_serve(struct net_attachment *a, struct arrow_error *error)
+{
+	int r;
+
+	if (a->sockets.n == 0)
+		return 0;
+	r = net_proxy_start(&a->sockets, &a->ports, &a->leases[0].address4);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot start the proxy of published ports: %m");
+	a->proxy = r;
+	net_sockets_release(&a->sockets);
+	return 0;
+}
+
+/*
+ * Closes taps and such in a process of its own: the kernel waits for all CPUs for each, and nobody
+ * is behind them any more.
+ */
+static void close_later(int *fds, size_t n)
+{
+	unsigned int next = 3;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* Nothing else of the caller's must live on. */
+		qsort(fds, n, sizeof(*fds), by_number);
+		for (size_t i = 0; i < n; i++) {
+			if (fds[i] < 3)
+				continue;
+			if ((unsigned int)fds[i] > next)
+				close_range(next, (unsigned int)fds[i] - 1, 0);
+			next = (unsigned int)fds[i] + 1;
+		}
+		close_range(next, ~0u, 0);
+		/* By then the caller has closed its own. */
+		poll(NULL, 0, 5);
+		_exit(0);
+	}
+	for (size_t i = 0; i < n; i++)
+		close_keep_errno(fds[i]);
+}
+
+void net_detach(struct net_attachment *a)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int lock = -1;
+	int later[2 * NET_CARDS_MAX];
+	size_t n = 0;
+
+	if (a->proxy > 0) {
+		kill(a->proxy, SIGKILL);
+		while (waitpid(a->proxy, NULL, 0) < 0 && errno == EINTR)
+			;
+		a->proxy = 0;
+	}
+	for (unsigned int i = 0; i < a->n_cards; i++)
+		later[n++] = steal_fd(&a->cards[i].fd);
+	if (a->n_leases)
+		lock = net_lock(&a->paths, &error);
+	for (unsigned int i = 0; i < a->n_leases; i++) {
+		/* Without the lock the next one takes it back. */
+		if (lock >= 0 && a->leases[i].fd >= 0)
+			later[n++] = net_lease_end(&a->leases[i], &a->paths);
+		else
+			net_lease_release(&a->leases[i]);
+	}
+	a->n_leases = 0;
+	close_later(later, n);
+	net_attachment_release(a);
+}
+
+void net_attachment_release(struct net_attachment *a)
+{
+	for (unsigned int i = 0; i < a->n_cards; i++)
+		close_keep_errno(a->cards[i].fd);
+	for (unsigned int i = 0; i < a->n_leases; i++)
+		net_lease_release(&a->leases[i]);
+	net_sockets_release(&a->sockets);
+	net_ports_release(&a->ports);
+	free(a->forwards);
+	*a = (struct net_attachment){0};
+}

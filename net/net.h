@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_NET_H
+#define ARROW_NET_NET_H
+
+/*
+ * The network of one Arrow.
+ *
+ *   net_plan()    says which cards it will have: that is what its template depends on
+ *   net_attach()  makes them: leases, taps, published ports, names; before anything starts
+ *   net_serve()   in the keeper: the proxy of published ports
+ *   net_detach()  takes all back; a keeper that is killed has it done by whoever sees that
+ */
+
+#include <sys/types.h>
+
+#include "engine/engine.h"
+#include "net/lease.h"
+#include "net/link.h"
+#include "net/ports.h"
+
+#define NET_CARDS_MAX 8u
+#define NET_ADDRESSES_MAX 8u
+#define NET_ROUTES_MAX 16u
+
+/* What the guest makes of eth<index>. */
+struct net_card {
+	enum arrow_nic_kind kind;
+	int fd; /* owned; -1 for ARROW_NIC_USER */
+	uint8_t mac[6];
+	uint32_t mtu;
+	struct net_address addresses[NET_ADDRESSES_MAX];
+	unsigned int n_addresses;
+	struct net_route routes[NET_ROUTES_MAX];
+	unsigned int n_routes;
+};
+
+enum net_mode { NET_USER, NET_NETWORK, NET_BRIDGE, NET_NAMESPACE };
+
+struct net_plan {
+	struct {
+		enum net_mode mode;
+		const char *name; /* of the network, bridge or namespace; borrowed */
+	} entries[NET_CARDS_MAX];
+	unsigned int n;
+	enum arrow_nic_kind user_kind; /* of NET_USER */
+	const char *note;              /* for -v, or NULL */
+};
+
+/* What an Arrow asks for. Lists are NULL-terminated, or NULL. */
+struct net_request {
+	const char *id, *name;
+	const char *ip, *ip6, *mac;
+	const char *const *aliases;
+	const struct net_ports *ports;
+};
+
+struct net_attachment {
+	struct arrow_paths paths; /* borrowed strings */
+	struct net_card cards[NET_CARDS_MAX];
+	unsigned int n_cards;
+	struct net_lease leases[NET_CARDS_MAX];
+	unsigned int n_leases;
+	struct net_ports ports; /* with the numbers that were found */
+	struct net_sockets sockets;
+	struct arrow_forward *forwards; /* of ARROW_NIC_USER; owned */
+	struct net_address dns[3];      /* who resolves names */
+	unsigned int n_dns;
+	pid_t proxy;
+};
+
+/*
+ * Reads the values of --network: none, NAME, user, bridge:DEV, ns:PATH; several names for several
+ * cards. An empty list is $ARROW_NETWORK, or what there can be: the default network, else user
+ * mode. Errors: values that make no sense together; host and container:.
+ */
+int net_plan(struct net_plan *plan, const char *const *networks,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* True if a card may get IPv6 addresses, which not every kernel has. */
+bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths);
+
+/* The kind of card `index` of a plan. */
+enum arrow_nic_kind net_plan_kind(const struct net_plan *plan, unsigned int index);
+
+/* Errors: whatever keeps the network from being there; nothing is left then. */
+int net_attach(struct net_attachment *attachment, const struct net_plan *plan,
+	const struct net_request *request, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Starts what serves the Arrow from this process, the keeper. */
+int net_serve(struct net_attachment *attachment, struct arrow_error *error) ARROW_MUST_CHECK;
+
+void net_detach(struct net_attachment *attachment);
+
+/* Closes this process' descriptors of an attachment that another one keeps. */
+void net_attachment_release(struct net_attachment *attachment);
+
+/*
+ * Starts passt for a user-mode card: fills in its descriptor.
+ * Errors: a port that is taken meanwhile; passt is missing.
+ */
+int net_user_start(struct net_card *card, const struct net_ports *ports,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The addresses of every user-mode network. */
+void net_user_configure(struct net_card *card, struct net_address *dns);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_NETWORK_H
+#define ARROW_NET_NETWORK_H
+
+/*
+ * Networks: what `arrow network create` makes. DATA/networks/<name>.json says what a network is,
+ * and outlives a reboot. RUN/networks/<name>/ has what there is of it now:
+ *
+ *   leases/<id>   an Arrow on the network; locked by its keeper for as long as that lives
+ *   hosts/<id>    its names, for the name server
+ *   watch         locked by the process that watches over the network, while it is up
+ *
+ * RUN/networks/lock orders all changes.
+ */
+
+#include <jansson.h>
+#include <net/if.h>
+#include <stdbool.h>
+
+#include "net/address.h"
+#include "util/paths.h"
+
+#define NET_NAME_MAX 64
+#define NET_DEFAULT "bridge" /* the network of `arrow run` */
+
+struct net_network {
+	char name[NET_NAME_MAX + 1];
+	char id[65];
+	char created[32];
+	char bridge[IFNAMSIZ];
+	struct net_address subnet4, gateway4, range4; /* range4: where leases are taken from */
+	struct net_address subnet6, gateway6;         /* family 0 where there is no IPv6 */
+	bool internal;
+	uint32_t mtu;
+	json_t *labels, *options; /* objects, owned */
+};
+
+/* What is asked for; texts are those of the options, NULL where not given. */
+struct net_wish {
+	const char *name;
+	const char *const *subnets; /* NULL-terminated: one IPv4, one IPv6 at most */
+	const char *const *gateways;
+	const char *range;
+	bool internal, ipv6;
+	const char *const *labels;  /* KEY=VALUE */
+	const char *const *options; /* com.docker.network.driver.mtu=N, ...bridge.name=NAME */
+};
+
+/* Takes RUN/networks/lock. Returns the descriptor whose close gives it back. */
+int net_lock(const struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Reads a network by name, id or prefix of an id (of 4 digits at least). The default one is made
+ * when it is first asked for; hold the lock.
+ * Errors: -ENOENT.
+ */
+int net_network_open(struct net_network *network, const struct arrow_paths *paths, const char *name,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The same, making nothing. Returns 0, -ENOENT or another negative errno. */
+int net_network_find(struct net_network *network, const struct arrow_paths *paths,
+	const char *name) ARROW_MUST_CHECK;
+
+/* Makes one; hold the lock. Errors: -EEXIST, a subnet that collides with the host's or another. */
+int net_network_create(struct net_network *network, const struct arrow_paths *paths,
+	const struct net_wish *wish, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Removes one that no Arrow is on; hold the lock. Errors: -EBUSY. */
+int net_network_remove(const struct arrow_paths *paths, const char *name,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Calls each() for all of them, in the order of their names. */
+int net_network_list(const struct arrow_paths *paths,
+	int (*each)(const struct net_network *, void *arg, struct arrow_error *error), void *arg,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* As Docker's `network inspect` has it, with the Arrows that are on it. Owned by the caller. */
+json_t *net_network_json(const struct net_network *network, const struct arrow_paths *paths);
+
+void net_network_release(struct net_network *network);
+
+#define _cleanup_network_ __attribute__((cleanup(net_network_release)))
+
+#endif

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/link.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+/* Of the private ranges, one that neither homes nor Docker use, in networks of 4094 Arrows. */
+#define POOL_BASE "10.80.0.0/12"
+#define POOL_SIZE 20
+#define POOLS_MAX 16
+#define SUBNETS_MAX 65536u /* tried of one pool */
+
+struct used {
+	const char *id;        /* of the network that asks: its own subnets are free to it */
+	struct net_address *v; /* owned */
+	size_t n;
+	bool failed;
+};
+
+static void use(struct used *used, const struct net_address *subnet)
+{
+	struct net_address *larger;
+
+	/* The default route leads everywhere and takes nothing. */
+	if (subnet->prefix == 0)
+		return;
+	larger = realloc(used->v, (used->n + 1) * sizeof(*larger));
+	if (!larger) {
+		used->failed = true;
+		return;
+	}
+	used->v = larger;
+	used->v[used->n++] = *subnet;
+}
+
+static void use_address(const struct net_address *address, void *arg)
+{
+	use(arg, address);
+}
+
+static void use_route(const struct net_route *route, void *arg)
+{
+	use(arg, &route->to);
+}
+
+static int use_network(const struct net_network *n, void *arg, struct arrow_error *error)
+{
+	struct used *used = arg;
+
+	if (strcmp(n->id, used->id) == 0)
+		return 0;
+	use(arg, &n->subnet4);
+	if (n->subnet6.family)
+		use(arg, &n->subnet6);
+	return 0;
+}
+
+/* True if the subnet has something in common with what is used; *by says with what. */
+static bool collides(
+	const struct used *used, const struct net_address *subnet, struct net_address *by)
+{
+	for (size_t i = 0; i < used->n; i++) {
+		if (net_address_overlap(&used->v[i], subnet)) {
+			*by = used->v[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+struct pool {
+	struct net_address base;
+	uint8_t size; /* prefix of a network's subnet */
+};
+
+static int read_pools(struct pool pools[POOLS_MAX], size_t *n, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/networks/pools.json", paths->data),
+			    *text = NULL;
+	json_t *list, *entry;
+	size_t i;
+	int r = path ? read_file(AT_FDCWD, path, 65536, &text, NULL) : -ENOMEM;
+
+	*n = 0;
+	if (r == -ENOENT) {
+		pools[0].size = POOL_SIZE;
+		*n = 1;
+		return net_address_parse(POOL_BASE, &pools[0].base);
+	}
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot read the pools of subnets: %m");
+	list = json_loads(text, 0, NULL);
+	json_array_foreach (list, i, entry) {
+		const char *base = json_string_value(json_object_get(entry, "base"));
+		json_int_t size = json_integer_value(json_object_get(entry, "size"));
+
+		if (*n == POOLS_MAX || !base || net_address_parse(base, &pools[*n].base) < 0 ||
+			pools[*n].base.family != 4 || size < pools[*n].base.prefix || size > 29) {
+			*n = 0;
+			break;
+		}
+		pools[(*n)++].size = (uint8_t)size;
+	}
+	json_decref(list);
+	return *n ? 0
+		  : arrow_fail(error, EBADMSG,
+			    "%s is not a list as [{\"base\": \"10.80.0.0/12\", \"size\": 20}]",
+			    path);
+}
+
+static int choose4(struct net_network *n, const struct used *used, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	struct pool pools[POOLS_MAX];
+	struct net_address by;
+	size_t count = 0;
+	int r = read_pools(pools, &count, paths, error);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct net_address subnet = net_address_first(&pools[i].base);
+		uint64_t subnets = UINT64_C(1) << (pools[i].size - pools[i].base.prefix);
+
+		subnet.prefix = pools[i].size;
+		for (uint64_t k = 0; k < subnets && k < SUBNETS_MAX; k++) {
+			if (!collides(used, &subnet, &by)) {
+				n->subnet4 = subnet;
+				return 0;
+			}
+			subnet = net_address_add(&subnet, UINT64_C(1) << (32 - subnet.prefix));
+		}
+	}
+	return r < 0 ? r
+		     : arrow_fail(error, ENOSPC,
+			       "no subnet is free: all of the pools collide with an address or a "
+			       "route "
+			       "of this host; name one with --subnet, or more in "
+			       "%s/networks/pools.json",
+			       paths->data);
+}
+
+/* A random one of the unique local addresses, as RFC 4193 has it, by the network's id. */
+static void choose6(struct net_network *n)
+{
+	n->subnet6 = (struct net_address){.family = 6, .prefix = 64, .bytes = {0xfd}};
+	for (size_t i = 0; i < 5; i++) {
+		unsigned int byte = 0;
+
+		sscanf(n->id + 2 * i, "%2x", &byte);
+		n->subnet6.bytes[1 + i] = (uint8_t)byte;
+	}
+}
+
+/* Where a gateway is by custom. */
+static struct net_address second(const struct net_address *subnet)
+{
+	struct net_address first = net_address_first(subnet);
+
+	return net_address_add(&first, 1);
+}
+
+int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
+	struct used used = {.id = n->id};
+	struct net_address by;
+	int r = net_link_addresses(0, use_address, &used);
+
+	if (r == 0)
+		r = net_link_routes(0, use_route, &used);
+	if (r < 0) {
+		free(used.v);
+		return arrow_fail(error, -r, "cannot ask for the addresses of this host: %m");
+	}
+	r = net_network_list(paths, use_network, &used, error);
+	if (r == 0 && used.failed)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0 && !n->subnet4.family)
+		r = choose4(n, &used, paths, error);
+	if (r == 0 && ipv6 && !n->subnet6.family)
+		choose6(n);
+	for (int six = 0; six < 2 && r == 0; six++) {
+		const struct net_address *subnet = six ? &n->subnet6 : &n->subnet4;
+
+		if (subnet->family && collides(&used, subnet, &by))
+			r = arrow_fail(error, EADDRINUSE,
+				"the subnet %s collides with %s, which this host or another "
+				"network "
+				"uses; choose another with --subnet",
+				net_address_text(subnet, true, text),
+				net_address_text(&by, true, other));
+	}
+	free(used.v);
+	if (r < 0)
+		return r;
+	if (!n->range4.family)
+		n->range4 = n->subnet4;
+	if (!n->gateway4.family)
+		n->gateway4 = second(&n->subnet4);
+	if (n->subnet6.family && !n->gateway6.family)
+		n->gateway6 = second(&n->subnet6);
+	return 0;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The network without root: passt carries what the Arrow sends over sockets of its own. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/net.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+/* The addresses that QEMU's own user-mode network has, too. */
+#define GUEST "10.0.2.15"
+#define GATEWAY "10.0.2.2"
+#define DNS "10.0.2.3"
+#define PREFIX 24
+
+#define WORDS_MAX 64
+#define PORTS_TEXT 65536u
+#define DEADLINE_MS 20000u
+
+void net_user_configure(struct net_card *card, struct net_address *dns)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+	struct net_route route = {.to = {.family = 4}};
+
+	memcpy(card->mac, mac, sizeof(mac)); /* nobody else is on this link */
+	(void)!net_address_parse(GUEST "/24", &card->addresses[0]);
+	(void)!net_address_parse(GATEWAY, &route.via);
+	(void)!net_address_parse(DNS, dns);
+	card->n_addresses = 1;
+	card->routes[0] = route;
+	card->n_routes = 1;
+	card->mtu = 1500;
+}
+
+/* ADDRESS/HOST:GUEST,... for one protocol; NULL if there are none, or without memory. */
+static char *ports_text(const struct net_ports *ports, bool udp)
+{
+	char *text = NULL, address[NET_ADDRESS_TEXT];
+	size_t size = 0, n = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; f && i < ports->n; i++) {
+		const struct net_port *p = &ports->v[i];
+
+		if (p->udp != udp)
+			continue;
+		fprintf(f, "%s%s%s%u:%u", n++ ? "," : "",
+			net_address_text(&p->host, false, address), *address ? "/" : "",
+			p->host_port, p->guest_port);
+	}
+	if (f && fclose(f) != 0)
+		n = 0;
+	if (n == 0)
+		free(STEAL(text));
+	return text;
+}
+
+static void __attribute__((noreturn)) run_passt(char **argv, int fd, int output)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	if (fcntl(fd, F_SETFD, 0) == 0 && dup2(output, 1) >= 0 && dup2(output, 2) >= 0)
+		execvp(argv[0], argv);
+	_exit(127);
+}
+
+/* Waits until it is in the background, having taken its ports; or takes its last words. */
+static int wait_passt(pid_t pid, int output, struct arrow_error *error)
+{
+	char text[4096], *line = text;
+	size_t used = 0;
+	uint64_t end = now_ms() + DEADLINE_MS;
+	int status = 0;
+
+	for (;;) {
+		struct pollfd p = {output, POLLIN, 0};
+		uint64_t now = now_ms();
+		pid_t r = waitpid(pid, &status, WNOHANG);
+		ssize_t n;
+
+		while (used < sizeof(text) - 1 &&
+			(n = read(output, text + used, sizeof(text) - 1 - used)) > 0)
+			used += (size_t)n;
+		if (r == pid)
+			break;
+		if (now >= end) {
+			kill(pid, SIGKILL);
+			while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+				;
+			return arrow_fail(error, ETIMEDOUT, "passt did not start within %u s",
+				DEADLINE_MS / 1000);
+		}
+		/* Its end is no event of the pipe, which the daemon holds on to. */
+		poll(&p, 1, 2);
+	}
+	text[used] = '\0';
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	/* Of its words, those that say what is wrong come last. */
+	while (used && text[used - 1] == '\n')
+		text[--used] = '\0';
+	if (strrchr(text, '\n'))
+		line = strrchr(text, '\n') + 1;
+	return arrow_fail(error, EIO,
+		"passt cannot start the user-mode network (status %d): %s; use --network none to "
+		"do "
+		"without",
+		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), line);
+}
+
+int net_user_start(struct net_card *card, const struct net_ports *ports, struct arrow_error *error)
+{
+	_cleanup_free_ char *program = process_find("passt"), *number = NULL;
+	_cleanup_free_ char *tcp = ports_text(ports, false), *udp = ports_text(ports, true);
+	_cleanup_close_ int ours = -1, theirs = -1, output = -1;
+	int fds[2], out[2], r;
+	pid_t pid;
+
+	if (!program)
+		return arrow_fail(error, ENOENT,
+			"passt is not there; install it with 'sudo apt-get install passt'");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return arrow_fail(error, errno, "cannot make a socket for passt: %m");
+	ours = fds[0];
+	theirs = fds[1];
+	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
+		return arrow_fail(error, errno, "cannot make a pipe for passt: %m");
+	output = out[0];
+	number = path_format("%d", theirs);
+	if (!number) {
+		close(out[1]);
+		return arrow_fail(error, ENOMEM, "out of memory");
+	}
+	{
+		/* The gateway leads to no service of the host's loopback. */
+		char *argv[WORDS_MAX] = {program, (char *)"--fd", number, (char *)"--stderr",
+			(char *)"-4", (char *)"-a", (char *)GUEST, (char *)"-n", (char *)"24",
+			(char *)"-g", (char *)GATEWAY, (char *)"--dns-forward", (char *)DNS,
+			(char *)"--no-map-gw", (char *)"--no-dhcp", (char *)"--quiet", (char *)"-t",
+			tcp ? tcp : (char *)"none", (char *)"-u", udp ? udp : (char *)"none", NULL};
+
+		pid = fork();
+		if (pid == 0)
+			run_passt(argv, theirs, out[1]);
+	}
+	close(out[1]);
+	r = pid < 0 ? arrow_fail(error, errno, "cannot start passt: %m")
+		    : wait_passt(pid, output, error);
+	if (r < 0)
+		return r;
+	card->fd = steal_fd(&ours);
+	return 0;
+}

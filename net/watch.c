@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/watch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/bridge.h"
+#include "net/lease.h"
+#include "net/rules.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+#define LINGER_MS 5000u         /* an empty network stays so long: the next Arrow finds it up */
+#define CHECK_MS 1000u          /* between two looks at the firewall */
+#define READY_DEADLINE_MS 5000u /* of the name server */
+#define RESTART_MS 2000u        /* between two starts of a name server that ends */
+#define HOSTS_DIR "/mnt"        /* where the name server sees RUN/networks/<network>/hosts */
+
+struct watch {
+	const struct net_network *network;
+	const struct arrow_paths *paths;
+	int events;       /* inotify */
+	pid_t names;      /* the name server, 0 for none */
+	int names_fd;     /* its pidfd, -1 for none */
+	uint64_t restart; /* ms: not before */
+	uint64_t empty;   /* ms: since when nobody is on the network; 0: somebody is */
+	uint32_t generation;
+};
+
+static char *file_of(const struct arrow_paths *paths, const char *network, const char *name)
+{
+	return path_format("%s/networks/%s/%s", paths->run, network, name);
+}
+
+bool net_watch_lives(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = file_of(paths, network, "watch");
+	_cleanup_close_ int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+bool net_watch_resolves(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = file_of(paths, network, "names");
+
+	return path && access(path, F_OK) == 0;
+}
+
+/* Asks the name server for its version until it answers. */
+static bool wait_names(const struct watch *w)
+{
+	/* version.bind, TXT, class CHAOS: answered by itself. */
+	static const uint8_t question[] = "\x41\x52\x01\0\0\1\0\0\0\0\0\0\7version\4bind\0\0\x10\0";
+	uint64_t end = now_ms() + READY_DEADLINE_MS;
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uint8_t answer[512];
+
+	memcpy(&to.sin_addr, w->network->gateway4.bytes, 4);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return false;
+	while (now_ms() < end) {
+		struct pollfd p[] = {{fd, POLLIN, 0}, {w->names_fd, POLLIN, 0}};
+
+		/* The class' last byte is the NUL that ends the string, plus 3 for CHAOS. */
+		uint8_t packet[sizeof(question)];
+
+		memcpy(packet, question, sizeof(question));
+		packet[sizeof(packet) - 1] = 3;
+		if (send(fd, packet, sizeof(packet), 0) < 0 && errno != ECONNREFUSED)
+			return false;
+		if (poll(p, 2, 3) > 0) {
+			if (p[1].revents)
+				return false;
+			if (recv(fd, answer, sizeof(answer), 0) > 2)
+				return true;
+			poll(NULL, 0, 2); /* nobody is there yet */
+		}
+	}
+	return false;
+}
+
+static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t parent)
+{
+	char address[NET_ADDRESS_TEXT];
+	_cleanup_free_ char *program = process_find("dnsmasq"), *listen = NULL;
+	sigset_t none;
+
+	if (!program && access("/usr/sbin/dnsmasq", X_OK) == 0)
+		program = strdup("/usr/sbin/dnsmasq");
+	listen = path_format(
+		"--listen-address=%s", net_address_text(&w->network->gateway4, false, address));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!program || !listen || getppid() != parent)
+		_exit(127);
+	execl(program, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts",
+		"--hostsdir=" HOSTS_DIR, "--bind-interfaces", listen, "--pid-file", "--user=nobody",
+		"--group=nogroup", "--cache-size=1000", "--dns-forward-max=1000",
+		"--log-facility=/dev/null", "--no-dhcp-interface=*",
+		w->network->internal ? "--no-resolv" : NULL, NULL);
+	_exit(127);
+}
+
+static void start_names(struct watch *w)
+{
+	_cleanup_free_ char *mark = file_of(w->paths, w->network->name, "names");
+	pid_t parent = getpid();
+
+	w->restart = now_ms() + RESTART_MS;
+	w->names = fork();
+	if (w->names == 0)
+		run_names(w, parent);
+	if (w->names < 0) {
+		w->names = 0;
+		return;
+	}
+	w->names_fd = (int)syscall(SYS_pidfd_open, w->names, 0);
+	if (w->names_fd >= 0)
+		fcntl(w->names_fd, F_SETFD, FD_CLOEXEC);
+	if (mark && wait_names(w)) {
+		int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		close_keep_errno(fd);
+	}
+}
+
+static void stop_names(struct watch *w)
+{
+	if (!w->names)
+		return;
+	kill(w->names, SIGKILL);
+	while (waitpid(w->names, NULL, 0) < 0 && errno == EINTR)
+		;
+	w->names = 0;
+	close_keep_errno(steal_fd(&w->names_fd));
+}
+
+static void names_ended(struct watch *w)
+{
+	_cleanup_free_ char *mark = file_of(w->paths, w->network->name, "names");
+
+	stop_names(w);
+	if (mark)
+		unlink(mark);
+}
+
+/* The name server's user cannot enter RUN: it gets the directory where it can. */
+static int show_hosts(const struct watch *w)
+{
+	_cleanup_free_ char *hosts = file_of(w->paths, w->network->name, "hosts");
+
+	if (!hosts || unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount(hosts, HOSTS_DIR, NULL, MS_BIND, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Takes back what dead Arrows had. Returns true when the network was taken down. */
+static bool sweep(struct watch *w)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int lock = net_lock(w->paths, &error);
+	uint64_t now = now_ms();
+
+	if (lock < 0)
+		return false;
+	if (net_lease_sweep(w->paths, w->network->name) > 0) {
+		w->empty = 0;
+		return false;
+	}
+	if (!w->empty)
+		w->empty = now;
+	if (now - w->empty < LINGER_MS)
+		return false;
+	stop_names(w);
+	net_bridge_down(w->network, w->paths);
+	return true;
+}
+
+/* A firewall that somebody flushed. */
+static void check_rules(struct watch *w)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int lock = -1;
+	uint32_t generation = net_rules_generation();
+
+	if (generation == w->generation)
+		return;
+	lock = net_lock(w->paths, &error);
+	/* To put in what is there changes nothing, so the rules need not be compared. */
+	if (lock >= 0 && net_bridge_repair(w->network, w->paths, &error) == 0)
+		w->generation = net_rules_generation();
+}
+
+static void drain(int fd)
+{
+	char waste[4096];
+
+	while (read(fd, waste, sizeof(waste)) > 0)
+		;
+}
+
+static void __attribute__((noreturn)) run(struct watch *w)
+{
+	uint64_t next_check = now_ms() + CHECK_MS;
+
+	for (;;) {
+		struct pollfd p[] = {{w->events, POLLIN, 0}, {w->names_fd, POLLIN, 0}};
+
+		if (poll(p, 2, CHECK_MS) < 0 && errno != EINTR)
+			_exit(1);
+		if (p[1].revents)
+			names_ended(w);
+		if (!w->names && now_ms() >= w->restart)
+			start_names(w);
+		if (p[0].revents || w->empty) {
+			drain(w->events);
+			if (sweep(w))
+				_exit(0);
+		}
+		if (now_ms() >= next_check) {
+			check_rules(w);
+			next_check = now_ms() + CHECK_MS;
+		}
+	}
+}
+
+/* Closes all but the two and stdio, which becomes /dev/null. */
+static void leave_all(int keep_a, int keep_b)
+{
+	unsigned int low = (unsigned int)(keep_a < keep_b ? keep_a : keep_b);
+	unsigned int high = (unsigned int)(keep_a < keep_b ? keep_b : keep_a);
+	int null_fd;
+
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3 && null_fd >= 0; i++)
+		dup2(null_fd, i);
+	close_keep_errno(null_fd);
+}
+
+static void __attribute__((noreturn))
+child(const struct net_network *network, const struct arrow_paths *paths, int lock_fd, int ready)
+{
+	struct watch w = {.network = network, .paths = paths, .names_fd = -1, .events = -1};
+	_cleanup_free_ char *leases = file_of(paths, network->name, "leases");
+	sigset_t none;
+
+	setsid();
+	leave_all(lock_fd, ready);
+	prctl(PR_SET_NAME, "arrow-net");
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (chdir("/") < 0)
+		_exit(1);
+	w.events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	/* A keeper that dies closes its lease. */
+	if (w.events < 0 || !leases ||
+		inotify_add_watch(w.events, leases, IN_CLOSE_WRITE | IN_DELETE) < 0)
+		_exit(1);
+	w.generation = net_rules_generation();
+	w.empty = now_ms();
+	if (show_hosts(&w) == 0)
+		start_names(&w);
+	else
+		w.restart = UINT64_MAX;
+	if (write(ready, "r", 1) != 1)
+		_exit(1);
+	close(ready);
+	run(&w);
+}
+
+static int make_dirs(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *leases = file_of(paths, network, "leases");
+	_cleanup_free_ char *hosts = file_of(paths, network, "hosts");
+	_cleanup_free_ char *names = file_of(paths, network, "names");
+	int r = leases && hosts && names ? mkdir_all(leases, 0700) : -ENOMEM;
+
+	if (r == 0)
+		r = mkdir_all(hosts, 0755);
+	if (r == 0)
+		unlink(names);
+	return r;
+}
+
+int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *path = file_of(paths, network->name, "watch");
+	_cleanup_close_ int lock = -1, ready = -1;
+	int r = make_dirs(paths, network->name), fds[2];
+	pid_t pid;
+	char byte;
+
+	if (r == 0) {
+		lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+		r = lock < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot watch the network %s: %m", network->name);
+	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+		return 0; /* it is there */
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return arrow_fail(error, errno, "cannot make a pipe: %m");
+	ready = fds[0];
+	/* Twice, so that it is nobody's child who does not wait for it. */
+	pid = fork();
+	if (pid == 0) {
+		if (fork() == 0)
+			child(network, paths, lock, fds[1]);
+		_exit(0);
+	}
+	close(fds[1]);
+	if (pid < 0)
+		return arrow_fail(error, errno, "cannot start the watch of %s: %m", network->name);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	while ((r = (int)read(ready, &byte, 1)) < 0 && errno == EINTR)
+		;
+	return r == 1 ? 0
+		      : arrow_fail(error, EIO, "the watch of the network %s did not start",
+				network->name);
+}

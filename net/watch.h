@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_WATCH_H
+#define ARROW_NET_WATCH_H
+
+/*
+ * The watch: one small process for each network that is up. It runs the network's name server,
+ * takes back what killed Arrows had as soon as they are dead, mends a firewall that was flushed,
+ * and takes the network down when the last Arrow has left. The first Arrow starts it; one that was
+ * killed is started again by the next.
+ */
+
+#include "net/network.h"
+
+/* True if a network's watch is there. */
+bool net_watch_lives(const struct arrow_paths *paths, const char *network);
+
+/*
+ * Starts it, if it is not there, and waits until names are resolved. A host without dnsmasq has a
+ * network without names. Hold the lock.
+ */
+int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* True if the network resolves names, on its gateway's address. */
+bool net_watch_resolves(const struct arrow_paths *paths, const char *network);
+
+#endif
