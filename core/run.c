@@ -19,6 +19,7 @@
 #include "core/client.h"
 #include "core/image.h"
 #include "core/instance.h"
+#include "core/jailroot.h"
 #include "core/job.h"
 #include "core/keeper.h"
 #include "core/template.h"
@@ -41,6 +42,7 @@ struct run {
 	struct arrow_engine_choice choice;
 	struct arrow_instance instance;
 	struct arrow_job job;
+	char *jail_root;
 	struct arrow_template template; /* ram_fd is -1 for a cold start */
 	struct arrow_disk disk;
 	struct arrow_share *shares;
@@ -65,6 +67,7 @@ static void run_release(struct run *run, const struct arrow_spec *spec)
 		if (run->file_names)
 			free(run->file_names[i]);
 	}
+	free(run->jail_root);
 	free(run->shares);
 	free(run->file_names);
 	close_keep_errno(run->initrd_fd);
@@ -150,10 +153,14 @@ static int open_initrd(int *fd, struct arrow_error *error)
 	size_t size = (size_t)(arrow_initramfs_end - arrow_initramfs);
 	int r;
 
-	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC);
+	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (*fd < 0)
 		return arrow_fail(error, errno, "cannot make the initramfs: %m");
 	r = write_full(*fd, arrow_initramfs, size);
+	/* What runs the VM cannot change it for the next one. */
+	if (r == 0 && fcntl(*fd, F_ADD_SEALS,
+			      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		r = -errno;
 	return r < 0 ? arrow_fail(error, -r, "cannot make the initramfs: %m") : 0;
 }
 
@@ -179,6 +186,7 @@ static struct arrow_vm_config vm_of(const struct run *run, const struct arrow_sp
 		.n_disks = 1,
 		.shares = run->shares,
 		.n_shares = (unsigned int)spec->n_volumes,
+		.jail_root = run->jail_root,
 		.nics = run->nics,
 		.n_nics = run->network_plan.n,
 		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
@@ -295,6 +303,9 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
 	if (r < 0)
 		return r;
+	r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
+	if (r < 0)
+		return r;
 	r = open_initrd(&run->initrd_fd, error);
 	if (r < 0)
 		return r;
@@ -323,7 +334,6 @@ become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
 	struct arrow_vm_config vm = vm_of(run, spec);
 
 	vm.name = run->instance.name;
-	vm.scratch = run->instance.dir;
 	keeper_main(&(struct keeper_config){
 		.instance = &run->instance,
 		.spec = spec,

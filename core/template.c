@@ -67,7 +67,7 @@ static int open_files(struct arrow_template *t)
 
 	if (dir < 0)
 		return -errno;
-	/* Never written, but QEMU opens a RAM file for writing even to copy on write. */
+	/* QEMU opens it for writing, which the jail turns into reading where it can. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
 	if (t->ram_fd < 0 || t->state_fd < 0) {

@@ -95,9 +95,9 @@ struct arrow_vm_config {
 	unsigned int n_shares;
 	const struct arrow_nic *nics;
 	unsigned int n_nics;
-	const char *scratch; /* a directory of this VM alone, for what the engine needs there */
-	int channel_fd;      /* a stream socket: the guest's end of the control channel */
-	int console_fd;      /* a stream socket: kernel messages are written there */
+	const char *jail_root; /* root of its process's jail, with the engine's files in it */
+	int channel_fd;        /* a stream socket: the guest's end of the control channel */
+	int console_fd;        /* a stream socket: kernel messages are written there */
 	enum arrow_vm_origin origin;
 	int ram_fd;        /* but for a cold one: the template's memory, a file of `memory` bytes */
 	int state_fd;      /* and the state of its devices */
@@ -107,7 +107,7 @@ struct arrow_vm_config {
 	uint32_t tsc_khz;  /* likewise */
 };
 
-#define ARROW_VM_FDS 3
+#define ARROW_VM_FDS 4
 
 enum arrow_vm_event {
 	ARROW_VM_NOTHING = 0, /* nothing that the caller needs to know */
@@ -146,6 +146,15 @@ struct arrow_engine {
 	 * program and its version, the CPU that the guest sees. Cheap: no process is started.
 	 */
 	int (*identify)(FILE *key, const char *accel, struct arrow_error *error);
+
+	/*
+	 * The files that its program needs in the root of its jail, by their absolute paths, where
+	 * they are found there too: the program first; others that are not there are left out.
+	 * The program's libraries come along by themselves.
+	 *   files: NULL-terminated; owned by the caller
+	 * Errors: -ENOENT with what to install.
+	 */
+	int (*files)(char ***files, struct arrow_error *error);
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`

@@ -119,6 +119,58 @@ int image_store_find(const struct image_store *s, const char *digest, int *fd)
 	return e;
 }
 
+void image_store_remove(const struct image_store *s, const char *digest)
+{
+	_cleanup_free_ char *image = path_format("%s.erofs", digest);
+	_cleanup_free_ char *name = path_format("%s.json", digest);
+
+	/* The record first: an image without one is not used. */
+	if (image && name) {
+		unlinkat(s->fd, name, 0);
+		unlinkat(s->fd, image, 0);
+	}
+}
+
+static void each_record(const struct image_store *s, const char *name,
+	void (*each)(const char *digest, const char *kind, uint64_t bytes, void *arg), void *arg)
+{
+	_cleanup_free_ char *image = path_format("%.64s.erofs", name), *text = NULL;
+	char digest[DIGEST_HEX];
+	const char *kind;
+	json_t *record;
+	struct stat st;
+	size_t size;
+
+	if (!image || read_file(s->fd, name, RECORD_MAX, &text, &size) < 0 ||
+		fstatat(s->fd, image, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	record = json_loadb(text, size, 0, NULL);
+	kind = json_string_value(json_object_get(record, "kind"));
+	snprintf(digest, sizeof(digest), "%.64s", name);
+	each(digest, kind ? kind : "", (uint64_t)st.st_blocks * 512, arg);
+	json_decref(record);
+}
+
+int image_store_each(const struct image_store *s,
+	void (*each)(const char *digest, const char *kind, uint64_t bytes, void *arg), void *arg)
+{
+	int fd = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	if (!dir) {
+		close_keep_errno(fd);
+		return -errno;
+	}
+	while ((entry = readdir(dir))) {
+		const char *dot = strchr(entry->d_name, '.');
+
+		if (dot && dot - entry->d_name == DIGEST_HEX - 1 && strcmp(dot, ".json") == 0)
+			each_record(s, entry->d_name, each, arg);
+	}
+	return 0;
+}
+
 /* A directory whose lock is free is of a maker that died. */
 static bool is_dead_temp(int dirfd, const char *name)
 {

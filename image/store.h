@@ -12,6 +12,8 @@
  * The directory is of its owner alone: a root image may hold what others may not read.
  */
 
+#include <stdint.h>
+
 #include "image/image.h"
 
 struct image_store {
@@ -51,6 +53,19 @@ void image_temp_end(struct image_temp *temp);
  */
 int image_store_publish(struct image_temp *temp, const char *digest, const char *kind,
 	const char *source, int *fd, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Calls each() for every image that has a record.
+ *   kind:  "program", "directory", "container"
+ *   bytes: that it takes on the disk
+ * Returns 0 or a negative errno.
+ */
+int image_store_each(const struct image_store *store,
+	void (*each)(const char *digest, const char *kind, uint64_t bytes, void *arg),
+	void *arg) ARROW_MUST_CHECK;
+
+/* Removes an image. Arrows that run keep theirs open. */
+void image_store_remove(const struct image_store *store, const char *digest);
 
 /* Sets the error for a failed write: a full disk is told as that. Returns -err. */
 int image_store_fail(const struct image_store *store, int err, struct arrow_error *error);

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/qemu/share.h"
+#include "engine/jail.h"
 #include "guest/protocol.h"
 #include "util/cleanup.h"
 
@@ -166,21 +166,6 @@ static void add_channels(struct qemu_command *c, const struct arrow_vm_config *c
 	addf(c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
 }
 
-/* A value in an option: QEMU takes ",," for a comma. Owned by the caller. */
-static char *quoted(const char *value)
-{
-	char *text = malloc(2 * strlen(value) + 1), *to = text;
-
-	for (; text && *value; value++) {
-		if (*value == ',')
-			*to++ = ',';
-		*to++ = *value;
-	}
-	if (text)
-		*to = '\0';
-	return text;
-}
-
 static void add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
@@ -200,15 +185,14 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
 	for (unsigned int i = 0; i < config->n_shares; i++) {
-		/* passthrough: owners and modes of the host are those of the guest. Without root
-		 * and without a user namespace chown fails, as it does for any user. */
-		_cleanup_free_ char *plain = qemu_share_path(config, i);
-		_cleanup_free_ char *path = plain ? quoted(plain) : NULL;
-
-		if (!path)
-			c->failed = -ENOMEM;
-		addf(c, "-fsdev", "local,id=v%u,path=%s,security_model=%s,multidevs=remap%s", i,
-			path, geteuid() == 0 || config->userns_fd >= 0 ? "passthrough" : "none",
+		/*
+		 * Directories of the jail; a file is alone in its own. passthrough: owners and
+		 * modes of the host are those of the guest.
+		 */
+		addf(c, "-fsdev",
+			config->shares[i].file ? "local,id=v%u,path=" ARROW_JAIL_FILE_DIR "%s%s"
+					       : "local,id=v%u,path=" ARROW_JAIL_DIR "%s%s",
+			i, i, ",security_model=passthrough,multidevs=remap",
 			config->shares[i].read_only ? ",readonly=on" : "");
 		addf(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
 	}

@@ -52,3 +52,40 @@ void qemu_program_release(struct qemu_program *program)
 	free(program->firmware);
 	*program = (struct qemu_program){0};
 }
+
+int qemu_program_files(char ***files, struct arrow_error *error)
+{
+	static const char *const own[] = {"qboot.rom", "bios-microvm.bin", "kvmvapic.bin"};
+	static const char *const installed[] = {"../share/qemu/qboot.rom",
+		"../share/qemu/bios-microvm.bin", "../share/qemu/kvmvapic.bin",
+		"../lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"};
+	_cleanup_qemu_program_ struct qemu_program program = {0};
+	_cleanup_strv_ char **list = NULL;
+	const char *const *names;
+	size_t n;
+	int r = qemu_program_find(&program, error);
+
+	if (r < 0)
+		return r;
+	names = program.own ? own : installed;
+	n = program.own ? sizeof(own) / sizeof(own[0]) : sizeof(installed) / sizeof(installed[0]);
+	list = calloc(n + 2, sizeof(*list));
+	if (!list)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	list[0] = STEAL(program.path);
+	for (size_t i = 0; i < n; i++) {
+		const char *name = names[i];
+		size_t dir = (size_t)(strrchr(list[0], '/') - list[0]);
+
+		/* PREFIX/bin/../share is PREFIX/share, whether there is a bin in the jail or not.
+		 */
+		for (; strncmp(name, "../", 3) == 0 && dir > 0; name += 3)
+			while (dir > 0 && list[0][--dir] != '/')
+				;
+		list[i + 1] = path_format("%.*s/%s", (int)dir, list[0], name);
+		if (!list[i + 1])
+			return arrow_fail(error, ENOMEM, "out of memory");
+	}
+	*files = STEAL(list);
+	return 0;
+}

@@ -22,6 +22,12 @@ struct qemu_program {
 /* Errors: -ENOENT with what to install. */
 int qemu_program_find(struct qemu_program *program, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * That program, then the files that it opens by itself: firmware, and the module that Debian's TCG
+ * is in. NULL-terminated; owned by the caller. Errors: as above.
+ */
+int qemu_program_files(char ***files, struct arrow_error *error) ARROW_MUST_CHECK;
+
 void qemu_program_release(struct qemu_program *program);
 
 static inline void qemu_program_releasep(struct qemu_program *program)

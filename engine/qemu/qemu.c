@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/jail.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
-#include "engine/qemu/share.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -26,11 +26,12 @@
 #define STDERR_MAX 2048u
 
 /* Indices of vm.fds. */
-enum { FD_QMP, FD_STDERR, FD_PROCESS };
+enum { FD_QMP, FD_STDERR, FD_PROCESS, FD_JAIL };
 
 struct qemu_vm {
 	struct arrow_vm vm;
 	struct qmp qmp;
+	struct arrow_jail_watch jail; /* of a clone */
 	char stderr_text[STDERR_MAX]; /* the first words it said: why it refused to start */
 	size_t stderr_used;
 	int state_fd;  /* where save() writes */
@@ -78,12 +79,19 @@ static int qemu_probe(char **version, struct arrow_error *error)
 	return *version ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
-/* What QEMU inherits; everything else is closed by exec. */
-static int keep_open(const struct arrow_vm_config *config, int qmp_fd)
+/* Whether it maps a file as its memory that it must not change. */
+static bool maps_private(const struct arrow_vm_config *config)
 {
+	return config->origin == ARROW_VM_CLONE || config->origin == ARROW_VM_RESTORED;
+}
+
+/* What QEMU inherits; everything else is closed by exec. */
+static int keep_open(const struct arrow_vm_config *config, int qmp_fd, bool namespaces)
+{
+	/* In a jail the keeper answers for memory that is mapped private. */
+	bool ram = config->origin != ARROW_VM_COLD && (!maps_private(config) || !namespaces);
 	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
-		config->console_fd, qmp_fd, config->origin == ARROW_VM_COLD ? -1 : config->ram_fd,
-		qemu_incoming_fd(config)};
+		config->console_fd, qmp_fd, ram ? config->ram_fd : -1, qemu_incoming_fd(config)};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
@@ -91,49 +99,101 @@ static int keep_open(const struct arrow_vm_config *config, int qmp_fd)
 	for (unsigned int i = 0; i < config->n_disks; i++)
 		if (config->disks[i].fd >= 0 && fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
 			return -errno;
-	for (unsigned int i = 0; i < config->n_shares; i++)
-		if (fcntl(config->shares[i].fd, F_SETFD, 0) < 0)
-			return -errno;
 	for (unsigned int i = 0; i < config->n_nics; i++)
 		if (config->nics[i].fd >= 0 && fcntl(config->nics[i].fd, F_SETFD, 0) < 0)
 			return -errno;
 	return 0;
 }
 
-static void __attribute__((noreturn))
-child(const struct arrow_vm_config *config, char **argv, int qmp_fd, int stderr_fd, pid_t keeper)
+/* What the child of a start needs. */
+struct start {
+	const struct arrow_vm_config *config;
+	const struct arrow_jail *jail;
+	const char *program;
+	char **argv;
+	int qmp_fd, stderr_fd, jail_fd;
+	int keeper; /* pidfd */
+};
+
+static void __attribute__((noreturn)) child(const struct start *s)
 {
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* Nothing of the caller's environment, which may hold secrets, is QEMU's business. */
+	static char *const environment[] = {(char *)"LC_ALL=C", NULL};
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
+	const char *what = "";
 	sigset_t none;
 
-	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(stderr_fd, 2) < 0)
+	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 ||
+		dup2(s->stderr_fd, 2) < 0)
 		_exit(127);
-
-	/* The shares are served with the owners that the user namespace gives. */
-	if (config->userns_fd >= 0 && (setns(config->userns_fd, CLONE_NEWUSER) < 0 ||
-					      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) {
-		dprintf(2, "cannot enter the user namespace: %s\n", strerror(errno));
-		_exit(127);
-	}
-
-	if (qemu_shares_mount(config) < 0) {
-		dprintf(2, "cannot bind a volume: %s\n", strerror(errno));
-		_exit(127);
-	}
-
-	/* After the change of user, which would undo it: QEMU never outlives its keeper. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != keeper)
-		_exit(127);
-
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	setsid();
-	if (keep_open(config, qmp_fd) == 0)
-		execvp(argv[0], argv);
-	dprintf(2, "cannot run %s: %s\n", argv[0], strerror(errno));
+	r = arrow_jail_enter(s->jail, s->keeper, &what);
+	if (r < 0) {
+		dprintf(2, "its jail cannot %s: %s\n", what, strerror(-r));
+		_exit(126);
+	}
+	if (keep_open(s->config, s->qmp_fd, s->jail->namespaces) == 0)
+		execve(s->program, s->argv, environment);
+	dprintf(2, "cannot run %s: %s\n", s->program, strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* Files that QEMU reads, by number. */
+static unsigned int read_only_fds(const struct arrow_vm_config *config, int *fds)
+{
+	unsigned int n = 0;
+
+	if (config->kernel_fd >= 0)
+		fds[n++] = config->kernel_fd;
+	for (unsigned int i = 0; i < config->n_disks; i++)
+		if (config->disks[i].fd >= 0)
+			fds[n++] = config->disks[i].fd;
+	if (maps_private(config)) {
+		fds[n++] = config->ram_fd;
+		fds[n++] = config->state_fd;
+	}
+	return n;
+}
+
+/* Forks into the jail. Returns the process id or a negative errno. */
+static pid_t spawn(struct start *s)
+{
+	const struct arrow_vm_config *config = s->config;
+	struct arrow_jail_mount mounts[ARROW_JAIL_MOUNTS];
+	int fds[config->n_disks + 3];
+	struct arrow_jail jail = {.root = config->jail_root,
+		.mounts = mounts,
+		.userns_fd = config->userns_fd,
+		.kvm = strcmp(config->accel, "kvm") == 0,
+		.read_only = fds,
+		.n_read_only = read_only_fds(config, fds),
+		.ram_fd = maps_private(config) ? config->ram_fd : -1,
+		.write_fd = config->origin == ARROW_VM_COLD || maps_private(config)
+				    ? -1
+				    : config->ram_fd,
+		.ram_socket = s->jail_fd};
+	_cleanup_close_ int keeper = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	pid_t pid;
+
+	if (keeper < 0)
+		return -errno;
+	if (config->n_shares > ARROW_JAIL_MOUNTS)
+		return -E2BIG;
+	/* A template has the places of its clones' volumes, and nothing on them. */
+	if (config->origin != ARROW_VM_TEMPLATE && config->origin != ARROW_VM_CONVERT)
+		jail.n_mounts = config->n_shares;
+	for (unsigned int i = 0; i < jail.n_mounts; i++)
+		mounts[i] = (struct arrow_jail_mount){.fd = config->shares[i].fd,
+			.read_only = config->shares[i].read_only,
+			.file = config->shares[i].file != NULL};
+	s->jail = &jail;
+	s->keeper = keeper;
+	pid = arrow_jail_fork(&jail);
+	if (pid == 0)
+		child(s);
+	return pid;
 }
 
 static void qemu_free(struct arrow_vm *vm);
@@ -141,12 +201,12 @@ static void qemu_free(struct arrow_vm *vm);
 static int qemu_start(
 	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
 {
-	_cleanup_close_ int qmp_guest = -1, err_guest = -1;
+	_cleanup_close_ int qmp_guest = -1, err_guest = -1, jail_guest = -1;
 	_cleanup_qemu_program_ struct qemu_program program = {0};
 	struct qemu_command command;
 	struct qemu_vm *q;
-	int qmp[2], err[2], r;
-	pid_t keeper = getpid();
+	int qmp[2], err[2], jail[2], r;
+	pid_t pid;
 
 	r = qemu_program_find(&program, error);
 	if (r < 0)
@@ -156,6 +216,7 @@ static int qemu_start(
 		return arrow_fail(error, ENOMEM, "out of memory");
 	q->vm.engine = &arrow_engine_qemu;
 	q->qmp.fd = -1;
+	q->jail = (struct arrow_jail_watch){-1, -1};
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
 		q->vm.fds[i] = -1;
 
@@ -180,16 +241,28 @@ static int qemu_start(
 	}
 	q->vm.fds[FD_STDERR] = err[0];
 	err_guest = err[1];
+	if (maps_private(config)) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, jail) < 0) {
+			r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
+			goto fail;
+		}
+		q->vm.fds[FD_JAIL] = q->jail.fd = jail[0];
+		jail_guest = jail[1];
+	}
 
 	r = qemu_command_build(&command, &program, config, qmp_guest);
 	if (r < 0) {
 		r = arrow_fail(error, -r, "out of memory");
 		goto fail;
 	}
-	q->vm.pid = fork();
-	if (q->vm.pid == 0)
-		child(config, command.argv, qmp_guest, err_guest, keeper);
-	r = q->vm.pid < 0 ? arrow_fail(error, errno, "cannot start QEMU: %m") : 0;
+	pid = spawn(&(struct start){.config = config,
+		.program = program.path,
+		.argv = command.argv,
+		.qmp_fd = qmp_guest,
+		.stderr_fd = err_guest,
+		.jail_fd = jail_guest});
+	q->vm.pid = pid > 0 ? pid : 0;
+	r = pid < 0 ? arrow_fail(error, -pid, "cannot start QEMU: %m") : 0;
 	qemu_command_release(&command);
 	if (r < 0)
 		goto fail;
@@ -295,6 +368,12 @@ static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
 			close(q->qmp.fd);
 			q->qmp.fd = vm->fds[FD_QMP] = -1;
 		}
+		return ARROW_VM_NOTHING;
+	case FD_JAIL:
+		/* What goes wrong here shows as the end of QEMU. */
+		if (arrow_jail_answer(&q->jail) < 0)
+			arrow_jail_watch_release(&q->jail);
+		vm->fds[FD_JAIL] = q->jail.fd;
 		return ARROW_VM_NOTHING;
 	case FD_PROCESS:
 		reap(q);
@@ -412,6 +491,7 @@ static void qemu_free(struct arrow_vm *vm)
 	if (q->qmp.fd < 0 && vm->fds[FD_QMP] >= 0)
 		close(vm->fds[FD_QMP]);
 	qmp_release(&q->qmp);
+	arrow_jail_watch_release(&q->jail);
 	close_keep_errno(vm->fds[FD_STDERR]);
 	close_keep_errno(vm->fds[FD_PROCESS]);
 	free(vm->ended);
@@ -425,6 +505,7 @@ const struct arrow_engine arrow_engine_qemu = {
 	.package = QEMU_PACKAGE,
 	.probe = qemu_probe,
 	.identify = qemu_identify,
+	.files = qemu_program_files,
 	.start = qemu_start,
 	.save = qemu_save,
 	.pause = qemu_pause,

@@ -278,3 +278,44 @@ int oci_blob_put(const struct oci_store *s, const char *media_type, const char *
 	memcpy(descriptor->digest, w.digest, OCI_DIGEST_SIZE);
 	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
+
+const char *oci_layer_type(const void *data, size_t size)
+{
+	if (size >= 2 && memcmp(data, "\x1f\x8b", 2) == 0)
+		return OCI_TYPE_LAYER_GZIP;
+	if (size >= 4 && memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0)
+		return OCI_TYPE_LAYER_ZSTD;
+	return OCI_TYPE_LAYER;
+}
+
+int oci_blob_copy(const struct oci_store *s, int fd, const char *digest, uint64_t size,
+	struct oci_descriptor *descriptor, struct arrow_error *error)
+{
+	_cleanup_writer_ struct oci_writer w = {.fd = -1};
+	_cleanup_free_ uint8_t *buf = malloc(HASH_ROOM);
+	const char *type = OCI_TYPE_LAYER;
+	int e = buf ? oci_blob_begin(&w, s, digest, size, error)
+		    : arrow_fail(error, ENOMEM, "out of memory");
+
+	/* From the start: what was left by another is not worth the trouble here. */
+	if (e == 0)
+		e = oci_blob_restart(&w, error);
+	while (e == 0) {
+		ssize_t n = read_full(fd, buf, HASH_ROOM);
+
+		if (n < 0)
+			return arrow_fail(error, (int)-n, "cannot read a blob: %m");
+		if (w.at == 0)
+			type = oci_layer_type(buf, (size_t)n);
+		if (n == 0)
+			break;
+		e = oci_blob_append(&w, buf, (size_t)n, error);
+	}
+	if (e == 0)
+		e = oci_blob_commit(&w, error);
+	if (e < 0)
+		return e;
+	*descriptor = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
+	memcpy(descriptor->digest, w.digest, OCI_DIGEST_SIZE);
+	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}

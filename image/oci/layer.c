@@ -411,7 +411,9 @@ static int read_entries(struct reader *r)
 		/* A warning is of names that are not UTF-8, which are names all the same. */
 		if (e < ARCHIVE_WARN)
 			return fail_archive(r, r->tar);
-		if (!r->layer->plain && is_whiteout(archive_entry_pathname(entry)))
+		if (!r->fs->root)
+			e = 0;
+		else if (!r->layer->plain && is_whiteout(archive_entry_pathname(entry)))
 			e = whiteout(r, archive_entry_pathname(entry));
 		else
 			e = take_entry(r, entry);
@@ -491,4 +493,15 @@ int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *erro
 		digest_end(r.sum, hex);
 	free(r.buf);
 	return e;
+}
+
+int layer_scan(struct layer *layer, struct arrow_error *error)
+{
+	_cleanup_rootfs_ struct rootfs fs = {.fd = -1};
+	int e = rootfs_begin(&fs, -1, error);
+
+	if (e < 0)
+		return e;
+	rootfs_release(&fs);
+	return layer_apply(&fs, layer, error);
 }

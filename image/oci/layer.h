@@ -27,4 +27,10 @@ struct layer {
  */
 int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Reads a layer to its end without a tree: whether it is an archive, and its diff id in
+ * layer->found. Errors: as layer_apply(), but for what single entries are.
+ */
+int layer_scan(struct layer *layer, struct arrow_error *error) ARROW_MUST_CHECK;
+
 #endif

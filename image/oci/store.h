@@ -104,6 +104,17 @@ int oci_blob_put(const struct oci_store *store, const char *media_type, const ch
 	size_t size, const char *digest, struct oci_descriptor *descriptor,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Copies a file, from where it stands to its end, into a blob.
+ *   digest, size: as in oci_blob_begin()
+ *   descriptor:   gets digest and size; its media type is told from the first bytes, as a layer's
+ */
+int oci_blob_copy(const struct oci_store *store, int fd, const char *digest, uint64_t size,
+	struct oci_descriptor *descriptor, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The media type of a layer, told from its first bytes: gzip, zstd, or plain. */
+const char *oci_layer_type(const void *data, size_t size);
+
 /* One line of index.json. */
 struct oci_entry {
 	struct oci_descriptor descriptor;

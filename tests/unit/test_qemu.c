@@ -334,14 +334,13 @@ static void shares_are_read_only_where_asked(void **state)
 
 	config.shares = shares;
 	config.n_shares = 3;
-	config.scratch = "/run/x,y";
 	text = joined(&config);
-	assert_non_null(strstr(text, "local,id=v0,path=/proc/self/fd/30,"));
-	assert_null(strstr(text, "id=v0,path=/proc/self/fd/30,security_model=passthrough,"
+	assert_non_null(strstr(text, "local,id=v0,path=/volumes/0,"));
+	assert_null(strstr(text, "id=v0,path=/volumes/0,security_model=passthrough,"
 				 "multidevs=remap,readonly=on"));
 	assert_non_null(strstr(text, "multidevs=remap,readonly=on -device "
 				     "virtio-9p-device,fsdev=v1,mount_tag=v1"));
-	assert_non_null(strstr(text, "path=/run/x,,y/v2,"));
+	assert_non_null(strstr(text, "path=/files/2,"));
 	free(text);
 }
 

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/jailroot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/jail.h"
+#include "image/closure.h"
+#include "image/identity.h"
+#include "util/cleanup.h"
+#include "util/digest.h"
+#include "util/io.h"
+
+/* First in the list of files; another one makes all roots anew. */
+#define FORMAT "arrow-jail 1\n"
+#define LIST_MAX (1u << 20)
+
+/* A line of the list: what a path was when it was copied, or that it was not there. */
+static bool line_holds(char *line)
+{
+	char *path = strchr(line, '\t'), now[IDENTITY_SIZE];
+
+	if (!path)
+		return false;
+	*path++ = '\0';
+	identity_of_path(path, now);
+	return strcmp(now, line) == 0;
+}
+
+/* Whether the root in dir is whole and made from the files as they are now. */
+static bool is_current(const char *dir)
+{
+	_cleanup_free_ char *path = path_format("%s/files", dir), *text = NULL;
+	char *save = NULL;
+
+	if (!path || read_file(AT_FDCWD, path, LIST_MAX, &text, NULL) < 0 ||
+		strncmp(text, FORMAT, strlen(FORMAT)) != 0)
+		return false;
+	for (char *line = strtok_r(text + strlen(FORMAT), "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save))
+		if (!line_holds(line))
+			return false;
+	return true;
+}
+
+static int copy(const char *from, const char *to, mode_t mode)
+{
+	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+	ssize_t n;
+
+	if (in < 0)
+		return -errno;
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (out < 0)
+		return -errno;
+	while ((n = sendfile(out, in, NULL, 1u << 30)) > 0)
+		;
+	return n < 0 || fchmod(out, mode) < 0 ? -errno : 0;
+}
+
+/* Copies a file of the host to where it is seen in the root, unless it is there already. */
+static int add_file(const char *root, FILE *list, const char *host, const char *guest,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *to = path_format("%s%s", root, guest),
+			    *parent = to ? strdup(to) : NULL;
+	char identity[IDENTITY_SIZE];
+	struct stat st;
+	int r;
+
+	if (!parent)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	identity_of_path(host, identity);
+	fprintf(list, "%s\t%s\n", identity, host);
+	if (stat(host, &st) < 0 || access(to, F_OK) == 0)
+		return 0; /* one that QEMU can do without */
+	*strrchr(parent, '/') = '\0';
+	r = mkdir_all(parent, 0755);
+	if (r == 0)
+		r = copy(host, to, st.st_mode & 0111 ? 0555 : 0444);
+	return r < 0 ? arrow_fail(error, -r, "cannot copy %s to %s: %m", host, to) : 0;
+}
+
+/* The program with all that its loader opens. */
+static int add_closure(const char *root, FILE *list, const char *path, struct arrow_error *error)
+{
+	struct closure closure = {0};
+	int r = closure_find(&closure, path, path, path, NULL, error);
+
+	for (size_t i = 0; r == 0 && i < closure.object_count; i++)
+		r = add_file(
+			root, list, closure.objects[i]->host, closure.objects[i]->guest, error);
+	closure_release(&closure);
+	return r;
+}
+
+/* The directories that every root has. */
+static int make_places(const char *root)
+{
+	static const char *const dirs[] = {"proc/self", "dev", "volumes", "files"};
+	_cleanup_free_ char *kvm = path_format("%s/dev/kvm", root);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		_cleanup_free_ char *path = path_format("%s/%s", root, dirs[i]);
+
+		r = path ? mkdir_all(path, 0755) : -ENOMEM;
+	}
+	for (unsigned int i = 0; r == 0 && i < ARROW_JAIL_MOUNTS; i++) {
+		char volume[32], dir[32], file[32];
+		_cleanup_free_ char *a = NULL, *b = NULL, *c = NULL;
+
+		snprintf(volume, sizeof(volume), ARROW_JAIL_DIR, i);
+		snprintf(dir, sizeof(dir), ARROW_JAIL_FILE_DIR, i);
+		snprintf(file, sizeof(file), ARROW_JAIL_FILE, i);
+		a = path_format("%s%s", root, volume);
+		b = path_format("%s%s", root, dir);
+		c = path_format("%s%s", root, file);
+		if (!a || !b || !c)
+			return -ENOMEM;
+		if (mkdir(a, 0755) < 0 || mkdir(b, 0755) < 0 || mknod(c, S_IFREG | 0444, 0) < 0)
+			return -errno;
+	}
+	if (r == 0 && (!kvm || mknod(kvm, S_IFREG | 0444, 0) < 0))
+		r = kvm ? -errno : -ENOMEM;
+	return r;
+}
+
+static int fill(const char *work, char *const *files, struct arrow_error *error)
+{
+	_cleanup_free_ char *root = path_format("%s/root", work), *text = NULL;
+	_cleanup_free_ char *path = path_format("%s/files", work);
+	size_t size = 0;
+	FILE *list;
+	int r;
+
+	if (!root || !path)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = mkdir_all(root, 0755);
+	if (r == 0)
+		r = make_places(root);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot make the root of a jail, %s: %m", root);
+	list = open_memstream(&text, &size);
+	if (!list)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	fputs(FORMAT, list);
+	r = add_closure(root, list, files[0], error);
+	for (size_t i = 1; r == 0 && files[i]; i++)
+		r = add_file(root, list, files[i], files[i], error);
+	if (fclose(list) != 0 && r == 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r < 0)
+		return r;
+	r = write_file_atomic(AT_FDCWD, path, 0600, text, size);
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
+}
+
+/* Under the lock: makes the folder beside, and puts it in the place of one that is there. */
+static int make(const char *jails, const char *final, char *const *files, struct arrow_error *error)
+{
+	_cleanup_free_ char *work = path_format("%s/new", jails);
+	mode_t mask;
+	int r;
+
+	if (!work)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
+	mask = umask(022);
+	r = fill(work, files, error);
+	umask(mask);
+	if (r == 0 && rename(work, final) < 0 &&
+		renameat2(AT_FDCWD, work, AT_FDCWD, final, RENAME_EXCHANGE) < 0)
+		r = arrow_fail(error, errno, "cannot name the root of a jail, %s: %m", final);
+	remove_tree(AT_FDCWD, work);
+	return r;
+}
+
+int arrow_jail_root(
+	const char *store, const struct arrow_engine *engine, char **dir, struct arrow_error *error)
+{
+	_cleanup_free_ char *jails = path_format("%s/jails", store), *final = NULL, *lock = NULL;
+	_cleanup_strv_ char **files = NULL;
+	_cleanup_close_ int lock_fd = -1;
+	char key[DIGEST_HEX];
+	int r = engine->files(&files, error);
+
+	if (r < 0)
+		return r;
+	r = digest_data(files[0], strlen(files[0]), key);
+	lock = path_format("%s/jails/lock", store);
+	final = path_format("%s/jails/%s", store, key);
+	*dir = path_format("%s/jails/%s/root", store, key);
+	if (r < 0 || !jails || !final || !lock || !*dir)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (is_current(final))
+		return 0;
+
+	r = mkdir_all(jails, 0700);
+	if (r == 0) {
+		lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		r = lock_fd < 0 || flock(lock_fd, LOCK_EX) < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot use %s: %m", jails);
+	return is_current(final) ? 0 : make(jails, final, files, error);
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+
+#define NAMESPACES                                                                                 \
+	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
+
+/* What serving files with any owner takes (9p, security model passthrough). */
+#define CAP(n) (1ull << (n))
+#define VOLUME_CAPS                                                                                \
+	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) |              \
+		CAP(CAP_MKNOD) | CAP(CAP_SETFCAP))
+
+/* A user of its own cannot fill the table of processes: QEMU's threads are far fewer. */
+#define THREADS_MAX 1024
+
+/* ---- fork ---- */
+
+/* The system call itself: glibc's fork() knows no flags. The caller has one thread. */
+static pid_t fork_with(unsigned long flags)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	return pid < 0 ? -errno : pid;
+}
+
+/*
+ * Namespaces of processes are for children only, and only within the user namespace: so a helper
+ * enters that one, and its child becomes a child of the caller.
+ */
+static pid_t fork_in_userns(int userns_fd, unsigned long flags)
+{
+	_cleanup_close_ int out = -1;
+	int report[2];
+	pid_t helper, pid = -EIO;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return -errno;
+	out = report[1];
+	helper = fork();
+	if (helper < 0) {
+		close_keep_errno(report[0]);
+		return -errno;
+	}
+	if (helper == 0) {
+		if (setns(userns_fd, CLONE_NEWUSER) < 0 || setresgid(0, 0, 0) < 0 ||
+			setresuid(0, 0, 0) < 0)
+			pid = -errno;
+		else
+			pid = fork_with(flags | CLONE_PARENT);
+		if (pid == 0) {
+			close(report[0]);
+			return 0;
+		}
+		_exit(write(out, &pid, sizeof(pid)) != (ssize_t)sizeof(pid));
+	}
+	close(steal_fd(&out));
+	if (read_full(report[0], &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
+		pid = -EIO;
+	close(report[0]);
+	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+	return pid;
+}
+
+pid_t arrow_jail_fork(struct arrow_jail *jail)
+{
+	unsigned long flags = NAMESPACES & ~(jail->network ? (unsigned long)CLONE_NEWNET : 0);
+	pid_t pid = -EPERM;
+
+	jail->namespaces = true;
+	jail->own_users = false;
+	jail->uid = geteuid();
+	jail->gid = getegid();
+	if (jail->userns_fd >= 0)
+		return fork_in_userns(jail->userns_fd, flags);
+	if (jail->uid == 0)
+		pid = fork_with(flags);
+	/* An ordinary user; or a root without rights, as in a container. */
+	if (pid == -EPERM) {
+		jail->own_users = true;
+		pid = fork_with(flags | CLONE_NEWUSER);
+	}
+	if (pid >= 0 || jail->n_mounts)
+		return pid;
+	/* No user namespaces here. */
+	jail->namespaces = false;
+	jail->own_users = false;
+	return fork_with(0);
+}
+
+/* ---- users ---- */
+
+static int write_text(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
+}
+
+/* The own ids, and no others. */
+static int map_self(uid_t uid, gid_t gid)
+{
+	char text[48];
+	int r;
+
+	snprintf(text, sizeof(text), "%u %u 1\n", uid, uid);
+	r = write_text("/proc/self/uid_map", text);
+	if (r == 0)
+		r = write_text("/proc/self/setgroups", "deny");
+	snprintf(text, sizeof(text), "%u %u 1\n", gid, gid);
+	return r < 0 ? r : write_text("/proc/self/gid_map", text);
+}
+
+uid_t arrow_jail_uid_base(void)
+{
+	const char *text = getenv("ARROW_JAIL_UID_BASE");
+	char *end;
+	unsigned long base = text ? strtoul(text, &end, 0) : 0;
+
+	/* One that would reach the ids of people, or past the last id, is not taken. */
+	if (!text || end == text || *end || base < 0x10000 ||
+		base > UINT32_MAX - 2 * ARROW_JAIL_UID_COUNT)
+		return ARROW_JAIL_UID_BASE;
+	return (uid_t)base;
+}
+
+/* Keeps `caps` of the capabilities, also over exec, and none beside. */
+static int drop_caps(uint64_t caps)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const uint32_t low = (uint32_t)caps, high = (uint32_t)(caps >> 32);
+	struct __user_cap_data_struct data[2] = {{low, low, low}, {high, high, high}};
+
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &head, data) < 0)
+		return -errno;
+	for (unsigned long n = 0; n < 64; n++)
+		if ((caps & CAP(n)) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+/* Capabilities that not even an exec can bring back. Without CAP_SETPCAP there are none to lose. */
+static void bound_caps(uint64_t caps)
+{
+	for (unsigned long n = 0; n < 64; n++)
+		if (!(caps & CAP(n)) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) < 0 && errno == EINVAL)
+			return; /* the last one was before */
+}
+
+static int change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
+{
+	uint64_t caps = jail->n_mounts ? VOLUME_CAPS : 0;
+	struct rlimit threads = {THREADS_MAX, THREADS_MAX};
+
+	*what = "become a user of its own";
+	bound_caps(caps);
+	if (uid) {
+		if (jail->write_fd >= 0 && fchown(jail->write_fd, uid, (gid_t)-1) < 0)
+			return -errno;
+		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+			setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
+			return -errno;
+		if (setrlimit(RLIMIT_NPROC, &threads) < 0)
+			return -errno;
+	}
+	*what = "drop its capabilities";
+	return drop_caps(caps);
+}
+
+/* ---- root ---- */
+
+static int open_tree_at(int dir, const char *path, unsigned int flags)
+{
+	int fd = open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int set_flags(int tree, uint64_t flags, unsigned int recursive)
+{
+	struct mount_attr attr = {.attr_set = flags};
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attr, sizeof(attr)) < 0 ? -errno
+											   : 0;
+}
+
+/* Mounts a detached tree on a path. */
+static int place(int tree, uint64_t flags, unsigned int recursive, const char *path)
+{
+	int r = set_flags(tree, flags, recursive);
+
+	if (r < 0)
+		return r;
+	return move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int bind_at(const char *source, uint64_t flags, const char *target)
+{
+	_cleanup_close_ int tree = open_tree_at(AT_FDCWD, source, 0);
+
+	return tree < 0 ? tree : place(tree, flags, 0, target);
+}
+
+/*
+ * A bind mount takes files of the own mount namespace only, and a volume was opened in the one
+ * before: so it is opened again by its path, and must still be the same file.
+ */
+static int open_again(int fd)
+{
+	char link[32], path[PATH_MAX];
+	_cleanup_close_ int again = -1;
+	struct stat before, after;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	again = open(path, O_PATH | O_CLOEXEC);
+	if (again < 0 || fstat(fd, &before) < 0 || fstat(again, &after) < 0)
+		return -errno;
+	if (before.st_dev != after.st_dev || before.st_ino != after.st_ino)
+		return -ESTALE;
+	return steal_fd(&again);
+}
+
+/*
+ * A descriptor for reading, on a read-only mount of that file alone: so its owner and who has the
+ * capabilities for volumes cannot make it writable by /proc/self/fd either. One of a file without a
+ * name, that was removed meanwhile, or of memory, is left: nobody else will open that.
+ */
+static int read_only_twin(int fd)
+{
+	_cleanup_close_ int again = open_again(fd), tree = -1;
+	char link[32];
+	int twin, r;
+
+	if (again == -ENOENT || again == -ESTALE)
+		return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (again < 0)
+		return again;
+	tree = open_tree_at(again, "", AT_EMPTY_PATH);
+	if (tree < 0)
+		return tree;
+	r = set_flags(tree, MOUNT_ATTR_RDONLY, 0);
+	if (r < 0)
+		return r;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", tree);
+	twin = open(link, O_RDONLY | O_CLOEXEC);
+	return twin < 0 ? -errno : twin;
+}
+
+static int make_read_only(const struct arrow_jail *jail)
+{
+	for (unsigned int i = 0; i < jail->n_read_only; i++) {
+		int fd = jail->read_only[i];
+		_cleanup_close_ int twin = read_only_twin(fd);
+
+		if (twin < 0)
+			return twin;
+		if (dup3(twin, fd, O_CLOEXEC) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Volumes, in the root that is the current directory. */
+static int mount_volumes(const struct arrow_jail *jail)
+{
+	for (unsigned int i = 0; i < jail->n_mounts; i++) {
+		const struct arrow_jail_mount *m = &jail->mounts[i];
+		uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+				 (m->read_only ? MOUNT_ATTR_RDONLY : 0);
+		_cleanup_close_ int fd = -1, tree = -1;
+		char path[64];
+		int r;
+
+		if (m->fd < 0)
+			continue;
+		fd = open_again(m->fd);
+		if (fd < 0)
+			return fd;
+		/* With what is mounted below it, as Docker does. */
+		tree = open_tree_at(fd, "", AT_EMPTY_PATH | AT_RECURSIVE);
+		if (tree < 0)
+			return tree;
+		snprintf(path, sizeof(path), m->file ? ARROW_JAIL_FILE : ARROW_JAIL_DIR, i);
+		r = place(tree, flags, AT_RECURSIVE, path + 1);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * /dev/kvm, in the root that is the current directory. Only its group may use the host's node: root
+ * makes one that the jail's user may use, an ordinary user has to be of that group.
+ */
+static int give_kvm(const struct arrow_jail *jail)
+{
+	if (jail->uid != 0 || jail->own_users)
+		return bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm");
+	if (mount("arrow", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=0,nr_inodes=3,mode=755") ==
+			0 &&
+		mknod("dev/kvm", S_IFCHR | 0666, makedev(10, 232)) == 0 &&
+		chmod("dev/kvm", 0666) == 0)
+		return mount(NULL, "dev", NULL,
+			       MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0
+			       ? -errno
+			       : 0;
+	return errno == EPERM
+		       ? bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm")
+		       : -errno;
+}
+
+static int enter_root(const struct arrow_jail *jail, const char **what)
+{
+	static const char name[] = "arrow";
+	int r;
+
+	*what = "leave the host's mounts";
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	*what = "open its files read-only";
+	r = make_read_only(jail);
+	if (r < 0)
+		return r;
+	*what = "use the directory that is to be its root";
+	r = bind_at(
+		jail->root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, jail->root);
+	if (r == 0 && chdir(jail->root) < 0)
+		r = -errno;
+	/* Of this process alone: the link /proc/self leads to where it is in the host's /proc. */
+	*what = "take /proc/self with it";
+	if (r == 0)
+		r = bind_at("/proc/self",
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+				MOUNT_ATTR_RDONLY,
+			"proc/self");
+	*what = jail->kvm && r == 0 ? "take /dev/kvm with it" : *what;
+	if (r == 0 && jail->kvm)
+		r = give_kvm(jail);
+	*what = r == 0 ? "mount a volume" : *what;
+	if (r == 0)
+		r = mount_volumes(jail);
+	if (r < 0)
+		return r;
+	*what = "change its root";
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return -errno;
+	return sethostname(name, sizeof(name) - 1) < 0 ? -errno : 0;
+}
+
+/* ---- all of it ---- */
+
+/* Never to outlive the keeper: which may have ended already. */
+static int tie(int keeper)
+{
+	struct pollfd gone = {.fd = keeper, .events = POLLIN};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return poll(&gone, 1, 0) != 0 ? -EOWNERDEAD : 0;
+}
+
+static int filter(const struct arrow_jail *jail, const char **what)
+{
+	/* Without namespaces there is no file that cannot be opened again. */
+	bool waits = jail->ram_fd >= 0 && jail->namespaces;
+	_cleanup_close_ int listener = -1;
+	int r;
+
+	*what = "filter its system calls";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = arrow_jail_filter(jail->n_mounts > 0, jail->network, waits ? &listener : NULL);
+	*what = r == 0 ? "hand the template's memory over" : *what;
+	return r < 0 || !waits ? r : arrow_jail_hand_over(jail->ram_socket, listener, jail->ram_fd);
+}
+
+int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **what)
+{
+	uid_t uid = 0;
+	char pid[16] = "";
+	int r = 0;
+
+	*what = "close what it inherited";
+	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return -errno;
+	/* The process id as the host has it. */
+	if (jail->uid == 0 && !jail->own_users && jail->namespaces) {
+		*what = "learn its process id";
+		if (readlink("/proc/self", pid, sizeof(pid) - 1) < 0)
+			return -errno;
+		uid = arrow_jail_uid_base() + (uid_t)strtoul(pid, NULL, 10);
+	}
+	*what = "map its user";
+	if (jail->own_users)
+		r = map_self(jail->uid, jail->gid);
+	if (r == 0 && jail->namespaces)
+		r = enter_root(jail, what);
+	if (r < 0)
+		return r;
+	setsid();
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	r = change_user(jail, uid, what);
+	if (r < 0)
+		return r;
+	*what = "tie itself to its keeper";
+	r = tie(keeper);
+	if (r < 0)
+		return r;
+	return filter(jail, what);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a VM's process may ask of the kernel: a list of what QEMU needs; all else is EPERM. Written
+ * as a program for the kernel, not through libseccomp: that would be loaded by every `arrow run`
+ * and takes longer to make this list than a start may cost.
+ *
+ * Left out on purpose: whatever reaches another process (ptrace, process_vm_*, kill, pidfd_*),
+ * makes one (fork), mounts, loads (bpf, modules, kexec), names things in the kernel (keyctl, IPC),
+ * takes work past this filter (io_uring), makes or opens a socket.
+ */
+#include "engine/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+
+#define INSNS_MAX 700u
+#define LARGEFILE 0100000u /* which glibc adds nowhere, and musl everywhere */
+
+/* No argument of these reaches outside of what the process has. */
+/* clang-format off */
+static const unsigned short always[] = {
+	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv,
+	SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_lseek, SYS_close, SYS_close_range, SYS_open,
+	SYS_stat, SYS_fstat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_fstatfs,
+	SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_getdents64,
+	SYS_getcwd, SYS_chdir, SYS_fchdir, SYS_umask, SYS_fcntl, SYS_flock, SYS_dup, SYS_dup2,
+	SYS_dup3, SYS_pipe, SYS_pipe2, SYS_ftruncate, SYS_fallocate, SYS_fadvise64, SYS_fsync,
+	SYS_fdatasync, SYS_sync_file_range, SYS_sendfile, SYS_splice, SYS_copy_file_range,
+	/* memory */
+	SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_msync,
+	SYS_mincore, SYS_mlock, SYS_mlock2, SYS_munlock, SYS_memfd_create, SYS_mbind,
+	SYS_set_mempolicy, SYS_get_mempolicy, SYS_membarrier,
+	/* events and time */
+	SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_create1, SYS_epoll_ctl,
+	SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_eventfd2, SYS_signalfd4,
+	SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime, SYS_timer_create,
+	SYS_timer_settime, SYS_timer_gettime, SYS_timer_getoverrun, SYS_timer_delete,
+	SYS_nanosleep, SYS_clock_nanosleep, SYS_clock_gettime, SYS_clock_getres,
+	SYS_gettimeofday, SYS_time, SYS_times, SYS_alarm, SYS_setitimer, SYS_getitimer,
+	SYS_restart_syscall,
+	/* threads and itself */
+	SYS_futex, SYS_set_tid_address, SYS_set_robust_list, SYS_get_robust_list, SYS_rseq,
+	SYS_arch_prctl, SYS_exit, SYS_exit_group, SYS_execve, SYS_execveat, SYS_sched_yield,
+	SYS_sched_getaffinity, SYS_sched_getparam, SYS_sched_getscheduler, SYS_rt_sigaction,
+	SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigpending, SYS_rt_sigsuspend,
+	SYS_rt_sigtimedwait, SYS_sigaltstack, SYS_pause, SYS_getpid, SYS_gettid, SYS_getppid,
+	SYS_getpgrp, SYS_getpgid, SYS_getsid, SYS_getuid, SYS_getgid, SYS_geteuid, SYS_getegid,
+	SYS_getresuid, SYS_getresgid, SYS_getgroups, SYS_capget, SYS_getrlimit, SYS_getrusage,
+	SYS_uname, SYS_sysinfo, SYS_getcpu, SYS_getrandom, SYS_seccomp,
+	/* descriptors of sockets that it was given */
+	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_recvmmsg,
+	SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname, SYS_getpeername,
+};
+/* clang-format on */
+
+/* Where there are volumes, which its user may change. Elsewhere nothing can be written anyway. */
+/* clang-format off */
+static const unsigned short with_volumes[] = {
+	SYS_mkdir, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlink,
+	SYS_unlinkat, SYS_rename, SYS_renameat, SYS_renameat2, SYS_truncate, SYS_chmod,
+	SYS_fchmod, SYS_fchmodat, SYS_chown, SYS_lchown, SYS_fchown, SYS_fchownat,
+	SYS_utimensat, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_getxattr, SYS_lgetxattr,
+	SYS_fgetxattr, SYS_listxattr, SYS_llistxattr, SYS_flistxattr, SYS_removexattr,
+	SYS_lremovexattr, SYS_fremovexattr, SYS_openat2,
+};
+/* clang-format on */
+
+/* clang-format off */
+static const unsigned short with_network[] = {
+	SYS_bind, SYS_connect, SYS_listen, SYS_accept, SYS_accept4,
+};
+/* clang-format on */
+
+struct program {
+	struct sock_filter insns[INSNS_MAX];
+	unsigned short n;
+};
+
+#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))
+
+static void add(struct program *p, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
+{
+	if (p->n < INSNS_MAX)
+		p->insns[p->n++] = (struct sock_filter){code, yes, no, k};
+}
+
+#define ALLOW(p) add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW)
+#define DENY(p, err) add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | (err))
+
+static void allow(struct program *p, const unsigned short *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, calls[i]);
+		ALLOW(p);
+	}
+}
+
+#define ALLOW_ALL(p, list) allow(p, list, sizeof(list) / sizeof((list)[0]))
+
+/* A call that is allowed if the low half of an argument is one of some values. */
+static void allow_values(
+	struct program *p, uint32_t call, unsigned int arg, const uint32_t *values, uint8_t n)
+{
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(n + 3), call);
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(arg));
+	for (uint8_t i = 0; i < n; i++)
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(n - i), 0, values[i]);
+	DENY(p, EPERM);
+	ALLOW(p);
+}
+
+#define ALLOW_VALUES(p, call, arg, ...)                                                            \
+	do {                                                                                       \
+		const uint32_t values_[] = {__VA_ARGS__};                                          \
+		allow_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));           \
+	} while (0)
+
+static void add_calls_of_itself(struct program *p)
+{
+	/* Threads, no processes. clone3 hides its flags: glibc takes clone where there is none. */
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_clone3);
+	DENY(p, ENOSYS);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_clone);
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(0));
+	add(p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, CLONE_THREAD);
+	ALLOW(p);
+	DENY(p, EPERM);
+
+	/* Signals to its own threads. */
+	ALLOW_VALUES(p, SYS_tgkill, 0, (uint32_t)getpid());
+	/* Nothing that would loosen the tie to the keeper or bring a capability back. */
+	ALLOW_VALUES(p, SYS_prctl, 0, PR_SET_NAME, PR_GET_NAME, PR_SET_TIMERSLACK,
+		PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_GET_SECCOMP,
+		PR_CAPBSET_READ, PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_TSC);
+	/* Of itself only. */
+	ALLOW_VALUES(p, SYS_prlimit64, 0, 0, (uint32_t)getpid());
+	ALLOW_VALUES(p, SYS_sched_setaffinity, 0, 0);
+
+	/* Anything but words put into the mouth of a terminal. */
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 5, SYS_ioctl);
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(1));
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, TIOCSTI);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, TIOCLINUX);
+	DENY(p, EPERM);
+	ALLOW(p);
+}
+
+/* openat(AT_FDCWD, path, O_RDWR) waits; every other is allowed. */
+static void add_open(struct program *p, bool waits)
+{
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, waits ? 7 : 1, SYS_openat);
+	if (waits) {
+		add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(0));
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, (uint32_t)AT_FDCWD);
+		add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(2));
+		add(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, ~LARGEFILE);
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, O_RDWR);
+		add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF);
+	}
+	ALLOW(p);
+}
+
+static void build(struct program *p, bool volumes, bool network, bool waits)
+{
+	p->n = 0;
+	/* The only interface is that of 64 bits: x32 has numbers of its own, with bit 30 set. */
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offsetof(struct seccomp_data, arch));
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, AUDIT_ARCH_X86_64);
+	add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offsetof(struct seccomp_data, nr));
+	add_open(p, waits);
+	ALLOW_ALL(p, always);
+	if (volumes)
+		ALLOW_ALL(p, with_volumes);
+	if (network) {
+		ALLOW_ALL(p, with_network);
+		ALLOW_VALUES(p, SYS_socket, 0, AF_INET, AF_INET6);
+	}
+	add_calls_of_itself(p);
+	DENY(p, EPERM);
+}
+
+int arrow_jail_filter(bool volumes, bool network, int *listener)
+{
+	struct program program;
+	struct sock_fprog prog = {.filter = program.insns};
+	unsigned int flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+	long r;
+
+	build(&program, volumes, network, listener != NULL);
+	if (program.n == INSNS_MAX)
+		return -E2BIG;
+	prog.len = program.n;
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	if (r < 0)
+		return -errno;
+	if (listener)
+		*listener = (int)r;
+	return 0;
+}
+
+#else
+#error "the list of system calls is that of x86_64"
+#endif

@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Images out of archives and directories. */
+#include "image/oci/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image/oci/layer.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define PIECE ((size_t)256 * 1024)
+#define MEMBERS_MAX 65536u
+#define FULL_NAME "io.containerd.image.name"
+#define REF_NAME "org.opencontainers.image.ref.name"
+#define BLOBS "blobs/sha256/"
+
+/* A file of an archive, as a blob; or a link to another member. */
+struct member {
+	char *path;
+	char *target; /* of a link, as a path of the archive; else NULL */
+	struct oci_descriptor blob;
+};
+
+struct loader {
+	const struct oci_store *store;
+	const struct oci_reference *name;
+	oci_loaded each;
+	void *arg;
+	struct arrow_error *error;
+
+	int dirfd; /* of a layout in a directory, or -1 */
+	struct member *members;
+	size_t n_members, room;
+	char *index; /* index.json or manifest.json; owned */
+	unsigned int count;
+};
+
+static void loader_release(struct loader *l)
+{
+	for (size_t i = 0; i < l->n_members; i++) {
+		free(l->members[i].path);
+		free(l->members[i].target);
+		oci_descriptor_release(&l->members[i].blob);
+	}
+	free(l->members);
+	free(l->index);
+	close_keep_errno(l->dirfd);
+}
+#define _cleanup_loader_ __attribute__((cleanup(loader_release)))
+
+static int no_memory(struct loader *l)
+{
+	return arrow_fail(l->error, ENOMEM, "out of memory");
+}
+
+static int fail_archive(struct archive *a, struct arrow_error *error)
+{
+	const char *text = archive_error_string(a);
+
+	return arrow_fail(error, EBADMSG, "the archive is damaged: %s", text ? text : "unreadable");
+}
+
+/* Paths of these archives are relative, with or without "./". */
+static const char *plain_path(const char *path)
+{
+	while (path && path[0] == '.' && path[1] == '/')
+		path += 2;
+	return path ? path : "";
+}
+
+static int open_archive(int fd, struct archive **opened, struct arrow_error *error)
+{
+	struct archive *a = archive_read_new();
+
+	if (!a)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
+		archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
+		archive_read_support_format_tar(a) < ARCHIVE_WARN ||
+		archive_read_open_fd(a, fd, PIECE) < ARCHIVE_WARN) {
+		int e = arrow_fail(error, EBADMSG, "it is no tar archive: %s",
+			archive_error_string(a) ? archive_error_string(a) : "unreadable");
+
+		archive_read_free(a);
+		return e;
+	}
+	*opened = a;
+	return 0;
+}
+
+int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error)
+{
+	bool layout = false, index = false, docker = false;
+	struct archive_entry *entry;
+	struct archive *a;
+	int e = open_archive(fd, &a, error);
+
+	if (e < 0)
+		return e;
+	while ((e = archive_read_next_header(a, &entry)) >= ARCHIVE_WARN && e != ARCHIVE_EOF) {
+		const char *path = plain_path(archive_entry_pathname(entry));
+
+		layout |= strcmp(path, "oci-layout") == 0;
+		index |= strcmp(path, "index.json") == 0;
+		docker |= strcmp(path, "manifest.json") == 0;
+	}
+	e = e < ARCHIVE_WARN ? fail_archive(a, error) : 0;
+	archive_read_free(a);
+	if (e < 0)
+		return e;
+	/* `docker save` of today writes both, and only the layout keeps the digests. */
+	*kind = layout && index ? OCI_ARCHIVE_LAYOUT
+		: docker        ? OCI_ARCHIVE_DOCKER
+				: OCI_ARCHIVE_ROOTFS;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return arrow_fail(error, errno, "cannot read the archive again: %m");
+	return 0;
+}
+
+static struct member *new_member(struct loader *l, const char *path)
+{
+	struct member *m;
+
+	if (l->n_members == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+
+		m = room > MEMBERS_MAX ? NULL : reallocarray(l->members, room, sizeof(*m));
+		if (!m)
+			return NULL;
+		l->members = m;
+		l->room = room;
+	}
+	m = &l->members[l->n_members];
+	*m = (struct member){.path = strdup(path)};
+	if (!m->path)
+		return NULL;
+	l->n_members++;
+	return m;
+}
+
+static const struct member *find_member(const struct loader *l, const char *path)
+{
+	/* A link leads to a file, or at most to another link, which then does. */
+	for (int hops = 0; hops < 3; hops++) {
+		const struct member *found = NULL;
+
+		for (size_t i = 0; i < l->n_members; i++)
+			if (strcmp(l->members[i].path, path) == 0)
+				found = &l->members[i];
+		if (!found || !found->target)
+			return found;
+		path = found->target;
+	}
+	return NULL;
+}
+
+/* "a/layer.tar" -> "../b/layer.tar" is "b/layer.tar". */
+static char *link_target(const char *path, const char *target)
+{
+	const char *slash = strrchr(path, '/');
+	size_t depth = slash ? (size_t)(slash - path) : 0;
+
+	while (strncmp(target, "../", 3) == 0) {
+		const char *up = depth ? memrchr(path, '/', depth) : NULL;
+
+		if (depth == 0)
+			return NULL;
+		depth = up ? (size_t)(up - path) : 0;
+		target += 3;
+	}
+	return path_format("%.*s%s%s", (int)depth, path, depth ? "/" : "", target);
+}
+
+static int store_member(struct loader *l, struct archive *a, const char *path)
+{
+	_cleanup_writer_ struct oci_writer w = {.fd = -1};
+	_cleanup_free_ char *digest = NULL;
+	struct member *m = new_member(l, path);
+	const char *type = OCI_TYPE_LAYER;
+	const void *data;
+	la_int64_t offset;
+	size_t size;
+	int e, r;
+
+	if (!m)
+		return no_memory(l);
+	if (strncmp(path, BLOBS, strlen(BLOBS)) == 0) {
+		digest = path_format("sha256:%s", path + strlen(BLOBS));
+		if (!digest)
+			return no_memory(l);
+	}
+	e = oci_blob_begin(&w, l->store, digest, UINT64_MAX, l->error);
+	if (e == 0)
+		e = oci_blob_restart(&w, l->error);
+	while (e == 0 && (r = archive_read_data_block(a, &data, &size, &offset)) != ARCHIVE_EOF) {
+		if (r < ARCHIVE_WARN)
+			return fail_archive(a, l->error);
+		if ((uint64_t)offset != w.at)
+			return arrow_fail(l->error, EBADMSG,
+				"the archive has %s as a sparse file, which no tool writes", path);
+		if (w.at == 0)
+			type = oci_layer_type(data, size);
+		e = oci_blob_append(&w, data, size, l->error);
+	}
+	if (e == 0)
+		e = oci_blob_commit(&w, l->error);
+	if (e < 0)
+		return arrow_error_prefix(l->error, e, "%s", path);
+	m->blob = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
+	memcpy(m->blob.digest, w.digest, OCI_DIGEST_SIZE);
+	return m->blob.media_type ? 0 : no_memory(l);
+}
+
+static int read_small(struct loader *l, struct archive *a, const char *path)
+{
+	size_t size = 0;
+	la_ssize_t n;
+
+	free(l->index);
+	l->index = malloc(OCI_MANIFEST_MAX + 1);
+	if (!l->index)
+		return no_memory(l);
+	while ((n = archive_read_data(a, l->index + size, OCI_MANIFEST_MAX + 1 - size)) > 0)
+		if ((size += (size_t)n) > OCI_MANIFEST_MAX)
+			return arrow_fail(l->error, E2BIG, "%s is larger than %u bytes", path,
+				OCI_MANIFEST_MAX);
+	l->index[size] = '\0';
+	return n < 0 ? fail_archive(a, l->error) : 0;
+}
+
+/* What old versions of Docker wrote beside, once a layer. */
+static bool is_legacy(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strcmp(name, "json") == 0 || strcmp(name, "VERSION") == 0 ||
+	       strcmp(name, "repositories") == 0 || strcmp(name, "oci-layout") == 0;
+}
+
+/* Stores all files of an archive as blobs. */
+static int read_members(struct loader *l, int fd, const char *index)
+{
+	struct archive_entry *entry;
+	struct archive *a;
+	int e = open_archive(fd, &a, l->error), r = 0;
+
+	if (e < 0)
+		return e;
+	while (e == 0 && (r = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
+		const char *path = plain_path(archive_entry_pathname(entry));
+		const char *target = archive_entry_symlink(entry);
+		struct member *m;
+
+		if (r < ARCHIVE_WARN) {
+			e = fail_archive(a, l->error);
+		} else if (archive_entry_hardlink(entry)) {
+			m = new_member(l, path);
+			m = m && (m->target = strdup(plain_path(archive_entry_hardlink(entry))))
+				    ? m
+				    : NULL;
+			e = m ? 0 : no_memory(l);
+		} else if (archive_entry_filetype(entry) == AE_IFLNK && target) {
+			m = new_member(l, path);
+			e = m ? 0 : no_memory(l);
+			/* One that leads out of the archive leads nowhere. */
+			if (m && !(m->target = link_target(path, target)))
+				m->target = strdup("");
+		} else if (archive_entry_filetype(entry) == AE_IFREG) {
+			if (strcmp(path, index) == 0)
+				e = read_small(l, a, path);
+			else if (strcmp(path, "index.json") != 0 &&
+				 strcmp(path, "manifest.json") != 0 && !is_legacy(path))
+				e = store_member(l, a, path);
+		}
+	}
+	archive_read_free(a);
+	return e;
+}
+
+/* Names a stored image, and tells of it. */
+static int name_image(struct loader *l, const char *name, const struct oci_descriptor *d)
+{
+	_cleanup_error_ struct arrow_error invalid = ARROW_ERROR_INIT;
+	_cleanup_reference_ struct oci_reference own = {0};
+	const struct oci_reference *r = l->name;
+	_cleanup_free_ char *whole = NULL;
+	int e;
+
+	if (!r && name && oci_reference_parse(&own, name, &invalid) == 0)
+		r = &own;
+	e = r ? oci_store_tag(l->store, r, d, NULL, l->error)
+	      : oci_store_keep(l->store, d, l->error);
+	if (e < 0)
+		return e;
+	whole = r ? oci_reference_format(r) : NULL;
+	l->count++;
+	if (l->each)
+		l->each(whole, d, l->arg);
+	return 0;
+}
+
+/* A blob of a layout: there already, or in the directory. */
+static int want_blob(struct loader *l, const struct oci_descriptor *d)
+{
+	_cleanup_descriptor_ struct oci_descriptor copied = {0};
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (oci_blob_exists(l->store, d->digest, NULL))
+		return 0;
+	path = path_format(BLOBS "%s", d->digest + strlen("sha256:"));
+	if (!path)
+		return no_memory(l);
+	if (l->dirfd >= 0)
+		fd = openat(l->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return arrow_fail(l->error, ENOENT, "the blob %s is missing", d->digest);
+	return oci_blob_copy(l->store, fd, d->digest, d->size, &copied, l->error);
+}
+
+static int want_manifest(struct loader *l, const struct oci_descriptor *d)
+{
+	_cleanup_manifest_ struct oci_manifest m = {0};
+	_cleanup_free_ char *data = NULL;
+	int e = want_blob(l, d);
+
+	if (e == 0)
+		e = oci_blob_read(l->store, d, OCI_MANIFEST_MAX, &data, l->error);
+	if (e == 0)
+		e = oci_manifest_parse(&m, data, d->size, "the manifest", l->error);
+	if (e == 0)
+		e = want_blob(l, &m.config);
+	for (size_t i = 0; e == 0 && i < m.n_layers; i++)
+		e = want_blob(l, &m.layers[i]);
+	return e;
+}
+
+/* An index has to have the image of this host; those of others come along if they are there. */
+static int want_index(struct loader *l, const struct oci_descriptor *d)
+{
+	const struct oci_index_entry *chosen;
+	_cleanup_index_ struct oci_index index = {0};
+	_cleanup_free_ char *data = NULL;
+	int e = want_blob(l, d);
+
+	if (e == 0)
+		e = oci_blob_read(l->store, d, OCI_MANIFEST_MAX, &data, l->error);
+	if (e == 0)
+		e = oci_index_parse(&index, data, d->size, "the index", l->error);
+	if (e < 0)
+		return e;
+	chosen = oci_index_choose(&index, NULL, NULL);
+	if (!chosen)
+		return arrow_fail(l->error, ENOENT, "there is no image for linux/%s in it",
+			oci_host_architecture());
+	for (size_t i = 0; i < index.n; i++) {
+		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+		struct loader quiet = *l;
+
+		if (&index.entries[i] == chosen)
+			continue;
+		quiet.error = &ignored;
+		(void)!want_manifest(&quiet, &index.entries[i].descriptor);
+	}
+	return want_manifest(l, &chosen->descriptor);
+}
+
+/* The whole name of a line: a lone tag is none. */
+static const char *layout_name(const json_t *line)
+{
+	const json_t *annotations = json_object_get(line, "annotations");
+	const char *name = json_string_value(json_object_get(annotations, FULL_NAME));
+
+	if (name)
+		return name;
+	name = json_string_value(json_object_get(annotations, REF_NAME));
+	return name && strpbrk(name, "/:") ? name : NULL;
+}
+
+static int load_layout(struct loader *l)
+{
+	json_t *index = json_loads(l->index ? l->index : "", 0, NULL), *line;
+	json_t *lines = json_object_get(index, "manifests");
+	int e = 0;
+	size_t i;
+
+	if (!json_is_array(lines))
+		e = arrow_fail(l->error, EBADMSG, "its index.json is damaged");
+	else if (json_array_size(lines) > OCI_INDEX_MAX)
+		e = arrow_fail(
+			l->error, E2BIG, "its index.json has more than %u images", OCI_INDEX_MAX);
+	else if (l->name && json_array_size(lines) > 1)
+		e = arrow_fail(l->error, EINVAL,
+			"it holds %zu images, which cannot all have one name",
+			json_array_size(lines));
+	json_array_foreach (lines, i, line) {
+		_cleanup_descriptor_ struct oci_descriptor d = {0};
+
+		if (e < 0)
+			break;
+		e = oci_descriptor_read(&d, line, "its index.json", l->error);
+		if (e == 0)
+			e = oci_type_is_index(d.media_type) ? want_index(l, &d)
+							    : want_manifest(l, &d);
+		if (e == 0)
+			e = name_image(l, layout_name(line), &d);
+	}
+	json_decref(index);
+	if (e == 0 && l->count == 0)
+		return arrow_fail(l->error, ENOENT, "there is no image in it");
+	return e;
+}
+
+/* The manifest of an image of which an archive has configuration and layers only. */
+static int make_manifest(struct loader *l, const json_t *image, struct oci_descriptor *manifest)
+{
+	const char *path = json_string_value(json_object_get(image, "Config"));
+	const struct member *member = path ? find_member(l, plain_path(path)) : NULL;
+	json_t *layers = json_object_get(image, "Layers"), *layer, *list = json_array(), *json;
+	_cleanup_config_ struct oci_config config = {0};
+	_cleanup_descriptor_ struct oci_descriptor d = {0};
+	_cleanup_free_ char *data = NULL, *text = NULL;
+	size_t i;
+	int e;
+
+	if (!member || oci_descriptor_copy(&d, &member->blob) < 0) {
+		json_decref(list);
+		return arrow_fail(l->error, EBADMSG, "its manifest.json names no configuration");
+	}
+	free(d.media_type);
+	d.media_type = strdup(OCI_TYPE_CONFIG);
+	e = oci_blob_read(l->store, &d, OCI_CONFIG_MAX, &data, l->error);
+	if (e == 0)
+		e = oci_config_parse(&config, data, d.size, "its configuration", l->error);
+	if (e == 0 && json_array_size(layers) != config.n_diff_ids)
+		e = arrow_fail(l->error, EBADMSG, "it has %zu layers and the digests of %zu",
+			json_array_size(layers), config.n_diff_ids);
+	json_array_foreach (layers, i, layer) {
+		const char *name = json_string_value(layer);
+
+		if (e < 0)
+			break;
+		member = name ? find_member(l, plain_path(name)) : NULL;
+		if (!member)
+			e = arrow_fail(l->error, EBADMSG, "its layer %zu is missing", i + 1);
+		else if (strcmp(member->blob.media_type, OCI_TYPE_LAYER) == 0 &&
+			 strcmp(member->blob.digest, config.diff_ids[i]) != 0)
+			e = arrow_fail(l->error, EBADMSG,
+				"wrong digest: its layer %zu is %s, not %s", i + 1,
+				member->blob.digest, config.diff_ids[i]);
+		else
+			json_array_append_new(list, oci_descriptor_json(&member->blob));
+	}
+	json = json_pack("{s:i, s:s, s:o, s:o}", "schemaVersion", 2, "mediaType", OCI_TYPE_MANIFEST,
+		"config", oci_descriptor_json(&d), "layers", list);
+	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(json);
+	if (e == 0 && !text)
+		e = no_memory(l);
+	return e == 0 ? oci_blob_put(l->store, OCI_TYPE_MANIFEST, text, strlen(text), NULL,
+				manifest, l->error)
+		      : e;
+}
+
+static int load_docker(struct loader *l)
+{
+	json_t *all = json_loads(l->index ? l->index : "", 0, NULL), *image, *tag;
+	size_t i, k;
+	int e = 0;
+
+	if (!json_is_array(all))
+		e = arrow_fail(l->error, EBADMSG, "its manifest.json is damaged");
+	else if (json_array_size(all) > OCI_INDEX_MAX)
+		e = arrow_fail(l->error, E2BIG, "its manifest.json has more than %u images",
+			OCI_INDEX_MAX);
+	else if (l->name && json_array_size(all) > 1)
+		e = arrow_fail(l->error, EINVAL,
+			"it holds %zu images, which cannot all have one name",
+			json_array_size(all));
+	json_array_foreach (all, i, image) {
+		json_t *tags = json_object_get(image, "RepoTags");
+		_cleanup_descriptor_ struct oci_descriptor d = {0};
+
+		if (e < 0)
+			break;
+		e = make_manifest(l, image, &d);
+		if (e == 0 && (l->name || json_array_size(tags) == 0)) {
+			e = name_image(l, NULL, &d);
+			continue;
+		}
+		json_array_foreach (tags, k, tag) {
+			if (e == 0)
+				e = name_image(l, json_string_value(tag), &d);
+		}
+	}
+	json_decref(all);
+	if (e == 0 && l->count == 0)
+		return arrow_fail(l->error, ENOENT, "there is no image in it");
+	return e;
+}
+
+int oci_archive_load(const struct oci_store *store, int fd, enum oci_archive kind,
+	const struct oci_reference *name, oci_loaded each, void *arg, struct arrow_error *error)
+{
+	_cleanup_loader_ struct loader l = {.store = store,
+		.name = name,
+		.each = each,
+		.arg = arg,
+		.error = error,
+		.dirfd = -1};
+	bool layout = kind == OCI_ARCHIVE_LAYOUT;
+	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = uselocale(plain);
+	int e;
+
+	if (kind == OCI_ARCHIVE_ROOTFS)
+		e = arrow_fail(error, EBADMSG,
+			"it holds no image (neither manifest.json nor index.json); 'arrow import' "
+			"takes a root file system");
+	else
+		e = read_members(&l, fd, layout ? "index.json" : "manifest.json");
+	if (e == 0)
+		e = layout ? load_layout(&l) : load_docker(&l);
+	uselocale(old);
+	freelocale(plain);
+	return e;
+}
+
+int oci_layout_load(const struct oci_store *store, const char *path,
+	const struct oci_reference *name, oci_loaded each, void *arg, struct arrow_error *error)
+{
+	_cleanup_loader_ struct loader l = {.store = store,
+		.name = name,
+		.each = each,
+		.arg = arg,
+		.error = error,
+		.dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	int e;
+
+	if (l.dirfd < 0)
+		return arrow_fail(error, errno, "cannot open %s: %m", path);
+	e = read_file(l.dirfd, "index.json", OCI_MANIFEST_MAX, &l.index, NULL);
+	if (e < 0)
+		return arrow_fail(error, -e, "cannot read %s/index.json: %m", path);
+	return load_layout(&l);
+}
+
+int oci_rootfs_layer(
+	const struct oci_store *store, int fd, struct oci_layer *layer, struct arrow_error *error)
+{
+	struct layer scan = {.fd = fd, .what = "the archive"};
+	int e = layer_scan(&scan, error);
+
+	*layer = (struct oci_layer){0};
+	if (e == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		e = arrow_fail(error, errno, "cannot read the archive again: %m");
+	if (e == 0)
+		e = oci_blob_copy(store, fd, NULL, UINT64_MAX, &layer->blob, error);
+	if (e == 0)
+		memcpy(layer->diff_id, scan.found, OCI_DIGEST_SIZE);
+	return e;
+}

@@ -1,0 +1,194 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What stands in QEMU's place cannot get out of its jail: tests/guests/hostile.c is started the way QEMU is.
+
+bats_require_minimum_version 1.5.0
+load common
+
+setup_file() {
+  arrow_setup_file
+  export HERE
+  HERE=$(mktemp -d /var/tmp/arrow-jail.XXXXXX)
+  chmod 755 "$HERE"
+  mkdir -p "$HERE/fake/bin"
+  # A file, a process, an abstract socket and a port that only the jail keeps out of reach.
+  echo secret >"$HERE/secret"
+  chmod 666 "$HERE/secret"
+  # Not a child of the user's Arrows; both ids are the same user in the tests without root.
+  python3 - "arrow-jail-$$" "$HERE/port" 3>&- <<'END' &
+import socket, sys, time
+a = socket.socket(socket.AF_UNIX); a.bind('\0' + sys.argv[1]); a.listen()
+b = socket.socket(); b.bind(('127.0.0.1', 0)); b.listen()
+open(sys.argv[2], 'w').write(str(b.getsockname()[1]))
+time.sleep(3600)
+END
+  export LISTENER=$!
+  wait_for 30 test -s "$HERE/port"
+  if [ "$(id -u)" = 0 ]; then
+    export JAILED=arrow-jailed-$$ SUB=1910000000
+    useradd --system --no-create-home --home-dir "$HERE/home" --shell /bin/bash "$JAILED"
+    usermod --add-subuids $SUB-$((SUB + 65535)) --add-subgids $SUB-$((SUB + 65535)) "$JAILED"
+    install -d -m 700 -o "$JAILED" -g "$(id -g "$JAILED")" "$HERE/home"
+    install -m 755 "$(realpath "$SOURCE/build/arrow")" "$HERE/arrow"
+    setpriv --reuid "$JAILED" --regid "$(id -g "$JAILED")" --clear-groups sleep 3600 3>&- &
+    export USER_VICTIM=$!
+    mkdir -p "$HERE/fake2/bin"
+    build_hostile "$HERE/fake2/bin/qemu-system-x86_64" $USER_VICTIM
+  fi
+  build_hostile "$HERE/fake/bin/qemu-system-x86_64" $LISTENER
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown_file() {
+  kill $LISTENER
+  if [ -n "${USER_VICTIM-}" ]; then
+    kill "$USER_VICTIM"
+    wait "$USER_VICTIM" || true
+    userdel "$JAILED"
+    rm -rf "/tmp/arrow-$(id -u "$JAILED" 2>/dev/null || echo none)"
+  fi
+  rm -rf "$HERE"
+}
+
+# build_hostile FILE VICTIM
+build_hostile() {
+  musl-gcc -static -O1 -o "$1" -DSECRET="\"$HERE/secret\"" -DVICTIM="$2" \
+    -DABSTRACT="\"arrow-jail-$$\"" -DPORT="$(cat "$HERE/port")" "$SOURCE/tests/guests/hostile.c"
+}
+
+# hostile ARG...: an Arrow whose QEMU is the hostile program. Its words are in $output.
+hostile() {
+  run env ARROW_QEMU="$HERE/fake/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --cold "$@" 7<"$HERE/secret" 8<"$HERE"
+  echo "$output"
+  [ "$status" -eq 125 ]
+  [[ "$output" == *'hostile: 0 breaches;'* ]]
+  [ "$(cat "$HERE/secret")" = secret ]
+}
+
+# The same as a user without rights, with a home of its own.
+user_hostile() {
+  run setpriv --reuid "$JAILED" --regid "$(id -g "$JAILED")" --clear-groups --inh-caps=-all \
+    env -i -C "$HERE/home" HOME="$HERE/home" TMPDIR="$HERE/home" ARROW_QEMU="$HERE/fake2/bin/qemu-system-x86_64" PATH="/usr/bin:/bin:/usr/sbin:/sbin" \
+    timeout -k 10 180 "$HERE/arrow" run --cold "$@" 3>&- 7<"$HERE/secret" 8<"$HERE"
+  echo "$output"
+  [ "$status" -eq 125 ]
+  [[ "$output" == *'hostile: 0 breaches;'* ]]
+  [ "$(cat "$HERE/secret")" = secret ]
+}
+
+need_root() {
+  [ "$(id -u)" = 0 ] || skip 'needs root'
+}
+
+@test "jail: a hostile QEMU of root reaches nothing, as a user of its own without rights" {
+  need_root
+  hostile "$BUSYBOX" true
+  [[ "$output" =~ uid\ ([0-9]+)\ gid\ ([0-9]+)\ pid\ 1\ caps\ 0000000000000000\ host\ arrow\ environment\ clean ]]
+  [ "${BASH_REMATCH[1]}" -ge $((0x70000000)) ]
+  [ "${BASH_REMATCH[1]}" -eq "${BASH_REMATCH[2]}" ]
+}
+
+@test "jail: the range of users can be moved, and nonsense moves nothing" {
+  need_root
+  ARROW_JAIL_UID_BASE=0x60000000 hostile "$BUSYBOX" true
+  [[ "$output" =~ uid\ ([0-9]+) ]]
+  [ "${BASH_REMATCH[1]}" -ge $((0x60000000)) ]
+  [ "${BASH_REMATCH[1]}" -lt $((0x70000000)) ]
+  for base in 0 12 0xffffffff x; do
+    ARROW_JAIL_UID_BASE=$base hostile "$BUSYBOX" true
+    [[ "$output" =~ uid\ ([0-9]+) ]]
+    [ "${BASH_REMATCH[1]}" -ge $((0x70000000)) ]
+  done
+}
+
+@test "jail: with volumes it has what serving files takes, and reaches no others" {
+  need_root
+  mkdir "$HERE/volume"
+  echo one >"$HERE/volume/one"
+  hostile -v "$HERE/volume:/a:ro" -v "$HERE/volume/one:/b:ro" "$BUSYBOX" true
+  # chown, dac_override, fowner, fsetid, mknod, setfcap
+  [[ "$output" == *'caps 000000008800001b '* ]]
+  rm -r "$HERE/volume"
+}
+
+@test "jail: a hostile QEMU of an ordinary user reaches nothing" {
+  need_root
+  user_hostile "$BUSYBOX" true
+  [[ "$output" =~ uid\ $(id -u "$JAILED")\ .*\ pid\ 1\ caps\ 0000000000000000\ host\ arrow\ environment\ clean ]]
+}
+
+@test "jail: nor with volumes, in the user namespace that has its ids" {
+  need_root
+  install -d -o "$JAILED" -g "$(id -g "$JAILED")" "$HERE/home/volume"
+  user_hostile -v "$HERE/home/volume:/a:ro" "$BUSYBOX" true
+  [[ "$output" == *'uid 0 gid 0 pid 1 caps 000000008800001b host arrow'* ]]
+}
+
+@test "jail: a real QEMU runs in it, each as another user" {
+  need_root
+  arrow run "$BUSYBOX" sleep 60 &
+  local a=$! b
+  arrow run "$BUSYBOX" sleep 60 &
+  b=$!
+  both() { [ "$(states | xargs -r jq -r 'select(.status == "running") | .vm_pid' | wc -l)" -eq 2 ]; }
+  wait_for 60 both
+  local uids=()
+  for pid in $(states | xargs jq -r .vm_pid); do
+    uids+=("$(stat -c %u "/proc/$pid")")
+    [ "$(awk '/^NoNewPrivs|^Seccomp:/ {print $2}' "/proc/$pid/status" | tr '\n' ' ')" = '1 2 ' ]
+    [ "$(awk '/^Cap(Eff|Prm|Inh|Bnd|Amb)/ {print $2}' "/proc/$pid/status" | sort -u)" = 0000000000000000 ]
+    [ "$(awk '/^Groups/ {print $2}' "/proc/$pid/status")" = '' ]
+    for ns in mnt net pid ipc uts cgroup; do
+      [ "$(readlink "/proc/$pid/ns/$ns")" != "$(readlink /proc/self/ns/$ns)" ]
+    done
+    # The root, itself in /proc, and nothing else is mounted.
+    [ "$(wc -l <"/proc/$pid/mountinfo")" -eq 2 ]
+    [ "$(awk '{print $5, substr($6, 1, 3)}' "/proc/$pid/mountinfo" | sort | tr '\n' ' ')" = '/ ro, /proc/self ro, ' ]
+    [ -z "$(find "/proc/$pid/net/dev" -exec awk 'NR > 2 && $1 != "lo:"' {} +)" ]
+  done
+  [ "${uids[0]}" != "${uids[1]}" ]
+  kill $(states | xargs jq -r .keeper_pid)
+  wait $a $b || true
+  assert_no_leftovers
+}
+
+@test "jail: a hostile clone cannot write the memory that it shares with all others" {
+  # The real QEMU makes the template; then the same file, of the same size and times, is another program.
+  mkdir -p own/bin own/share own/lib/x86_64-linux-gnu
+  local qemu own=$PWD/own/bin/qemu-system-x86_64
+  qemu=$(realpath "$(command -v qemu-system-x86_64)")
+  ln -s /usr/share/qemu own/share/qemu
+  ln -s /usr/lib/x86_64-linux-gnu/qemu own/lib/x86_64-linux-gnu/qemu
+  cp "$qemu" "$own"
+  export ARROW_DATA_DIR=$PWD/data
+  run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run "$BUSYBOX" echo template
+  [ "$output" = template ]
+  cp -p "$own" own/reference
+  build_hostile own/hostile "$LISTENER"
+  truncate -s "$(stat -c %s own/reference)" own/hostile
+  cat own/hostile >"$own"
+  touch -r own/reference "$own"
+  run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --verbose "$BUSYBOX" true
+  echo "$output"
+  # The clone, then the cold start that takes over.
+  [[ "$output" == *'no clone could be started'*'hostile: 0 breaches;'*'hostile: 0 breaches;'* ]]
+}
+
+@test "jail: its root is made anew when QEMU changes, and a damaged one is not used" {
+  mkdir -p own/bin
+  build_hostile own/bin/qemu-system-x86_64 1
+  run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --cold "$BUSYBOX" true
+  [[ "$output" == *'hostile: '* ]]
+  cp /bin/busybox own/bin/qemu-system-x86_64
+  run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --cold "$BUSYBOX" true
+  [[ "$output" == *'applet not found'* ]]
+  # One that a killed maker left.
+  mkdir -p "$ARROW_DATA_DIR/jails/new/root/etc"
+  touch own/bin/qemu-system-x86_64
+  run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --cold "$BUSYBOX" true
+  [[ "$output" == *'applet not found'* ]]
+  [ ! -e "$ARROW_DATA_DIR/jails/new" ]
+}
