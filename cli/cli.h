@@ -19,6 +19,15 @@ struct command {
 extern const struct command commands[];
 
 int cmd_run(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_start(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
+int cmd_rename(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_template(int argc, char **argv);
@@ -27,7 +36,9 @@ int cmd_registry(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-extern const struct argp run_argp, ps_argp, template_argp, info_argp, doctor_argp, version_argp;
+extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_argp, wait_argp;
+extern const struct argp rename_argp, rm_argp;
+extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp, version_argp;
 
 /*
  * Parses a command's options with argp. A wrong use prints one line and exits with 125, as

@@ -10,7 +10,16 @@
 
 const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
-	{"ps", cmd_ps, "list the Arrows that run", &ps_argp},
+	{"create", cmd_create, "make an Arrow that does not run yet", &create_argp},
+	{"start", cmd_start, "start Arrows that do not run", &start_argp},
+	{"stop", cmd_stop, "stop Arrows", &stop_argp},
+	{"restart", cmd_restart, "stop Arrows and start them again", &restart_argp},
+	{"kill", cmd_kill, "send a signal to the programs of Arrows", &kill_argp},
+	{"attach", cmd_attach, "take part in an Arrow that runs", &attach_argp},
+	{"wait", cmd_wait, "wait until Arrows do not run", &wait_argp},
+	{"rename", cmd_rename, "give an Arrow another name", &rename_argp},
+	{"rm", cmd_rm, "remove Arrows", &rm_argp},
+	{"ps", cmd_ps, "list Arrows", &ps_argp},
 	{"pull", cmd_registry, "download an image from a registry", NULL},
 	{"push", cmd_registry, "upload an image to a registry", NULL},
 	{"login", cmd_registry, "log in to a registry", NULL},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow ps: the Arrows that run. */
+/* arrow ps: the Arrows that run, or all of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,9 @@
 enum { OPT_NO_TRUNC = 256 };
 
 static const struct argp_option options[] = {
+	{"all", 'a', 0, 0, "Also Arrows that do not run", 0},
+	{"latest", 'l', 0, 0, "Only the one made last, whether it runs or not", 0},
+	{"last", 'n', "N", 0, "Only the N made last, whether they run or not", 0},
 	{"filter", 'f', "name=TEXT|label=KEY[=VALUE]", 0,
 		"Only Arrows with this in their name, or with this label", 0},
 	CLI_FORMAT_OPTION,
@@ -29,7 +32,8 @@ static const struct argp_option options[] = {
 struct input {
 	struct arrow_strings names;  /* any of these */
 	struct arrow_strings labels; /* all of these */
-	bool json, quiet, whole;
+	bool json, quiet, whole, all;
+	unsigned long last; /* so many at most; 0 for all */
 	time_t now;
 };
 
@@ -37,6 +41,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 	struct arrow_strings *list = NULL;
+	char *end;
 
 	switch (key) {
 	case 'f':
@@ -53,6 +58,17 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case CLI_FORMAT_KEY:
 		in->json = cli_format_is_json(value, state);
 		return 0;
+	case 'a':
+		in->all = true;
+		return 0;
+	case 'l':
+		in->last = 1;
+		return 0;
+	case 'n':
+		in->last = strtoul(value, &end, 10);
+		if (*value < '0' || *value > '9' || *end)
+			argp_error(state, "--last takes a number, not '%s'", value);
+		return 0;
 	case OPT_NO_TRUNC:
 		in->whole = true;
 		return 0;
@@ -68,7 +84,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 const struct argp ps_argp = {
-	options, parse, NULL, "List the Arrows that run, the newest first.", NULL, NULL, NULL};
+	options, parse, NULL, "List Arrows that run, the newest first.", NULL, NULL, NULL};
 
 static const char *string_of(const json_t *row, const char *key)
 {
@@ -162,11 +178,12 @@ static char *command_text(const json_t *row, const void *arg)
 }
 
 /* How long ago something was, in the words that Docker's users know. */
-static char *age_text(const json_t *row, const struct input *in)
+static char *age_text(const json_t *row, const char *key, const struct input *in)
 {
-	struct tm tm = {0};
-	const char *end = strptime(string_of(row, "created"), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	long long s = end ? (long long)(in->now - timegm(&tm)) : 0;
+	struct timespec then = {0};
+	long long s = time_parse(string_of(row, key), &then) == 0
+			      ? (long long)(in->now - then.tv_sec)
+			      : 0;
 
 	if (s < 1)
 		return strdup("Less than a second");
@@ -180,29 +197,50 @@ static char *age_text(const json_t *row, const struct input *in)
 		return strdup("About an hour");
 	if (s < 48 * 3600)
 		return path_format("%lld hours", s / 3600);
-	return path_format("%lld days", s / 86400);
+	if (s < 14 * 86400)
+		return path_format("%lld days", s / 86400);
+	if (s < 60 * 86400)
+		return path_format("%lld weeks", s / 604800);
+	if (s < 2 * 31536000)
+		return path_format("%lld months", s / (30 * 86400));
+	return path_format("%lld years", s / 31536000);
 }
 
 static char *created_text(const json_t *row, const void *arg)
 {
-	_cleanup_free_ char *age = age_text(row, arg);
+	_cleanup_free_ char *age = age_text(row, "created", arg);
 
 	return age ? path_format("%s ago", age) : NULL;
 }
 
 static char *status_text(const json_t *row, const void *arg)
 {
-	_cleanup_free_ char *age = NULL;
+	const char *status = string_of(row, "status"), *health = string_of(row, "health");
+	int code = (int)json_integer_value(json_object_get(row, "exit_code"));
+	_cleanup_free_ char *since = age_text(row, "started", arg);
+	_cleanup_free_ char *ago = age_text(row, "finished", arg);
 
-	if (strcmp(string_of(row, "status"), "running") != 0)
-		return strdup("Starting");
-	age = age_text(row, arg);
-	return age ? path_format("Up %s", age) : NULL;
+	if (!since || !ago)
+		return NULL;
+	if (strcmp(status, "running") == 0 && *health)
+		return path_format("Up %s (%s%s)", since,
+			strcmp(health, "starting") == 0 ? "health: " : "", health);
+	if (strcmp(status, "running") == 0)
+		return path_format("Up %s", since);
+	if (strcmp(status, "paused") == 0)
+		return path_format("Up %s (Paused)", since);
+	if (strcmp(status, "restarting") == 0)
+		return path_format("Restarting (%d) %s ago", code, ago);
+	if (strcmp(status, "exited") == 0)
+		return path_format("Exited (%d) %s ago", code, ago);
+	return strdup(strcmp(status, "created") == 0 ? "Created" : "Dead");
 }
 
 static char *engine_text(const json_t *row, const void *arg)
 {
-	return path_format("%s:%s", string_of(row, "engine"), string_of(row, "accel"));
+	const char *engine = string_of(row, "engine");
+
+	return path_format("%s%s%s", engine, *engine ? ":" : "", string_of(row, "accel"));
 }
 
 static const struct cli_column columns[] = {
@@ -227,12 +265,15 @@ int cmd_ps(int argc, char **argv)
 	int status;
 
 	cli_parse(&ps_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 || arrow_list(&paths, &list, &error) < 0) {
+	if (arrow_paths_init(&paths, &error) < 0 ||
+		arrow_list(&paths, in.all || in.last, &list, &error) < 0) {
 		status = cli_error(&error);
 	} else {
 		for (size_t i = json_array_size(list); i-- > 0;)
 			if (!is_wanted(json_array_get(list, i), &in))
 				json_array_remove(list, i);
+		while (in.last && json_array_size(list) > in.last)
+			json_array_remove(list, in.last);
 		status = in.quiet  ? cli_print_table(list, quiet_columns, &in)
 			 : in.json ? cli_print_json(list)
 				   : cli_print_table(list, columns, &in);

@@ -5,15 +5,19 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "core/arrow.h"
+#include "core/client.h"
 #include "util/cleanup.h"
 
 enum {
 	OPT_ADD_HOST = 256,
 	OPT_CAP_ADD,
 	OPT_CAP_DROP,
+	OPT_CIDFILE,
 	OPT_COLD,
 	OPT_CPUS,
+	OPT_DETACH_KEYS,
 	OPT_DNS,
 	OPT_DNS_OPTION,
 	OPT_DNS_SEARCH,
@@ -27,16 +31,21 @@ enum {
 	OPT_IP,
 	OPT_IP6,
 	OPT_MAC,
+	OPT_LOG_DRIVER,
+	OPT_LOG_OPT,
 	OPT_NAME,
 	OPT_NETWORK,
 	OPT_NETWORK_ALIAS,
 	OPT_PRIVILEGED,
 	OPT_PULL,
 	OPT_READ_ONLY,
+	OPT_RESTART,
 	OPT_RM,
 	OPT_ROOTFS,
 	OPT_SECURITY_OPT,
 	OPT_SHM_SIZE,
+	OPT_STOP_SIGNAL,
+	OPT_STOP_TIMEOUT,
 	OPT_SYSCTL,
 	OPT_TIMEOUT,
 	OPT_TMPFS,
@@ -60,26 +69,37 @@ static const struct argp_option options[] = {
 	{"tty", 't', 0, 0, "Give the program a terminal", 0},
 	{"verbose", OPT_VERBOSE, 0, 0, "Say what happens, with times, on stderr", 0},
 
-	{0, 0, 0, 0, "Files:", 3},
+	{0, 0, 0, 0, "Life:", 3},
+	{"detach", 'd', 0, 0, "Leave it running, and print its id", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
+	{"rm", OPT_RM, 0, 0, "Remove the Arrow when it ends", 0},
+	{"cidfile", OPT_CIDFILE, "FILE", 0, "Write the id to a new file", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "When it ended: no, on-failure[:N], always, unless-stopped", 0},
+	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "What stops the program (SIGTERM)", 0},
+	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
+	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "json-file, journald or none", 0},
+	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "max-size, max-file of json-file", 0},
+
+	{0, 0, 0, 0, "Files:", 4},
 	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Give a directory or file of the host", 0},
 	{"tmpfs", OPT_TMPFS, "DIR[:OPTIONS]", 0, "Mount an empty file system in memory", 0},
 	{"read-only", OPT_READ_ONLY, 0, 0, "The root cannot be written", 0},
 	{"shm-size", OPT_SHM_SIZE, "SIZE", 0, "Size of /dev/shm (64m)", 0},
 
-	{0, 0, 0, 0, "Limits:", 4},
+	{0, 0, 0, 0, "Limits:", 5},
 	{"memory", 'm', "SIZE", 0, "Memory of the VM (512m)", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs (1)", 0},
 	{"timeout", OPT_TIMEOUT, "SECONDS", 0, "Kill the program after so long", 0},
 	{"ulimit", OPT_ULIMIT, "NAME=SOFT[:HARD]", 0, "Set a resource limit", 0},
 
-	{0, 0, 0, 0, "Rights in the guest:", 5},
+	{0, 0, 0, 0, "Rights in the guest:", 6},
 	{"cap-add", OPT_CAP_ADD, "CAP", 0, "Add a capability, or ALL", 0},
 	{"cap-drop", OPT_CAP_DROP, "CAP", 0, "Drop a capability, or ALL", 0},
 	{"privileged", OPT_PRIVILEGED, 0, 0, "All capabilities, no masked paths; the host is as safe as before", 0},
 	{"security-opt", OPT_SECURITY_OPT, "no-new-privileges", 0, "setuid programs gain nothing", 0},
 	{"sysctl", OPT_SYSCTL, "NAME=VALUE", 0, "Set a parameter of the guest's kernel", 0},
 
-	{0, 0, 0, 0, "Network:", 6},
+	{0, 0, 0, 0, "Network:", 7},
 	{"network", OPT_NETWORK, "NETWORK", 0, "none, a network's name, user, bridge:DEVICE or ns:PATH; several for several cards", 0},
 	{"net", OPT_NETWORK, "NETWORK", OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
 	{"publish", 'p', "[[IP:]HOST:]GUEST[/udp]", 0, "Publish a port, or a range of ports, on the host", 0},
@@ -90,7 +110,7 @@ static const struct argp_option options[] = {
 	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address on the first network", 0},
 	{"mac-address", OPT_MAC, "MAC", 0, "MAC address on the first network", 0},
 
-	{0, 0, 0, 0, "Names:", 7},
+	{0, 0, 0, 0, "Names:", 8},
 	{"name", OPT_NAME, "NAME", 0, "Name of the Arrow", 0},
 	{"hostname", 'h', "NAME", 0, "Host name in the guest", 0},
 	{"add-host", OPT_ADD_HOST, "NAME:ADDRESS", 0, "Add a line to /etc/hosts", 0},
@@ -99,13 +119,12 @@ static const struct argp_option options[] = {
 	{"dns-option", OPT_DNS_OPTION, "OPTION", 0, "Option in /etc/resolv.conf", 0},
 	{"label", 'l', "KEY=VALUE", 0, "Attach a label", 0},
 
-	{0, 0, 0, 0, "Machine:", 8},
+	{0, 0, 0, 0, "Machine:", 9},
 	{"engine", OPT_ENGINE, "ENGINE", 0, "What runs the VM: qemu, qemu:kvm, qemu:tcg", 0},
 	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile (micro, general) or id", 0},
 	{"cold", OPT_COLD, 0, 0, "Boot the kernel instead of cloning a booted one", 0},
 
-	{0, 0, 0, 0, "Accepted for Docker's sake; always so:", 9},
-	{"rm", OPT_RM, 0, 0, "Remove the Arrow when it ends", 0},
+	{0, 0, 0, 0, "Accepted for Docker's sake; always so:", 10},
 	{"init", OPT_INIT, 0, 0, "An init reaps processes and forwards signals", 0},
 	{0, 0, 0, 0, 0, 0},
 };
@@ -114,6 +133,8 @@ static const struct argp_option options[] = {
 struct input {
 	struct arrow_spec spec;
 	struct arrow_strings cap_add, cap_drop;
+	bool detach;
+	const char *cidfile, *detach_keys; /* borrowed of argv */
 	struct arrow_error error;
 };
 
@@ -217,6 +238,16 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return add_string(&spec->dns_search, arg, e);
 	case OPT_DNS_OPTION:
 		return add_string(&spec->dns_options, arg, e);
+	case OPT_RESTART:
+		return arrow_parse_restart(spec, arg, e);
+	case OPT_STOP_SIGNAL:
+		return arrow_parse_signal(arg, &spec->stop_signal, e);
+	case OPT_STOP_TIMEOUT:
+		return arrow_parse_stop_timeout(arg, &spec->stop_timeout, e);
+	case OPT_LOG_DRIVER:
+		return set_string(&spec->log_driver, arg, e);
+	case OPT_LOG_OPT:
+		return add_string(&spec->log_opts, arg, e);
 	case OPT_CAP_ADD:
 		return add_string(&in->cap_add, arg, e);
 	case OPT_CAP_DROP:
@@ -258,8 +289,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_COLD:
 		spec->cold = true;
 		return 0;
-	case OPT_RM: /* every Arrow is removed and has an init */
-	case OPT_INIT:
+	case 'd':
+		in->detach = true;
+		return 0;
+	case OPT_DETACH_KEYS:
+		in->detach_keys = arg;
+		return 0;
+	case OPT_CIDFILE:
+		in->cidfile = arg;
+		return 0;
+	case OPT_RM:
+		spec->auto_remove = true;
+		return 0;
+	case OPT_INIT: /* every Arrow has one */
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!spec->rootfs)
@@ -281,11 +323,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+#define ARGS "PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]"
+
 const struct argp run_argp = {
 	options,
 	parse,
-	"PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]",
-	"Run a program in its own microVM, in the foreground.\v"
+	ARGS,
+	"Run a program in its own microVM.\v"
 	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. IMAGE "
 	"is a "
 	"container image, NAME[:TAG] or NAME@DIGEST; options replace what it brings. What begins "
@@ -299,28 +343,97 @@ const struct argp run_argp = {
 	NULL,
 };
 
-int cmd_run(int argc, char **argv)
+const struct argp create_argp = {
+	options,
+	parse,
+	ARGS,
+	"Make an Arrow that 'arrow start' starts, and print its id.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+/* Options of which each is fine, but not with another. */
+static int check(struct input *in, bool create)
+{
+	struct arrow_spec *spec = &in->spec;
+	uint8_t keys[CLIENT_KEYS_MAX];
+	int r;
+
+	if (in->error.text)
+		return -EINVAL;
+	r = arrow_parse_caps(spec, &in->cap_add, &in->cap_drop, &in->error);
+	if (r < 0)
+		return r;
+	if (spec->auto_remove && spec->restart != ARROW_RESTART_NO)
+		return arrow_fail(&in->error, EINVAL,
+			"--rm and --restart exclude each other: leave one of them out");
+	if (in->detach_keys) {
+		r = client_parse_keys(in->detach_keys, keys, &in->error);
+		if (r < 0)
+			return r;
+	}
+	spec->stdin_once = spec->interactive && !in->detach;
+	/* A log that goes with the Arrow, whose output somebody sees, would only cost time. */
+	if (spec->auto_remove && !in->detach && !create && !spec->log_driver)
+		return set_string(&spec->log_driver, "none", &in->error);
+	return 0;
+}
+
+static int run(struct input *in, bool create, int *status)
+{
+	struct arrow_paths paths = {0};
+	char id[ARROW_ID_HEX];
+	int r = check(in, create);
+
+	if (r == 0)
+		r = arrow_paths_init(&paths, &in->error);
+	if (r == 0)
+		r = arrow_spec_resolve(&in->spec, &paths, &in->error);
+	if (r == 0 && create)
+		r = arrow_create(&paths, &in->spec, in->cidfile, id, &in->error);
+	else if (r == 0)
+		r = arrow_run(&paths, &in->spec, in->cidfile,
+			&(struct arrow_attach){
+				.input = in->spec.interactive && !in->detach,
+				.output = !in->detach,
+				.bound = true,
+				.proxy = true,
+				.detach_keys = in->detach_keys,
+			},
+			id, status, &in->error);
+	if (r == 0 && (create || in->detach)) {
+		/* One that was interrupted before its program started has no id to tell. */
+		if (*status == 0)
+			puts(id);
+		if (*status == 0)
+			*status = cli_flush();
+	}
+	arrow_paths_release(&paths);
+	return r;
+}
+
+static int run_or_create(const struct argp *argp, bool create, int argc, char **argv)
 {
 	struct input in = {.error = ARROW_ERROR_INIT};
-	struct arrow_paths paths = {0};
-	int status = 0, r;
+	int status = 0;
 
 	arrow_spec_init(&in.spec);
-	cli_parse(&run_argp, argc, argv, ARGP_IN_ORDER, &in);
-	r = in.error.text ? -EINVAL
-			  : arrow_parse_caps(&in.spec, &in.cap_add, &in.cap_drop, &in.error);
-	if (r == 0)
-		r = arrow_paths_init(&paths, &in.error);
-	if (r == 0)
-		r = arrow_spec_resolve(&in.spec, &paths, &in.error);
-	if (r == 0)
-		r = arrow_run(&paths, &in.spec, &status, &in.error);
-	if (r < 0)
+	cli_parse(argp, argc, argv, ARGP_IN_ORDER, &in);
+	if (run(&in, create, &status) < 0)
 		status = cli_error(&in.error);
-
-	arrow_paths_release(&paths);
 	arrow_strings_release(&in.cap_add);
 	arrow_strings_release(&in.cap_drop);
 	arrow_spec_release(&in.spec);
 	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	return run_or_create(&run_argp, false, argc, argv);
+}
+
+int cmd_create(int argc, char **argv)
+{
+	return run_or_create(&create_argp, true, argc, argv);
 }

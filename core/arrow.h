@@ -20,6 +20,10 @@
 #define ARROW_MEMORY_MIN (32ull << 20)      /* bytes; with less the kernels do not boot */
 #define ARROW_DEFAULT_SHM (64ull << 20)     /* bytes, as Docker */
 #define ARROW_VCPUS_MAX 64u
+#define ARROW_DEFAULT_STOP_TIMEOUT 10u /* seconds, as Docker */
+#define ARROW_FOREVER UINT32_MAX       /* a timeout that never comes */
+#define ARROW_ID_HEX 65                /* 64 digits and a NUL */
+#define ARROW_ID_SHORT 12
 
 /* A list of strings; `v` is NULL-terminated once anything was added. */
 struct arrow_strings {
@@ -58,7 +62,18 @@ struct arrow_health {
 	uint32_t retries;
 };
 
-/* What to run. Everything is owned by the spec; arrow_spec_init() gives the defaults. */
+/* When an Arrow that ended is started again, by its keeper. */
+enum arrow_restart {
+	ARROW_RESTART_NO = 0,
+	ARROW_RESTART_ON_FAILURE,
+	ARROW_RESTART_ALWAYS,
+	ARROW_RESTART_UNLESS_STOPPED,
+};
+
+/*
+ * What to run. A field that outlives its command has a line in core/spec_json.c. Everything is
+ * owned by the spec; arrow_spec_init() gives the defaults.
+ */
 struct arrow_spec {
 	char *program;             /* an ELF file of the host; or NULL with rootfs */
 	char *rootfs;              /* a directory of the host that becomes the root, or NULL */
@@ -100,7 +115,15 @@ struct arrow_spec {
 
 	bool cold; /* boot the kernel instead of cloning a template */
 	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
+	bool stdin_once;  /* the end of a client's input is the end of the program's */
+	bool auto_remove; /* --rm */
 	uint32_t timeout; /* seconds, 0 for none */
+
+	uint32_t stop_timeout;         /* seconds from there to SIGKILL, or ARROW_FOREVER */
+	uint32_t restart;              /* enum arrow_restart */
+	uint32_t restart_max;          /* of ON_FAILURE; 0 for any number */
+	char *log_driver;              /* json-file, journald, none; or NULL: json-file */
+	struct arrow_strings log_opts; /* key=value */
 
 	char *engine; /* or NULL: the best that works */
 	char *kernel; /* profile or id, or NULL: chosen by what the program needs */
@@ -144,17 +167,43 @@ int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARR
  */
 int arrow_spec_resolve(struct arrow_spec *spec, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+int arrow_parse_restart(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_stop_timeout(
+	const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
 
 /* Adds a copy. Returns 0 or -ENOMEM. */
 int arrow_strings_add(struct arrow_strings *list, const char *text) ARROW_MUST_CHECK;
 void arrow_strings_release(struct arrow_strings *list);
 
+/* How a command takes part in the Arrow that it starts. */
+struct arrow_attach {
+	bool input, output;      /* carry stdin; stdout and stderr. Neither: leave once it runs */
+	bool bound;              /* the Arrow ends with this command, until that one leaves */
+	bool proxy;              /* signals that reach this command go to the program */
+	const char *detach_keys; /* or NULL: Docker's */
+};
+
 /*
- * Runs a spec in the foreground, with the caller's stdin, stdout and stderr, until it ends.
- * Returns 0 and the exit status of the program (128+n for signal n), or an error with the status
- * that Docker gives for it. Signals that reach the caller meanwhile go to the program.
+ * Makes an Arrow and starts it.
+ *   spec:    its paths are made absolute
+ *   cidfile: a file that gets the id, and must not be there; or NULL
+ *   id:      gets its id
+ *   status:  gets the exit status of the program (128+n for signal n), or 0 for one that was left
+ * Errors: with the status that Docker gives for it.
  */
-int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, int *status,
+int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	const struct arrow_attach *how, char id[ARROW_ID_HEX], int *status,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Makes an Arrow that does not run yet; otherwise as arrow_run(). */
+int arrow_create(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	char id[ARROW_ID_HEX], struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Starts an Arrow that does not run, by its name or id. One that runs is left alone, and is an
+ * error (-EBUSY) only if the command is to take part in it.
+ */
+int arrow_start(const struct arrow_paths *paths, const char *name, const struct arrow_attach *how,
+	int *status, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -15,6 +15,9 @@
 
 #include "core/channel.h"
 #include "util/cleanup.h"
+#include "util/io.h"
+
+#define LEAVE_DEADLINE_MS 10000u /* for the keeper to let us go */
 
 /* An output stream: what came from the keeper and is not written yet, at most a window. */
 struct output {
@@ -28,6 +31,7 @@ struct output {
 };
 
 struct client {
+	const struct client_options *options;
 	const struct arrow_spec *spec;
 	struct channel keeper;
 	struct output out[2];
@@ -40,7 +44,11 @@ struct client {
 	bool raw;
 	struct termios saved;
 
-	bool ended, out_of_memory;
+	uint8_t keys[CLIENT_KEYS_MAX]; /* that leave the Arrow */
+	size_t n_keys, keys_seen;      /* how many were typed so far */
+	uint64_t leave_by;             /* ms: DETACH was sent; 0 if not */
+
+	bool ended, detached, out_of_memory;
 	int status;
 };
 
@@ -129,20 +137,64 @@ static int output_write(struct client *c, struct output *o)
 	return 0;
 }
 
+static int leave(struct client *c)
+{
+	c->leave_by = now_ms() + LEAVE_DEADLINE_MS;
+	c->reads_stdin = false;
+	c->detached = true;
+	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_DETACH, NULL, 0);
+}
+
+/*
+ * Takes the detach keys out of what was typed. Keys that only begin like them are held back until
+ * the next one tells. Returns the number of bytes that are left in to; keys_seen is n_keys when all
+ * were there.
+ */
+static size_t filter_keys(struct client *c, const uint8_t *from, size_t n, uint8_t *to)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < n && c->keys_seen < c->n_keys; i++) {
+		if (from[i] == c->keys[c->keys_seen]) {
+			c->keys_seen++;
+			continue;
+		}
+		memcpy(to + out, c->keys, c->keys_seen);
+		out += c->keys_seen;
+		c->keys_seen = from[i] == c->keys[0];
+		if (!c->keys_seen)
+			to[out++] = from[i];
+	}
+	return out;
+}
+
 static int read_stdin(struct client *c)
 {
-	uint8_t buf[ARROW_FRAME_MAX];
-	size_t room = c->credit < sizeof(buf) ? c->credit : sizeof(buf);
-	ssize_t n = read(STDIN_FILENO, buf, room);
+	uint8_t in[ARROW_FRAME_MAX - CLIENT_KEYS_MAX], kept[ARROW_FRAME_MAX], *data = in;
+	/* With room for keys that were held back. */
+	size_t room = c->credit - CLIENT_KEYS_MAX;
+	ssize_t n;
+	int r = 0;
 
+	if (room > sizeof(in))
+		room = sizeof(in);
+	n = read(STDIN_FILENO, in, room);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n <= 0) {
 		c->reads_stdin = false;
 		return channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
 	}
+	if (c->n_keys) {
+		n = (ssize_t)filter_keys(c, in, (size_t)n, kept);
+		data = kept;
+	}
 	c->credit -= (uint32_t)n;
-	return channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_DATA, buf, (size_t)n);
+	if (n > 0)
+		r = channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_DATA, data, (size_t)n);
+	if (r == 0 && c->n_keys && c->keys_seen == c->n_keys)
+		r = leave(c);
+	return r;
 }
 
 static void go_raw(struct client *c)
@@ -150,7 +202,7 @@ static void go_raw(struct client *c)
 	struct termios raw;
 
 	/* Where no byte goes to the program, Ctrl-C must stay a signal. */
-	if (!c->spec->tty || !c->spec->interactive || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+	if (!c->spec->tty || !c->options->input || tcgetattr(STDIN_FILENO, &c->saved) < 0)
 		return;
 	raw = c->saved;
 	cfmakeraw(&raw);
@@ -185,8 +237,9 @@ static int take_signal(struct client *c)
 	default:
 		break;
 	}
-	if (!c->started) {
-		/* There is no program yet that could decide. Leaving ends the Arrow. */
+	if (!c->started || !c->options->proxy) {
+		/* There is no program yet that could decide. Leaving ends an Arrow that we start.
+		 */
 		c->ended = true;
 		c->status = 128 + (int)info.ssi_signo;
 		return 0;
@@ -201,8 +254,14 @@ static int take_control(
 {
 	switch (f.type) {
 	case ARROW_STARTED:
+		if (c->started)
+			return 0;
 		c->started = true;
-		c->reads_stdin = c->spec->interactive;
+		if (c->options->leave)
+			return leave(c) < 0 ? arrow_fail(error, EPIPE,
+						      "the keeper of this Arrow does not read")
+					    : 0;
+		c->reads_stdin = c->options->input && c->spec->interactive;
 		go_raw(c);
 		/* It may have changed since the job was written. */
 		return c->spec->tty && send_window(c) < 0
@@ -258,6 +317,8 @@ static int take_frames(struct client *c, struct arrow_error *error)
 		if (r < 0)
 			return r;
 	}
+	if (filled < 0 && c->leave_by)
+		c->ended = true; /* it let us go */
 	if (filled < 0 && !c->ended)
 		return arrow_fail(error, EPIPE,
 			"the keeper of this Arrow was killed; its program was ended with it");
@@ -267,11 +328,13 @@ static int take_frames(struct client *c, struct arrow_error *error)
 static int turn(struct client *c, struct arrow_error *error)
 {
 	enum { P_KEEPER, P_SIGNAL, P_STDIN, P_OUT };
+	int wait = c->leave_by ? 100 : -1;
 	bool can_send = channel_has_room(&c->keeper, ARROW_FRAME_MAX);
 	struct pollfd p[P_OUT + 2] = {
 		{c->keeper.fd, (short)(POLLIN | (channel_pending(&c->keeper) ? POLLOUT : 0)), 0},
 		{c->signal_fd, POLLIN, 0},
-		{c->reads_stdin && c->credit && can_send ? STDIN_FILENO : -1, POLLIN, 0},
+		{c->reads_stdin && c->credit > CLIENT_KEYS_MAX && can_send ? STDIN_FILENO : -1,
+			POLLIN, 0},
 	};
 	int r = 0;
 
@@ -279,7 +342,7 @@ static int turn(struct client *c, struct arrow_error *error)
 		p[P_OUT + i].fd = c->out[i].start < c->out[i].end ? c->out[i].fd : -1;
 		p[P_OUT + i].events = POLLOUT;
 	}
-	if (poll(p, P_OUT + 2, -1) < 0)
+	if (poll(p, P_OUT + 2, wait) < 0)
 		return errno == EINTR ? 0 : arrow_fail(error, errno, "cannot wait: %m");
 
 	for (int i = 0; i < 2 && r == 0; i++)
@@ -291,6 +354,9 @@ static int turn(struct client *c, struct arrow_error *error)
 		r = take_signal(c);
 	if (r < 0)
 		return arrow_fail(error, -r, "the keeper of this Arrow does not read: %m");
+
+	if (c->leave_by && now_ms() >= c->leave_by)
+		c->ended = true;
 
 	/* A keeper that is gone is found by reading, which also finds its last words. */
 	if (channel_flush(&c->keeper) < 0)
@@ -322,24 +388,68 @@ static void write_rest(struct client *c)
 	}
 }
 
-int client_run(int fd, const struct arrow_spec *spec, int *status, struct arrow_error *error)
+int client_parse_keys(const char *text, uint8_t keys[CLIENT_KEYS_MAX], struct arrow_error *error)
 {
-	struct client c = {.spec = spec, .signal_fd = -1, .credit = ARROW_WINDOW};
+	_cleanup_free_ char *copy = strdup(text);
+	char *rest = copy, *key;
+	int n = 0;
+
+	while (rest && (key = strsep(&rest, ","))) {
+		unsigned char c = (unsigned char)key[strlen(key) - (*key != '\0')];
+		bool ctrl = strncmp(key, "ctrl-", 5) == 0 && strlen(key) == 6;
+
+		if (c >= 'a' && c <= 'z' && ctrl)
+			c = (unsigned char)(c - 'a' + 1);
+		else if (ctrl && (c == '@' || (c >= '[' && c <= '_')))
+			c = (unsigned char)(c - '@');
+		else if (strlen(key) != 1)
+			n = CLIENT_KEYS_MAX;
+		if (n >= CLIENT_KEYS_MAX)
+			return arrow_fail(error, EINVAL,
+				"--detach-keys takes keys such as ctrl-p,ctrl-q or a,b, not '%s'",
+				text);
+		keys[n++] = c;
+	}
+	return n;
+}
+
+static int client_init(struct client *c, int fd, struct arrow_error *error)
+{
+	const char *keys = c->options->detach_keys;
 	sigset_t signals;
 	int r;
 
 	client_signals(&signals);
-	r = channel_init(&c.keeper, fd);
+	r = channel_init(&c->keeper, fd);
 	if (r == 0)
-		r = output_init(&c.out[0], STDOUT_FILENO);
+		r = output_init(&c->out[0], STDOUT_FILENO);
 	if (r == 0)
-		r = output_init(&c.out[1], STDERR_FILENO);
+		r = output_init(&c->out[1], STDERR_FILENO);
 	if (r == 0) {
-		c.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-		r = c.signal_fd < 0 ? -errno : 0;
+		c->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+		r = c->signal_fd < 0 ? -errno : 0;
 	}
 	if (r < 0)
-		r = arrow_fail(error, -r, "cannot attach to the Arrow: %m");
+		return arrow_fail(error, -r, "cannot attach to the Arrow: %m");
+	if (c->spec->tty && c->options->input) {
+		r = client_parse_keys(keys && *keys ? keys : "ctrl-p,ctrl-q", c->keys, error);
+		if (r < 0)
+			return r;
+		c->n_keys = (size_t)r;
+	}
+	if (c->options->attach &&
+		channel_send_u32(&c->keeper, ARROW_CONTROL, ARROW_ATTACH,
+			(c->options->input ? 1u : 0) | (c->options->output ? 6u : 0)) < 0)
+		return arrow_fail(error, EPIPE, "cannot attach to the Arrow");
+	return 0;
+}
+
+int client_run(int fd, const struct client_options *options, int *status, bool *detached,
+	struct arrow_error *error)
+{
+	struct client c = {
+		.options = options, .spec = options->spec, .signal_fd = -1, .credit = ARROW_WINDOW};
+	int r = client_init(&c, fd, error);
 
 	while (r == 0 && !c.ended)
 		r = turn(&c, error);
@@ -348,13 +458,16 @@ int client_run(int fd, const struct arrow_spec *spec, int *status, struct arrow_
 		write_rest(&c);
 	if (c.raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c.saved);
-	if (c.out_of_memory)
+	if (c.raw && c.detached)
+		fputs("\r\n", stderr);
+	if (c.out_of_memory && options->output)
 		fprintf(stderr,
 			"arrow: out of memory: the program was killed at %llu MiB; give it more "
 			"with -m\n",
-			(unsigned long long)(spec->memory >> 20));
+			(unsigned long long)(c.spec->memory >> 20));
 	if (r == 0)
 		*status = c.status;
+	*detached = c.detached;
 	close_keep_errno(c.signal_fd);
 	free(c.out[0].data);
 	free(c.out[1].data);

@@ -6,14 +6,25 @@
 
 #include "core/arrow.h"
 
+/* How a command takes part in an Arrow. */
+struct client_options {
+	const struct arrow_spec *spec; /* of the Arrow */
+	bool input, output;            /* carry stdin; stdout and stderr */
+	bool attach;                   /* ask to take part: the keeper does not know us yet */
+	bool leave;                    /* once the program has started */
+	bool proxy;                    /* signals that come here go to the program */
+	const char *detach_keys;       /* as --detach-keys has them, or NULL: Docker's */
+};
+
 /*
- * The client's side of a run: carries stdin, stdout, stderr, signals and the window's size between
- * this process and the keeper, until the keeper says how it ended.
- *   fd:     the socket to the keeper, taken over
- *   status: gets the exit status of the program
- * The caller has blocked the signals of client_signals() before the keeper was forked.
+ * A command's side of a run: carries stdin, stdout, stderr, signals and the window's size between
+ * this process and the keeper, until the keeper says how it ended, or the user leaves.
+ *   fd:       the socket to the keeper, taken over
+ *   status:   gets the exit status of the program, or 0 for one that was left
+ *   detached: gets whether the Arrow runs on without this command
+ * The caller has blocked the signals of client_signals() before.
  */
-int client_run(int fd, const struct arrow_spec *spec, int *status,
+int client_run(int fd, const struct client_options *options, int *status, bool *detached,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* The signals that go to the program instead of ending this process. */
@@ -21,5 +32,10 @@ void client_signals(sigset_t *set);
 
 /* Size of the terminal on stdin, stdout or stderr; 24 x 80 where there is none. */
 void client_window(uint16_t *rows, uint16_t *columns);
+
+/* The bytes of --detach-keys ("ctrl-p,ctrl-q", "a,b"). Returns their number or -EINVAL. */
+#define CLIENT_KEYS_MAX 16
+int client_parse_keys(const char *text, uint8_t keys[CLIENT_KEYS_MAX],
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,45 +13,113 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/spec_json.h"
 #include "util/cleanup.h"
-#include "util/io.h"
 
-#define STATE_DIR_MODE 0700
+#define DIR_MODE 0700
+#define CONFIG_MAX                                                                                 \
+	(64u << 20)             /* a spec holds arguments and environment, which fit into an exec  \
+				 */
+#define LOCK_DEADLINE_MS 20000u /* for a lock that is on its way to be free */
+#define REMOVING ".removing-"   /* in front of the id of a folder that is on its way out */
 
-/* Takes RUN/lock; closing the descriptor gives it back. Holders only ever keep it for a moment. */
-static int lock_run_dir(const char *run, struct arrow_error *error)
+static int no_memory(struct arrow_error *error)
 {
-	_cleanup_free_ char *path = path_format("%s/lock", run);
-	_cleanup_close_ int fd = -1;
-	int r;
+	return arrow_fail(error, ENOMEM, "out of memory");
+}
+
+/* What orders those who make, rename and remove. */
+struct store {
+	int arrows_fd, names_fd, run_fd, lock_fd;
+};
+
+#define STORE_INIT                                                                                 \
+	{                                                                                          \
+		-1, -1, -1, -1                                                                     \
+	}
+
+static void store_release(struct store *s)
+{
+	close_keep_errno(s->arrows_fd);
+	close_keep_errno(s->names_fd);
+	close_keep_errno(s->run_fd);
+	close_keep_errno(s->lock_fd); /* gives the lock back */
+}
+
+#define _cleanup_store_ __attribute__((cleanup(store_release)))
+
+/* Opens (and makes) a directory. */
+static int open_dir(const char *parent, const char *name, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", parent, name);
+	int fd;
 
 	if (!path)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		return no_memory(error);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		if (mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+			return arrow_fail(
+				error, errno, "cannot make the state directory %s: %m", path);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	}
 	if (fd < 0)
-		return arrow_fail(error, errno, "cannot use the state directory %s: %m", run);
+		return arrow_fail(error, errno, "cannot open the state directory %s: %m", path);
+	return fd;
+}
+
+static int store_open(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	s->arrows_fd = open_dir(paths->data, "arrows", error);
+	if (s->arrows_fd < 0)
+		return s->arrows_fd;
+	s->names_fd = open_dir(paths->data, "names", error);
+	if (s->names_fd < 0)
+		return s->names_fd;
+	s->run_fd = open_dir(paths->run, "arrows", error);
+	return s->run_fd < 0 ? s->run_fd : 0;
+}
+
+/* Waits for the lock of the store. Holders only ever keep it for a moment. */
+static int store_lock(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	int r = store_open(s, paths, error);
+
+	if (r < 0)
+		return r;
+	s->lock_fd = openat(s->arrows_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock_fd < 0)
+		return arrow_fail(
+			error, errno, "cannot use the data directory %s: %m", paths->data);
 	do
-		r = flock(fd, LOCK_EX);
+		r = flock(s->lock_fd, LOCK_EX);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return arrow_fail(error, errno, "cannot lock %s: %m", path);
-	return steal_fd(&fd);
+		return arrow_fail(error, errno, "cannot lock %s/arrows: %m", paths->data);
+	return 0;
 }
 
-/* Whether the keeper of arrows/<id> is gone. A folder without a lock file is one half made. */
-static bool is_dead(int arrows_fd, const char *id)
+/*
+ * The lock of one Arrow is of the open file: a child that was forked with it holds it, too, and
+ * others can ask for it without taking it.
+ */
+static int try_lock(int fd)
 {
-	_cleanup_free_ char *path = path_format("%s/lock", id);
-	_cleanup_close_ int fd = path ? openat(arrows_fd, path, O_RDWR | O_CLOEXEC) : -1;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	if (fd < 0)
-		return path && errno == ENOENT;
-	return flock(fd, LOCK_EX | LOCK_NB) == 0;
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
 
-static int for_each(int arrows_fd, void (*each)(int, const char *, bool, void *), void *arg)
+static bool is_locked(int fd)
 {
-	int fd = openat(arrows_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static int for_each(int dir_fd, void (*each)(const char *id, void *arg), void *arg)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
 
@@ -63,70 +130,192 @@ static int for_each(int arrows_fd, void (*each)(int, const char *, bool, void *)
 		return -err;
 	}
 	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			each(arrows_fd, entry->d_name, is_dead(arrows_fd, entry->d_name), arg);
+		if (strlen(entry->d_name) == ARROW_ID_HEX - 1)
+			each(entry->d_name, arg);
 	return 0;
 }
 
-struct cleaning {
-	bool remove;
-	unsigned int found;
-};
-
-static void clean_dead(int arrows_fd, const char *id, bool dead, void *arg)
+static void instance_clear(struct arrow_instance *i)
 {
-	struct cleaning *cleaning = arg;
-
-	if (dead && (!cleaning->remove || remove_tree(arrows_fd, id) == 0))
-		cleaning->found++;
+	memset(i, 0, sizeof(*i));
+	i->dir_fd = i->lock_fd = -1;
 }
 
-/* Removes the names whose Arrow is gone. */
-static void remove_names(int arrows_fd, int names_fd)
+static int set_paths(struct arrow_instance *i, const struct arrow_paths *paths)
 {
-	int fd = openat(names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *entry;
+	i->dir = path_format("%s/arrows/%s", paths->data, i->id);
+	i->run_dir = path_format("%s/arrows/%s", paths->run, i->id);
+	i->names_dir = path_format("%s/names", paths->data);
+	return i->dir && i->run_dir && i->names_dir ? 0 : -ENOMEM;
+}
 
-	if (!dir)
-		close_keep_errno(fd);
-	while (dir && (entry = readdir(dir))) {
-		char id[ARROW_ID_HEX];
-		ssize_t n = readlinkat(names_fd, entry->d_name, id, sizeof(id) - 1);
+static int read_config(struct arrow_instance *i, struct arrow_spec *spec, struct arrow_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *name, *created;
+	json_t *o;
+	int r = read_file(i->dir_fd, "config.json", CONFIG_MAX, &text, NULL);
 
-		if (n < 0)
-			continue;
-		id[n] = '\0';
-		if (faccessat(arrows_fd, id, F_OK, 0) < 0 && errno == ENOENT)
-			unlinkat(names_fd, entry->d_name, 0);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot read %s/config.json: %m", i->dir);
+	o = json_loads(text, 0, NULL);
+	name = json_string_value(json_object_get(o, "name"));
+	created = json_string_value(json_object_get(o, "created"));
+	if (!name || !created) {
+		json_decref(o);
+		return arrow_fail(error, EINVAL,
+			"%s/config.json is damaged; 'arrow rm -f %.12s' removes the Arrow", i->dir,
+			i->id);
+	}
+	i->name = strdup(name);
+	snprintf(i->created, sizeof(i->created), "%s", created);
+	r = i->name ? 0 : no_memory(error);
+	if (r == 0 && spec)
+		r = arrow_spec_from_json(spec, json_object_get(o, "spec"), error);
+	if (r == 0 && spec) {
+		free(spec->name);
+		spec->name = strdup(name);
+		r = spec->name ? 0 : no_memory(error);
+	}
+	json_decref(o);
+	return r;
+}
+
+static int write_config(const struct arrow_instance *i, const struct arrow_spec *spec)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o*}", "id", i->id, "name", i->name, "created",
+		i->created, "spec", arrow_spec_to_json(spec));
+	_cleanup_free_ char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	json_decref(o);
+	if (!text)
+		return -ENOMEM;
+	fd = openat(i->dir_fd, "config.next", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : write_full(fd, text, strlen(text));
+	if (r == 0 && renameat(i->dir_fd, "config.next", i->dir_fd, "config.json") < 0)
+		r = -errno;
+	return r;
+}
+
+void arrow_instance_sync(const struct arrow_instance *i)
+{
+	static const char *const files[] = {"config.json", "state.json", "."};
+
+	for (size_t n = 0; n < sizeof(files) / sizeof(*files); n++) {
+		_cleanup_close_ int fd = openat(i->dir_fd, files[n], O_RDONLY | O_CLOEXEC);
+
+		/* A disk that fails has told whoever wrote; there is nobody to tell here. */
+		if (fd >= 0)
+			(void)!fsync(fd);
 	}
 }
 
-/* Under RUN/lock. Returns how many it removed. */
-static unsigned int remove_dead(int arrows_fd, int names_fd)
+static int open_locked_file(struct arrow_instance *i, int flags)
 {
-	struct cleaning cleaning = {.remove = true};
-
-	/* What cannot be looked at now stays for the next one. */
-	(void)for_each(arrows_fd, clean_dead, &cleaning);
-	remove_names(arrows_fd, names_fd);
-	return cleaning.found;
+	i->lock_fd = openat(i->dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	return i->lock_fd < 0 ? -errno : try_lock(i->lock_fd);
 }
 
-/* Opens (and makes) RUN/<name>. */
-static int open_state_dir(const char *run, const char *name, struct arrow_error *error)
+int arrow_instance_lock(struct arrow_instance *i)
 {
-	_cleanup_free_ char *path = path_format("%s/%s", run, name);
-	int fd;
+	struct stat st;
+	int r = open_locked_file(i, 0);
 
-	if (!path)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	if (mkdir(path, STATE_DIR_MODE) < 0 && errno != EEXIST)
-		return arrow_fail(error, errno, "cannot make the state directory %s: %m", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return arrow_fail(error, errno, "cannot open the state directory %s: %m", path);
-	return fd;
+	/* One that was removed while we waited for the file has lost its name. */
+	if (r == 0 && (fstat(i->lock_fd, &st) < 0 || st.st_nlink == 0 || access(i->dir, F_OK) < 0))
+		r = -ENOENT;
+	if (r < 0) {
+		close_keep_errno(steal_fd(&i->lock_fd));
+		return r == -EAGAIN || r == -EACCES ? -EBUSY : r;
+	}
+	arrow_instance_refresh(i);
+	return 0;
+}
+
+int arrow_instance_lock_wait(struct arrow_instance *i, struct arrow_error *error)
+{
+	uint64_t end = now_ms() + LOCK_DEADLINE_MS;
+	int r;
+
+	while ((r = arrow_instance_lock(i)) == -EBUSY && now_ms() < end) {
+		/* With a state that says that it runs, it does. */
+		arrow_instance_refresh(i);
+		if (arrow_life_active(i->state.life))
+			break;
+		usleep(2000);
+	}
+	if (r == -EBUSY)
+		return arrow_fail_status(error, 1, EBUSY, "Arrow %s is running", i->name);
+	if (r == -ENOENT)
+		return arrow_fail_status(error, 1, ENOENT, "no such Arrow: %s", i->id);
+	return r < 0 ? arrow_fail(error, -r, "cannot lock %s: %m", i->dir) : 0;
+}
+
+bool arrow_instance_is_kept(const struct arrow_instance *i)
+{
+	_cleanup_close_ int fd = openat(i->dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd >= 0 && is_locked(fd);
+}
+
+void arrow_instance_refresh(struct arrow_instance *i)
+{
+	struct arrow_state *s = &i->state;
+	/* Asked before the state is read: one that ends in between is no dead one. */
+	bool kept = i->lock_fd < 0 && arrow_instance_is_kept(i), ours = i->lock_fd >= 0;
+	struct timespec now;
+
+	arrow_state_release(s);
+	if (arrow_state_read(i->dir_fd, s) < 0)
+		s->life = ARROW_LIFE_DEAD;
+	if (kept || !arrow_life_active(s->life))
+		return;
+	if (access(i->run_dir, F_OK) == 0)
+		snprintf(s->error, sizeof(s->error), "its keeper (process %d) was killed",
+			s->keeper_pid);
+	else
+		snprintf(s->error, sizeof(s->error), "the host went down while it ran");
+	s->life = ARROW_LIFE_EXITED;
+	s->exit_code = ARROW_KILLED_STATUS;
+	s->keeper_pid = s->vm_pid = 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	time_text_exact(now, s->finished);
+	if (ours) {
+		arrow_state_write_last(i->dir_fd, s);
+		arrow_instance_end(i);
+	}
+}
+
+int arrow_instance_open(struct arrow_instance *i, const struct arrow_paths *paths, const char *id,
+	struct arrow_spec *spec, struct arrow_error *error)
+{
+	int r;
+
+	instance_clear(i);
+	if (spec)
+		arrow_spec_init(spec);
+	snprintf(i->id, sizeof(i->id), "%s", id);
+	r = set_paths(i, paths);
+	if (r < 0) {
+		r = no_memory(error);
+		goto fail;
+	}
+	i->dir_fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (i->dir_fd < 0) {
+		r = errno == ENOENT ? arrow_fail(error, ENOENT, "no such Arrow: %s", id)
+				    : arrow_fail(error, errno, "cannot open %s: %m", i->dir);
+		goto fail;
+	}
+	r = read_config(i, spec, error);
+	if (r < 0)
+		goto fail;
+	arrow_instance_refresh(i);
+	return 0;
+fail:
+	arrow_instance_release(i);
+	return r;
 }
 
 static int make_id(char id[ARROW_ID_HEX])
@@ -156,72 +345,158 @@ static char *make_name(const char *id)
 		"%s_%s_%04x", first[bits & 15], second[(bits >> 4) & 15], (bits >> 8) & 0xffff);
 }
 
-/* Under RUN/lock: folder, lock, name. */
-static int create_locked(
-	struct arrow_instance *i, int arrows_fd, int names_fd, struct arrow_error *error)
+/* Under the store's lock. */
+static int take_name(
+	const struct store *s, const char *id, const char *name, struct arrow_error *error)
 {
-	_cleanup_free_ char *lock = path_format("%s/lock", i->id);
+	char other[ARROW_ID_HEX] = "";
+	ssize_t n;
 
-	if (!lock)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	if (mkdirat(arrows_fd, i->id, STATE_DIR_MODE) < 0)
+	for (int i = 0; i < 2; i++) {
+		if (symlinkat(id, s->names_fd, name) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return arrow_fail(error, errno, "cannot take the name %s: %m", name);
+		n = readlinkat(s->names_fd, name, other, sizeof(other) - 1);
+		other[n > 0 ? n : 0] = '\0';
+		if (faccessat(s->arrows_fd, other, F_OK, 0) == 0)
+			break;
+		unlinkat(s->names_fd, name, 0); /* its Arrow is gone */
+	}
+	return arrow_fail(error, EEXIST,
+		"the name '%s' is in use by Arrow %.12s; choose another name, or remove that one",
+		name, other);
+}
+
+/* Under the store's lock: removes the folder of an Arrow, in a way that nobody sees half of it. */
+static void remove_folder(const struct store *s, const char *id)
+{
+	_cleanup_free_ char *aside = path_format(REMOVING "%s", id);
+
+	if (aside && renameat(s->arrows_fd, id, s->arrows_fd, aside) == 0)
+		remove_tree(s->arrows_fd, aside);
+	remove_tree(s->run_fd, id);
+}
+
+/* Under the store's lock: folder, lock, name, config. */
+static int create_locked(struct arrow_instance *i, const struct store *s,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	int r;
+
+	if (mkdirat(s->arrows_fd, i->id, DIR_MODE) < 0)
 		return arrow_fail(error, errno, "cannot make the state directory %s: %m", i->dir);
-	i->lock_fd = openat(arrows_fd, lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (i->lock_fd < 0 || flock(i->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		int r = arrow_fail(error, errno, "cannot lock the state directory %s: %m", i->dir);
+	i->dir_fd = openat(s->arrows_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	r = i->dir_fd < 0 ? -errno : open_locked_file(i, O_CREAT | O_EXCL);
+	if (r == 0 && !spec->auto_remove)
+		r = arrow_state_reserve(i->dir_fd);
+	if (r == 0)
+		r = write_config(i, spec);
+	r = r < 0 ? arrow_fail(error, -r, "cannot write the state directory %s: %m", i->dir)
+		  : take_name(s, i->id, i->name, error);
+	if (r < 0)
+		remove_folder(s, i->id);
+	return r;
+}
 
-		remove_tree(arrows_fd, i->id);
-		return r;
-	}
-	if (symlinkat(i->id, names_fd, i->name) < 0) {
-		int err = errno;
-		char other[ARROW_ID_HEX] = "";
+struct cleaning {
+	const struct arrow_paths *paths;
+	const struct store *store;
+	bool remove;
+	unsigned int found;
+};
 
-		remove_tree(arrows_fd, i->id);
-		if (err != EEXIST)
-			return arrow_fail(error, err, "cannot take the name %s: %m", i->name);
-		if (readlinkat(names_fd, i->name, other, ARROW_ID_SHORT) < 0)
-			other[0] = '\0';
-		return arrow_fail(error, EEXIST,
-			"the name '%s' is in use by Arrow %s; choose another name, or end that one",
-			i->name, other);
+/* Under the store's lock: one that has, or had, something of this boot. */
+static void clean_one(const char *id, void *arg)
+{
+	struct cleaning *c = arg;
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	bool gone;
+
+	if (arrow_instance_open(&i, c->paths, id, &spec, &error) < 0) {
+		/* Without a config it was half made, or its folder is gone already. */
+		gone = faccessat(c->store->arrows_fd, id, F_OK, 0) < 0;
+		if (gone && ++c->found && c->remove)
+			remove_tree(c->store->run_fd, id);
+		arrow_spec_release(&spec);
+		return;
 	}
-	return 0;
+	if (!arrow_instance_is_kept(&i)) {
+		c->found++;
+		if (c->remove && arrow_instance_lock(&i) == 0) {
+			if (spec.auto_remove) {
+				_cleanup_free_ char *name = strdup(i.name);
+
+				remove_folder(c->store, id);
+				if (name)
+					unlinkat(c->store->names_fd, name, 0);
+			} else {
+				arrow_instance_end(&i);
+			}
+		}
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+}
+
+/* Under the store's lock: folders half made or half removed, and names of nobody. */
+static void clean_rest(const struct store *s)
+{
+	int fd = openat(s->arrows_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	int names = openat(s->names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *name_dir = names >= 0 ? fdopendir(names) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_free_ char *config = path_format("%s/config.json", entry->d_name);
+
+		if (strncmp(entry->d_name, REMOVING, strlen(REMOVING)) == 0)
+			remove_tree(s->arrows_fd, entry->d_name);
+		else if (strlen(entry->d_name) == ARROW_ID_HEX - 1 && config &&
+			 faccessat(s->arrows_fd, config, F_OK, 0) < 0 && errno == ENOENT)
+			remove_folder(s, entry->d_name);
+	}
+	while (name_dir && (entry = readdir(name_dir))) {
+		char id[ARROW_ID_HEX];
+		ssize_t n = readlinkat(s->names_fd, entry->d_name, id, sizeof(id) - 1);
+
+		if (n < 0)
+			continue;
+		id[n] = '\0';
+		if (faccessat(s->arrows_fd, id, F_OK, 0) < 0 && errno == ENOENT)
+			unlinkat(s->names_fd, entry->d_name, 0);
+	}
 }
 
 int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
-	_cleanup_close_ int lock_fd = -1, arrows_fd = -1, names_fd = -1;
+	_cleanup_store_ struct store store = STORE_INIT;
+	struct cleaning cleaning = {.paths = paths, .store = &store, .remove = true};
+	struct timespec now;
 	int r;
 
-	memset(i, 0, sizeof(*i));
-	i->lock_fd = -1;
+	instance_clear(i);
 	r = make_id(i->id);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make an id: %m");
 	i->name = spec->name ? strdup(spec->name) : make_name(i->id);
-	i->dir = path_format("%s/arrows/%s", paths->run, i->id);
-	i->names_dir = path_format("%s/names", paths->run);
-	if (!i->name || !i->dir || !i->names_dir) {
-		r = arrow_fail(error, ENOMEM, "out of memory");
+	clock_gettime(CLOCK_REALTIME, &now);
+	time_text_exact(now, i->created);
+	if (!i->name || set_paths(i, paths) < 0) {
+		r = no_memory(error);
 		goto fail;
 	}
 
-	r = lock_run_dir(paths->run, error);
+	r = store_lock(&store, paths, error);
 	if (r < 0)
 		goto fail;
-	lock_fd = r;
-	r = open_state_dir(paths->run, "arrows", error);
-	if (r < 0)
-		goto fail;
-	arrows_fd = r;
-	r = open_state_dir(paths->run, "names", error);
-	if (r < 0)
-		goto fail;
-	names_fd = r;
-	remove_dead(arrows_fd, names_fd);
-	r = create_locked(i, arrows_fd, names_fd, error);
+	/* What cannot be looked at now stays for the next one. */
+	(void)for_each(store.run_fd, clean_one, &cleaning);
+	r = create_locked(i, &store, spec, error);
 	if (r < 0)
 		goto fail;
 	return 0;
@@ -230,131 +505,185 @@ fail:
 	return r;
 }
 
-/* Text that is not UTF-8 has no place in JSON: what stands in is for people. */
-static json_t *text_json(const char *text)
+int arrow_instance_prepare(struct arrow_instance *i, struct arrow_error *error)
 {
-	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
-	json_t *json = text ? json_string(text) : json_null();
-
-	if (json || !copy)
-		return json;
-	for (char *c = copy; *c; c++)
-		if ((unsigned char)*c >= 0x80)
-			*c = '?';
-	return json_string(copy);
-}
-
-static json_t *strings_json(const struct arrow_strings *list)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_array_append_new(array, text_json(list->v[i]));
-	return array;
-}
-
-static json_t *labels_json(const struct arrow_strings *labels)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < labels->n; i++) {
-		_cleanup_free_ char *key = strdup(labels->v[i]);
-		char *value = key ? strchr(key, '=') : NULL;
-
-		if (value)
-			*value++ = '\0';
-		if (key)
-			json_object_set_new(object, key, text_json(value ? value : ""));
-	}
-	return object;
-}
-
-int arrow_instance_write(const struct arrow_instance *i, const struct arrow_spec *spec,
-	const struct arrow_instance_facts *facts, struct arrow_error *error)
-{
-	_cleanup_free_ char *path = path_format("%s/state.json", i->dir), *text = NULL;
-	char created[TIME_TEXT];
-	json_t *state;
-	int r;
-
-	time_text(time(NULL), created);
-	state = json_pack(
-		"{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:i, s:s, s:s, s:s, s:s, s:i, s:i}",
-		"id", i->id, "name", i->name, "created", created, "status", facts->status,
-		"program", text_json(spec->program), "rootfs", text_json(spec->rootfs), "args",
-		strings_json(&spec->args), "labels", labels_json(&spec->labels), "memory",
-		(json_int_t)spec->memory, "millicpus", (int)spec->millicpus, "engine",
-		facts->engine, "accel", facts->accel, "kernel", facts->kernel, "image",
-		facts->image, "keeper_pid", facts->keeper_pid, "vm_pid", facts->vm_pid);
-	text = state ? json_dumps(state, JSON_INDENT(2)) : NULL;
-	json_decref(state);
-	if (!path || !text)
-		return arrow_fail(error, ENOMEM, "cannot describe the Arrow: out of memory");
-
-	r = write_file_atomic(AT_FDCWD, path, 0600, text, strlen(text));
-	if (r < 0)
-		return arrow_fail(error, -r, "cannot write the state file %s: %m", path);
+	if (mkdir(i->run_dir, DIR_MODE) < 0 && errno != EEXIST)
+		return arrow_fail(
+			error, errno, "cannot make the state directory %s: %m", i->run_dir);
 	return 0;
+}
+
+void arrow_instance_end(struct arrow_instance *i)
+{
+	remove_tree(AT_FDCWD, i->run_dir);
+}
+
+struct search {
+	const char *prefix;
+	char *id;
+	unsigned int found;
+};
+
+static void match_prefix(const char *id, void *arg)
+{
+	struct search *s = arg;
+
+	if (strncmp(id, s->prefix, strlen(s->prefix)) == 0 && s->found++ == 0)
+		memcpy(s->id, id, ARROW_ID_HEX);
+}
+
+int arrow_instance_find(const struct arrow_paths *paths, const char *text, char id[ARROW_ID_HEX],
+	struct arrow_error *error)
+{
+	_cleanup_store_ struct store store = STORE_INIT;
+	struct search search = {.prefix = text, .id = id};
+	int r = store_open(&store, paths, error);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	/* A name or an id has no slash: nothing outside is looked at. */
+	if (*text && !strchr(text, '/') && text[0] != '.') {
+		n = readlinkat(store.names_fd, text, id, ARROW_ID_HEX);
+		if (n == ARROW_ID_HEX - 1) {
+			id[n] = '\0';
+			if (faccessat(store.arrows_fd, id, F_OK, 0) == 0)
+				return 0;
+		}
+		(void)for_each(store.arrows_fd, match_prefix, &search);
+	}
+	if (search.found > 1)
+		return arrow_fail(error, EEXIST,
+			"several Arrows have an id that begins with %s; give more of it", text);
+	if (search.found == 0)
+		return arrow_fail_status(
+			error, 1, ENOENT, "no such Arrow: %s; 'arrow ps -a' lists them", text);
+	return 0;
+}
+
+/* Whether a name is this Arrow's. */
+static bool owns_name(const struct arrow_instance *i, int names_fd, const char *name)
+{
+	char id[ARROW_ID_HEX] = "";
+
+	return readlinkat(names_fd, name, id, sizeof(id) - 1) > 0 && strcmp(id, i->id) == 0;
+}
+
+int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *paths,
+	const char *name, struct arrow_error *error)
+{
+	_cleanup_store_ struct store store = STORE_INIT;
+	struct arrow_instance now;
+	struct arrow_spec spec;
+	int r = store_lock(&store, paths, error);
+
+	if (r < 0)
+		return r;
+	/* As it is now: somebody else may have renamed or changed it. */
+	r = arrow_instance_open(&now, paths, i->id, &spec, error);
+	if (r == 0 && strcmp(now.name, name) == 0)
+		r = arrow_fail_status(error, 1, EEXIST, "it is named '%s' already", name);
+	if (r == 0)
+		r = take_name(&store, i->id, name, error);
+	if (r == 0) {
+		_cleanup_free_ char *old = now.name;
+
+		now.name = strdup(name);
+		r = now.name ? write_config(&now, &spec) : -ENOMEM;
+		if (r < 0)
+			r = arrow_fail(error, -r, "cannot write %s/config.json: %m", now.dir);
+		/* Whichever name lost is given back. */
+		if (owns_name(&now, store.names_fd, r < 0 ? name : old))
+			unlinkat(store.names_fd, r < 0 ? name : old, 0);
+	}
+	arrow_instance_release(&now);
+	arrow_spec_release(&spec);
+	return r;
+}
+
+int arrow_instance_store(
+	const struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	int r = write_config(i, spec);
+
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s/config.json: %m", i->dir) : 0;
 }
 
 void arrow_instance_remove(struct arrow_instance *i)
 {
-	_cleanup_free_ char *name = path_format("%s/%s", i->names_dir, i->name);
-	char id[ARROW_ID_HEX] = "";
+	_cleanup_free_ char *aside = path_format(
+		"%.*s/" REMOVING "%s", (int)(strlen(i->dir) - strlen(i->id) - 1), i->dir, i->id);
+	_cleanup_close_ int names = open(i->names_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_free_ char *name = STEAL(i->name);
 
-	/* The name goes first: a folder without a name is cleaned by anybody, at any time. */
-	if (name && readlink(name, id, sizeof(id) - 1) > 0 && strcmp(id, i->id) == 0)
-		unlink(name);
-	remove_tree(AT_FDCWD, i->dir);
+	/* As it is named now. */
+	if (read_config(i, NULL, &error) < 0)
+		i->name = STEAL(name);
+	if (names >= 0 && i->name && owns_name(i, names, i->name))
+		unlinkat(names, i->name, 0);
+	remove_tree(AT_FDCWD, i->run_dir);
+	/* Renamed first: nobody sees half of it. */
+	if (aside && rename(i->dir, aside) == 0)
+		remove_tree(AT_FDCWD, aside);
 	arrow_instance_release(i);
+}
+
+int arrow_instance_discard(
+	const struct arrow_paths *paths, const char *id, struct arrow_error *error)
+{
+	_cleanup_store_ struct store store = STORE_INIT;
+	_cleanup_free_ char *path = path_format("%s/lock", id);
+	_cleanup_close_ int fd = -1;
+	int r = path ? store_lock(&store, paths, error) : no_memory(error);
+
+	if (r < 0)
+		return r;
+	fd = openat(store.arrows_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && try_lock(fd) < 0)
+		return arrow_fail_status(error, 1, EBUSY, "Arrow %.12s is running", id);
+	remove_folder(&store, id);
+	return 0;
 }
 
 void arrow_instance_release(struct arrow_instance *i)
 {
 	free(i->name);
 	free(i->dir);
+	free(i->run_dir);
 	free(i->names_dir);
+	arrow_state_release(&i->state);
+	close_keep_errno(i->dir_fd);
 	close_keep_errno(i->lock_fd);
-	memset(i, 0, sizeof(*i));
-	i->lock_fd = -1;
+	instance_clear(i);
 }
 
-int arrow_instances(const struct arrow_paths *paths, void (*each)(int, const char *, bool, void *),
+int arrow_instances(const struct arrow_paths *paths, void (*each)(const char *id, void *arg),
 	void *arg, struct arrow_error *error)
 {
-	_cleanup_close_ int lock_fd = lock_run_dir(paths->run, error), arrows_fd = -1;
+	_cleanup_close_ int fd = open_dir(paths->data, "arrows", error);
 	int r;
 
-	if (lock_fd < 0)
-		return lock_fd;
-	arrows_fd = open_state_dir(paths->run, "arrows", error);
-	if (arrows_fd < 0)
-		return arrows_fd;
-	r = for_each(arrows_fd, each, arg);
-	return r < 0 ? arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->run) : 0;
+	if (fd < 0)
+		return fd;
+	r = for_each(fd, each, arg);
+	return r < 0 ? arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->data) : 0;
 }
 
 int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *found,
 	struct arrow_error *error)
 {
-	_cleanup_close_ int lock_fd = -1, arrows_fd = -1, names_fd = -1;
-	struct cleaning counting = {.remove = false};
-	int r;
+	_cleanup_store_ struct store store = STORE_INIT;
+	struct cleaning c = {.paths = paths, .store = &store, .remove = remove};
+	int r = store_lock(&store, paths, error);
 
-	if (!remove) {
-		r = arrow_instances(paths, clean_dead, &counting, error);
-		*found = counting.found;
+	if (r < 0)
 		return r;
-	}
-	lock_fd = lock_run_dir(paths->run, error);
-	if (lock_fd < 0)
-		return lock_fd;
-	arrows_fd = open_state_dir(paths->run, "arrows", error);
-	if (arrows_fd < 0)
-		return arrows_fd;
-	names_fd = open_state_dir(paths->run, "names", error);
-	if (names_fd < 0)
-		return names_fd;
-	*found = remove_dead(arrows_fd, names_fd);
+	r = for_each(store.run_fd, clean_one, &c);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->run);
+	if (remove)
+		clean_rest(&store);
+	*found = c.found;
 	return 0;
 }

@@ -3,64 +3,119 @@
 #define ARROW_CORE_INSTANCE_H
 
 /*
- * The state of Arrows on disk: RUN/arrows/<id>/state.json, and RUN/names/<name>, a symbolic link
- * whose target is the id. RUN/arrows/<id>/lock is held by the keeper for as long as it lives, so
- * a folder whose lock is free is what a killed keeper left. RUN/lock orders makers and cleaners.
+ * Arrows on disk.
+ *
+ *   DATA/arrows/<id>/config.json   what was asked for: name, time, spec; changes by commands only
+ *   DATA/arrows/<id>/state.json    what became of it (core/state.h)
+ *   DATA/arrows/<id>/log.json      its log (core/log.h)
+ *   DATA/arrows/<id>/lock          held by the keeper for as long as it lives
+ *   DATA/names/<name>              symbolic link to the id: a name is taken by making it
+ *   DATA/arrows/.lock              orders those who make, rename and remove, for a moment
+ *   RUN/arrows/<id>/               of this boot: the control socket, what the engine needs
+ *
+ * The lock is what tells whether an Arrow runs: state.json that says so beside a lock that is free
+ * is what a killed keeper, or a reboot, left. Such an Arrow is settled by the next command: it
+ * exited with 137, or is removed if it was to be with --rm.
  */
 
 #include "core/arrow.h"
+#include "core/state.h"
 
-#define ARROW_ID_HEX 65 /* 64 digits and a NUL */
-#define ARROW_ID_SHORT 12
+#define ARROW_KILLED_STATUS 137 /* 128 + SIGKILL */
 
 struct arrow_instance {
 	char id[ARROW_ID_HEX];
-	char *name;      /* owned */
-	char *dir;       /* absolute path, owned */
-	char *names_dir; /* owned */
-	int lock_fd;     /* held locked */
+	char *name; /* owned */
+	char created[TIME_TEXT];
+	char *dir, *run_dir; /* absolute paths, owned */
+	char *names_dir;     /* owned */
+	int dir_fd;          /* of dir */
+	int lock_fd;         /* held locked; -1 without */
+	struct arrow_state state;
 };
 
 /*
- * Makes the folder of a new Arrow, takes its lock and its name. What killed keepers left is removed
- * on the way.
- * Errors: -EEXIST (the name is in use), a full or read-only run directory.
+ * Makes the folder of a new Arrow, takes its lock and its name, and stores its spec. What killed
+ * keepers left is settled on the way.
+ * Errors: -EEXIST (the name is in use), a full or read-only disk.
  */
 int arrow_instance_create(struct arrow_instance *instance, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* What is known of an Arrow once it runs, for state.json. */
-struct arrow_instance_facts {
-	const char *status; /* "starting", "running" */
-	const char *engine, *accel, *kernel, *image;
-	int keeper_pid, vm_pid;
-};
+/*
+ * The id of an Arrow by its name, its id, or a prefix of the id that only one has.
+ * Errors: -ENOENT, -EEXIST (several begin so).
+ */
+int arrow_instance_find(const struct arrow_paths *paths, const char *text, char id[ARROW_ID_HEX],
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Writes state.json, atomically. */
-int arrow_instance_write(const struct arrow_instance *instance, const struct arrow_spec *spec,
-	const struct arrow_instance_facts *facts, struct arrow_error *error) ARROW_MUST_CHECK;
+/*
+ * Opens an Arrow by its id: config and state as they are now; without its lock.
+ *   spec: gets the spec, initialized here; released by the caller even after a failure; or NULL
+ * Errors: -ENOENT (there is none any more), -EINVAL (damaged).
+ */
+int arrow_instance_open(struct arrow_instance *instance, const struct arrow_paths *paths,
+	const char *id, struct arrow_spec *spec, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Removes folder and name, and gives the lock back. */
+/*
+ * Takes the lock of an Arrow that was opened, if its keeper does not live, and settles what that
+ * one left. Returns 0, -EBUSY (it lives, or another command has it), -ENOENT (removed meanwhile).
+ */
+int arrow_instance_lock(struct arrow_instance *instance) ARROW_MUST_CHECK;
+
+/*
+ * The same; waits for a keeper that is just ending, or a command that has it for a moment.
+ * Errors: -EBUSY (its keeper lives), -ENOENT.
+ */
+int arrow_instance_lock_wait(
+	struct arrow_instance *instance, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Whether somebody has the lock, without taking it. */
+bool arrow_instance_is_kept(const struct arrow_instance *instance);
+
+/* Reads the state again; a keeper that was killed counts as settled, though nothing is written. */
+void arrow_instance_refresh(struct arrow_instance *instance);
+
+/* Makes RUN/arrows/<id>, for a start. The lock is held. */
+int arrow_instance_prepare(
+	struct arrow_instance *instance, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Removes RUN/arrows/<id>: nothing of this boot is left. */
+void arrow_instance_end(struct arrow_instance *instance);
+
+/*
+ * Gives another name. The keeper, if there is one, need not know.
+ * Errors: -EEXIST (in use).
+ */
+int arrow_instance_rename(struct arrow_instance *instance, const struct arrow_paths *paths,
+	const char *name, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Stores a changed spec, for `arrow update`. The keeper reads it when it is told to. */
+int arrow_instance_store(const struct arrow_instance *instance, const struct arrow_spec *spec,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Brings config and state to the disk, so that a power failure does not lose them. */
+void arrow_instance_sync(const struct arrow_instance *instance);
+
+/* Removes an Arrow whose lock is held: folder, name, all. Releases it. */
 void arrow_instance_remove(struct arrow_instance *instance);
+
+/* Removes the folder of an Arrow whose config is damaged, if no keeper has it. */
+int arrow_instance_discard(const struct arrow_paths *paths, const char *id,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Releases memory and descriptors; what is on disk stays. */
 void arrow_instance_release(struct arrow_instance *instance);
 
 /*
- * What killed keepers left under paths->run. found gets the number of Arrows; what is left of them
- * is removed if remove is set.
+ * What killed keepers and commands left. found gets the number of Arrows; they are settled or
+ * removed if remove is set.
  */
 int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *found,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/*
- * Takes RUN/lock and calls each() for every folder of an Arrow. Held for a moment only: meanwhile
- * no Arrow can start.
- *   arrows_fd: of RUN/arrows
- *   dead:      the keeper is gone
- */
-int arrow_instances(const struct arrow_paths *paths,
-	void (*each)(int arrows_fd, const char *id, bool dead, void *arg), void *arg,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+/* Calls each() for the id of every Arrow. Those that are half made or half removed are not. */
+int arrow_instances(const struct arrow_paths *paths, void (*each)(const char *id, void *arg),
+	void *arg, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -13,228 +13,263 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/control.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/* The guest is gone without a farewell: says why, as well as can be known. */
-static void explain_end(struct keeper *k)
-{
-	const char *panic;
-	unsigned long long mib = (unsigned long long)(k->config->spec->memory >> 20);
+/* The pauses before restarts, as Docker has them. */
+#define BACKOFF_FIRST_MS 100u
+#define BACKOFF_MAX_MS 60000u
+#define BACKOFF_RESET_MS 10000u /* one that ran for so long begins anew */
 
-	if (k->exited) { /* the loader said how the program ended, and then switched off */
-		keeper_phase(k, OVER, 0);
-		return;
-	}
-	k->console[k->console_used] = '\0';
-	panic = strstr(k->console, "Kernel panic");
-	if (k->vm->ended) {
-		keeper_fail(k, ARROW_STATUS_ERROR, "%s", k->vm->ended);
-	} else if (k->phase == BOOTING && (!panic || strstr(k->console, "emory"))) {
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			"the guest did not boot with %llu MiB of memory: give it more with -m",
-			mib);
-	} else if (panic) {
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest kernel panicked: %.*s",
-			(int)strcspn(panic, "\r\n"), panic);
-	} else {
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			"the guest ended without saying how the program ended");
-	}
+/* The state that others read while the Arrow runs; what cannot be written now is at the next
+ * change. */
+static void write_state(struct keeper *k)
+{
+	k->state_changed = false;
+	if (arrow_state_write(k->instance->dir_fd, k->state) < 0)
+		keeper_note(k, "the state file cannot be written");
+	if (!k->synced && !k->config->spec->auto_remove)
+		arrow_instance_sync(k->instance);
+	k->synced = true;
 }
 
-static void take_console(struct keeper *k)
+static int exit_code(const struct keeper *k)
 {
-	char buf[4096];
-	ssize_t n = read(k->console_fd, buf, sizeof(buf));
-	size_t size = n > 0 ? (size_t)n : 0, keep;
-
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		close(k->console_fd);
-		k->console_fd = -1;
-		return;
-	}
-	keep = k->console_used + size > CONSOLE_TAIL ? CONSOLE_TAIL - size : k->console_used;
-	memmove(k->console, k->console + k->console_used - keep, keep);
-	memcpy(k->console + keep, buf, size);
-	k->console_used = keep + size;
+	if (!k->exited)
+		return k->failure ? k->failure : ARROW_KILLED_STATUS;
+	return (int)((arrow_get32(k->exit_frame + 8) & 0xff) +
+		     (arrow_get32(k->exit_frame + 4) != ARROW_EXIT_STATUS ? 128 : 0));
 }
 
-static void write_state(struct keeper *k, const char *status)
+/* Whether the restart policy has it run again. */
+static bool starts_again(const struct keeper *k)
 {
-	struct arrow_instance_facts facts = k->config->facts;
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	const struct arrow_spec *spec = k->config->spec;
 
-	facts.status = status;
-	facts.keeper_pid = getpid();
-	facts.vm_pid = k->vm ? k->vm->pid : 0;
-	if (arrow_instance_write(k->config->instance, k->config->spec, &facts, &error) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "%s", error.text);
-}
-
-/* Starts the VM: a clone where there is a template, else a cold one. */
-static int start_vm(struct keeper *k, struct arrow_error *error)
-{
-	struct arrow_vm_config vm = *k->config->vm;
-	int channel[2], console[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-		return arrow_fail(error, errno, "cannot make the control channel: %m");
-	r = channel_init(&k->guest, channel[0]);
-	if (r < 0) {
-		close(channel[1]);
-		return arrow_fail(error, -r, "cannot make the control channel: %m");
-	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, console) < 0) {
-		close(channel[1]);
-		return arrow_fail(error, errno, "cannot make the console: %m");
-	}
-	k->console_fd = console[0];
-	vm.channel_fd = channel[1];
-	vm.console_fd = console[1];
-	if (k->template) {
-		vm.origin = ARROW_VM_CLONE;
-		vm.ram_fd = k->template->ram_fd;
-		vm.state_fd = k->template->state_fd;
-	}
-	r = k->config->engine->start(&k->vm, &vm, error);
-	close(channel[1]);
-	close(console[1]);
-	if (r < 0)
-		return r;
-	k->next_check = now_ms() + CHECK_INTERVAL_MS;
-	k->answers = 0;
-	if (k->template)
-		keeper_hand_out(k, CLONE_DEADLINE_MS);
-	else
-		keeper_phase(k, BOOTING, BOOT_DEADLINE_MS);
-	keeper_note(k, k->template ? "the clone's process started" : "the VM's process started");
-	return 0;
-}
-
-/*
- * A clone that ends or hangs before its program started: its template is set aside, and a cold VM
- * takes over. The client knows nothing of either yet. Returns false where that is not the case.
- */
-static bool fall_back(struct keeper *k, const char *why)
-{
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	char text[256];
-
-	if (!k->template || k->started)
+	if (k->restart_now)
+		return true;
+	if (k->stopping || (!k->started && k->state->restarts == 0))
 		return false;
-	snprintf(text, sizeof(text), "no clone could be started, so a cold VM is: %s", why);
-	keeper_note(k, text);
-	arrow_template_discard(k->template->dir);
-	k->template = NULL;
-	k->vm->engine->free(k->vm);
-	k->vm = NULL;
-	channel_release(&k->guest);
-	close_keep_errno(steal_fd(&k->console_fd));
-	k->console_used = 0;
-	k->job_sent = 0;
-	k->timed = false;
-	if (start_vm(k, &error) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "%s", error.text);
-	else
-		write_state(k, "running");
-	return true;
+	switch ((enum arrow_restart)spec->restart) {
+	case ARROW_RESTART_ON_FAILURE:
+		return exit_code(k) != 0 &&
+		       (!spec->restart_max || k->state->restarts < spec->restart_max);
+	case ARROW_RESTART_ALWAYS:
+		return true;
+	case ARROW_RESTART_UNLESS_STOPPED:
+		return !k->state->manual_stop;
+	case ARROW_RESTART_NO:
+	default:
+		return false;
+	}
 }
 
-static void check_time(struct keeper *k)
+/* The VM is over: what is known now goes into the state. */
+static void note_end(struct keeper *k)
 {
-	uint64_t now = now_ms();
+	struct arrow_state *s = k->state;
+	struct timespec now;
 
-	if (k->phase == ENDING && k->in_flight[0] + k->in_flight[1] > 0)
-		k->deadline = now + DONE_DEADLINE_MS; /* the client still reads: no hurry */
+	clock_gettime(CLOCK_REALTIME, &now);
+	time_text_exact(now, s->finished);
+	s->exit_code = exit_code(k);
+	s->oom = k->exited && arrow_get32(k->exit_frame + 4) == ARROW_EXIT_OOM;
+	s->vm_pid = 0;
+	snprintf(s->error, sizeof(s->error), "%s", k->exited ? "" : k->failure_text);
+}
 
-	if (k->deadline && now >= k->deadline) {
-		if (fall_back(k, "it did not answer"))
-			return;
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			k->phase == ENDING ? "the guest did not end within %u s after its program"
-					   : "the guest did not start within %u s",
-			(k->phase == ENDING ? DONE_DEADLINE_MS : BOOT_DEADLINE_MS) / 1000);
-		/* The exit status is known, so that is what counts. */
-		keeper_phase(k, OVER, 0);
-		return;
+/* Tells everybody how the run ended; those who did not ask for another run are done with. */
+static void tell_end(struct keeper *k, bool again)
+{
+	uint8_t payload[12 + ARROW_TEXT_MAX];
+	size_t length = strlen(k->failure_text);
+
+	arrow_put32(payload, 1);
+	arrow_put32(payload + 4, (uint32_t)exit_code(k));
+	arrow_put32(payload + 8, 0);
+	memcpy(payload + 12, k->failure_text, length);
+	for (unsigned int i = 0; i < k->n_peers; i++) {
+		struct peer *peer = k->peers[i];
+
+		if (again && peer->waits_for == ARROW_RESTART)
+			continue;
+		if (peer->waits_for)
+			peer_answer(k, peer, peer->waits_for,
+				peer->waits_for == ARROW_RESTART ? EIO : 0,
+				peer->waits_for == ARROW_RESTART ? k->failure_text : NULL);
+		if (k->exited)
+			peer_send(k, peer, ARROW_CONTROL, ARROW_EXITED, k->exit_frame,
+				sizeof(k->exit_frame));
+		else
+			peer_send(k, peer, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length);
+		peer->closing = true;
 	}
-	if (k->time_limit && now >= k->time_limit) {
-		keeper_fail(k, 128 + SIGKILL,
-			"timed out: the program was killed after %u s (--timeout)",
-			k->config->spec->timeout);
-		return;
+}
+
+/* The next VM of the same Arrow: after a pause, unless it was asked for. */
+static void wait_for_restart(struct keeper *k)
+{
+	uint64_t pause = k->restart_now ? 0 : k->backoff_ms;
+
+	if (k->started && now_ms() - k->start_ms >= BACKOFF_RESET_MS)
+		pause = k->restart_now ? 0 : BACKOFF_FIRST_MS;
+	k->backoff_ms = pause * 2 < BACKOFF_FIRST_MS ? BACKOFF_FIRST_MS
+			: pause * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS
+						     : pause * 2;
+	k->state->life = ARROW_LIFE_RESTARTING;
+	if (!k->restart_now)
+		k->state->restarts++;
+	write_state(k);
+	tell_end(k, true);
+	k->phase = WAITING;
+	k->deadline = now_ms() + pause;
+}
+
+/* Starts a VM, the first or the next. */
+static void start(struct keeper *k)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+
+	k->started = k->exited = k->stopping = k->stdin_closed = false;
+	if (k->restart_now)
+		k->state->manual_stop = false;
+	k->restart_now = false;
+	k->failure = 0;
+	k->failure_text[0] = '\0';
+	k->job_sent = k->console_used = 0;
+	k->time_limit = k->kill_at = k->vm_kill_at = 0;
+	k->stdin_room = ARROW_WINDOW;
+	for (unsigned int i = 0; i < 2; i++) {
+		k->received[i] = k->granted[i] = 0;
+		for (unsigned int n = 0; n < k->n_peers; n++)
+			k->peers[n]->acked[i] = 0;
 	}
-	if (k->vm->answered != k->answers) {
-		k->answers = k->vm->answered;
-		k->last_answer = now;
-	}
-	if (now >= k->next_check) {
-		if (k->vm->asked == k->vm->answered)
-			k->last_answer = now; /* nothing was asked meanwhile */
-		k->vm->engine->check(k->vm);
-		k->next_check = now + CHECK_INTERVAL_MS;
-	}
-	if (k->vm->asked > k->vm->answered && now - k->last_answer >= ANSWER_DEADLINE_MS)
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			"QEMU (process %d) does not answer for %u s; it was ended", k->vm->pid,
-			ANSWER_DEADLINE_MS / 1000);
+	if (keeper_start_vm(k, &error) < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "%s", error.text);
+}
+
+/* The run is over. Returns whether there is another one. */
+static bool end_run(struct keeper *k)
+{
+	bool again;
+
+	keeper_end_vm(k);
+	log_finish(&k->log);
+	note_end(k);
+	again = starts_again(k);
+	if (again)
+		wait_for_restart(k);
+	return again;
 }
 
 static int poll_timeout(const struct keeper *k)
 {
-	uint64_t now = now_ms(), next = k->next_check;
+	uint64_t now = now_ms(), next = now + STALL_DEADLINE_MS;
+	const uint64_t times[] = {
+		k->deadline, k->time_limit, k->kill_at, k->vm_kill_at, k->vm ? k->next_check : 0};
 
-	if (k->deadline && k->deadline < next)
-		next = k->deadline;
-	if (k->time_limit && k->time_limit < next)
-		next = k->time_limit;
+	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
+		if (times[i] && times[i] < next)
+			next = times[i];
 	return next > now ? (int)(next - now) : 0;
 }
 
-/* The VM is gone: takes what it left in the sockets. */
-static void drain(struct keeper *k)
-{
-	int r = k->guest.fd < 0 ? -EPIPE : 0;
+enum { P_GUEST, P_CONSOLE, P_SIGNAL, P_LISTEN, P_VM, P_PEERS = P_VM + ARROW_VM_FDS };
 
-	while (r == 0) {
-		r = channel_fill(&k->guest);
-		keeper_relay_guest(k);
-		if (!channel_has_room(&k->client, ARROW_FRAME_MAX))
-			break;
+static unsigned int fill_poll(struct keeper *k, struct pollfd *p)
+{
+	bool room = k->guest.fd < 0 || channel_has_room(&k->guest, ARROW_FRAME_MAX);
+
+	p[P_GUEST].fd = k->guest.fd;
+	p[P_GUEST].events = (short)(POLLIN | (channel_pending(&k->guest) ? POLLOUT : 0));
+	p[P_CONSOLE] = (struct pollfd){.fd = k->console_fd, .events = POLLIN};
+	p[P_SIGNAL] = (struct pollfd){.fd = k->signal_fd, .events = POLLIN};
+	p[P_LISTEN] = (struct pollfd){.fd = k->listen_fd, .events = POLLIN};
+	for (int i = 0; i < ARROW_VM_FDS; i++)
+		p[P_VM + i] = (struct pollfd){.fd = k->vm ? k->vm->fds[i] : -1, .events = POLLIN};
+	for (unsigned int i = 0; i < k->n_peers; i++) {
+		const struct channel *c = &k->peers[i]->channel;
+
+		p[P_PEERS + i].fd = c->fd;
+		p[P_PEERS + i].events =
+			(short)((room ? POLLIN : 0) | (channel_pending(c) ? POLLOUT : 0));
 	}
-	if (k->console_fd >= 0)
-		take_console(k);
+	return P_PEERS + k->n_peers;
 }
 
-enum { P_GUEST, P_CLIENT, P_CONSOLE, P_SIGNAL, P_VM, P_COUNT = P_VM + ARROW_VM_FDS };
+static void accept_command(struct keeper *k)
+{
+	int fd = accept4(k->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		peer_add(k, fd);
+}
+
+/* Returns false when it is gone. */
+static bool peer_events(struct keeper *k, struct peer *peer, short events)
+{
+	int r = 0;
+
+	if (events & (POLLIN | POLLHUP | POLLERR)) {
+		r = channel_fill(&peer->channel);
+		peer_receive(k, peer);
+	}
+	if (r == 0)
+		return true;
+	if (peer->bound && !peer->closing)
+		keeper_fail(k, ARROW_KILLED_STATUS, "its client is gone");
+	peer_remove(k, peer);
+	return false;
+}
+
+/* Writes to everybody what they take; those who are told all are let go. */
+static void flush_peers(struct keeper *k)
+{
+	for (unsigned int i = 0; i < k->n_peers; i++) {
+		struct peer *peer = k->peers[i];
+		bool gone = channel_flush(&peer->channel) < 0;
+
+		if (peer->closing && (gone || !channel_pending(&peer->channel)))
+			peer_remove(k, k->peers[i--]);
+		else if (gone) /* its last words, such as DETACH, are still to be read */
+			peer->channel.out_start = peer->channel.out_end = 0;
+	}
+}
+
+static void take_signal(struct keeper *k)
+{
+	struct signalfd_siginfo info;
+	bool again = k->stopping;
+
+	if (read(k->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	/* The host goes down, or somebody means it: once is a stop, twice is the end. */
+	if (again || !k->started)
+		keeper_fail(k, 128 + SIGTERM, "the keeper of this Arrow was asked to end");
+	else
+		keeper_stop(k, 0, k->config->spec->stop_timeout);
+	k->stopping = true;
+	k->restart_now = false;
+}
 
 static void turn(struct keeper *k)
 {
-	struct pollfd p[P_COUNT] = {0};
-	bool reading = (k->phase == RUNNING && k->timed) || k->phase == ENDING;
+	struct pollfd p[P_PEERS + PEERS_MAX] = {0};
+	struct peer *peers[PEERS_MAX];
+	unsigned int n, n_peers = k->n_peers;
 
 	keeper_send_job(k);
-	p[P_GUEST].fd = k->guest.fd;
-	p[P_GUEST].events = (short)((channel_has_room(&k->client, ARROW_FRAME_MAX) ? POLLIN : 0) |
-				    (channel_pending(&k->guest) ? POLLOUT : 0));
-	p[P_CLIENT].fd = k->client.fd;
-	p[P_CLIENT].events =
-		(short)((reading && channel_has_room(&k->guest, ARROW_FRAME_MAX) ? POLLIN : 0) |
-			(channel_pending(&k->client) ? POLLOUT : 0));
-	p[P_CONSOLE] = (struct pollfd){.fd = k->console_fd, .events = POLLIN};
-	p[P_SIGNAL] = (struct pollfd){.fd = k->signal_fd, .events = POLLIN};
-	for (int i = 0; i < ARROW_VM_FDS; i++)
-		p[P_VM + i] = (struct pollfd){.fd = k->vm->fds[i], .events = POLLIN};
-
-	if (poll(p, P_COUNT, poll_timeout(k)) < 0 && errno != EINTR) {
+	n = fill_poll(k, p);
+	memcpy(peers, k->peers, n_peers * sizeof(*peers));
+	if (poll(p, n, poll_timeout(k)) < 0 && errno != EINTR) {
 		keeper_fail(
 			k, ARROW_STATUS_ERROR, "cannot wait for the guest: %s", strerror(errno));
 		return;
 	}
 
 	if (p[P_CONSOLE].revents)
-		take_console(k);
+		keeper_take_console(k);
 	if (p[P_GUEST].revents & (POLLIN | POLLHUP)) {
 		int r = channel_fill(&k->guest);
 
@@ -245,57 +280,54 @@ static void turn(struct keeper *k)
 			k->guest.fd = -1;
 		}
 	}
-	if (p[P_CLIENT].revents & POLLIN) {
-		int r = channel_fill(&k->client);
-
-		keeper_relay_client(k);
-		if (r < 0)
-			keeper_phase(k, OVER, 0);
-	}
-	if (p[P_CLIENT].revents & (POLLHUP | POLLERR))
-		keeper_phase(k, OVER, 0); /* nobody is left to run for */
-	for (unsigned int i = 0; i < ARROW_VM_FDS && k->phase != OVER; i++) {
-		if (!p[P_VM + i].revents || k->vm->engine->handle(k->vm, i) != ARROW_VM_ENDED)
-			continue;
-		drain(k);
-		if (k->phase == OVER)
-			break;
-		if (fall_back(k, k->vm->ended ? k->vm->ended : "its guest ended"))
-			return;
-		explain_end(k);
-	}
+	for (unsigned int i = 0; i < n_peers; i++)
+		if (p[P_PEERS + i].revents)
+			peer_events(k, peers[i], p[P_PEERS + i].revents);
+	if (k->vm)
+		keeper_vm_events(k, p + P_VM);
 	if (p[P_SIGNAL].revents)
-		keeper_fail(k, 128 + SIGTERM, "the keeper of this Arrow was asked to end");
+		take_signal(k);
+	if (p[P_LISTEN].revents)
+		accept_command(k);
 
 	/* Frames that waited for room, then what can be written. */
-	keeper_relay_guest(k);
-	if (reading)
-		keeper_relay_client(k);
+	for (unsigned int i = 0; i < k->n_peers; i++)
+		peer_receive(k, k->peers[i]);
+	peers_stdin(k);
+	keeper_grant(k);
 	if (k->guest.fd >= 0 && channel_flush(&k->guest) < 0) {
 		close(k->guest.fd);
 		k->guest.fd = -1;
 	}
-	if (channel_flush(&k->client) < 0)
-		keeper_phase(k, OVER, 0);
-	if (k->phase != OVER)
-		check_time(k);
+	flush_peers(k);
+	peers_check_stalls(k);
+	if (k->state_changed && k->phase != OVER)
+		write_state(k);
+	if (k->vm && k->phase != OVER)
+		keeper_check_time(k);
+	if (k->phase == WAITING && now_ms() >= k->deadline)
+		start(k);
 }
 
 /*
- * Gives the client what is queued, and the end. A stopped client reads when it goes on, and one
- * that is gone has closed its socket: so there is no deadline, and SIGTERM ends the wait.
+ * Gives the commands what is queued, and the end. A stopped client of the foreground reads when it
+ * goes on, and one that is gone has closed its socket: so for it there is no deadline, and SIGTERM
+ * ends the wait.
  */
 static void say_farewell(struct keeper *k)
 {
-	struct pollfd p[] = {{k->client.fd, POLLOUT, 0}, {k->signal_fd, POLLIN, 0}};
+	for (;;) {
+		struct pollfd p[1 + PEERS_MAX];
+		unsigned int n = 0;
 
-	if (k->exited && !k->failed) {
-		if (channel_send(&k->client, ARROW_CONTROL, ARROW_EXITED, k->exit_frame,
-			    sizeof(k->exit_frame)) < 0)
+		flush_peers(k);
+		peers_check_stalls(k);
+		if (k->n_peers == 0)
 			return;
-	}
-	while (channel_flush(&k->client) == 0 && channel_pending(&k->client)) {
-		if ((poll(p, 2, -1) < 0 && errno != EINTR) || p[1].revents)
+		for (; n < k->n_peers; n++)
+			p[n] = (struct pollfd){k->peers[n]->channel.fd, POLLOUT, 0};
+		p[n++] = (struct pollfd){k->signal_fd, POLLIN, 0};
+		if ((poll(p, n, 1000) < 0 && errno != EINTR) || p[n - 1].revents)
 			return;
 	}
 }
@@ -327,39 +359,74 @@ static int become_keeper(struct keeper *k, struct arrow_error *error)
 	return 0;
 }
 
+/* The end: in this order, so that whoever is told of it finds nothing left of it. */
+static void end(struct keeper *k)
+{
+	bool failed_start = !k->started && k->state->started[0] == '\0';
+
+	close_keep_errno(k->listen_fd);
+	net_detach(k->config->network);
+	if (k->config->spec->auto_remove) {
+		arrow_instance_remove(k->instance);
+	} else {
+		k->state->life = failed_start ? ARROW_LIFE_CREATED : ARROW_LIFE_EXITED;
+		k->state->keeper_pid = 0;
+		arrow_state_write_last(k->instance->dir_fd, k->state);
+		arrow_instance_end(k->instance);
+		close_keep_errno(steal_fd(&k->instance->lock_fd));
+	}
+	tell_end(k, false);
+	flush_peers(k);
+	if (!k->config->spec->auto_remove)
+		arrow_instance_sync(k->instance);
+	say_farewell(k);
+}
+
 void keeper_main(const struct keeper_config *config)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct keeper k = {
 		.config = config,
+		.instance = config->instance,
+		.state = &config->instance->state,
 		.template = config->template,
 		.console_fd = -1,
 		.signal_fd = -1,
+		.listen_fd = -1,
+		.backoff_ms = BACKOFF_FIRST_MS,
 	};
+	struct peer *client;
 	int r;
 
 	k.guest.fd = -1;
-	if (channel_init(&k.client, config->client_fd) < 0)
+	client = peer_add(&k, config->client_fd);
+	if (!client)
 		_exit(1);
+	client->bound = config->bound;
+	client->streams = config->streams;
+	k.state->keeper_pid = getpid();
 	r = become_keeper(&k, &error);
 	if (r == 0)
 		r = net_serve(config->network, &error);
 	if (r == 0)
-		r = start_vm(&k, &error);
-	if (r < 0) {
+		r = log_open(&k.log, config->spec, k.instance->dir_fd, k.instance->id,
+			k.instance->name, &error);
+	if (r < 0)
 		keeper_fail(&k, ARROW_STATUS_ERROR, "%s", error.text);
-	} else {
-		write_state(&k, "running");
+	else
+		start(&k);
+	/* While the guest comes up. */
+	if (k.phase != OVER) {
+		r = control_listen(k.instance->run_dir, &error);
+		if (r < 0)
+			keeper_fail(&k, ARROW_STATUS_ERROR, "%s", error.text);
+		else
+			k.listen_fd = r;
 	}
-	while (k.phase != OVER)
-		turn(&k);
-
-	/* In this order, so that whoever sees the end finds nothing left of it. */
-	if (k.vm)
-		k.vm->engine->free(k.vm);
-	keeper_note(&k, "the VM is gone");
-	net_detach(config->network);
-	arrow_instance_remove(config->instance);
-	say_farewell(&k);
+	do {
+		while (k.phase != OVER)
+			turn(&k);
+	} while (end_run(&k));
+	end(&k);
 	_exit(0);
 }

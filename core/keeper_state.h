@@ -2,33 +2,62 @@
 #ifndef ARROW_CORE_KEEPER_STATE_H
 #define ARROW_CORE_KEEPER_STATE_H
 
-/* What the two halves of the keeper share: keeper.c, the VM's life, and relay.c, its frames. */
+/*
+ * What the parts of the keeper share: keeper.c, the life of the Arrow; vm.c, that of one VM;
+ * relay.c, the frames of the guest; peers.c, the commands that are connected; requests.c, what
+ * these ask for.
+ */
 
 #include "core/channel.h"
 #include "core/keeper.h"
+#include "core/log.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
 #define BOOT_DEADLINE_MS 120000u  /* power-on to READY, and job to STARTED */
 #define CLONE_DEADLINE_MS 30000u  /* a clone, from its start to STARTED; then a cold VM is tried */
 #define CHECK_INTERVAL_MS 10000u  /* between two questions to the VM */
 #define ANSWER_DEADLINE_MS 30000u /* for an answer */
-#define DONE_DEADLINE_MS 60000u   /* EXITED to DONE while the client reads what comes */
+#define DONE_DEADLINE_MS 60000u   /* EXITED to DONE while everybody reads what comes */
+#define KILL_DEADLINE_MS 10000u   /* SIGKILL to EXITED; then the VM is ended */
+#define STALL_DEADLINE_MS 30000u  /* for a command that does not take its output */
 
 #define CONSOLE_TAIL 8192u /* bytes of kernel messages that are kept */
+#define PEERS_MAX 64       /* commands at once */
 
 /* See keeper.h. */
-enum phase { BOOTING, HANDING, RUNNING, ENDING, OVER };
+enum phase { BOOTING, HANDING, RUNNING, ENDING, OVER, WAITING };
+
+/* A command that is connected. */
+struct peer {
+	struct channel channel;
+	bool bound;           /* the Arrow ends with it */
+	bool closing;         /* goes once all is sent */
+	unsigned int streams; /* bit n: it takes part in fd n of process 1 */
+	uint32_t waits_for;   /* a STOP or RESTART that is not answered yet, or 0 */
+	uint64_t acked[2];    /* position of stdout and stderr up to which it has passed bytes on */
+	uint64_t moved;       /* ms: when it last took something */
+
+	/* Its stdin that the guest has no room for yet: a window, allocated when needed. */
+	uint8_t *held;
+	size_t held_start, held_end;
+	bool held_eof;
+	uint32_t owed; /* credit of stdin not returned yet */
+};
 
 struct keeper {
 	const struct keeper_config *config;
+	struct arrow_instance *instance;
+	struct arrow_state *state; /* the instance's */
+	bool state_changed;        /* to be written once the frames are on their way */
+	bool synced;               /* what must survive a power failure was brought to the disk */
 	struct arrow_vm *vm;
-	struct channel guest, client;
-	int console_fd, signal_fd;
+	struct channel guest;
+	int console_fd, signal_fd, listen_fd;
 	enum phase phase;
 	size_t job_sent;
-	struct arrow_template *template; /* that the VM is a clone of, or NULL */
+	struct arrow_template *template; /* that VMs are clones of, or NULL */
 	bool started;
-	bool timed; /* the loader has asked for the time: from then on frames of the client go in */
+	uint8_t started_frame[8]; /* payload of STARTED */
 
 	uint64_t deadline;   /* ms, of the phase; 0 for none */
 	uint64_t time_limit; /* ms, of --timeout; 0 for none */
@@ -38,33 +67,99 @@ struct keeper {
 	char console[CONSOLE_TAIL + 1];
 	size_t console_used;
 
-	/* Bytes of stdout and stderr that the client has not taken yet; a client that closed one
-	 * takes all. */
-	uint64_t in_flight[2];
-	bool closed[2];
+	struct peer *peers[PEERS_MAX];
+	unsigned int n_peers;
+	struct log log;
+
+	/* Of stdout and stderr: bytes that came, and bytes that the guest has credit back for. */
+	uint64_t received[2], granted[2];
+	uint64_t stdin_room; /* credit that the guest gives for stdin */
+	bool stdin_closed;   /* the program takes no more, or was told the end */
+
+	uint64_t kill_at;    /* ms: a stop that takes too long becomes SIGKILL; 0 for none */
+	uint64_t vm_kill_at; /* ms: SIGKILL was sent, then the VM is ended; 0 for none */
+	bool stopping;       /* the Arrow is to end: the restart policy has no say */
+	bool restart_now;    /* it was asked to start again at once */
+	uint64_t start_ms;   /* when the VM was started */
+	uint64_t backoff_ms; /* the next pause before a restart */
 
 	bool exited;
 	uint8_t exit_frame[12]; /* payload of EXITED */
-	bool failed;            /* a FAILED frame went to the client */
+	int failure;            /* status of a failure, or 0 */
+	char failure_text[ARROW_TEXT_MAX];
 };
 
 /* Goes to a phase that may take so long; 0 for no end. */
 void keeper_phase(struct keeper *k, enum phase phase, uint64_t deadline_ms);
 
-/* Ends with an error that the client prints, and exits with. The first one counts. */
+/* Ends the VM with an error that commands print, and exit with. The first one counts. */
 void keeper_fail(struct keeper *k, int status, const char *fmt, ...) ARROW_PRINTF(3, 4);
 
 /* For `arrow run --verbose`: what happened when, since the command began. */
 void keeper_note(struct keeper *k, const char *what);
 
-/* Begins to hand the job out, with the seed and the clock of this moment. */
+/* vm.c: starts the VM: a clone where there is a template, else a cold one. */
+int keeper_start_vm(struct keeper *k, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Ends the VM, and takes down what was set up for it. */
+void keeper_end_vm(struct keeper *k);
+
+/* Takes in the events of the VM's descriptors, p[0..ARROW_VM_FDS), and of its console. */
+void keeper_vm_events(struct keeper *k, const struct pollfd *p);
+void keeper_take_console(struct keeper *k);
+
+/* Ends what takes too long. */
+void keeper_check_time(struct keeper *k);
+
+/* relay.c: begins to hand the job out, with the seed and the clock of this moment. */
 void keeper_hand_out(struct keeper *k, uint64_t deadline_ms);
 
 /* Queues the next pieces of the job, as far as the channel takes them. */
 void keeper_send_job(struct keeper *k);
 
-/* Pass on what came from one side, as far as the other has room; they change the phase. */
+/* Takes the frames that came from the guest; they change the phase. */
 void keeper_relay_guest(struct keeper *k);
-void keeper_relay_client(struct keeper *k);
+
+/* A signal for process 1, which must have started. */
+void keeper_signal(struct keeper *k, uint32_t signal);
+
+/* Returns credit for stdout and stderr, as far as everybody has passed their bytes on. */
+void keeper_grant(struct keeper *k);
+
+/* peers.c: adds a command that is connected by this socket, taken over. */
+struct peer *peer_add(struct keeper *k, int fd);
+void peer_remove(struct keeper *k, struct peer *peer);
+
+/* Sends a frame to one; a command that left no room does not read, and is dropped. */
+void peer_send(struct keeper *k, struct peer *peer, uint16_t stream, uint16_t type,
+	const void *payload, size_t length);
+
+/* Answers a request. err is a positive errno, or 0; the text is only for an error. */
+void peer_answer(struct keeper *k, struct peer *peer, uint32_t request, int err, const char *text);
+
+/* A control frame for everybody. */
+void peers_tell(struct keeper *k, uint16_t type, const void *payload, size_t length);
+
+/* Bytes of stdout or stderr, for those that take part in it. */
+void peers_output(struct keeper *k, unsigned int fd, const void *data, size_t length);
+
+/* Bytes that somebody has not taken yet. */
+uint64_t peers_in_flight(const struct keeper *k);
+
+/* Takes what came from a command, as far as the guest has room. */
+void peer_receive(struct keeper *k, struct peer *peer);
+
+/* Sends on what was held of everybody's stdin. */
+void peers_stdin(struct keeper *k);
+
+/* Drops those that have not taken their output for too long. */
+void peers_check_stalls(struct keeper *k);
+
+/* requests.c: takes a control frame of a command. */
+void keeper_request(
+	struct keeper *k, struct peer *peer, struct arrow_frame frame, const uint8_t *payload);
+
+/* Asks the program to end, and sees to it; without a program the VM is ended. */
+void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds);
 
 #endif

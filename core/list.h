@@ -3,17 +3,27 @@
 #define ARROW_CORE_LIST_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "util/error.h"
 #include "util/paths.h"
 
 /*
- * The Arrows that run: a JSON array of their state.json objects, the newest first. Those are whole:
- * each has the strings "id", "name", "created", "status", "engine" and "accel", the array "args" of
- * strings, and the object "labels". The array is owned by the caller.
- * Errors: a run directory that cannot be read.
+ * What is known of an Arrow, as one object: all of state.json ("status", "exit_code", "started",
+ * "finished", "error", "engine"...), and "id", "name", "created", "program", "rootfs", "args",
+ * "labels" (an object), "memory", "millicpus"; "spec" is the spec as stored. Text that is not UTF-8
+ * has '?' in it, but in "spec". Owned by the caller.
+ * Errors: -ENOENT (there is none by this id), -EINVAL (damaged).
  */
-int arrow_list(
-	const struct arrow_paths *paths, json_t **list, struct arrow_error *error) ARROW_MUST_CHECK;
+int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **description,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * All Arrows that there are: an array of such objects, the newest first, owned by the caller.
+ *   all: also those that do not run
+ * Errors: a data directory that cannot be read.
+ */
+int arrow_list(const struct arrow_paths *paths, bool all, json_t **list,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -37,6 +38,7 @@ void arrow_spec_init(struct arrow_spec *spec)
 	spec->shm_size = ARROW_DEFAULT_SHM;
 	spec->millicpus = 1000;
 	spec->caps = DEFAULT_CAPS;
+	spec->stop_timeout = ARROW_DEFAULT_STOP_TIMEOUT;
 }
 
 int arrow_strings_add(struct arrow_strings *list, const char *text)
@@ -72,6 +74,7 @@ void arrow_spec_release(struct arrow_spec *spec)
 	arrow_strings_release(&spec->dns_search);
 	arrow_strings_release(&spec->dns_options);
 	arrow_strings_release(&spec->sysctls);
+	arrow_strings_release(&spec->log_opts);
 	for (size_t i = 0; i < spec->n_volumes; i++) {
 		free(spec->volumes[i].host);
 		free(spec->volumes[i].guest);
@@ -102,6 +105,7 @@ void arrow_spec_release(struct arrow_spec *spec)
 	free(spec->user);
 	free(spec->engine);
 	free(spec->kernel);
+	free(spec->log_driver);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -529,5 +533,43 @@ int arrow_parse_name(const char *text, struct arrow_error *error)
 			"not a name: '%s'; use 2 to 200 letters, digits, '_', '.', '-', the first "
 			"a letter or digit",
 			text);
+	return 0;
+}
+
+int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	static const char *const names[] = {"no", "on-failure", "always", "unless-stopped"};
+	const char *colon = strchr(text, ':');
+	size_t size = colon ? (size_t)(colon - text) : strlen(text);
+	unsigned long max = 0;
+	char *end = NULL;
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strlen(names[i]) != size || strncmp(names[i], text, size) != 0)
+			continue;
+		if (colon)
+			max = strtoul(colon + 1, &end, 10);
+		if (colon && (i != ARROW_RESTART_ON_FAILURE || !isdigit((unsigned char)colon[1]) ||
+				     *end || max > UINT32_MAX))
+			break;
+		spec->restart = i;
+		spec->restart_max = (uint32_t)max;
+		return 0;
+	}
+	return arrow_fail(error, EINVAL,
+		"no such restart policy: '%s'; there are no, on-failure[:N], always and "
+		"unless-stopped",
+		text);
+}
+
+int arrow_parse_stop_timeout(const char *text, uint32_t *seconds, struct arrow_error *error)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (end == text || *end || n < -1 || n > INT32_MAX)
+		return arrow_fail(error, EINVAL,
+			"'%s' is no time: give seconds, or -1 to wait for ever", text);
+	*seconds = n < 0 ? ARROW_FOREVER : (uint32_t)n;
 	return 0;
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The frames of a keeper: what comes from the guest is checked and goes to the client, what comes
- * from the client goes to the guest, and the control frames of the loader move the keeper through
- * its phases.
+ * The frames of a keeper's guest: they are checked, output goes to the log and to the commands that
+ * are connected, and the control frames of the loader move the keeper through its phases.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -20,35 +19,15 @@ void keeper_phase(struct keeper *k, enum phase phase, uint64_t deadline_ms)
 
 void keeper_fail(struct keeper *k, int status, const char *fmt, ...)
 {
-	uint8_t payload[12 + ARROW_TEXT_MAX];
 	va_list ap;
-	int n;
 
 	keeper_phase(k, OVER, 0);
-	if (k->failed || k->exited)
+	if (k->failure || k->exited)
 		return;
-	k->failed = true;
-	arrow_put32(payload, 1);
-	arrow_put32(payload + 4, (uint32_t)status);
-	arrow_put32(payload + 8, 0);
+	k->failure = status;
 	va_start(ap, fmt);
-	n = vsnprintf((char *)payload + 12, ARROW_TEXT_MAX, fmt, ap);
+	vsnprintf(k->failure_text, sizeof(k->failure_text), fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		n = 0;
-	if (n >= (int)ARROW_TEXT_MAX)
-		n = ARROW_TEXT_MAX - 1;
-	/* A client that left no room does not read; it will see the end of the socket. */
-	if (channel_send(&k->client, ARROW_CONTROL, ARROW_FAILED, payload, 12 + (size_t)n) < 0)
-		k->failed = true;
-}
-
-/* A frame for the client. The poll loop reads from the guest only while there is room. */
-static void to_client(
-	struct keeper *k, uint16_t stream, uint16_t type, const void *payload, size_t length)
-{
-	if (channel_send(&k->client, stream, type, payload, length) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the client does not read");
 }
 
 void keeper_note(struct keeper *k, const char *what)
@@ -61,7 +40,7 @@ void keeper_note(struct keeper *k, const char *what)
 		return;
 	n = snprintf(text, sizeof(text), "%6llu.%llu ms  %s", (unsigned long long)(us / 1000),
 		(unsigned long long)(us % 1000 / 100), what);
-	to_client(k, ARROW_CONTROL, ARROW_NOTE, text, (size_t)n);
+	peers_tell(k, ARROW_NOTE, text, (size_t)n);
 }
 
 void keeper_hand_out(struct keeper *k, uint64_t deadline_ms)
@@ -86,7 +65,43 @@ static void tell_time(struct keeper *k, const uint8_t *asked)
 	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload)) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
-	k->timed = true;
+}
+
+void keeper_signal(struct keeper *k, uint32_t signal)
+{
+	uint8_t payload[8];
+
+	if (k->guest.fd < 0 || !k->started || k->exited)
+		return;
+	arrow_put32(payload, 1);
+	arrow_put32(payload + 4, signal);
+	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload)) < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	if (signal == SIGKILL && !k->vm_kill_at)
+		k->vm_kill_at = now_ms() + KILL_DEADLINE_MS;
+}
+
+static void program_started(struct keeper *k, const uint8_t *payload)
+{
+	struct timespec now;
+
+	k->started = true;
+	memcpy(k->started_frame, payload, sizeof(k->started_frame));
+	keeper_phase(k, RUNNING, 0);
+	keeper_note(k, "the program started");
+	if (k->config->spec->timeout)
+		k->time_limit = now_ms() + k->config->spec->timeout * 1000ull;
+	peers_tell(k, ARROW_STARTED, payload, sizeof(k->started_frame));
+	for (unsigned int i = 0; i < k->n_peers; i++)
+		if (k->peers[i]->waits_for == ARROW_RESTART)
+			peer_answer(k, k->peers[i], ARROW_RESTART, 0, NULL);
+
+	k->state->life = ARROW_LIFE_RUNNING;
+	k->state->error[0] = '\0';
+	k->state->exit_code = 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	time_text_exact(now, k->state->started);
+	k->state_changed = true;
 }
 
 static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
@@ -105,21 +120,15 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 		keeper_hand_out(k, BOOT_DEADLINE_MS);
 		return;
 	case ARROW_STARTED:
-		if (k->phase != RUNNING || f.length != 8)
+		if (k->phase != RUNNING || k->started || f.length != sizeof(k->started_frame))
 			break;
-		k->started = true;
-		keeper_phase(k, RUNNING, 0);
-		keeper_note(k, "the program started");
-		if (k->config->spec->timeout)
-			k->time_limit = now_ms() + k->config->spec->timeout * 1000ull;
-		to_client(k, f.stream, f.type, payload, f.length);
+		program_started(k, payload);
 		return;
 	case ARROW_FAILED:
 		if (k->phase != RUNNING || f.length < 12)
 			break;
-		to_client(k, f.stream, f.type, payload, f.length);
-		k->failed = true;
-		keeper_phase(k, OVER, 0);
+		keeper_fail(k, (int)(arrow_get32(payload + 4) & 0xff), "%.*s", (int)f.length - 12,
+			(const char *)payload + 12);
 		return;
 	case ARROW_EXITED:
 		if (k->phase != RUNNING || f.length != sizeof(k->exit_frame))
@@ -127,7 +136,7 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 		memcpy(k->exit_frame, payload, sizeof(k->exit_frame));
 		k->exited = true;
 		keeper_note(k, "the program ended");
-		k->time_limit = 0;
+		k->time_limit = k->kill_at = k->vm_kill_at = 0;
 		keeper_phase(k, ENDING, DONE_DEADLINE_MS);
 		return;
 	case ARROW_DONE:
@@ -142,7 +151,7 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 		tell_time(k, payload);
 		return;
 	case ARROW_NOTE:
-		to_client(k, f.stream, f.type, payload, f.length);
+		peers_tell(k, f.type, payload, f.length);
 		return;
 	default:
 		break;
@@ -151,47 +160,76 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 		f.type, (int)k->phase);
 }
 
+void keeper_grant(struct keeper *k)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t passed = k->received[i];
+
+		for (unsigned int n = 0; n < k->n_peers; n++) {
+			const struct peer *peer = k->peers[n];
+
+			if ((peer->streams & (2u << i)) && peer->acked[i] < passed)
+				passed = peer->acked[i];
+		}
+		/* Rarely, but before the guest runs dry; never more than half a window at once. */
+		while (k->guest.fd >= 0 && passed - k->granted[i] >= ARROW_WINDOW / 4) {
+			uint64_t n = passed - k->granted[i];
+
+			if (n > ARROW_WINDOW / 2)
+				n = ARROW_WINDOW / 2;
+			if (channel_send_u32(&k->guest, ARROW_STREAM(1, i + 1), ARROW_CREDIT,
+				    (uint32_t)n) < 0)
+				return; /* no room: at the next turn */
+			k->granted[i] += n;
+		}
+	}
+}
+
+static void program_output(
+	struct keeper *k, unsigned int fd, struct arrow_frame f, const uint8_t *payload)
+{
+	unsigned int i = fd - 1;
+
+	if (k->received[i] + f.length - k->granted[i] > ARROW_WINDOW) {
+		keeper_fail(k, ARROW_STATUS_ERROR, "the guest sent more than it may");
+		return;
+	}
+	k->received[i] += f.length;
+	peers_output(k, fd, payload, f.length);
+	log_write(&k->log, fd, payload, f.length);
+}
+
 static void guest_frame(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
 	unsigned int fd = ARROW_STREAM_FD(f.stream);
-	bool output = f.type == ARROW_DATA || f.type == ARROW_EOF;
-	bool answer = f.type == ARROW_CREDIT || f.type == ARROW_CLOSED;
 
 	if (f.stream == ARROW_CONTROL) {
 		guest_control(k, f, payload);
 		return;
 	}
-	if (ARROW_STREAM_PROCESS(f.stream) != 1 || (fd == 0 ? !answer : !output) || fd > 2 ||
-		(f.type == ARROW_CREDIT && f.length != 4)) {
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			"the guest broke the protocol: frame %u on stream %u", f.type, f.stream);
-		return;
+	if (ARROW_STREAM_PROCESS(f.stream) == 1 && (fd == 1 || fd == 2)) {
+		if (f.type == ARROW_DATA) {
+			program_output(k, fd, f, payload);
+			return;
+		}
+		if (f.type == ARROW_EOF)
+			return;
 	}
-	if (f.type == ARROW_DATA && !k->closed[fd - 1])
-		k->in_flight[fd - 1] += f.length;
-	to_client(k, f.stream, f.type, payload, f.length);
-}
-
-static void client_frame(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
-{
-	unsigned int fd = ARROW_STREAM_FD(f.stream);
-
-	if (f.stream != ARROW_CONTROL && (fd == 1 || fd == 2)) {
-		uint64_t *in_flight = &k->in_flight[fd - 1];
-
-		if (f.type == ARROW_CLOSED)
-			k->closed[fd - 1] = true;
-		if (f.type == ARROW_CLOSED || (f.length == 4 && arrow_get32(payload) > *in_flight))
-			*in_flight = 0;
-		else if (f.length == 4)
-			*in_flight -= arrow_get32(payload);
-		if (k->phase == ENDING) /* a slow reader is not a stuck guest */
-			keeper_phase(k, ENDING, DONE_DEADLINE_MS);
+	if (f.stream == ARROW_STREAM(1, 0)) {
+		if (f.type == ARROW_CREDIT && f.length == 4) {
+			k->stdin_room += arrow_get32(payload);
+			return;
+		}
+		if (f.type == ARROW_CLOSED) {
+			k->stdin_closed = true;
+			for (unsigned int i = 0; i < k->n_peers; i++)
+				if (k->peers[i]->streams & 1)
+					peer_send(k, k->peers[i], f.stream, f.type, NULL, 0);
+			return;
+		}
 	}
-	if (k->guest.fd < 0 || (k->phase != RUNNING && k->phase != ENDING))
-		return;
-	if (channel_send(&k->guest, f.stream, f.type, payload, f.length) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	keeper_fail(k, ARROW_STATUS_ERROR, "the guest broke the protocol: frame %u on stream %u",
+		f.type, f.stream);
 }
 
 void keeper_send_job(struct keeper *k)
@@ -218,30 +256,18 @@ void keeper_send_job(struct keeper *k)
 	}
 }
 
-static void pump(struct keeper *k, struct channel *from, struct channel *to,
-	void (*take)(struct keeper *, struct arrow_frame, const uint8_t *))
+void keeper_relay_guest(struct keeper *k)
 {
 	struct arrow_frame frame;
 	const uint8_t *payload;
+	int r;
 
-	while (k->phase != OVER && channel_has_room(to, ARROW_FRAME_MAX)) {
-		int r = channel_next(from, &frame, &payload);
-
+	while (k->phase != OVER && (r = channel_next(&k->guest, &frame, &payload)) != 0) {
 		if (r < 0)
 			keeper_fail(k, ARROW_STATUS_ERROR,
 				"the guest broke the protocol: a frame of %u bytes", frame.length);
-		if (r <= 0)
-			return;
-		take(k, frame, payload);
+		else
+			guest_frame(k, frame, payload);
 	}
-}
-
-void keeper_relay_guest(struct keeper *k)
-{
-	pump(k, &k->guest, &k->client, guest_frame);
-}
-
-void keeper_relay_client(struct keeper *k)
-{
-	pump(k, &k->client, &k->guest, client_frame);
+	keeper_grant(k);
 }

@@ -22,6 +22,7 @@
 #include "core/jailroot.h"
 #include "core/job.h"
 #include "core/keeper.h"
+#include "core/log.h"
 #include "core/template.h"
 #include "core/userns.h"
 #include "engine/engine.h"
@@ -31,6 +32,7 @@
 #include "net/net.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/process.h"
 
 /* Each costs a virtio-mmio device, of which microvm has 24. */
 #define VOLUMES_MAX 20u
@@ -40,7 +42,6 @@ struct run {
 	struct arrow_image image;
 	struct arrow_kernel kernel;
 	struct arrow_engine_choice choice;
-	struct arrow_instance instance;
 	struct arrow_job job;
 	char *jail_root;
 	struct arrow_template template; /* ram_fd is -1 for a cold start */
@@ -102,9 +103,6 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 		return arrow_fail(error, EINVAL,
 			"%g CPUs are more than this host has (%ld): ask for less with --cpus",
 			spec->millicpus / 1000.0, cpus);
-	if (spec->tty && spec->interactive && !isatty(STDIN_FILENO))
-		return arrow_fail(error, ENOTTY,
-			"the input is not a terminal: leave out -t, or run it in a terminal");
 	if (spec->n_volumes > VOLUMES_MAX)
 		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
 			spec->n_volumes, VOLUMES_MAX);
@@ -210,13 +208,6 @@ static void open_template(
 		fprintf(stderr, "arrow: no template, so the start is cold: %s\n", error.text);
 }
 
-/* An Arrow that does not come to be: nothing of it stays. */
-static void give_up(struct run *run)
-{
-	net_detach(&run->network);
-	arrow_instance_remove(&run->instance);
-}
-
 /* Which cards there will be, which the template depends on. */
 static int plan_network(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
@@ -232,7 +223,8 @@ static int plan_network(struct run *run, const struct arrow_spec *spec, struct a
 
 /* Makes the cards. */
 static int attach_network(struct run *run, const struct arrow_paths *paths,
-	const struct arrow_spec *spec, struct arrow_error *error)
+	const struct arrow_instance *instance, const struct arrow_spec *spec,
+	struct arrow_error *error)
 {
 	struct net_ports ports = {0};
 	int r = net_ports_copy(&ports, &spec->ports) < 0
@@ -244,8 +236,8 @@ static int attach_network(struct run *run, const struct arrow_paths *paths,
 	if (r == 0)
 		r = net_attach(&run->network, &run->network_plan,
 			&(struct net_request){
-				.id = run->instance.id,
-				.name = run->instance.name,
+				.id = instance->id,
+				.name = instance->name,
 				.ip = spec->ip,
 				.ip6 = spec->ip6,
 				.mac = spec->mac,
@@ -263,15 +255,61 @@ static int attach_network(struct run *run, const struct arrow_paths *paths,
 	return r;
 }
 
+/* A name of a program without a slash is one of the current directory, else of PATH. */
+static char *absolute(const char *cwd, const char *path, bool program)
+{
+	struct stat st;
+	char *found;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (program && !strchr(path, '/') && (stat(path, &st) < 0 || !S_ISREG(st.st_mode))) {
+		found = process_find(path);
+		if (found && found[0] == '/')
+			return found;
+		free(found);
+	}
+	return path_format("%s/%s", cwd, strncmp(path, "./", 2) == 0 ? path + 2 : path);
+}
+
+/* What is stored must be found from any directory. */
+static int make_absolute(struct arrow_spec *spec, struct arrow_error *error)
+{
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	bool failed = !cwd;
+
+	for (size_t i = 0; !failed && i < spec->n_volumes + 2; i++) {
+		char **path = i == 0   ? &spec->program
+			      : i == 1 ? &spec->rootfs
+				       : &spec->volumes[i - 2].host;
+		char *whole = *path ? absolute(cwd, *path, i == 0) : NULL;
+
+		if (!*path)
+			continue;
+		failed = !whole;
+		if (whole) {
+			free(*path);
+			*path = whole;
+		}
+	}
+	return failed ? arrow_fail(error, errno, "cannot find out the current directory: %m") : 0;
+}
+
 static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
 	struct arrow_error *error)
 {
-	struct arrow_job_context context = {0};
+	struct log scratch;
 	int r;
 
+	run->initrd_fd = run->userns_fd = -1;
+	run->begin_us = now_us();
+	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
 	r = check_limits(spec, error);
 	if (r == 0)
 		r = plan_network(run, spec, error);
+	if (r < 0)
+		return r;
+	r = log_options(&scratch, spec, error);
 	if (r < 0)
 		return r;
 	r = open_volumes(run, spec, error);
@@ -307,96 +345,242 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	if (r < 0)
 		return r;
 	r = open_initrd(&run->initrd_fd, error);
-	if (r < 0)
-		return r;
 	run->disk.fd = run->image.fd;
-	open_template(run, paths, spec);
-	r = arrow_instance_create(&run->instance, paths, spec, error);
-	if (r < 0)
-		return r;
-
-	context.id = run->instance.id;
-	context.entrypoint = run->image.entrypoint;
-	context.file_names = (const char *const *)run->file_names;
-	client_window(&context.rows, &context.columns);
-	r = attach_network(run, paths, spec, error);
-	context.network = &run->network;
-	if (r == 0)
-		r = arrow_job_encode(&run->job, spec, &context, error);
-	if (r < 0)
-		give_up(run);
 	return r;
 }
 
+/* The job, which knows the Arrow's id. */
+static int encode(
+	struct run *run, const struct arrow_spec *spec, const char *id, struct arrow_error *error)
+{
+	struct arrow_job_context context = {
+		.id = id,
+		.entrypoint = run->image.entrypoint,
+		.file_names = (const char *const *)run->file_names,
+		.network = &run->network,
+	};
+
+	client_window(&context.rows, &context.columns);
+	return arrow_job_encode(&run->job, spec, &context, error);
+}
+
 static void __attribute__((noreturn))
-become_keeper(struct run *run, const struct arrow_spec *spec, int client_fd)
+become_keeper(struct run *run, const struct arrow_paths *paths, struct arrow_instance *instance,
+	struct arrow_spec *spec, const struct arrow_attach *how, int client_fd)
 {
 	struct arrow_vm_config vm = vm_of(run, spec);
+	struct arrow_state *s = &instance->state;
 
-	vm.name = run->instance.name;
+	vm.name = instance->name;
+	snprintf(s->engine, sizeof(s->engine), "%s", run->choice.engine->name);
+	snprintf(s->accel, sizeof(s->accel), "%s", run->choice.accel);
+	snprintf(s->kernel, sizeof(s->kernel), "%s", run->kernel.id);
+	snprintf(s->image, sizeof(s->image), "%s", run->image.digest);
 	keeper_main(&(struct keeper_config){
-		.instance = &run->instance,
+		.instance = instance,
+		.paths = paths,
 		.spec = spec,
-		.facts =
-			{
-				.engine = run->choice.engine->name,
-				.accel = run->choice.accel,
-				.kernel = run->kernel.id,
-				.image = run->image.digest,
-			},
 		.engine = run->choice.engine,
 		.vm = &vm,
 		.template = run->template.ram_fd >= 0 ? &run->template : NULL,
 		.job = &run->job,
 		.network = &run->network,
 		.client_fd = client_fd,
+		.streams = (how->input ? 1u : 0) | (how->output ? 6u : 0),
+		.bound = how->bound,
 		.begin_us = run->begin_us,
 	});
 }
 
-int arrow_run(const struct arrow_paths *paths, const struct arrow_spec *spec, int *status,
-	struct arrow_error *error)
+/* The keeper of an Arrow, with all that it needs. fd gets the socket to it. Returns its process. */
+static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
+	struct arrow_instance *instance, struct arrow_spec *spec, const struct arrow_attach *how,
+	int *fd, struct arrow_error *error)
 {
-	struct run run = {.initrd_fd = -1, .userns_fd = -1, .begin_us = now_us()};
 	int sockets[2], r;
 	sigset_t signals;
 	pid_t keeper;
 
-	run.image.fd = run.kernel.fd = run.template.ram_fd = run.template.state_fd = -1;
-	r = resolve(&run, paths, spec, error);
+	r = attach_network(run, paths, instance, spec, error);
+	if (r == 0)
+		r = encode(run, spec, instance->id, error);
+	if (r == 0)
+		r = arrow_instance_prepare(instance, error);
 	if (r < 0)
-		goto out;
-
+		return r;
 	/* From here on signals are for the program. */
 	client_signals(&signals);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
-		r = arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
-		give_up(&run);
-		goto out;
-	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+		return arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
 	keeper = fork();
 	if (keeper == 0) {
 		close(sockets[0]);
-		become_keeper(&run, spec, sockets[1]);
+		become_keeper(run, paths, instance, spec, how, sockets[1]);
 	}
-	close(sockets[1]);
 	if (keeper < 0) {
 		r = arrow_fail(error, errno, "cannot start the keeper: %m");
 		close(sockets[0]);
-		give_up(&run);
-		goto out;
+	}
+	close(sockets[1]);
+	*fd = sockets[0];
+	return keeper < 0 ? r : keeper;
+}
+
+/*
+ * Starts an Arrow whose lock is held, and takes part in it. The instance is the keeper's once there
+ * is one, and released here.
+ */
+static int start(struct run *run, const struct arrow_paths *paths, struct arrow_instance *instance,
+	struct arrow_spec *spec, const struct arrow_attach *how, int *status,
+	struct arrow_error *error)
+{
+	struct client_options options = {
+		.spec = spec,
+		.input = how->input,
+		.output = how->output,
+		.leave = !how->output && !how->input,
+		.proxy = how->proxy,
+		.detach_keys = how->detach_keys,
+	};
+	bool detached = false;
+	pid_t keeper;
+	int fd = -1, r;
+
+	open_template(run, paths, spec);
+	keeper = start_keeper(run, paths, instance, spec, how, &fd, error);
+	if (keeper < 0) {
+		net_detach(&run->network);
+		return keeper;
 	}
 	/* The keeper holds the lock from now on, through the same open file. */
-	arrow_instance_release(&run.instance);
-	net_attachment_release(&run.network);
+	arrow_instance_release(instance);
+	net_attachment_release(&run->network);
 
-	r = client_run(sockets[0], spec, status, error);
+	r = client_run(fd, &options, status, &detached, error);
 
 	/* It is on its way out; a keeper that was left by Ctrl-C ends its VM first. */
-	while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
-		;
-out:
+	if (!detached && how->bound && spec->restart == ARROW_RESTART_NO)
+		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
+			;
+	return r;
+}
+
+static int check_terminal(
+	const struct arrow_spec *spec, const struct arrow_attach *how, struct arrow_error *error)
+{
+	if (spec->tty && spec->interactive && how->input && !isatty(STDIN_FILENO))
+		return arrow_fail(error, ENOTTY,
+			"the input is not a terminal: leave out -t, or run it in a terminal");
+	return 0;
+}
+
+/* --cidfile: for this Arrow only, so it must not be there. */
+static int write_cidfile(const char *path, const char *id, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int r;
+
+	if (fd < 0 && errno == EEXIST)
+		return arrow_fail(error, EEXIST,
+			"the file %s is there already: is its Arrow still running? Remove it, or "
+			"give another --cidfile",
+			path);
+	r = fd < 0 ? -errno : write_full(fd, id, strlen(id));
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
+}
+
+/* A new Arrow on disk, whose lock is held. */
+static int create(struct run *run, struct arrow_instance *instance, const struct arrow_paths *paths,
+	struct arrow_spec *spec, const char *cidfile, struct arrow_error *error)
+{
+	int r = resolve(run, paths, spec, error);
+
+	if (r == 0 && cidfile && access(cidfile, F_OK) == 0)
+		return write_cidfile(cidfile, "", error);
+	if (r == 0)
+		r = make_absolute(spec, error);
+	if (r == 0)
+		r = arrow_instance_create(instance, paths, spec, error);
+	if (r < 0)
+		return r;
+	snprintf(instance->state.image, sizeof(instance->state.image), "%s", run->image.digest);
+	if (cidfile)
+		r = write_cidfile(cidfile, instance->id, error);
+	if (r < 0)
+		arrow_instance_remove(instance);
+	return r;
+}
+
+int arrow_create(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	char id[ARROW_ID_HEX], struct arrow_error *error)
+{
+	struct run run = {0};
+	struct arrow_instance instance;
+	int r = create(&run, &instance, paths, spec, cidfile, error);
+
+	if (r == 0) {
+		memcpy(id, instance.id, ARROW_ID_HEX);
+		arrow_instance_sync(&instance);
+		arrow_instance_release(&instance);
+	}
 	run_release(&run, spec);
+	return r;
+}
+
+int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	const struct arrow_attach *how, char id[ARROW_ID_HEX], int *status,
+	struct arrow_error *error)
+{
+	struct run run = {0};
+	struct arrow_instance instance;
+	int r = check_terminal(spec, how, error);
+
+	if (r == 0)
+		r = create(&run, &instance, paths, spec, cidfile, error);
+	if (r == 0) {
+		memcpy(id, instance.id, ARROW_ID_HEX);
+		r = start(&run, paths, &instance, spec, how, status, error);
+		if (instance.dir) /* no keeper has it */
+			arrow_instance_remove(&instance);
+	}
+	run_release(&run, spec);
+	return r;
+}
+
+int arrow_start(const struct arrow_paths *paths, const char *name, const struct arrow_attach *how,
+	int *status, struct arrow_error *error)
+{
+	struct run run = {.initrd_fd = -1, .userns_fd = -1};
+	struct arrow_instance instance;
+	struct arrow_spec spec;
+	char id[ARROW_ID_HEX];
+	int r;
+
+	*status = 0;
+	run.image.fd = run.kernel.fd = run.template.ram_fd = run.template.state_fd = -1;
+	r = arrow_instance_find(paths, name, id, error);
+	if (r < 0)
+		return r;
+	r = arrow_instance_open(&instance, paths, id, &spec, error);
+	if (r == 0) {
+		r = arrow_instance_lock_wait(&instance, error);
+		if (r == -EBUSY && !how->output) {
+			arrow_error_clear(error); /* it runs, which is what was asked for */
+			r = 0;
+		} else if (r == 0) {
+			r = check_terminal(&spec, how, error);
+			if (r == 0)
+				r = resolve(&run, paths, &spec, error);
+			instance.state.manual_stop = false;
+			instance.state.restarts = 0;
+			if (r == 0)
+				r = start(&run, paths, &instance, &spec, how, status, error);
+		}
+		run_release(&run, &spec);
+	}
+	if (instance.dir)
+		arrow_instance_release(&instance);
+	arrow_spec_release(&spec);
 	return r;
 }

@@ -77,6 +77,22 @@ enum arrow_frame_type {
 			       or RESTORE's consequences */
 };
 
+/*
+ * Control frames between a command and the keeper, on the Arrow's control socket; the guest never
+ * sees them. Each request is answered with ANSWER, but for DETACH.
+ */
+enum arrow_request_type {
+	ARROW_ATTACH = 48,  /* u32, bit n: take part in fd n of process 1 from now on */
+	ARROW_DETACH = 49,  /* this command leaves; an Arrow in the foreground goes on without */
+	ARROW_STOP = 50,    /* u32 signal or 0 for the Arrow's own, u32 seconds until SIGKILL;
+			       answered once the Arrow has ended */
+	ARROW_KILL = 51,    /* u32 signal: SIGNAL to process 1, by hand */
+	ARROW_RESTART = 52, /* as STOP, then a start; answered once the program runs again */
+	ARROW_RELOAD = 53,  /* config.json has changed */
+
+	ARROW_ANSWER = 64, /* u32 type of the request, u32 errno or 0, text of an error; from the keeper */
+};
+
 enum arrow_exit {
 	ARROW_EXIT_STATUS = 0, /* value is the exit status */
 	ARROW_EXIT_SIGNAL = 1, /* value is the signal that ended it */

@@ -182,6 +182,30 @@ void time_text(time_t when, char text[TIME_TEXT])
 	strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
 }
 
+void time_text_exact(struct timespec when, char text[TIME_TEXT])
+{
+	struct tm tm;
+	size_t n = strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", gmtime_r(&when.tv_sec, &tm));
+
+	snprintf(text + n, TIME_TEXT - n, ".%09uZ", (unsigned int)when.tv_nsec % 1000000000u);
+}
+
+int time_parse(const char *text, struct timespec *when)
+{
+	struct tm tm = {0};
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	long unit = 100000000;
+
+	if (!end)
+		return -EINVAL;
+	when->tv_sec = timegm(&tm);
+	when->tv_nsec = 0;
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
+			when->tv_nsec += (*end - '0') * unit;
+	return strcmp(end, "Z") == 0 ? 0 : -EINVAL;
+}
+
 uint64_t now_us(void)
 {
 	struct timespec t;

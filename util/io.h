@@ -38,6 +38,12 @@ char *path_format(const char *fmt, ...) ARROW_PRINTF(1, 2) ARROW_MUST_CHECK;
 #define TIME_TEXT 32
 void time_text(time_t when, char text[TIME_TEXT]);
 
+/* The same with nanoseconds: 2026-11-24T15:00:00.012345678Z. */
+void time_text_exact(struct timespec when, char text[TIME_TEXT]);
+
+/* Reads either of them. Returns 0 or -EINVAL. */
+int time_parse(const char *text, struct timespec *when) ARROW_MUST_CHECK;
+
 /* Milliseconds of CLOCK_MONOTONIC. */
 uint64_t now_ms(void);
 

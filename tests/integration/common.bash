@@ -16,17 +16,17 @@ arrow_setup_file() {
   export G=$BATS_FILE_TMPDIR/guests
   mkdir -p "$G"
 
-  # ARROW_START=cold: every `arrow run` of the file boots, instead of cloning.
-  if [ "${ARROW_START:-}" = cold ]; then
-    mkdir "$BATS_FILE_TMPDIR/bin"
-    cat >"$BATS_FILE_TMPDIR/bin/arrow" <<END
+  # What these tests run is removed with its end; lifecycle.bats tests what is kept, by $BARE.
+  # ARROW_START=cold: every `arrow run` boots, instead of cloning.
+  export BARE=$ARROW
+  mkdir "$BATS_FILE_TMPDIR/bin"
+  cat >"$BATS_FILE_TMPDIR/bin/arrow" <<END
 #!/bin/sh
-[ "\$1" != run ] || { shift; set -- run --cold "\$@"; }
+[ "\$1" != run ] || { shift; set -- run --rm ${ARROW_START:+--$ARROW_START} "\$@"; }
 exec "$ARROW" "\$@"
 END
-    chmod +x "$BATS_FILE_TMPDIR/bin/arrow"
-    export ARROW=$BATS_FILE_TMPDIR/bin/arrow
-  fi
+  chmod +x "$BATS_FILE_TMPDIR/bin/arrow"
+  export ARROW=$BATS_FILE_TMPDIR/bin/arrow
 }
 
 # guest NAME: builds tests/guests/NAME.c as a static program, once a file.
@@ -51,7 +51,7 @@ wait_for() {
 
 # The state files of this file's Arrows.
 states() {
-  find "$ARROW_RUN_DIR/arrows" -name state.json 2>/dev/null
+  find "$ARROW_DATA_DIR/arrows" -name state.json 2>/dev/null
 }
 
 # state KEY: a value of the only Arrow that runs.
@@ -69,6 +69,7 @@ gone() {
 
 # Nothing of an Arrow is left: no state, no name, no process that names this directory.
 assert_no_leftovers() {
-  [ -z "$(states)" ]
-  [ -z "$(ls -A "$ARROW_RUN_DIR/names" 2>/dev/null)" ]
+  [ -z "$(ls "$ARROW_DATA_DIR/arrows" 2>/dev/null)" ]
+  [ -z "$(ls -A "$ARROW_DATA_DIR/names" 2>/dev/null)" ]
+  [ -z "$(ls -A "$ARROW_RUN_DIR/arrows" 2>/dev/null)" ]
 }

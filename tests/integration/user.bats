@@ -166,11 +166,12 @@ same_tests() {
 }
 
 @test "user: state is in directories of the user's own, and goes away" {
-  run user_arrow "$USER_A" run --name mine "$BUSYBOX" true
+  run user_arrow "$USER_A" run --rm --name mine "$BUSYBOX" true
   [ "$status" -eq 0 ]
   uid=$(id -u "$USER_A")
   [ "$(stat -c %U:%a "/tmp/arrow-$uid")" = "$USER_A:700" ]
-  [ -z "$(ls -A "/tmp/arrow-$uid/arrows" "/tmp/arrow-$uid/names" | grep -v -e : -e '^$')" ]
+  [ -z "$(ls -A "/tmp/arrow-$uid/arrows")" ]
+  [ -z "$(ls "$HERE/$USER_A/.local/share/arrow/"{arrows,names} | grep -v -e : -e '^$')" ]
   [ -d "$HERE/$USER_A/.local/share/arrow/images" ]
   # Somebody else's directory in that place is not used.
   uid=$(id -u "$USER_B")

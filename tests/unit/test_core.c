@@ -268,20 +268,23 @@ static void a_frame_that_is_too_long_is_refused(void **state)
 static void a_name_is_taken_once_and_a_dead_keeper_gives_it_back(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	char dir[] = "/tmp/arrow-unit-XXXXXX";
-	struct arrow_paths paths = {.run = dir};
+	char dir[] = "/tmp/arrow-unit-XXXXXX", run[] = "/tmp/arrow-unit-XXXXXX";
+	struct arrow_paths paths = {.data = dir, .run = run};
 	struct arrow_instance one, two;
 	struct arrow_spec spec;
 
 	assert_non_null(mkdtemp(dir));
+	assert_non_null(mkdtemp(run));
 	arrow_spec_init(&spec);
 	spec.name = strdup("same");
+	spec.auto_remove = true;
 	assert_int_equal(arrow_instance_create(&one, &paths, &spec, &e), 0);
 	assert_int_equal(arrow_instance_create(&two, &paths, &spec, &e), -EEXIST);
 	assert_non_null(strstr(e.text, "'same' is in use"));
 	arrow_error_clear(&e);
 
-	/* The lock is gone and the folder is not: as after SIGKILL. */
+	/* The lock is gone and the folder is not: as after SIGKILL of one that was started. */
+	assert_int_equal(arrow_instance_prepare(&one, &e), 0);
 	arrow_instance_release(&one);
 	assert_int_equal(arrow_instance_create(&two, &paths, &spec, &e), 0);
 	arrow_instance_remove(&two);
@@ -289,6 +292,7 @@ static void a_name_is_taken_once_and_a_dead_keeper_gives_it_back(void **state)
 	arrow_instance_remove(&one);
 	arrow_spec_release(&spec);
 	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
+	assert_int_equal(remove_tree(AT_FDCWD, run), 0);
 }
 
 int main(void)

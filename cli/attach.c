@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow attach. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/client.h"
+#include "core/manage.h"
+
+enum { OPT_DETACH_KEYS = 256, OPT_NO_STDIN, OPT_SIG_PROXY };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
+	{"no-stdin", OPT_NO_STDIN, 0, 0, "Do not pass stdin to the program", 0},
+	{"sig-proxy", OPT_SIG_PROXY, "true|false", OPTION_ARG_OPTIONAL, "Pass signals on to the program (true)", 0},
+	{0},
+};
+/* clang-format on */
+
+struct input {
+	const char *name;
+	struct arrow_attach how;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	uint8_t keys[CLIENT_KEYS_MAX];
+	struct input *in = state->input;
+
+	switch (key) {
+	case OPT_DETACH_KEYS:
+		if (client_parse_keys(value, keys, &error) < 0)
+			argp_error(state, "%s", error.text);
+		in->how.detach_keys = value;
+		return 0;
+	case OPT_NO_STDIN:
+		in->how.input = false;
+		return 0;
+	case OPT_SIG_PROXY:
+		if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+			argp_error(state, "--sig-proxy takes true or false, not '%s'", value);
+		in->how.proxy = !value || strcmp(value, "true") == 0;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (in->name)
+			argp_error(state, "too many arguments: '%s'", value);
+		in->name = value;
+		return 0;
+	case ARGP_KEY_END:
+		if (!in->name)
+			argp_error(state, "say which Arrow, by its name or id");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp attach_argp = {options, parse, "ARROW",
+	"Take part in an Arrow that runs: its output from now on, and its input.", NULL, NULL,
+	NULL};
+
+int cmd_attach(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct input in = {.how = {.input = true, .output = true, .proxy = true}};
+	struct arrow_paths paths = {0};
+	int status = 0;
+
+	cli_parse(&attach_argp, argc, argv, 0, &in);
+	if (arrow_paths_init(&paths, &error) < 0 ||
+		arrow_attach(&paths, in.name, &in.how, &status, &error) < 0)
+		status = cli_error(&error);
+	arrow_paths_release(&paths);
+	return status;
+}

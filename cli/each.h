@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CLI_EACH_H
+#define ARROW_CLI_EACH_H
+
+/* Commands that do one thing to each Arrow that they name, as `docker stop A B`. */
+
+#include <argp.h>
+
+#include "core/arrow.h"
+
+/* Names given on the command line; borrowed of argv. */
+struct cli_names {
+	char *const *v;
+	int n;
+};
+
+/* For ARGP_KEY_ARG: takes this argument and all that follow it. */
+void cli_take_names(struct cli_names *names, char *first, struct argp_state *state);
+
+/*
+ * Does something to each, and prints its name as it was given, or what went wrong. Returns the exit
+ * status of the command: 0, or 1 if something went wrong with any.
+ */
+int cli_each(const struct cli_names *names,
+	int (*work)(const struct arrow_paths *paths, const char *name, void *arg,
+		struct arrow_error *error),
+	void *arg);
+
+#endif

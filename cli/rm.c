@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow rm, wait and rename. */
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/each.h"
+#include "cli/table.h"
+#include "core/manage.h"
+
+struct input {
+	struct cli_names names;
+	bool force;
+};
+
+static const struct argp_option rm_options[] = {
+	{"force", 'f', 0, 0, "Kill those that run, and take those that are gone for removed", 0},
+	{0},
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'f':
+		in->force = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		cli_take_names(&in->names, value, state);
+		return 0;
+	case ARGP_KEY_END:
+		if (in->names.n == 0)
+			argp_error(state, "say which Arrow, by its name or id");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_rename(int key, char *value, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	if (key == ARGP_KEY_END && in->names.n != 2)
+		argp_error(state, "say which Arrow, and its new name");
+	return key == 'f' ? ARGP_ERR_UNKNOWN : parse(key, value, state);
+}
+
+const struct argp rm_argp = {
+	rm_options, parse, "ARROW...", "Remove Arrows that do not run.", NULL, NULL, NULL};
+
+const struct argp wait_argp = {NULL, parse, "ARROW...",
+	"Wait until Arrows do not run, and print their exit statuses.", NULL, NULL, NULL};
+
+const struct argp rename_argp = {
+	NULL, parse_rename, "ARROW NAME", "Give an Arrow another name.", NULL, NULL, NULL};
+
+static int remove_one(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+
+	return arrow_remove(paths, name, in->force, error);
+}
+
+int cmd_rm(int argc, char **argv)
+{
+	struct input in = {0};
+
+	cli_parse(&rm_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, remove_one, &in);
+}
+
+int cmd_wait(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int status = 0, code, flushed;
+
+	cli_parse(&wait_argp, argc, argv, 0, &in);
+	if (arrow_paths_init(&paths, &error) < 0)
+		return cli_error(&error);
+	for (int i = 0; i < in.names.n; i++) {
+		if (arrow_wait(&paths, in.names.v[i], &code, &error) == 0) {
+			printf("%d\n", code);
+			fflush(stdout);
+		} else {
+			cli_error(&error);
+			status = 1;
+		}
+	}
+	arrow_paths_release(&paths);
+	flushed = cli_flush();
+	return status ? status : flushed;
+}
+
+int cmd_rename(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int status = 0;
+
+	cli_parse(&rename_argp, argc, argv, 0, &in);
+	if (arrow_paths_init(&paths, &error) < 0 ||
+		arrow_rename(&paths, in.names.v[0], in.names.v[1], &error) < 0) {
+		cli_error(&error);
+		status = 1;
+	}
+	arrow_paths_release(&paths);
+	return status;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow start. */
+#include <stdbool.h>
+
+#include "cli/cli.h"
+#include "cli/each.h"
+#include "core/client.h"
+
+enum { OPT_DETACH_KEYS = 256 };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"attach", 'a', 0, 0, "Show its output, pass signals on, and exit with its status", 0},
+	{"interactive", 'i', 0, 0, "Pass stdin to the program", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
+	{0},
+};
+/* clang-format on */
+
+struct input {
+	struct cli_names names;
+	struct arrow_attach how;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	uint8_t keys[CLIENT_KEYS_MAX];
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'a':
+		in->how.output = in->how.proxy = true;
+		return 0;
+	case 'i':
+		in->how.input = in->how.output = in->how.proxy = true;
+		return 0;
+	case OPT_DETACH_KEYS:
+		if (client_parse_keys(value, keys, &error) < 0)
+			argp_error(state, "%s", error.text);
+		in->how.detach_keys = value;
+		return 0;
+	case ARGP_KEY_ARG:
+		cli_take_names(&in->names, value, state);
+		return 0;
+	case ARGP_KEY_END:
+		if (in->names.n == 0)
+			argp_error(state, "say which Arrow, by its name or id");
+		if (in->names.n > 1 && in->how.output)
+			argp_error(state, "only one Arrow can be attached to at once");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp start_argp = {options, parse, "ARROW...",
+	"Start Arrows that do not run. Their files begin anew, as they were first.", NULL, NULL,
+	NULL};
+
+static int start(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+	int status;
+
+	return arrow_start(paths, name, &in->how, &status, error);
+}
+
+int cmd_start(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int status = 0;
+
+	cli_parse(&start_argp, argc, argv, 0, &in);
+	if (!in.how.output)
+		return cli_each(&in.names, start, &in);
+	if (arrow_paths_init(&paths, &error) < 0 ||
+		arrow_start(&paths, in.names.v[0], &in.how, &status, &error) < 0)
+		status = cli_error(&error);
+	arrow_paths_release(&paths);
+	return status;
+}

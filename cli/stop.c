@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow stop, restart and kill. */
+#include <signal.h>
+
+#include "cli/cli.h"
+#include "cli/each.h"
+#include "core/manage.h"
+
+struct input {
+	struct cli_names names;
+	uint32_t signal, seconds;
+};
+
+/* clang-format off */
+static const struct argp_option stop_options[] = {
+	{"signal", 's', "SIGNAL", 0, "What stops the program, instead of its own stop signal", 0},
+	{"time", 't', "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
+	{0},
+};
+
+static const struct argp_option kill_options[] = {
+	{"signal", 's', "SIGNAL", 0, "What is sent (KILL)", 0},
+	{0},
+};
+/* clang-format on */
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct input *in = state->input;
+
+	switch (key) {
+	case 's':
+		if (arrow_parse_signal(value, &in->signal, &error) < 0)
+			argp_error(state, "%s", error.text);
+		return 0;
+	case 't':
+		if (arrow_parse_stop_timeout(value, &in->seconds, &error) < 0)
+			argp_error(state, "%s", error.text);
+		return 0;
+	case ARGP_KEY_ARG:
+		cli_take_names(&in->names, value, state);
+		return 0;
+	case ARGP_KEY_END:
+		if (in->names.n == 0)
+			argp_error(state, "say which Arrow, by its name or id");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp stop_argp = {stop_options, parse, "ARROW...",
+	"Stop Arrows: their stop signal, then SIGKILL.", NULL, NULL, NULL};
+
+const struct argp restart_argp = {
+	stop_options, parse, "ARROW...", "Stop Arrows and start them again.", NULL, NULL, NULL};
+
+const struct argp kill_argp = {kill_options, parse, "ARROW...",
+	"Send a signal to the programs of Arrows.", NULL, NULL, NULL};
+
+static int stop(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+
+	return arrow_stop(paths, name, in->signal, in->seconds, error);
+}
+
+static int restart(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+
+	return arrow_restart(paths, name, in->signal, in->seconds, error);
+}
+
+static int kill_one(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+
+	return arrow_kill(paths, name, in->signal, error);
+}
+
+int cmd_stop(int argc, char **argv)
+{
+	struct input in = {.seconds = ARROW_OWN_TIMEOUT};
+
+	cli_parse(&stop_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, stop, &in);
+}
+
+int cmd_restart(int argc, char **argv)
+{
+	struct input in = {.seconds = ARROW_OWN_TIMEOUT};
+
+	cli_parse(&restart_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, restart, &in);
+}
+
+int cmd_kill(int argc, char **argv)
+{
+	struct input in = {.signal = SIGKILL};
+
+	cli_parse(&kill_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, kill_one, &in);
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MAX_FILES 1000u
+
+/* Entries of one log_write() go out together: as much as a frame can become, six bytes a byte. */
+#define BATCH_MAX (8u * ARROW_LOG_LINE)
+
+static int parse_count(const char *text, uint32_t max, uint32_t *n)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || value < 1 || value > max)
+		return -EINVAL;
+	*n = (uint32_t)value;
+	return 0;
+}
+
+static int take_option(struct log *log, const char *option, struct arrow_error *error)
+{
+	const char *value = strchr(option, '=');
+	bool file = log->driver == LOG_JSON_FILE;
+
+	if (!value)
+		return arrow_fail(error, EINVAL, "--log-opt takes NAME=VALUE, not '%s'", option);
+	value++;
+	if (file && strncmp(option, "max-size=", 9) == 0) {
+		int r = arrow_parse_size(value, &log->max_size, error);
+
+		return r == 0 && log->max_size == 0
+			       ? arrow_fail(error, EINVAL, "max-size must be more than 0")
+			       : r;
+	}
+	if (file && strncmp(option, "max-file=", 9) == 0)
+		return parse_count(value, MAX_FILES, &log->max_file) < 0
+			       ? arrow_fail(error, EINVAL, "max-file is a number from 1 to %u",
+					 MAX_FILES)
+			       : 0;
+	return arrow_fail(error, EINVAL,
+		"no such option of this log driver: '%s'; json-file has max-size and max-file",
+		option);
+}
+
+int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	const char *name = spec->log_driver;
+	struct log scratch;
+
+	if (!log)
+		log = &scratch;
+	memset(log, 0, sizeof(*log));
+	log->fd = log->dir_fd = -1;
+	log->max_file = 1;
+	if (!name || strcmp(name, "json-file") == 0)
+		log->driver = LOG_JSON_FILE;
+	else if (strcmp(name, "journald") == 0)
+		log->driver = LOG_JOURNALD;
+	else if (strcmp(name, "none") == 0)
+		log->driver = LOG_NONE;
+	else
+		return arrow_fail(error, EINVAL,
+			"no such log driver: '%s'; there are json-file, journald and none", name);
+	for (size_t i = 0; i < spec->log_opts.n; i++) {
+		int r = take_option(log, spec->log_opts.v[i], error);
+
+		if (r < 0)
+			return r;
+	}
+	if (log->max_file > 1 && !log->max_size)
+		return arrow_fail(error, EINVAL, "max-file needs max-size");
+	return 0;
+}
+
+static int open_file(struct log *log)
+{
+	struct stat st;
+	char last;
+
+	log->fd = openat(log->dir_fd, ARROW_LOG_FILE,
+		O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (log->fd < 0 || fstat(log->fd, &st) < 0)
+		return -errno;
+	/* A keeper that was killed may have left half a line. */
+	while (st.st_size > 0 && pread(log->fd, &last, 1, st.st_size - 1) == 1 && last != '\n')
+		if (ftruncate(log->fd, --st.st_size) < 0)
+			return -errno;
+	log->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_journal(struct log *log)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+
+	log->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (log->fd < 0 || connect(log->fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return -errno;
+	return 0;
+}
+
+int log_open(struct log *log, const struct arrow_spec *spec, int dir_fd, const char *id,
+	const char *name, struct arrow_error *error)
+{
+	int r = log_options(log, spec, error);
+
+	if (r < 0)
+		return r;
+	log->dir_fd = dir_fd;
+	log->id = id;
+	log->name = name;
+	if (log->driver == LOG_JSON_FILE) {
+		r = open_file(log);
+		if (r < 0)
+			return arrow_fail(error, -r, "cannot open the log of the Arrow: %m");
+	} else if (log->driver == LOG_JOURNALD) {
+		r = open_journal(log);
+		if (r < 0)
+			return arrow_fail(error, -r,
+				"cannot reach the journal at " JOURNAL_SOCKET
+				": %m; use --log-driver json-file");
+	}
+	return 0;
+}
+
+/* log.json.1 becomes log.json.2 and so on; the oldest is lost. */
+static void rotate(struct log *log)
+{
+	for (uint32_t n = log->max_file - 1; n > 0; n--) {
+		char from[48], to[48];
+
+		snprintf(to, sizeof(to), ARROW_LOG_FILE ".%u", n);
+		if (n > 1)
+			snprintf(from, sizeof(from), ARROW_LOG_FILE ".%u", n - 1);
+		else
+			snprintf(from, sizeof(from), ARROW_LOG_FILE);
+		renameat(log->dir_fd, from, log->dir_fd, to);
+	}
+	if (log->max_file == 1)
+		unlinkat(log->dir_fd, ARROW_LOG_FILE, 0);
+	close_keep_errno(steal_fd(&log->fd));
+	/* One that cannot be opened now is tried again with the next line. */
+	if (open_file(log) < 0)
+		close_keep_errno(steal_fd(&log->fd));
+}
+
+/* Writes whole entries, or nothing of them. */
+static int put(struct log *log, const char *text, size_t size)
+{
+	if (log->fd < 0 && open_file(log) < 0) {
+		close_keep_errno(steal_fd(&log->fd));
+		return -EIO;
+	}
+	if (log->max_size && log->size > 0 && log->size + size > log->max_size) {
+		rotate(log);
+		if (log->fd < 0)
+			return -EIO;
+	}
+	if (write_full(log->fd, text, size) < 0) {
+		if (ftruncate(log->fd, (off_t)log->size) < 0)
+			close_keep_errno(steal_fd(&log->fd)); /* open_file() mends it */
+		return -EIO;
+	}
+	log->size += size;
+	return 0;
+}
+
+/* The length of the UTF-8 sequence at text, or 0 for what is none. */
+static size_t utf8_length(const uint8_t *t, size_t size)
+{
+	size_t n = t[0] < 0x80 ? 1 : t[0] < 0xc2 ? 0 : t[0] < 0xe0 ? 2 : t[0] < 0xf0 ? 3 : 4;
+
+	if (n == 0 || t[0] > 0xf4 || n > size)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((t[i] & 0xc0) != 0x80)
+			return 0;
+	if ((t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] > 0x9f) ||
+		(t[0] == 0xf0 && t[1] < 0x90) || (t[0] == 0xf4 && t[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* As Docker's encoder: what is not UTF-8 becomes U+FFFD. Returns where it ended; to has 6 * size.
+ */
+static char *escape(char *to, const uint8_t *text, size_t size)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < size;) {
+		uint8_t c = text[i];
+		size_t n;
+
+		if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+			*to++ = (char)c;
+			i++;
+			continue;
+		}
+		n = utf8_length(text + i, size - i);
+		if (n > 1 || c == 0x7f) {
+			memcpy(to, text + i, n);
+			to += n;
+			i += n;
+			continue;
+		}
+		*to++ = '\\';
+		if (n == 0) {
+			memcpy(to, "ufffd", 5);
+			to += 5;
+		} else if (c == '"' || c == '\\') {
+			*to++ = (char)c;
+		} else if (c == '\n' || c == '\r' || c == '\t') {
+			*to++ = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
+		} else {
+			memcpy(to, "u00", 3);
+			to[3] = hex[c >> 4];
+			to[4] = hex[c & 15];
+			to += 5;
+		}
+		i++;
+	}
+	return to;
+}
+
+struct batch {
+	char *data; /* BATCH_MAX bytes */
+	size_t used;
+	uint64_t lines;
+	char time[TIME_TEXT];
+};
+
+static void flush_batch(struct log *log, struct batch *b)
+{
+	if (b->used == 0)
+		return;
+	if (log->lost > 0) {
+		char text[256];
+		int n = snprintf(text, sizeof(text),
+			"{\"log\":\"arrow: %llu lines were lost: there was no room for "
+			"them\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
+			(unsigned long long)log->lost, b->time);
+
+		if (put(log, text, (size_t)n) == 0)
+			log->lost = 0;
+	}
+	if (log->lost > 0 || put(log, b->data, b->used) < 0)
+		log->lost += b->lines;
+	b->used = 0;
+	b->lines = 0;
+}
+
+static void add_json(struct log *log, struct batch *b, unsigned int fd, const uint8_t *text,
+	size_t size, bool end)
+{
+	size_t most = 6 * size + 128;
+	char *to;
+
+	if (b->used + most > BATCH_MAX)
+		flush_batch(log, b);
+	to = b->data + b->used;
+	to += sprintf(to, "{\"log\":\"");
+	to = escape(to, text, size);
+	to += sprintf(to, "%s\",\"stream\":\"%s\",\"time\":\"%s\"}\n", end ? "\\n" : "",
+		fd == 1 ? "stdout" : "stderr", b->time);
+	b->used = (size_t)(to - b->data);
+	b->lines++;
+}
+
+/* A datagram of fields to the journal: a value with newlines in it needs its length in front. */
+static void send_journal(struct log *log, unsigned int fd, const uint8_t *text, size_t size)
+{
+	uint8_t length[8] = {0};
+	_cleanup_free_ char *head = path_format(
+		"PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nCONTAINER_NAME=%s\nCONTAINER_ID=%.12s\n"
+		"CONTAINER_ID_FULL=%s\nCONTAINER_TAG=%.12s\nMESSAGE\n",
+		fd == 1 ? 6 : 3, log->name, log->name, log->id, log->id, log->id);
+	struct iovec parts[4] = {{head, head ? strlen(head) : 0}, {length, sizeof(length)},
+		{(void *)text, size}, {(void *)"\n", 1}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 4};
+
+	for (size_t i = 0; i < sizeof(length); i++)
+		length[i] = (uint8_t)((uint64_t)size >> (8 * i));
+	/* A journal that does not take it holds nobody up. */
+	if (!head || sendmsg(log->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log->lost++;
+}
+
+static void entry(struct log *log, struct batch *b, unsigned int fd, const uint8_t *text,
+	size_t size, bool end)
+{
+	if (log->driver == LOG_JSON_FILE)
+		add_json(log, b, fd, text, size, end);
+	else
+		send_journal(log, fd, text, size);
+}
+
+static int begin_batch(const struct log *log, struct batch *b)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	time_text_exact(now, b->time);
+	if (log->driver == LOG_JSON_FILE)
+		b->data = malloc(BATCH_MAX);
+	return b->data || log->driver != LOG_JSON_FILE ? 0 : -ENOMEM;
+}
+
+void log_write(struct log *log, unsigned int fd, const void *data, size_t size)
+{
+	struct log_line *line = &log->line[fd - 1];
+	const uint8_t *p = data;
+	struct batch b = {0};
+
+	if (log->driver == LOG_NONE || size == 0)
+		return;
+	if (!line->data)
+		line->data = malloc(ARROW_LOG_LINE);
+	if (!line->data || begin_batch(log, &b) < 0) {
+		log->lost++;
+		return;
+	}
+	while (size > 0) {
+		const uint8_t *newline = memchr(p, '\n', size);
+		size_t n = newline ? (size_t)(newline - p) : size;
+		size_t room = ARROW_LOG_LINE - line->used;
+
+		if (line->used == 0 && newline && n <= ARROW_LOG_LINE) {
+			entry(log, &b, fd, p, n, true);
+			p += n + 1;
+			size -= n + 1;
+			continue;
+		}
+		if (n > room) { /* longer than an entry may be */
+			n = room;
+			newline = NULL;
+		}
+		memcpy(line->data + line->used, p, n);
+		line->used += n;
+		p += n;
+		size -= n;
+		if (newline || line->used == ARROW_LOG_LINE) {
+			entry(log, &b, fd, (uint8_t *)line->data, line->used, newline != NULL);
+			line->used = 0;
+		}
+		if (newline) {
+			p++;
+			size--;
+		}
+	}
+	flush_batch(log, &b);
+	free(b.data);
+}
+
+void log_finish(struct log *log)
+{
+	struct batch b = {0};
+
+	if (log->line[0].used + log->line[1].used == 0 || begin_batch(log, &b) < 0)
+		return;
+	for (unsigned int i = 0; i < 2; i++) {
+		if (log->line[i].used)
+			entry(log, &b, i + 1, (uint8_t *)log->line[i].data, log->line[i].used,
+				false);
+		log->line[i].used = 0;
+	}
+	flush_batch(log, &b);
+	free(b.data);
+}
+
+void log_close(struct log *log)
+{
+	close_keep_errno(log->fd);
+	for (unsigned int i = 0; i < 2; i++)
+		free(log->line[i].data);
+	memset(log, 0, sizeof(*log));
+	log->fd = log->dir_fd = -1;
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/manage.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/client.h"
+#include "core/control.h"
+#include "core/instance.h"
+#include "core/list.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define ANSWER_MS 30000u /* for what a keeper answers at once */
+#define END_MS 120000u   /* for the end of a killed Arrow, on a slow machine */
+
+static int open_named(struct arrow_instance *i, const struct arrow_paths *paths, const char *name,
+	struct arrow_spec *spec, struct arrow_error *error)
+{
+	char id[ARROW_ID_HEX];
+	int r;
+
+	memset(i, 0, sizeof(*i));
+	i->dir_fd = i->lock_fd = -1;
+	if (spec)
+		arrow_spec_init(spec);
+	r = arrow_instance_find(paths, name, id, error);
+	return r < 0 ? r : arrow_instance_open(i, paths, id, spec, error);
+}
+
+/* Waits until nobody keeps it any more: only then can it be started or removed. */
+static int wait_free(const struct arrow_instance *i, struct arrow_error *error)
+{
+	uint64_t end = now_ms() + END_MS;
+
+	while (arrow_instance_is_kept(i)) {
+		if (now_ms() >= end)
+			return arrow_fail(error, ETIMEDOUT, "Arrow %s does not end", i->name);
+		usleep(2000);
+	}
+	return 0;
+}
+
+static int ask_stop(const struct arrow_instance *i, uint16_t request, uint32_t signal,
+	uint32_t seconds, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	uint32_t numbers[2] = {signal, seconds};
+	int r;
+
+	if (seconds == ARROW_OWN_TIMEOUT)
+		numbers[1] = spec->stop_timeout;
+	r = control_ask(i, request, numbers, 2, 0, error);
+	if (r == -ESRCH) { /* it ended just now, or never ran */
+		arrow_error_clear(error);
+		r = 1;
+	}
+	return r;
+}
+
+int arrow_stop(const struct arrow_paths *paths, const char *name, uint32_t signal, uint32_t seconds,
+	struct arrow_error *error)
+{
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	int r = open_named(&i, paths, name, &spec, error);
+
+	if (r == 0 && arrow_instance_is_kept(&i)) {
+		r = ask_stop(&i, ARROW_STOP, signal, seconds, &spec, error);
+		if (r >= 0)
+			r = wait_free(&i, error);
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	return r < 0 ? r : 0;
+}
+
+int arrow_restart(const struct arrow_paths *paths, const char *name, uint32_t signal,
+	uint32_t seconds, struct arrow_error *error)
+{
+	const struct arrow_attach how = {0};
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	int r = open_named(&i, paths, name, &spec, error), status;
+
+	if (r == 0) {
+		r = arrow_instance_is_kept(&i)
+			    ? ask_stop(&i, ARROW_RESTART, signal, seconds, &spec, error)
+			    : 1;
+		if (r == 1) {
+			r = wait_free(&i, error);
+			if (r == 0)
+				r = arrow_start(paths, i.id, &how, &status, error);
+		}
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	return r;
+}
+
+int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signal,
+	struct arrow_error *error)
+{
+	struct arrow_instance i;
+	int r = open_named(&i, paths, name, NULL, error);
+
+	if (r == 0)
+		r = control_ask(&i, ARROW_KILL, &signal, 1, ANSWER_MS, error);
+	if (r == 0 && signal == SIGKILL)
+		r = wait_free(&i, error);
+	arrow_instance_release(&i);
+	return r;
+}
+
+/* Whoever holds the lock of one that does not run has it for a moment only. */
+static int kill_and_lock(struct arrow_instance *i, struct arrow_error *error)
+{
+	static const uint32_t now[2] = {SIGKILL, 0};
+	uint64_t end = now_ms() + END_MS;
+	int r;
+
+	while ((r = arrow_instance_lock(i)) == -EBUSY && now_ms() < end) {
+		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+
+		if (control_ask(i, ARROW_STOP, now, 2, END_MS, &ignored) < 0)
+			usleep(2000);
+	}
+	return r == -EBUSY ? arrow_fail(error, EBUSY, "Arrow %s does not end", i->name) : r;
+}
+
+int arrow_remove(
+	const struct arrow_paths *paths, const char *name, bool force, struct arrow_error *error)
+{
+	struct arrow_instance i;
+	char id[ARROW_ID_HEX];
+	int r = arrow_instance_find(paths, name, id, error);
+
+	if (r < 0)
+		return r;
+	r = arrow_instance_open(&i, paths, id, NULL, error);
+	if (r == -EINVAL && force) { /* damaged: nothing can be known of it but its folder */
+		arrow_error_clear(error);
+		return arrow_instance_discard(paths, id, error);
+	}
+	if (r < 0)
+		return r;
+	if (force) {
+		r = kill_and_lock(&i, error);
+	} else {
+		r = arrow_instance_lock_wait(&i, error);
+		if (r == -EBUSY) {
+			arrow_error_clear(error);
+			r = arrow_fail_status(error, 1, EBUSY,
+				"Arrow %s is running: stop it first, or remove it with -f", name);
+		}
+	}
+	if (r == 0)
+		arrow_instance_remove(&i);
+	else
+		arrow_instance_release(&i);
+	if (r == -ENOENT && (force || error->text)) { /* --rm, or somebody else, was faster */
+		arrow_error_clear(error);
+		r = 0;
+	}
+	return r;
+}
+
+/* Reads until the keeper tells the end of the run, or is gone. Returns 1 with a status, or 0. */
+static int read_end(int fd, int *status)
+{
+	struct channel c;
+	struct arrow_frame f;
+	const uint8_t *p;
+	int r = channel_init(&c, fd), filled = 0;
+
+	while (r == 0 && filled == 0) {
+		struct pollfd waiting = {c.fd, POLLIN, 0};
+
+		if (poll(&waiting, 1, -1) < 0)
+			continue;
+		filled = channel_fill(&c);
+		while (r == 0 && channel_next(&c, &f, &p) == 1) {
+			if (f.stream != ARROW_CONTROL || f.length < 12)
+				continue;
+			if (f.type == ARROW_FAILED) {
+				*status = (int)arrow_get32(p + 4);
+				r = 1;
+			} else if (f.type == ARROW_EXITED && arrow_get32(p) == 1) {
+				*status = (int)arrow_get32(p + 8) +
+					  (arrow_get32(p + 4) != ARROW_EXIT_STATUS ? 128 : 0);
+				r = 1;
+			}
+		}
+	}
+	channel_release(&c);
+	return r > 0;
+}
+
+int arrow_wait(
+	const struct arrow_paths *paths, const char *name, int *status, struct arrow_error *error)
+{
+	struct arrow_instance i;
+	int r = open_named(&i, paths, name, NULL, error), fd;
+	bool told = false;
+
+	if (r == 0 && arrow_instance_is_kept(&i)) {
+		fd = control_connect(&i, error);
+		if (fd >= 0)
+			told = read_end(fd, status);
+		else if (fd == -ESRCH)
+			arrow_error_clear(error);
+		else
+			r = fd;
+	}
+	if (r == 0 && !told) {
+		/* What it left on disk, once whoever writes there is done. */
+		r = access(i.dir, F_OK) == 0 ? wait_free(&i, error) : 0;
+		arrow_instance_refresh(&i);
+		*status = i.state.exit_code;
+	}
+	arrow_instance_release(&i);
+	return r;
+}
+
+int arrow_rename(const struct arrow_paths *paths, const char *name, const char *new_name,
+	struct arrow_error *error)
+{
+	struct arrow_instance i;
+	int r = arrow_parse_name(new_name, error);
+
+	if (r < 0)
+		return r;
+	r = open_named(&i, paths, name, NULL, error);
+	if (r == 0)
+		r = arrow_instance_rename(&i, paths, new_name, error);
+	arrow_instance_release(&i);
+	return r;
+}
+
+int arrow_attach(const struct arrow_paths *paths, const char *name, const struct arrow_attach *how,
+	int *status, struct arrow_error *error)
+{
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	struct client_options options = {.spec = &spec,
+		.input = how->input,
+		.output = how->output,
+		.proxy = how->proxy,
+		.detach_keys = how->detach_keys};
+	bool detached;
+	int r = open_named(&i, paths, name, &spec, error), fd = -1;
+	sigset_t signals;
+
+	if (r == 0) {
+		fd = control_connect(&i, error);
+		if (fd == -ESRCH) {
+			arrow_error_clear(error);
+			r = arrow_fail_status(error, 1, ESRCH,
+				"Arrow %s does not run: start it first, with 'arrow start'", name);
+		} else if (fd < 0) {
+			r = fd;
+		}
+	}
+	if (r == 0) {
+		client_signals(&signals);
+		sigprocmask(SIG_BLOCK, &signals, NULL);
+		options.attach = true;
+		r = client_run(fd, &options, status, &detached, error);
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	return r;
+}
+
+static bool starts_at_boot(const json_t *o)
+{
+	const char *status = json_string_value(json_object_get(o, "status"));
+	json_int_t policy =
+		json_integer_value(json_object_get(json_object_get(o, "spec"), "restart"));
+	bool by_hand = json_is_true(json_object_get(o, "manual_stop"));
+
+	if (strcmp(status, arrow_life_text(ARROW_LIFE_EXITED)) != 0)
+		return false;
+	return policy == ARROW_RESTART_ALWAYS ||
+	       (policy == ARROW_RESTART_UNLESS_STOPPED && !by_hand) ||
+	       (policy == ARROW_RESTART_ON_FAILURE && !by_hand &&
+		       json_integer_value(json_object_get(o, "exit_code")) == ARROW_KILLED_STATUS);
+}
+
+int arrow_boot_start(const struct arrow_paths *paths,
+	void (*each)(const char *name, const struct arrow_error *failure),
+	struct arrow_error *error)
+{
+	const struct arrow_attach how = {0};
+	json_t *list = NULL;
+	int r = arrow_list(paths, true, &list, error), status;
+
+	/* The oldest first: what others need was likely made before them. */
+	for (size_t n = json_array_size(list); n-- > 0;) {
+		_cleanup_error_ struct arrow_error failure = ARROW_ERROR_INIT;
+		const json_t *o = json_array_get(list, n);
+
+		if (!starts_at_boot(o))
+			continue;
+		(void)!arrow_start(paths, json_string_value(json_object_get(o, "id")), &how,
+			&status, &failure);
+		each(json_string_value(json_object_get(o, "name")), failure.text ? &failure : NULL);
+	}
+	json_decref(list);
+	return r;
+}
+
+int arrow_boot_stop(const struct arrow_paths *paths, struct arrow_error *error)
+{
+	json_t *list = NULL;
+	const json_t *o;
+	size_t n;
+	int r = arrow_list(paths, false, &list, error);
+
+	/* SIGTERM to a keeper is a stop that nobody did by hand. */
+	json_array_foreach (list, n, o) {
+		json_int_t pid = json_integer_value(json_object_get(o, "keeper_pid"));
+
+		if (pid > 1)
+			kill((pid_t)pid, SIGTERM);
+	}
+	json_array_foreach (list, n, o) {
+		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+		int status;
+
+		(void)!arrow_wait(
+			paths, json_string_value(json_object_get(o, "id")), &status, &ignored);
+	}
+	json_decref(list);
+	return r;
+}

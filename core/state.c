@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spec_json.h"
+#include "util/cleanup.h"
+
+#define STATE_FILE "state.json"
+#define NEXT_FILE "state.next"       /* beside, before it is renamed */
+#define RESERVE_FILE "state.reserve" /* blocks of the disk that are ours already */
+#define RESERVE_SIZE 4096
+#define STATE_MAX (1u << 20)
+
+static const char *const lives[] = {
+	"created", "running", "paused", "restarting", "exited", "dead", NULL};
+
+const char *arrow_life_text(enum arrow_life life)
+{
+	return lives[life];
+}
+
+bool arrow_life_active(enum arrow_life life)
+{
+	return life == ARROW_LIFE_RUNNING || life == ARROW_LIFE_PAUSED ||
+	       life == ARROW_LIFE_RESTARTING;
+}
+
+json_t *arrow_state_json(const struct arrow_state *s)
+{
+	json_t *o = json_pack("{s:s, s:i, s:i, s:i, s:b, s:b, s:I, s:s, s:s, s:s, s:s, s:s, s:s}",
+		"status", lives[s->life], "keeper_pid", s->keeper_pid, "vm_pid", s->vm_pid,
+		"exit_code", s->exit_code, "oom_killed", s->oom, "manual_stop", s->manual_stop,
+		"restarts", (json_int_t)s->restarts, "started", s->started, "finished", s->finished,
+		"engine", s->engine, "accel", s->accel, "kernel", s->kernel, "image", s->image);
+
+	if (o && s->error[0])
+		json_object_set_new(o, "error", arrow_text_json(s->error));
+	if (o && s->health[0])
+		json_object_set_new(o, "health", json_string(s->health));
+	if (o && s->network)
+		json_object_set(o, "network", s->network);
+	return o;
+}
+
+static void take_text(const json_t *o, const char *key, char *to, size_t size)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	snprintf(to, size, "%s", text ? text : "");
+}
+
+static int take_number(const json_t *o, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(o, key));
+
+	return n < 0 || n > INT32_MAX ? 0 : (int)n;
+}
+
+int arrow_state_read(int dir_fd, struct arrow_state *s)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = read_file(dir_fd, STATE_FILE, STATE_MAX, &text, NULL), life = 0;
+	const char *status;
+	json_t *o;
+
+	memset(s, 0, sizeof(*s));
+	if (r == -ENOENT)
+		return 0;
+	o = r < 0 ? NULL : json_loads(text, 0, NULL);
+	status = json_string_value(json_object_get(o, "status"));
+	while (status && lives[life] && strcmp(lives[life], status) != 0)
+		life++;
+	if (!status || !lives[life]) {
+		json_decref(o);
+		s->life = ARROW_LIFE_DEAD;
+		return r < 0 ? r : -EINVAL;
+	}
+	s->life = (enum arrow_life)life;
+	s->keeper_pid = take_number(o, "keeper_pid");
+	s->vm_pid = take_number(o, "vm_pid");
+	s->exit_code = take_number(o, "exit_code");
+	s->oom = json_is_true(json_object_get(o, "oom_killed"));
+	s->manual_stop = json_is_true(json_object_get(o, "manual_stop"));
+	s->restarts = (uint32_t)take_number(o, "restarts");
+	take_text(o, "started", s->started, sizeof(s->started));
+	take_text(o, "finished", s->finished, sizeof(s->finished));
+	take_text(o, "engine", s->engine, sizeof(s->engine));
+	take_text(o, "accel", s->accel, sizeof(s->accel));
+	take_text(o, "kernel", s->kernel, sizeof(s->kernel));
+	take_text(o, "image", s->image, sizeof(s->image));
+	take_text(o, "error", s->error, sizeof(s->error));
+	take_text(o, "health", s->health, sizeof(s->health));
+	s->network = json_incref(json_object_get(o, "network"));
+	json_decref(o);
+	return 0;
+}
+
+int arrow_state_reserve(int dir_fd)
+{
+	static const char zeros[RESERVE_SIZE];
+	_cleanup_close_ int fd =
+		openat(dir_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	/* Written, not only asked for: not every file system can promise blocks. */
+	return write_full(fd, zeros, sizeof(zeros));
+}
+
+/* Writes text to a file beside, which may be the reserve, and renames it. */
+static int replace(int dir_fd, const char *file, const char *text)
+{
+	_cleanup_close_ int fd =
+		openat(dir_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	size_t size = strlen(text);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_full(fd, text, size);
+	if (r == 0 &&
+		(ftruncate(fd, (off_t)size) < 0 || renameat(dir_fd, file, dir_fd, STATE_FILE) < 0))
+		r = -errno;
+	return r;
+}
+
+static char *state_text(const struct arrow_state *s)
+{
+	json_t *o = arrow_state_json(s);
+	char *text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
+int arrow_state_write(int dir_fd, const struct arrow_state *s)
+{
+	_cleanup_free_ char *text = state_text(s);
+	int r = text ? replace(dir_fd, NEXT_FILE, text) : -ENOMEM;
+
+	if (r < 0)
+		unlinkat(dir_fd, NEXT_FILE, 0);
+	return r;
+}
+
+void arrow_state_write_last(int dir_fd, const struct arrow_state *s)
+{
+	_cleanup_free_ char *text = state_text(s);
+
+	if (arrow_state_write(dir_fd, s) < 0 && text)
+		(void)!replace(dir_fd, RESERVE_FILE, text);
+}
+
+void arrow_state_release(struct arrow_state *s)
+{
+	json_decref(s->network);
+	s->network = NULL;
+}
