@@ -20,7 +20,7 @@
 #include "util/io.h"
 
 /* First in the list of files; another one makes all roots anew. */
-#define FORMAT "arrow-jail 1\n"
+#define FORMAT "arrow-jail 2\n"
 #define LIST_MAX (1u << 20)
 
 /* A line of the list: what a path was when it was copied, or that it was not there. */
@@ -105,8 +105,9 @@ static int add_closure(const char *root, FILE *list, const char *path, struct ar
 /* The directories that every root has. */
 static int make_places(const char *root)
 {
-	static const char *const dirs[] = {"proc/self", "dev", "volumes", "files"};
+	static const char *const dirs[] = {"proc/self", "dev", "etc", "volumes", "files"};
 	_cleanup_free_ char *kvm = path_format("%s/dev/kvm", root);
+	_cleanup_free_ char *dns = path_format("%s/etc/resolv.conf", root);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
@@ -129,8 +130,10 @@ static int make_places(const char *root)
 		if (mkdir(a, 0755) < 0 || mkdir(b, 0755) < 0 || mknod(c, S_IFREG | 0444, 0) < 0)
 			return -errno;
 	}
-	if (r == 0 && (!kvm || mknod(kvm, S_IFREG | 0444, 0) < 0))
-		r = kvm ? -errno : -ENOMEM;
+	if (r == 0 && (!kvm || !dns))
+		r = -ENOMEM;
+	if (r == 0 && (mknod(kvm, S_IFREG | 0444, 0) < 0 || mknod(dns, S_IFREG | 0444, 0) < 0))
+		r = -errno;
 	return r;
 }
 

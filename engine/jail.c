@@ -197,6 +197,8 @@ static int change_user(const struct arrow_jail *jail, uid_t uid, const char **wh
 
 /* ---- root ---- */
 
+#define SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
 static int open_tree_at(int dir, const char *path, unsigned int flags)
 {
 	int fd = open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
@@ -298,8 +300,7 @@ static int mount_volumes(const struct arrow_jail *jail)
 {
 	for (unsigned int i = 0; i < jail->n_mounts; i++) {
 		const struct arrow_jail_mount *m = &jail->mounts[i];
-		uint64_t flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-				 (m->read_only ? MOUNT_ATTR_RDONLY : 0);
+		uint64_t flags = SAFE | (m->read_only ? MOUNT_ATTR_RDONLY : 0);
 		_cleanup_close_ int fd = -1, tree = -1;
 		char path[64];
 		int r;
@@ -362,13 +363,13 @@ static int enter_root(const struct arrow_jail *jail, const char **what)
 	/* Of this process alone: the link /proc/self leads to where it is in the host's /proc. */
 	*what = "take /proc/self with it";
 	if (r == 0)
-		r = bind_at("/proc/self",
-			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-				MOUNT_ATTR_RDONLY,
-			"proc/self");
+		r = bind_at("/proc/self", SAFE | MOUNT_ATTR_RDONLY, "proc/self");
 	*what = jail->kvm && r == 0 ? "take /dev/kvm with it" : *what;
 	if (r == 0 && jail->kvm)
 		r = give_kvm(jail);
+	*what = jail->network && r == 0 ? "take /etc/resolv.conf with it" : *what;
+	if (r == 0 && jail->network && access("/etc/resolv.conf", R_OK) == 0)
+		r = bind_at("/etc/resolv.conf", SAFE | MOUNT_ATTR_RDONLY, "etc/resolv.conf");
 	*what = r == 0 ? "mount a volume" : *what;
 	if (r == 0)
 		r = mount_volumes(jail);

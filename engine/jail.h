@@ -49,7 +49,7 @@ struct arrow_jail {
 	unsigned int n_mounts; /* ARROW_JAIL_MOUNTS at most; number n is at the path of n */
 	int userns_fd;         /* user namespace whose ids the volumes have, or -1 */
 	bool kvm;              /* /dev/kvm is there */
-	bool network;          /* keeps the network of the caller */
+	bool network;          /* keeps the network of the caller, and its /etc/resolv.conf */
 
 	/*
 	 * Open files of the host that are only to be read: each becomes one that cannot be opened

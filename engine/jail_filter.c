@@ -35,7 +35,7 @@ static const unsigned short always[] = {
 	SYS_pwritev, SYS_preadv2, SYS_pwritev2, SYS_lseek, SYS_close, SYS_close_range, SYS_open,
 	SYS_stat, SYS_fstat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_fstatfs,
 	SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_getdents64,
-	SYS_getcwd, SYS_chdir, SYS_fchdir, SYS_umask, SYS_fcntl, SYS_flock, SYS_dup, SYS_dup2,
+	SYS_getcwd, SYS_chdir, SYS_fchdir, SYS_umask, SYS_flock, SYS_dup, SYS_dup2,
 	SYS_dup3, SYS_pipe, SYS_pipe2, SYS_ftruncate, SYS_fallocate, SYS_fadvise64, SYS_fsync,
 	SYS_fdatasync, SYS_sync_file_range, SYS_sendfile, SYS_splice, SYS_copy_file_range,
 	/* memory */
@@ -146,12 +146,22 @@ static void add_calls_of_itself(struct program *p)
 		PR_CAPBSET_READ, PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_TSC);
 	/* Of itself only. */
 	ALLOW_VALUES(p, SYS_prlimit64, 0, 0, (uint32_t)getpid());
-	ALLOW_VALUES(p, SYS_sched_setaffinity, 0, 0);
 
-	/* Anything but words put into the mouth of a terminal. */
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 5, SYS_ioctl);
+	/* No signals to whom it likes by way of a descriptor's owner. */
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 6, SYS_fcntl);
 	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(1));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, TIOCSTI);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, F_SETOWN);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, F_SETOWN_EX);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, F_SETSIG);
+	DENY(p, EPERM);
+	ALLOW(p);
+
+	/* Anything but words put into the mouth of a terminal, and such owners. */
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 7, SYS_ioctl);
+	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(1));
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, TIOCSTI);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, FIOSETOWN);
+	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SIOCSPGRP);
 	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, TIOCLINUX);
 	DENY(p, EPERM);
 	ALLOW(p);

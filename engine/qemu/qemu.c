@@ -157,6 +157,15 @@ static unsigned int read_only_fds(const struct arrow_vm_config *config, int *fds
 	return n;
 }
 
+/* QEMU's own user-mode network is sockets of this host; every other one is a descriptor. */
+static bool uses_network(const struct arrow_vm_config *config)
+{
+	for (unsigned int i = 0; i < config->n_nics; i++)
+		if (config->nics[i].kind == ARROW_NIC_USER && config->origin != ARROW_VM_TEMPLATE)
+			return true;
+	return false;
+}
+
 /* Forks into the jail. Returns the process id or a negative errno. */
 static pid_t spawn(struct start *s)
 {
@@ -167,6 +176,7 @@ static pid_t spawn(struct start *s)
 		.mounts = mounts,
 		.userns_fd = config->userns_fd,
 		.kvm = strcmp(config->accel, "kvm") == 0,
+		.network = uses_network(config),
 		.read_only = fds,
 		.n_read_only = read_only_fds(config, fds),
 		.ram_fd = maps_private(config) ? config->ram_fd : -1,

@@ -151,7 +151,7 @@ static void write_files(const char *dir)
 static void walk_root(const char *dir, int depth)
 {
 	static const char *const known[] = {
-		"proc", "dev", "volumes", "files", "usr", "lib", "lib64", "tmp", "var", "bin"};
+		"proc", "dev", "volumes", "files", "usr", "lib", "lib64", "tmp", "var", "bin", "etc"};
 	DIR *d = opendir(*dir ? dir : "/");
 	struct dirent *e;
 	char path[300];
@@ -213,6 +213,7 @@ static void reach_others(void)
 	MUST_FAIL("writes memory", process_vm_writev(VICTIM, &here, 1, &there, 1, 0));
 	MUST_FAIL("limits others", syscall(SYS_prlimit64, VICTIM, 0, NULL, buf));
 	MUST_FAIL("lowers others", setpriority(0, VICTIM, 19));
+	MUST_FAIL("signals by an owner", fcntl(2, F_SETOWN, VICTIM));
 	MUST_FAIL("makes a process", fork());
 }
 
