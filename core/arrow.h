@@ -125,6 +125,9 @@ struct arrow_spec {
 	char *log_driver;              /* json-file, journald, none; or NULL: json-file */
 	struct arrow_strings log_opts; /* key=value */
 
+	char *from;              /* a directory of `arrow save` to start from, or NULL */
+	uint32_t restore_signal; /* that tells the program that it was restored; 0 for none */
+
 	char *engine; /* or NULL: the best that works */
 	char *kernel; /* profile or id, or NULL: chosen by what the program needs */
 };

@@ -340,19 +340,94 @@ static uint32_t flags_of(const struct arrow_spec *spec)
 	return flags;
 }
 
+/* The machine-id is the Arrow's own, made of its id. */
+static void add_machine_id(struct arrow_job *job, const char *id)
+{
+	uint8_t data[16];
+
+	for (size_t i = 0; i < sizeof(data); i++) {
+		unsigned int byte = 0;
+
+		sscanf(id + 2 * i, "%2x", &byte);
+		data[i] = (uint8_t)byte;
+	}
+	add(job, ARROW_JOB_MACHINE_ID, data, sizeof(data));
+}
+
+static void add_window(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context)
+{
+	uint8_t data[4];
+
+	if (!spec->tty)
+		return;
+	arrow_put16(data, context->rows);
+	arrow_put16(data + 2, context->columns);
+	add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
+}
+
+/* The name of the host, those that it knows, and its place in the network. */
+static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, const char *hostname)
+{
+	const struct net_attachment none = {0};
+	const struct net_attachment *network = context->network ? context->network : &none;
+
+	add_string(job, ARROW_JOB_HOSTNAME, hostname);
+	for (size_t i = 0; i < spec->hosts.n; i++)
+		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
+	add_network(job, network, hostname);
+	add_resolv(job, spec, network);
+}
+
+static void make_hostname(char text[ARROW_TEXT_MAX], const struct arrow_spec *spec, const char *id)
+{
+	snprintf(text, ARROW_TEXT_MAX, "%.*s", spec->hostname ? 64 : 12,
+		spec->hostname ? spec->hostname : id);
+}
+
+static int finish(struct arrow_job *job, struct arrow_error *error)
+{
+	int r = 0;
+
+	job->stable = job->size;
+	if (job->failed) {
+		r = arrow_fail(error, -job->failed, "cannot describe the job: %m");
+		arrow_job_release(job);
+	}
+	return r;
+}
+
+int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, struct arrow_error *error)
+{
+	char hostname[ARROW_TEXT_MAX];
+
+	memset(job, 0, sizeof(*job));
+	job->end = ARROW_RESTORE;
+	make_hostname(hostname, spec, context->id);
+	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
+	add_names(job, spec, context, hostname);
+	add_window(job, spec, context);
+	add_machine_id(job, context->id);
+	add_string(job, ARROW_JOB_ID, context->id);
+	add_string(job, ARROW_JOB_NAME, context->name);
+	if (spec->restore_signal)
+		add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->restore_signal);
+	return finish(job, error);
+}
+
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error)
 {
-	const struct net_attachment none = {0}, *network = &none;
 	char hostname[ARROW_TEXT_MAX];
 	uint8_t data[24];
 	size_t total = 0;
 	int r;
 
 	memset(job, 0, sizeof(*job));
-	snprintf(hostname, sizeof(hostname), "%.*s", spec->hostname ? 64 : 12,
-		spec->hostname ? spec->hostname : context->id);
-
+	job->end = ARROW_JOB_END;
+	make_hostname(hostname, spec, context->id);
 	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
 	r = add_args(job, spec, context, &total, error);
 	if (r == 0)
@@ -366,13 +441,7 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 		add_string(job, ARROW_JOB_CWD, spec->workdir);
 	if (spec->user)
 		add_string(job, ARROW_JOB_USER, spec->user);
-	add_string(job, ARROW_JOB_HOSTNAME, hostname);
-	for (size_t i = 0; i < spec->hosts.n; i++)
-		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
-	if (context->network)
-		network = context->network;
-	add_network(job, network, hostname);
-	add_resolv(job, spec, network);
+	add_names(job, spec, context, hostname);
 	add_mounts(job, spec, context);
 	for (size_t i = 0; i < spec->n_ulimits; i++) {
 		arrow_put32(data, spec->ulimits[i].resource);
@@ -387,27 +456,9 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
 	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
 		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
-	if (spec->tty) {
-		arrow_put16(data, context->rows);
-		arrow_put16(data + 2, context->columns);
-		add(job, ARROW_JOB_WINSIZE, data, 4);
-	}
-	/* The machine-id is the Arrow's own, made of its id. */
-	for (size_t i = 0; i < 16; i++) {
-		unsigned int byte = 0;
-
-		sscanf(context->id + 2 * i, "%2x", &byte);
-		data[i] = (uint8_t)byte;
-	}
-	add(job, ARROW_JOB_MACHINE_ID, data, 16);
-	job->stable = job->size;
-
-	if (job->failed) {
-		r = arrow_fail(error, -job->failed, "cannot describe the job: %m");
-		arrow_job_release(job);
-		return r;
-	}
-	return 0;
+	add_window(job, spec, context);
+	add_machine_id(job, context->id);
+	return finish(job, error);
 }
 
 int arrow_job_refresh(struct arrow_job *job)

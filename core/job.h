@@ -15,13 +15,14 @@ struct arrow_job {
 	size_t size, room;
 	size_t stable; /* bytes in front of seed and clock */
 	int failed;    /* negative errno of the first failure */
+	uint16_t end;  /* type of the frame that ends it */
 };
 
 /* What a job has that the spec does not say. */
 struct arrow_job_context {
-	const char *id;
-	const char *entrypoint;        /* path of the program in the root image, or NULL */
-	uint16_t rows, columns;        /* of the terminal, with spec->tty */
+	const char *id, *name;
+	const char *entrypoint;               /* path of the program in the root image, or NULL */
+	uint16_t rows, columns;               /* of the terminal, with spec->tty */
 	const struct net_attachment *network; /* or NULL for none */
 	const char *const *file_names; /* a volume's file name, or NULL where it is a directory */
 };
@@ -31,6 +32,12 @@ struct arrow_job_context {
  * Errors: -E2BIG (arguments and environment too large), -EINVAL (no command).
  */
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * The same for a restored Arrow: who it is now, and its streams.
+ */
+int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*

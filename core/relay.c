@@ -244,7 +244,7 @@ void keeper_send_job(struct keeper *k)
 		if (!channel_has_room(&k->guest, n))
 			return;
 		if (n == 0) {
-			if (channel_send(&k->guest, ARROW_CONTROL, ARROW_JOB_END, NULL, 0) == 0)
+			if (channel_send(&k->guest, ARROW_CONTROL, job->end, NULL, 0) == 0)
 				keeper_phase(k, RUNNING,
 					k->template ? CLONE_DEADLINE_MS : BOOT_DEADLINE_MS);
 			return;

@@ -26,31 +26,33 @@ struct shared {
 	atomic_bool over;
 };
 
-static int take_processor(int cpu)
+/* By the kernel itself: musl says of sched_setscheduler() that there is none. */
+static int run_before_all(void)
 {
 	const struct sched_param first = {.sched_priority = 99};
+
+	return syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) < 0 ? -errno : 0;
+}
+
+static int move_to(pid_t pid, unsigned int cpu)
+{
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET((size_t)cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0 ||
-		sched_setscheduler(0, SCHED_FIFO, &first) < 0)
-		return -errno;
-	return 0;
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(pid, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-static void __attribute__((noreturn)) occupy(struct shared *shared, int cpu)
+static void __attribute__((noreturn)) occupy(struct shared *shared)
 {
-	if (take_processor(cpu) == 0) {
-		atomic_fetch_add(&shared->ready, 1);
-		while (!atomic_load(&shared->over))
-			__builtin_ia32_pause();
-	}
+	atomic_fetch_add(&shared->ready, 1);
+	while (!atomic_load(&shared->over))
+		__builtin_ia32_pause();
 	_exit(0);
 }
 
 /* Takes the processors but for `own`. Returns 0 or a negative errno. */
-static int take_others(struct hold *hold, int own)
+static int take_others(struct hold *hold, unsigned int own)
 {
 	uint64_t deadline = now_ms() + READY_DEADLINE_MS;
 	struct shared *shared;
@@ -60,16 +62,21 @@ static int take_others(struct hold *hold, int own)
 	if (shared == MAP_FAILED)
 		return -errno;
 	hold->shared = shared;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		pid_t pid;
+		int r;
 
-		if (cpu == own || !CPU_ISSET((size_t)cpu, &hold->before))
+		if (cpu == own || !CPU_ISSET(cpu, &hold->before))
 			continue;
 		pid = (pid_t)syscall(SYS_fork); /* the library has nothing to do in the child */
 		if (pid == 0)
-			occupy(shared, cpu);
+			occupy(shared);
 		if (pid < 0)
 			return -errno;
+		/* It is as urgent as the loader, on whose processor it would never run. */
+		r = move_to(pid, cpu);
+		if (r < 0)
+			return r;
 		hold->others++;
 	}
 	while (atomic_load(&shared->ready) < hold->others) {
@@ -82,15 +89,20 @@ static int take_others(struct hold *hold, int own)
 int hold_begin(struct hold *hold)
 {
 	unsigned int own = 0;
+	bool several;
 	int r;
 
 	*hold = (struct hold){0};
-	if (syscall(SYS_getcpu, &own, NULL, NULL) < 0 ||
-		sched_getaffinity(0, sizeof(hold->before), &hold->before) < 0)
+	/* A kernel for one processor knows of no affinity. */
+	several = sched_getaffinity(0, sizeof(hold->before), &hold->before) == 0 &&
+		  CPU_COUNT(&hold->before) > 1;
+	if (several && syscall(SYS_getcpu, &own, NULL, NULL) < 0)
 		return -errno;
-	r = take_processor((int)own);
-	if (r == 0 && CPU_COUNT(&hold->before) > 1)
-		r = take_others(hold, (int)own);
+	r = run_before_all();
+	if (r == 0 && several)
+		r = move_to(0, own);
+	if (r == 0 && several)
+		r = take_others(hold, own);
 	if (r < 0)
 		hold_end(hold);
 	return r;
@@ -111,6 +123,6 @@ void hold_end(struct hold *hold)
 
 	hold_others_end(hold);
 	/* Both undo what has worked before. */
-	(void)sched_setscheduler(0, SCHED_OTHER, &none);
+	(void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
 	(void)sched_setaffinity(0, sizeof(hold->before), &hold->before);
 }

@@ -149,6 +149,8 @@ void identity_forget_machine(const uint8_t machine_id[16]);
  */
 void network_prepare(const struct stage *stage);
 int network_configure(const struct stage *stage, const struct job *job, struct failure *failure);
+/* The same in a restored Arrow, in place of what the saved one had. */
+int network_renew(const struct stage *stage, const struct job *job, struct failure *failure);
 
 /* root.c: mounts the root and enters it; then the volumes. */
 int root_enter(struct stage *stage, const struct job *job, struct failure *failure);

@@ -188,3 +188,21 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 				       : "")
 		     : 0;
 }
+
+int network_renew(const struct stage *stage, const struct job *job, struct failure *failure)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+
+	/* Down: the routes go, and the addresses of IPv6; that of IPv4 is replaced. */
+	for (unsigned int i = 0; fd >= 0; i++) {
+		name_card(request.ifr_name, i);
+		request.ifr_flags = 0;
+		if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+			break;
+	}
+	if (job->network.nic_count == 0)
+		return 0;
+	network_prepare(stage);
+	return network_configure(stage, job, failure);
+}

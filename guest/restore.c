@@ -172,6 +172,8 @@ static int become(struct loader *loader, struct job *job, struct failure *failur
 	r = identity_unique(job, failure);
 	if (r == 0 && clock_wait(loader) < 0)
 		r = fail(failure, 125, EPROTO, "the host does not say the time: %m");
+	if (r == 0)
+		r = network_renew(&loader->stage, job, failure);
 	if (r < 0)
 		return r;
 	hold_others_end(&loader->hold);

@@ -13,6 +13,9 @@
 /* The id of the commands whose answer counts as a sign of life. */
 #define ID_STATUS "status"
 
+/* And of those that ask whether a VM that was saved may go on already. */
+#define ID_FINAL "final"
+
 static int send_text(struct qmp *qmp, const char *text)
 {
 	size_t size = strlen(text);
@@ -38,6 +41,11 @@ static int send_text(struct qmp *qmp, const char *text)
 #define BANDWIDTH                                                                                  \
 	"{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":"                \
 	"1099511627776}}\n"
+
+static void ask_final(struct qmp *qmp)
+{
+	(void)send_text(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_FINAL "\"}\n");
+}
 
 static int send_migrate(
 	struct qmp *qmp, const char *command, const char *from, enum qmp_content content)
@@ -70,6 +78,7 @@ int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
 	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) < 0)
 		return -errno;
 	qmp->saved = false;
+	qmp->saving = true;
 	free(qmp->error);
 	qmp->error = NULL;
 	return send_migrate(qmp, "migrate", "state", content);
@@ -126,7 +135,10 @@ static void take_message(struct qmp *qmp, json_t *message)
 		const char *status = json_string_value(json_object_get(data, "status"));
 
 		if (status && strcmp(status, "completed") == 0) {
-			qmp->saved = true;
+			if (qmp->saving)
+				ask_final(qmp);
+			else
+				qmp->saved = true;
 			if (qmp->go_on)
 				qmp_cont(qmp);
 		} else if (status && strcmp(status, "failed") == 0 && !qmp->error) {
@@ -139,6 +151,15 @@ static void take_message(struct qmp *qmp, json_t *message)
 
 		free(qmp->error); /* of an event, which says less */
 		qmp->error = strdup(text ? text : "unknown error");
+	} else if (id && strcmp(id, ID_FINAL) == 0) {
+		const char *status = json_string_value(
+			json_object_get(json_object_get(message, "return"), "status"));
+
+		/* For a moment after the last byte QEMU refuses to go on. */
+		if (status && strcmp(status, "finish-migrate") == 0)
+			ask_final(qmp);
+		else
+			qmp->saved = true;
 	} else if (id && strcmp(id, ID_STATUS) == 0) {
 		qmp->answered++;
 	}

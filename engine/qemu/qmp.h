@@ -21,6 +21,7 @@ struct qmp {
 	uint64_t asked;    /* query-status commands sent */
 	uint64_t answered; /* and answered, in order */
 	bool saved;        /* the migration that was asked for is complete */
+	bool saving;       /* qmp_save() was called */
 	bool paused;       /* STOP came, and no RESUME since */
 	bool go_on;        /* what is loaded was paused, and is to run */
 	char *error;       /* what QEMU refused, one line; owned */

@@ -91,6 +91,12 @@ static void a_save_ends_with_its_event_or_with_an_error(void **state)
 	assert_false(p.qmp.saved);
 	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n");
 	assert_int_equal(qmp_read(&p.qmp), 0);
+	assert_false(p.qmp.saved); /* it cannot go on yet */
+	say(&p, "{\"return\": {\"status\": \"finish-migrate\"}, \"id\": \"final\"}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
+	assert_false(p.qmp.saved);
+	say(&p, "{\"return\": {\"status\": \"postmigrate\"}, \"id\": \"final\"}\n");
+	assert_int_equal(qmp_read(&p.qmp), 0);
 	assert_true(p.qmp.saved);
 	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"failed\"}}\n"
 		"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no room\"}}\n");
@@ -117,12 +123,13 @@ static void a_vm_is_paused_when_qemu_says_so(void **state)
 	heard(&p, text, sizeof(text));
 	assert_non_null(strstr(text, "\"x-ignore-shared\",\"state\":false"));
 	say(&p, "{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n"
+		"{\"return\": {\"status\": \"postmigrate\"}, \"id\": \"final\"}\n"
 		"{\"event\": \"RESUME\"}\n");
 	assert_int_equal(qmp_read(&p.qmp), 0);
 	assert_true(p.qmp.saved);
 	assert_false(p.qmp.paused);
 	heard(&p, text, sizeof(text));
-	assert_string_equal(text, ""); /* nobody asked it to go on */
+	assert_null(strstr(text, "\"cont\"")); /* nobody asked it to go on */
 	close_peer(&p);
 }
 
