@@ -28,6 +28,16 @@ int cmd_attach(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_rename(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
+int cmd_build(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_history(int argc, char **argv);
+int cmd_image(int argc, char **argv);
+int cmd_images(int argc, char **argv);
+int cmd_import(int argc, char **argv);
+int cmd_load(int argc, char **argv);
+int cmd_rmi(int argc, char **argv);
+int cmd_save(int argc, char **argv);
+int cmd_tag(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_template(int argc, char **argv);
@@ -38,7 +48,10 @@ int cmd_version(int argc, char **argv);
 
 extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_argp, wait_argp;
 extern const struct argp rename_argp, rm_argp;
-extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp, version_argp;
+extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,
+	version_argp;
+extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,
+	rmi_argp, save_argp, tag_argp;
 
 /*
  * Parses a command's options with argp. A wrong use prints one line and exits with 125, as

@@ -13,6 +13,7 @@
 #include "image/closure.h"
 #include "image/erofs.h"
 #include "image/index.h"
+#include "image/program.h"
 #include "image/store.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
@@ -467,5 +468,52 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 			path);
 	if (e < 0)
 		arrow_image_release(image);
+	return e;
+}
+
+/* -ESTALE or -EAGAIN without an error set, as make(). */
+static int stage_once(struct image_temp *temp, const struct program *program,
+	const char *entrypoint, const char *library_path, struct arrow_error *error)
+{
+	struct closure closure __attribute__((cleanup(closure_release))) = {0};
+	int64_t started = identity_clock();
+	char digest[DIGEST_HEX];
+	int e;
+
+	e = closure_find(&closure, program->real, program->label, entrypoint, library_path, error);
+	if (e < 0)
+		return e;
+	if (is_racy(&closure, started))
+		return -EAGAIN;
+	return stage(temp, &closure, digest, error);
+}
+
+int program_stage(
+	struct image_temp *temp, const char *path, char **entrypoint, struct arrow_error *error)
+{
+	_cleanup_program_ struct program program = {0};
+	const char *library_path = getenv("LD_LIBRARY_PATH");
+	uint64_t end = now_ms() + IDENTITY_RACY_MS;
+	int e = resolve(&program, path, error);
+
+	if (e < 0)
+		return e;
+	*entrypoint = path_format("/bin/%s", program.name);
+	if (!*entrypoint)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	for (int changes = 0;;) {
+		e = stage_once(temp, &program, *entrypoint,
+			library_path && *library_path ? library_path : NULL, error);
+		if (error->text || (e != -ESTALE && e != -EAGAIN) ||
+			(e == -ESTALE && ++changes == CHANGES_MAX) || !identity_pause(end))
+			break;
+		remove_tree(temp->fd, "root");
+	}
+	if (e < 0 && !error->text)
+		return arrow_fail(error, ESTALE,
+			"cannot pack %s: it or one of its libraries changes as it is copied; try "
+			"again "
+			"when nothing writes to it",
+			path);
 	return e;
 }

@@ -2,8 +2,6 @@
 /* Images out of archives and directories. */
 #include "image/oci/archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "image/oci/layer.h"
+#include "image/oci/libarchive.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -78,8 +77,12 @@ static const char *plain_path(const char *path)
 
 static int open_archive(int fd, struct archive **opened, struct arrow_error *error)
 {
-	struct archive *a = archive_read_new();
+	int loaded = libarchive_load(error);
+	struct archive *a;
 
+	if (loaded < 0)
+		return loaded;
+	a = archive_read_new();
 	if (!a)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||

@@ -29,6 +29,16 @@ struct oci_tree_options {
 int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_options *options,
 	struct oci_layer *layer, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Packs a program with all that it needs to start, and nothing else.
+ *   data:       the data directory
+ *   mtime:      of everything
+ *   entrypoint: gets the program's path in the image; owned by the caller
+ */
+int oci_layer_from_program(const struct oci_store *store, const char *data, const char *path,
+	int64_t mtime, struct oci_layer *layer, char **entrypoint,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* What an image of one layer is made of. Lists are NULL-terminated or NULL. */
 struct oci_recipe {
 	const struct oci_layer *layer;

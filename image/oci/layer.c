@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/oci/layer.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image/oci/libarchive.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
@@ -484,11 +483,15 @@ int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *erro
 	if (!plain)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	old = uselocale(plain);
-	e = apply(&r);
+	e = libarchive_load(error);
+	if (e == 0)
+		e = apply(&r);
 	uselocale(old);
 	freelocale(plain);
-	archive_read_free(r.tar);
-	archive_read_free(r.unpacker);
+	if (r.tar)
+		archive_read_free(r.tar);
+	if (r.unpacker)
+		archive_read_free(r.unpacker);
 	if (r.sum)
 		digest_end(r.sum, hex);
 	free(r.buf);

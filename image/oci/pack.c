@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A directory as a layer: tar by libarchive, gzip by zlib, both without anything of the moment. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +14,8 @@
 #include <zlib.h>
 
 #include "image/oci/build.h"
+#include "image/program.h"
+#include "image/oci/libarchive.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
@@ -284,8 +284,10 @@ static void packer_release(struct packer *p)
 	char hex[DIGEST_HEX];
 
 	/* Freeing closes, and closing writes: into nothing. */
-	archive_write_fail(p->tar);
-	archive_write_free(p->tar);
+	if (p->tar) {
+		archive_write_fail(p->tar);
+		archive_write_free(p->tar);
+	}
 	deflateEnd(&p->gzip);
 	for (size_t i = 0; i < p->n_links; i++)
 		free(p->links[i].path);
@@ -303,10 +305,12 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 	struct packer p = {.options = options, .error = error, .blob.fd = -1};
 	/* Names are bytes. */
 	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = uselocale(plain);
-	int e = oci_blob_begin(&p.blob, store, NULL, UINT64_MAX, error);
+	int e = libarchive_load(error);
 
 	*layer = (struct oci_layer){.diff_id = "sha256:"};
-	p.tar = archive_write_new();
+	if (e == 0)
+		e = oci_blob_begin(&p.blob, store, NULL, UINT64_MAX, error);
+	p.tar = e == 0 ? archive_write_new() : NULL;
 	p.in = malloc(PIECE);
 	p.out = malloc(PIECE);
 	p.sum = digest_begin();
@@ -330,5 +334,31 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 	packer_release(&p);
 	uselocale(old);
 	freelocale(plain);
+	return e;
+}
+
+int oci_layer_from_program(const struct oci_store *store, const char *data, const char *path,
+	int64_t mtime, struct oci_layer *layer, char **entrypoint, struct arrow_error *error)
+{
+	_cleanup_store_ struct image_store images = {.fd = -1};
+	_cleanup_temp_ struct image_temp temp = {.fd = -1};
+	_cleanup_free_ char *root = NULL;
+	int e = image_store_open(&images, data, error);
+
+	*entrypoint = NULL;
+	if (e == 0)
+		e = image_temp_begin(&temp, &images, error);
+	if (e == 0)
+		e = program_stage(&temp, path, entrypoint, error);
+	if (e == 0) {
+		root = path_format("%s/root", temp.path);
+		e = root ? oci_layer_from_tree(store,
+				   &(struct oci_tree_options){
+					   .path = root, .all_root = true, .mtime = mtime},
+				   layer, error)
+			 : arrow_fail(error, ENOMEM, "out of memory");
+	}
+	if (e < 0)
+		free(STEAL(*entrypoint));
 	return e;
 }

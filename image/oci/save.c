@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Images into archives and directories. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@
 #include <unistd.h>
 
 #include "image/oci/archive.h"
+#include "image/oci/libarchive.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -182,10 +181,14 @@ int oci_archive_save(const struct oci_store *store, const struct oci_saved *imag
 	int fd, struct arrow_error *error)
 {
 	_cleanup_free_ char *index = index_text(images, n), *docker = docker_text(images, n);
-	struct archive *a = archive_write_new();
+	int e = libarchive_load(error);
 	struct blobs blobs = {0};
-	int e = a ? collect(&blobs, images, n) : -ENOMEM;
+	struct archive *a;
 
+	if (e < 0)
+		return e;
+	a = archive_write_new();
+	e = a ? collect(&blobs, images, n) : -ENOMEM;
 	if (e < 0)
 		e = arrow_fail(error, ENOMEM, "out of memory");
 	else if (archive_write_set_format_pax_restricted(a) < ARCHIVE_WARN ||
@@ -208,7 +211,8 @@ int oci_archive_save(const struct oci_store *store, const struct oci_saved *imag
 			"cannot write the archive: %s", archive_error_string(a));
 	if (a && e < 0)
 		archive_write_fail(a);
-	archive_write_free(a);
+	if (a)
+		archive_write_free(a);
 	free(blobs.v);
 	return e;
 }

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow build and arrow import. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/build.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define ARROWFILE "Arrowfile"
+
+enum {
+	OPT_ENTRYPOINT = 256,
+	OPT_CMD,
+	OPT_KERNEL,
+	OPT_LABEL,
+	OPT_PORT,
+	OPT_STOP_SIGNAL,
+	OPT_USER,
+	OPT_VOLUME,
+};
+
+struct input {
+	struct arrow_build build;
+	struct arrow_strings operands;
+	const char *file;
+	bool quiet;
+	struct arrow_error error;
+};
+
+/* clang-format off */
+static const struct argp_option build_options[] = {
+	{"tag", 't', "NAME[:TAG]", 0, "Name of the image; may be given several times", 0},
+	{"file", 'f', "FILE", 0, "Read what the image is made of from this file (./Arrowfile)", 0},
+	{"quiet", 'q', 0, 0, "Print the id only", 0},
+	{"entrypoint", OPT_ENTRYPOINT, "WORD|JSON", 0, "What is started: a word, or a JSON list of words", 0},
+	{"cmd", OPT_CMD, "WORD|JSON", 0, "Arguments where the user gives none; several add up", 0},
+	{"env", 'e', "NAME=VALUE", 0, "Set a variable", 0},
+	{"port", OPT_PORT, "PORT[/udp]", 0, "Name a port that the program listens on", 0},
+	{"volume", OPT_VOLUME, "DIR", 0, "Name a directory that holds data", 0},
+	{"user", OPT_USER, "USER[:GROUP]", 0, "User that the program runs as", 0},
+	{"workdir", 'w', "DIR", 0, "Directory that the program starts in", 0},
+	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal that stops the program", 0},
+	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile that it runs on", 0},
+	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
+	{0},
+};
+
+static const struct argp_option import_options[] = {
+	{"change", 'c', "INSTRUCTION", 0, "Apply a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", 0},
+	{"quiet", 'q', 0, 0, "Print nothing", 0},
+	{0},
+};
+/* clang-format on */
+
+static int set_string(char **where, const char *value, struct arrow_error *error)
+{
+	free(*where);
+	*where = strdup(value);
+	return *where ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+static int add_string(struct arrow_strings *list, const char *value, struct arrow_error *error)
+{
+	return arrow_strings_add(list, value) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
+}
+
+/* Returns 1 for an option that is not here. */
+static int parse_value(struct input *in, int key, const char *arg)
+{
+	struct arrow_build *b = &in->build;
+	struct arrow_error *e = &in->error;
+
+	switch (key) {
+	case 't':
+		return add_string(&b->names, arg, e);
+	case 'e':
+		return arrow_build_env(b, arg, e);
+	case 'w':
+		return arrow_build_workdir(b, arg, e);
+	case 'c':
+		return arrow_build_change(b, arg, e);
+	case OPT_ENTRYPOINT:
+		return arrow_build_words(&b->entrypoint, arg, e);
+	case OPT_CMD:
+		return arrow_build_words(&b->cmd, arg, e);
+	case OPT_KERNEL:
+		return set_string(&b->kernel, arg, e);
+	case OPT_LABEL:
+		return arrow_build_label(b, arg, e);
+	case OPT_PORT:
+		return arrow_build_port(b, arg, e);
+	case OPT_STOP_SIGNAL:
+		return arrow_build_signal(b, arg, e);
+	case OPT_USER:
+		return set_string(&b->user, arg, e);
+	case OPT_VOLUME:
+		return arrow_build_volume(b, arg, e);
+	case ARGP_KEY_ARG:
+		return add_string(&in->operands, arg, e);
+	default:
+		return 1;
+	}
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	/* One line, from the first thing that is wrong. */
+	if (in->error.text)
+		return 0;
+	if (key == 'f')
+		in->file = arg;
+	else if (key == 'q')
+		in->quiet = true;
+	else if (parse_value(in, key, arg) == 1)
+		return ARGP_ERR_UNKNOWN;
+	return 0;
+}
+
+const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
+	"Make an image of a program with all that it needs, or of a directory.\v"
+	"Without PROGRAM or DIR, or with -f, an Arrowfile says what it is made of; options go "
+	"before "
+	"it. The same inputs give the same digest.",
+	NULL, NULL, NULL};
+
+const struct argp import_argp = {import_options, parse,
+	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
+	"Make an image of what other tools have.\v"
+	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman "
+	"save', or an OCI layout; it may be packed with gzip or zstd. DIR is a root file system or "
+	"an "
+	"OCI layout. Without NAME an image keeps its own names.",
+	NULL, NULL, NULL};
+
+static int build(struct input *in, const struct arrow_paths *paths)
+{
+	char id[OCI_DIGEST_SIZE];
+	int e;
+
+	if (in->operands.n > 1)
+		return arrow_fail(&in->error, EINVAL,
+			"an image is made of one program or directory, not of '%s' too",
+			in->operands.v[1]);
+	if (in->operands.n == 1) {
+		e = set_string(&in->build.source, in->operands.v[0], &in->error);
+		if (e < 0)
+			return e;
+	}
+	if (in->file || !in->build.source) {
+		if (!in->file && access(ARROWFILE, F_OK) < 0)
+			return arrow_fail(&in->error, EINVAL,
+				"say what to build, as in 'arrow build -t hello ./hello'; there is "
+				"no "
+				"Arrowfile here");
+		e = arrow_build_file(&in->build, in->file ? in->file : ARROWFILE, &in->error);
+		if (e < 0)
+			return e;
+	}
+	if (!in->build.source)
+		return arrow_fail(&in->error, EINVAL,
+			"the Arrowfile has neither 'program:' nor 'directory:'");
+	e = arrow_build_image(paths, &in->build, id, &in->error);
+	if (e < 0)
+		return e;
+	puts(id);
+	for (size_t i = 0; !in->quiet && i < in->build.names.n; i++)
+		fprintf(stderr, "Successfully tagged %s\n", in->build.names.v[i]);
+	return cli_flush();
+}
+
+static int import(struct input *in, const struct arrow_paths *paths)
+{
+	struct arrow_strings log = {0};
+	int e;
+
+	if (in->operands.n < 1 || in->operands.n > 2)
+		return arrow_fail(&in->error, EINVAL,
+			"say what to import and how to name it, as in 'arrow import root.tar "
+			"app:1'");
+	e = arrow_import(paths, in->operands.v[0], in->operands.n == 2 ? in->operands.v[1] : NULL,
+		&in->build, &log, &in->error);
+	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)
+		puts(log.v[i]);
+	arrow_strings_release(&log);
+	return e < 0 ? e : cli_flush();
+}
+
+static int run(const struct argp *argp, int (*act)(struct input *, const struct arrow_paths *),
+	int argc, char **argv)
+{
+	struct input in = {.error = ARROW_ERROR_INIT};
+	struct arrow_paths paths = {0};
+	int r;
+
+	cli_parse(argp, argc, argv, 0, &in);
+	r = in.error.text ? -EINVAL : arrow_paths_init(&paths, &in.error);
+	if (r == 0)
+		r = act(&in, &paths);
+	if (r < 0)
+		r = cli_error(&in.error);
+	arrow_paths_release(&paths);
+	arrow_strings_release(&in.operands);
+	arrow_build_release(&in.build);
+	return r;
+}
+
+int cmd_build(int argc, char **argv)
+{
+	return run(&build_argp, build, argc, argv);
+}
+
+int cmd_import(int argc, char **argv)
+{
+	return run(&import_argp, import, argc, argv);
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/human.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/io.h"
+
+char *human_size(unsigned long long bytes)
+{
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+	double size = (double)bytes;
+	size_t unit = 0;
+
+	while (size >= 1000 && unit + 1 < sizeof(units) / sizeof(*units)) {
+		size /= 1000;
+		unit++;
+	}
+	return path_format("%.3g%s", size, units[unit]);
+}
+
+char *human_age(const char *text, time_t now)
+{
+	static const struct {
+		const char *name;
+		long seconds, below;
+	} units[] = {
+		{"second", 1, 60},
+		{"minute", 60, 60 * 60},
+		{"hour", 3600, 48 * 3600},
+		{"day", 86400, 14 * 86400},
+		{"week", 7 * 86400, 60 * 86400},
+		{"month", 30 * 86400, 2 * 365 * 86400},
+		{"year", 365 * 86400, 0},
+	};
+	struct tm tm = {0};
+	long age, count;
+	size_t i = 0;
+
+	if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
+		return strdup("N/A");
+	age = (long)(now - timegm(&tm));
+	if (age < 1)
+		return strdup("Less than a second");
+	while (units[i].below && age >= units[i].below)
+		i++;
+	count = age / units[i].seconds;
+	if (count == 1 && i > 0 && i < 3)
+		return path_format(i == 2 ? "About an %s" : "About a %s", units[i].name);
+	return path_format("%ld %s%s", count, units[i].name, count == 1 ? "" : "s");
+}

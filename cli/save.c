@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow save, load and export: images out of the store, and into it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/images.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+enum { OPT_AS = 256 };
+
+struct input {
+	struct arrow_strings operands;
+	const char *file, *as;
+	bool quiet;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'o':
+	case 'i':
+		in->file = arg;
+		return 0;
+	case 'q':
+		in->quiet = true;
+		return 0;
+	case OPT_AS:
+		in->as = arg;
+		if (strcmp(arg, "oci") != 0 && strcmp(arg, "docker") != 0)
+			argp_error(state, "--as takes oci or docker, not '%s'", arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		return arrow_strings_add(&in->operands, arg) < 0 ? ENOMEM : 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option save_options[] = {
+	{"output", 'o', "FILE", 0, "Write to a file, instead of stdout", 0}, {0}};
+static const struct argp_option load_options[] = {
+	{"input", 'i', "FILE", 0, "Read from a file, instead of stdin", 0},
+	{"quiet", 'q', 0, 0, "Print nothing", 0}, {0}};
+static const struct argp_option export_options[] = {
+	{"as", OPT_AS, "oci|docker", 0, "An OCI layout, or an archive for docker load", 0}, {0}};
+
+const struct argp save_argp = {save_options, parse, "IMAGE...",
+	"Write images to an archive.\v"
+	"The archive is an OCI layout and what 'docker load' and 'podman load' take, at once.",
+	NULL, NULL, NULL};
+const struct argp load_argp = {load_options, parse, NULL,
+	"Read images from an archive.\v"
+	"It is one of 'arrow save', 'docker save' or 'podman save', or an OCI layout; it may be "
+	"packed "
+	"with gzip or zstd. A root file system is taken by 'arrow import'.",
+	NULL, NULL, NULL};
+const struct argp export_argp = {export_options, parse, "IMAGE PATH",
+	"Write an image as an OCI layout or an archive.\v"
+	"Without --as, a PATH that ends with .tar becomes an archive for docker load, another an "
+	"OCI "
+	"layout.",
+	NULL, NULL, NULL};
+
+/* An archive that is not whole does not stay. */
+static int save_to(char *const *names, size_t n, const char *path, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *temp = path_format("%s.tmp.%d", path, (int)getpid());
+	struct stat st;
+	int e;
+
+	if (!temp)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	/* A device or pipe is written to as it is. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			return arrow_fail(error, errno, "cannot write %s: %m", path);
+		return arrow_images_save(paths, names, n, fd, error);
+	}
+	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return arrow_fail(error, errno, "cannot write %s: %m", path);
+	e = arrow_images_save(paths, names, n, fd, error);
+	if (e == 0 && rename(temp, path) < 0)
+		e = arrow_fail(error, errno, "cannot write %s: %m", path);
+	if (e < 0)
+		unlink(temp);
+	return e;
+}
+
+static int save(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	if (in->operands.n == 0)
+		return arrow_fail(error, EINVAL, "name the images to save");
+	if (in->file)
+		return save_to(in->operands.v, in->operands.n, in->file, paths, error);
+	if (isatty(STDOUT_FILENO))
+		return arrow_fail(error, EINVAL,
+			"an archive is nothing for a terminal: use -o FILE, or send it elsewhere");
+	return arrow_images_save(paths, in->operands.v, in->operands.n, STDOUT_FILENO, error);
+}
+
+static int load(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = -1;
+	struct arrow_strings log = {0};
+	int e;
+
+	if (in->operands.n > 0)
+		return arrow_fail(
+			error, EINVAL, "load takes its archive from stdin, or with -i FILE");
+	if (in->file) {
+		fd = open(in->file, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return arrow_fail(error, errno, "cannot open %s: %m", in->file);
+	} else if (isatty(STDIN_FILENO)) {
+		return arrow_fail(error, EINVAL, "no archive comes from a terminal: use -i FILE");
+	}
+	e = arrow_images_load(paths, in->file ? fd : STDIN_FILENO,
+		in->file ? in->file : "the archive", &log, error);
+	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)
+		puts(log.v[i]);
+	arrow_strings_release(&log);
+	return e < 0 ? e : cli_flush();
+}
+
+static int export(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	const char *path, *as = in->as;
+	size_t n;
+
+	if (in->operands.n != 2)
+		return arrow_fail(error, EINVAL, "name an image, and where to write it");
+	path = in->operands.v[1];
+	n = strlen(path);
+	if (!as)
+		as = n > 4 && strcmp(path + n - 4, ".tar") == 0 ? "docker" : "oci";
+	if (strcmp(as, "docker") == 0)
+		return save_to(in->operands.v, 1, path, paths, error);
+	return arrow_images_export_layout(paths, in->operands.v[0], path, error);
+}
+
+static int run(const struct argp *argp,
+	int (*act)(struct input *, const struct arrow_paths *, struct arrow_error *), int argc,
+	char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int r;
+
+	cli_parse(argp, argc, argv, 0, &in);
+	r = arrow_paths_init(&paths, &error);
+	if (r == 0)
+		r = act(&in, &paths, &error);
+	if (r < 0)
+		r = cli_error(&error);
+	arrow_paths_release(&paths);
+	arrow_strings_release(&in.operands);
+	return r;
+}
+
+int cmd_save(int argc, char **argv)
+{
+	return run(&save_argp, save, argc, argv);
+}
+
+int cmd_load(int argc, char **argv)
+{
+	return run(&load_argp, load, argc, argv);
+}
+
+int cmd_export(int argc, char **argv)
+{
+	return run(&export_argp, export, argc, argv);
+}

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/image.h"
+#include "core/images.h"
+#include "image/oci/archive.h"
+#include "image/store.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+#include "util/process.h"
+
+#define SAVE_DEADLINE_MS (30u * 60u * 1000u)
+
+void arrow_build_release(struct arrow_build *b)
+{
+	free(b->source);
+	arrow_strings_release(&b->names);
+	arrow_strings_release(&b->entrypoint);
+	arrow_strings_release(&b->cmd);
+	arrow_strings_release(&b->env);
+	arrow_strings_release(&b->ports);
+	arrow_strings_release(&b->volumes);
+	arrow_strings_release(&b->labels);
+	free(b->user);
+	free(b->workdir);
+	free(b->stop_signal);
+	free(b->kernel);
+	*b = (struct arrow_build){0};
+}
+
+static int add(struct arrow_strings *list, const char *text, struct arrow_error *error)
+{
+	return arrow_strings_add(list, text) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
+}
+
+static int set(char **where, const char *text, struct arrow_error *error)
+{
+	free(*where);
+	*where = strdup(text);
+	return *where ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+int arrow_build_words(struct arrow_strings *words, const char *text, struct arrow_error *error)
+{
+	json_t *list, *word;
+	size_t i;
+	int e = 0;
+
+	if (text[0] != '[')
+		return add(words, text, error);
+	list = json_loads(text, 0, NULL);
+	if (!json_is_array(list))
+		e = arrow_fail(error, EINVAL, "'%.64s' is no JSON list of words", text);
+	json_array_foreach (list, i, word) {
+		if (e == 0)
+			e = json_is_string(word)
+				    ? add(words, json_string_value(word), error)
+				    : arrow_fail(error, EINVAL, "'%.64s' is no JSON list of words",
+					      text);
+	}
+	json_decref(list);
+	return e;
+}
+
+int arrow_build_env(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	if (text[0] == '=' || !strchr(text, '='))
+		return arrow_fail(error, EINVAL,
+			"'%.64s' is no variable for an image: give NAME=VALUE", text);
+	return add(&b->env, text, error);
+}
+
+int arrow_build_port(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *port = NULL;
+	const char *protocol;
+	unsigned long n;
+	char *end;
+
+	n = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+	protocol = n && *end == '/' ? end + 1 : "tcp";
+	if (n < 1 || n > 65535 || (*end && *end != '/') ||
+		(strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0 &&
+			strcmp(protocol, "sctp") != 0))
+		return arrow_fail(
+			error, EINVAL, "'%.64s' is no port: give one as 80 or 53/udp", text);
+	port = path_format("%lu/%s", n, protocol);
+	return port ? add(&b->ports, port, error) : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+int arrow_build_volume(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	if (text[0] != '/' || !text[1])
+		return arrow_fail(error, EINVAL,
+			"the volume '%.64s' is not an absolute path of the image", text);
+	return add(&b->volumes, text, error);
+}
+
+int arrow_build_label(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	if (text[0] == '=' || !*text)
+		return arrow_fail(error, EINVAL, "'%.64s' is no label: give KEY=VALUE", text);
+	return add(&b->labels, text, error);
+}
+
+int arrow_build_workdir(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	if (text[0] != '/')
+		return arrow_fail(error, EINVAL,
+			"the working directory '%.64s' is not an absolute path", text);
+	return set(&b->workdir, text, error);
+}
+
+int arrow_build_signal(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	uint32_t number;
+	int e = arrow_parse_signal(text, &number, error);
+
+	return e < 0 ? e : set(&b->stop_signal, text, error);
+}
+
+/* CMD and ENTRYPOINT: JSON, or a line for the shell. */
+static int change_words(struct arrow_strings *words, const char *text, struct arrow_error *error)
+{
+	int e;
+
+	arrow_strings_release(words);
+	if (text[0] == '[')
+		return arrow_build_words(words, text, error);
+	e = add(words, "/bin/sh", error);
+	if (e == 0)
+		e = add(words, "-c", error);
+	return e == 0 ? add(words, text, error) : e;
+}
+
+int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	size_t n = strcspn(text, " \t");
+	const char *rest = text + n + strspn(text + n, " \t");
+	struct arrow_strings volumes = {0};
+	int e = 0;
+
+#define IS(word) (n == strlen(word) && strncasecmp(text, word, n) == 0)
+	if (!*rest)
+		return arrow_fail(error, EINVAL,
+			"'%.64s' is no change: it is an instruction and its value, as in 'CMD "
+			"[\"/bin/sh\"]'",
+			text);
+	if (IS("CMD"))
+		return change_words(&b->cmd, rest, error);
+	if (IS("ENTRYPOINT"))
+		return change_words(&b->entrypoint, rest, error);
+	if (IS("ENV"))
+		return arrow_build_env(b, rest, error);
+	if (IS("EXPOSE"))
+		return arrow_build_port(b, rest, error);
+	if (IS("LABEL"))
+		return arrow_build_label(b, rest, error);
+	if (IS("USER"))
+		return set(&b->user, rest, error);
+	if (IS("WORKDIR"))
+		return arrow_build_workdir(b, rest, error);
+	if (IS("STOPSIGNAL"))
+		return arrow_build_signal(b, rest, error);
+	if (IS("VOLUME")) {
+		e = arrow_build_words(&volumes, rest, error);
+		for (size_t i = 0; e == 0 && i < volumes.n; i++)
+			e = arrow_build_volume(b, volumes.v[i], error);
+		arrow_strings_release(&volumes);
+		return e;
+	}
+#undef IS
+	return arrow_fail(error, EINVAL,
+		"'%.64s' is no change; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, "
+		"USER, VOLUME and WORKDIR",
+		text);
+}
+
+/* The time that everything in a built image has. */
+static int build_time(int64_t *when, struct arrow_error *error)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	char *end;
+
+	*when = 0;
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	*when = strtoll(text, &end, 10);
+	if (errno || *end || *when < 0)
+		return arrow_fail(error, EINVAL,
+			"SOURCE_DATE_EPOCH=%s is not a number of seconds since 1970", text);
+	return 0;
+}
+
+/* Configuration and manifest around a layer, and its names. */
+static int finish(const struct oci_store *store, const struct arrow_build *b,
+	const struct oci_layer *layer, char *const *entrypoint, int64_t created,
+	const char *created_by, char id[OCI_DIGEST_SIZE], struct arrow_error *error)
+{
+	_cleanup_descriptor_ struct oci_descriptor manifest = {0};
+	_cleanup_oci_image_ struct oci_image image = {0};
+	const struct oci_recipe recipe = {.layer = layer,
+		.entrypoint = b->entrypoint.n ? b->entrypoint.v : entrypoint,
+		.cmd = b->cmd.v,
+		.env = b->env.v,
+		.volumes = b->volumes.v,
+		.ports = b->ports.v,
+		.labels = b->labels.v,
+		.user = b->user,
+		.workdir = b->workdir,
+		.stop_signal = b->stop_signal,
+		.kernel = b->kernel,
+		.created_by = created_by,
+		.created = created};
+	int e = oci_image_build(store, &recipe, &manifest, error);
+
+	if (e == 0)
+		e = oci_image_read(&image, store, &manifest, "the new image", NULL, error);
+	if (e == 0 && b->names.n == 0)
+		e = oci_store_keep(store, &manifest, error);
+	for (size_t i = 0; e == 0 && i < b->names.n; i++) {
+		_cleanup_reference_ struct oci_reference r = {0};
+
+		e = oci_reference_parse(&r, b->names.v[i], error);
+		if (e == 0 && r.digest)
+			e = arrow_fail(error, EINVAL,
+				"cannot name an image '%s': its digest comes out of it",
+				b->names.v[i]);
+		if (e == 0)
+			e = oci_store_tag(store, &r, &manifest, NULL, error);
+	}
+	if (e == 0)
+		memcpy(id, image.manifest.config.digest, OCI_DIGEST_SIZE);
+	return e;
+}
+
+/* Names that are none are told before anything is packed. */
+static int check_names(const struct arrow_strings *names, struct arrow_error *error)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < names->n; i++) {
+		_cleanup_reference_ struct oci_reference r = {0};
+
+		e = oci_reference_parse(&r, names->v[i], error);
+	}
+	return e;
+}
+
+static int build(const struct oci_store *store, const struct arrow_paths *paths,
+	const struct arrow_build *b, char id[OCI_DIGEST_SIZE], struct arrow_error *error)
+{
+	_cleanup_layer_ struct oci_layer layer = {0};
+	_cleanup_free_ char *entrypoint = NULL;
+	struct arrow_build own = *b;
+	char *words[2] = {NULL, NULL};
+	struct stat st;
+	int64_t when;
+	int e = build_time(&when, error);
+
+	if (e < 0)
+		return e;
+	if (stat(b->source, &st) == 0 && S_ISDIR(st.st_mode)) {
+		e = oci_layer_from_tree(store,
+			&(struct oci_tree_options){.path = b->source,
+				.all_root = geteuid() != 0,
+				.mtime = when,
+				.skip = paths->data},
+			&layer, error);
+	} else {
+		e = oci_layer_from_program(
+			store, paths->data, b->source, when, &layer, &entrypoint, error);
+		words[0] = entrypoint;
+		/* What `arrow run` takes for the program itself. */
+		if (!own.kernel)
+			own.kernel = (char *)(uintptr_t) "micro";
+	}
+	return e == 0 ? finish(store, &own, &layer, words, when, "arrow build", id, error) : e;
+}
+
+int arrow_build_image(const struct arrow_paths *paths, const struct arrow_build *b,
+	char id[OCI_DIGEST_SIZE], struct arrow_error *error)
+{
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	int e = check_names(&b->names, error);
+
+	if (e == 0)
+		e = oci_store_open(&store, paths->data, error);
+	if (e < 0)
+		return e;
+	e = build(&store, paths, b, id, error);
+	if (e < 0)
+		arrow_images_tidy(&store, paths);
+	return e;
+}
+
+static int64_t now_s(void)
+{
+	return (int64_t)time(NULL);
+}
+
+struct import {
+	const struct arrow_paths *paths;
+	const struct arrow_build *changes;
+	const char *name; /* or NULL */
+	const struct oci_reference *reference;
+	struct oci_store *store;
+	struct arrow_strings *log;
+	struct arrow_error *error;
+};
+
+static void note(const char *name, const struct oci_descriptor *d, void *arg)
+{
+	_cleanup_free_ char *line = path_format(
+		name ? "Loaded image: %s" : "Loaded image ID: %s", name ? name : d->digest);
+
+	if (line)
+		(void)!arrow_strings_add(arg, line);
+}
+
+static int import_rootfs(struct import *in, const struct oci_layer *layer)
+{
+	struct arrow_build b = *in->changes;
+	char *names[] = {(char *)(uintptr_t)in->name, NULL};
+	char id[OCI_DIGEST_SIZE];
+	int e;
+
+	b.names = (struct arrow_strings){names, in->name ? 1 : 0};
+	e = finish(in->store, &b, layer, NULL, now_s(), "arrow import", id, in->error);
+	if (e == 0 && arrow_strings_add(in->log, id) < 0)
+		e = arrow_fail(in->error, ENOMEM, "out of memory");
+	return e;
+}
+
+static int import_file(struct import *in, int fd)
+{
+	_cleanup_layer_ struct oci_layer layer = {0};
+	_cleanup_close_ int seekable = -1;
+	enum oci_archive kind;
+	int e = arrow_images_seekable(in->paths, fd, &seekable, in->error);
+
+	if (e == 0)
+		e = oci_archive_look(seekable, &kind, in->error);
+	if (e < 0)
+		return e;
+	if (kind != OCI_ARCHIVE_ROOTFS)
+		return oci_archive_load(
+			in->store, seekable, kind, in->reference, note, in->log, in->error);
+	e = oci_rootfs_layer(in->store, seekable, &layer, in->error);
+	return e == 0 ? import_rootfs(in, &layer) : e;
+}
+
+static int import_directory(struct import *in, const char *path)
+{
+	_cleanup_layer_ struct oci_layer layer = {0};
+	_cleanup_free_ char *layout = path_format("%s/oci-layout", path);
+	int e;
+
+	if (layout && access(layout, F_OK) == 0)
+		return oci_layout_load(in->store, path, in->reference, note, in->log, in->error);
+	e = oci_layer_from_tree(in->store,
+		&(struct oci_tree_options){.path = path,
+			.all_root = geteuid() != 0,
+			.mtime = -1,
+			.skip = in->paths->data},
+		&layer, in->error);
+	return e == 0 ? import_rootfs(in, &layer) : e;
+}
+
+/* What docker or podman has: they write it into a file of ours. */
+static int import_from_tool(struct import *in, const char *tool, const char *image)
+{
+	_cleanup_store_ struct image_store images = {.fd = -1};
+	_cleanup_temp_ struct image_temp temp = {.fd = -1};
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *path = NULL;
+	const char *argv[] = {tool, "save", "-o", NULL, image, NULL};
+	struct process_options run = {
+		.argv = argv, .userns_fd = -1, .deadline_ms = SAVE_DEADLINE_MS};
+	int e;
+
+	if (image[0] == '-' || !*image)
+		return arrow_fail(in->error, EINVAL, "'%s' is no image of %s", image, tool);
+	e = image_store_open(&images, in->paths->data, in->error);
+	if (e == 0)
+		e = image_temp_begin(&temp, &images, in->error);
+	if (e < 0)
+		return e;
+	path = path_format("%s/archive", temp.path);
+	argv[3] = path;
+	e = path ? process_run(&run, in->error) : arrow_fail(in->error, ENOMEM, "out of memory");
+	if (e < 0)
+		return arrow_error_prefix(in->error, e, "cannot get %s from %s", image, tool);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return arrow_fail(in->error, errno, "%s wrote no archive: %m", tool);
+	return import_file(in, fd);
+}
+
+static int import(struct import *in, const char *source)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (strncmp(source, "docker-daemon:", 14) == 0)
+		return import_from_tool(in, "docker", source + 14);
+	if (strncmp(source, "podman:", 7) == 0)
+		return import_from_tool(in, "podman", source + 7);
+	if (strcmp(source, "-") == 0)
+		return import_file(in, STDIN_FILENO);
+	if (stat(source, &st) == 0 && S_ISDIR(st.st_mode))
+		return import_directory(in, source);
+	fd = open(source, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return arrow_fail(in->error, errno, "cannot open %s: %m", source);
+	return import_file(in, fd);
+}
+
+int arrow_import(const struct arrow_paths *paths, const char *source, const char *name,
+	const struct arrow_build *changes, struct arrow_strings *log, struct arrow_error *error)
+{
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	_cleanup_reference_ struct oci_reference reference = {0};
+	struct import in = {.paths = paths,
+		.changes = changes,
+		.name = name,
+		.reference = name ? &reference : NULL,
+		.store = &store,
+		.log = log,
+		.error = error};
+	int e = name ? oci_reference_parse(&reference, name, error) : 0;
+
+	if (e == 0)
+		e = oci_store_open(&store, paths->data, error);
+	if (e < 0)
+		return e;
+	e = import(&in, source);
+	if (e < 0) {
+		arrow_images_tidy(&store, paths);
+		return arrow_error_prefix(error, e, "cannot import %s", source);
+	}
+	return 0;
+}

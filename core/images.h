@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_IMAGES_H
+#define ARROW_CORE_IMAGES_H
+
+/* Managing the images of the store, for the command line and the service. */
+
+#include <jansson.h>
+
+#include "core/arrow.h"
+#include "image/oci/store.h"
+
+/*
+ * All images that can run here, the newest first: objects with id (of the configuration), digest,
+ * name (whole, or null), repository and tag (or "<none>"), created (RFC 3339, may be ""), size
+ * (bytes of the layers in the store), labels, architecture. Damaged ones are left out.
+ */
+int arrow_images_list(
+	const struct arrow_paths *paths, json_t **rows, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* One image as `docker image inspect` shows it. */
+int arrow_images_inspect(const struct arrow_paths *paths, const char *name, json_t **object,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * The steps that made an image, the newest first: id ("<missing>" but for the first), created,
+ * created_by, size (of the layer in the store, 0 where the step made none), comment.
+ */
+int arrow_images_history(const struct arrow_paths *paths, const char *name, json_t **rows,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Gives an image another name. */
+int arrow_images_tag(const struct arrow_paths *paths, const char *source, const char *target,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Takes a name away, and with the last one the image.
+ *   force: also an image with several names (by its id), or that an Arrow uses
+ *   log:   gets lines as docker prints them: "Untagged: ...", "Deleted: ..."
+ * Errors: -ENOENT, -EBUSY (used or named otherwise).
+ */
+int arrow_images_remove(const struct arrow_paths *paths, const char *name, bool force,
+	struct arrow_strings *log, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Removes images without a name, or (all) those that no Arrow uses, then everything that no image
+ * reaches; bytes gets what that gave back.
+ */
+int arrow_images_prune(const struct arrow_paths *paths, bool all, struct arrow_strings *log,
+	uint64_t *bytes, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Writes images and their names as an archive. */
+int arrow_images_save(const struct arrow_paths *paths, char *const *names, size_t n, int fd,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Writes an image as an OCI layout into a directory that is empty or missing. */
+int arrow_images_export_layout(const struct arrow_paths *paths, const char *name,
+	const char *directory, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Stores the images of an archive. log gets "Loaded image: NAME" or "Loaded image ID: ID".
+ *   source: names it in errors
+ * Nothing stays of one that fails.
+ */
+int arrow_images_load(const struct arrow_paths *paths, int fd, const char *source,
+	struct arrow_strings *log, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * A descriptor that can be read twice: itself if it is of a file, else of a file in the store,
+ * without a name, into which all of it was copied.
+ */
+int arrow_images_seekable(const struct arrow_paths *paths, int fd, int *seekable,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Removes what a failed import left; failing to do so leaves it to the next prune. */
+void arrow_images_tidy(struct oci_store *store, const struct arrow_paths *paths);
+
+#endif
