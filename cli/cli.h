@@ -38,6 +38,9 @@ int cmd_load(int argc, char **argv);
 int cmd_rmi(int argc, char **argv);
 int cmd_save(int argc, char **argv);
 int cmd_tag(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_container(int argc, char **argv);
+int cmd_boot(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_template(int argc, char **argv);
@@ -47,7 +50,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_argp, wait_argp;
-extern const struct argp rename_argp, rm_argp;
+extern const struct argp rename_argp, rm_argp, logs_argp, container_argp, boot_argp;
 extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,
 	version_argp;
 extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,

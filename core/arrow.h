@@ -94,9 +94,9 @@ struct arrow_spec {
 	struct arrow_strings dns, dns_search, dns_options;
 	struct arrow_strings networks; /* values of --network; empty: the default, see net_plan() */
 	struct arrow_strings network_aliases;
-	char *ip, *ip6, *mac;     /* on the first network, or NULL */
-	struct net_ports ports;   /* published */
-	bool publish_all;         /* what is exposed, too, by ports of the host that are free */
+	char *ip, *ip6, *mac;   /* on the first network, or NULL */
+	struct net_ports ports; /* published */
+	bool publish_all;       /* what is exposed, too, by ports of the host that are free */
 	struct arrow_strings sysctls;
 	char *workdir;
 	char *user;

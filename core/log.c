@@ -269,7 +269,7 @@ static void add_json(struct log *log, struct batch *b, unsigned int fd, const ui
 	size_t most = 6 * size + 128;
 	char *to;
 
-	if (b->used + most > BATCH_MAX)
+	if (b->used + most > BATCH_MAX || (log->max_size && b->used + most > log->max_size))
 		flush_batch(log, b);
 	to = b->data + b->used;
 	to += sprintf(to, "{\"log\":\"");

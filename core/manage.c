@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/manage.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/client.h"
@@ -274,6 +277,53 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 	return r;
 }
 
+/* What the files of an Arrow take on disk. */
+static unsigned long long bytes_of(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	unsigned long long sum = 0;
+	struct dirent *entry;
+	struct stat st;
+
+	if (!dir)
+		close_keep_errno(fd);
+	while (dir && (entry = readdir(dir)))
+		if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode))
+			sum += (unsigned long long)st.st_blocks * 512;
+	return sum;
+}
+
+int arrow_prune(const struct arrow_paths *paths, void (*each)(const char *id, void *arg), void *arg,
+	unsigned long long *bytes, struct arrow_error *error)
+{
+	json_t *list = NULL;
+	const json_t *o;
+	size_t n;
+	int r = arrow_list(paths, true, &list, error);
+
+	*bytes = 0;
+	json_array_foreach (list, n, o) {
+		_cleanup_error_ struct arrow_error gone = ARROW_ERROR_INIT;
+		const char *id = json_string_value(json_object_get(o, "id"));
+		struct arrow_instance i;
+
+		if (arrow_instance_open(&i, paths, id, NULL, &gone) < 0)
+			continue;
+		/* One that runs, or that another command has in hand, is left alone. */
+		if (!arrow_life_active(i.state.life) && arrow_instance_lock(&i) == 0) {
+			*bytes += bytes_of(i.dir_fd);
+			arrow_instance_remove(&i);
+			each(id, arg);
+		} else {
+			arrow_instance_release(&i);
+		}
+	}
+	json_decref(list);
+	return r;
+}
+
 static bool starts_at_boot(const json_t *o)
 {
 	const char *status = json_string_value(json_object_get(o, "status"));
@@ -290,7 +340,7 @@ static bool starts_at_boot(const json_t *o)
 }
 
 int arrow_boot_start(const struct arrow_paths *paths,
-	void (*each)(const char *name, const struct arrow_error *failure),
+	void (*each)(const char *name, const struct arrow_error *failure, void *arg), void *arg,
 	struct arrow_error *error)
 {
 	const struct arrow_attach how = {0};
@@ -306,7 +356,8 @@ int arrow_boot_start(const struct arrow_paths *paths,
 			continue;
 		(void)!arrow_start(paths, json_string_value(json_object_get(o, "id")), &how,
 			&status, &failure);
-		each(json_string_value(json_object_get(o, "name")), failure.text ? &failure : NULL);
+		each(json_string_value(json_object_get(o, "name")), failure.text ? &failure : NULL,
+			arg);
 	}
 	json_decref(list);
 	return r;

@@ -37,6 +37,12 @@ int arrow_rename(const struct arrow_paths *paths, const char *name, const char *
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
+ * Removes all that do not run, and tells each() their ids. bytes gets what they took on disk.
+ */
+int arrow_prune(const struct arrow_paths *paths, void (*each)(const char *id, void *arg), void *arg,
+	unsigned long long *bytes, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
  * Takes part in one that runs, until it ends or the user leaves; otherwise as arrow_run().
  * Errors: -ESRCH (it does not run).
  */
@@ -49,7 +55,7 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
  *   each: is told of every start, with its error or NULL
  */
 int arrow_boot_start(const struct arrow_paths *paths,
-	void (*each)(const char *name, const struct arrow_error *failure),
+	void (*each)(const char *name, const struct arrow_error *failure, void *arg), void *arg,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Stops all that run, at the same time, as the host goes down: not by hand. */

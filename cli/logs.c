@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow logs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/log_read.h"
+
+enum { OPT_SINCE = 256, OPT_UNTIL };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"follow", 'f', 0, 0, "Go on with what comes, until the Arrow ends", 0},
+	{"since", OPT_SINCE, "TIME", 0, "From this time on: a date, or a time back as 10m", 0},
+	{"until", OPT_UNTIL, "TIME", 0, "Up to this time", 0},
+	{"tail", 'n', "N|all", 0, "Only the last N lines of what there is (all)", 0},
+	{"timestamps", 't', 0, 0, "When each line came, in front of it", 0},
+	{0},
+};
+/* clang-format on */
+
+struct input {
+	const char *name;
+	struct log_query query;
+	bool timestamps;
+	bool inside[3]; /* the last text of this stream did not end its line */
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct input *in = state->input;
+	char *end;
+
+	switch (key) {
+	case 'f':
+		in->query.follow = true;
+		return 0;
+	case OPT_SINCE:
+	case OPT_UNTIL:
+		if (log_parse_time(value, key == OPT_SINCE ? &in->query.since : &in->query.until,
+			    &error) < 0)
+			argp_error(state, "%s", error.text);
+		return 0;
+	case 'n':
+		in->query.tail = strtol(value, &end, 10);
+		if (strcmp(value, "all") == 0 || (*value == '-' && *end == '\0'))
+			in->query.tail = -1;
+		else if (*value < '0' || *value > '9' || *end)
+			argp_error(state, "--tail takes a number or all, not '%s'", value);
+		return 0;
+	case 't':
+		in->timestamps = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (in->name)
+			argp_error(state, "too many arguments: '%s'", value);
+		in->name = value;
+		return 0;
+	case ARGP_KEY_END:
+		if (!in->name)
+			argp_error(state, "say which Arrow, by its name or id");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp logs_argp = {options, parse, "ARROW",
+	"Show what an Arrow has written: its stdout on stdout, its stderr on stderr.", NULL, NULL,
+	NULL};
+
+static int show(const struct log_entry *entry, void *arg)
+{
+	struct input *in = arg;
+	FILE *f = entry->fd == 2 ? stderr : stdout;
+
+	if (in->timestamps && !in->inside[entry->fd])
+		fprintf(f, "%s ", entry->time);
+	fwrite(entry->text, 1, entry->size, f);
+	in->inside[entry->fd] = entry->size > 0 && entry->text[entry->size - 1] != '\n';
+	/* A reader that is gone, or a full disk, ends it. */
+	if (in->query.follow && fflush(f) != 0)
+		return -errno;
+	return ferror(f) ? -EIO : 0;
+}
+
+int cmd_logs(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct input in = {.query = {.tail = -1}};
+	struct arrow_paths paths = {0};
+	int status = 0, flushed;
+
+	cli_parse(&logs_argp, argc, argv, 0, &in);
+	if (arrow_paths_init(&paths, &error) < 0 ||
+		arrow_logs(&paths, in.name, &in.query, show, &in, &error) < 0)
+		status = cli_error(&error);
+	arrow_paths_release(&paths);
+	flushed = cli_flush();
+	return status ? status : flushed;
+}

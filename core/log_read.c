@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/log_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/instance.h"
+#include "core/log.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define FILES_MAX 1000      /* as many as max-file allows */
+#define BLOCK (64u * 1024u) /* bytes that are read at once */
+#define LINE_MAX (8u * ARROW_LOG_LINE)
+#define LOOK_MS 500 /* between two looks where no event comes */
+
+struct reader {
+	const struct log_query *query;
+	int (*each)(const struct log_entry *entry, void *arg);
+	void *arg;
+	int dir_fd, fd; /* of the file that is being read; owned */
+	char *data;     /* what was read and not parsed */
+	size_t used;
+	bool done; /* beyond --until */
+};
+
+static int open_log(int dir_fd, unsigned int n)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), n ? ARROW_LOG_FILE ".%u" : ARROW_LOG_FILE, n);
+	return openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino &&
+	       x.st_dev == y.st_dev;
+}
+
+/* Counts lines from the end of a file. Returns the offset of the first of them; left gets how many
+ * were not found. */
+static off_t find_tail(int fd, long *left)
+{
+	_cleanup_free_ char *block = malloc(BLOCK);
+	struct stat st;
+	off_t at;
+
+	if (!block || fstat(fd, &st) < 0)
+		return 0;
+	at = st.st_size;
+	while (at > 0) {
+		size_t n = at > (off_t)BLOCK ? BLOCK : (size_t)at;
+
+		at -= (off_t)n;
+		if (pread(fd, block, n, at) != (ssize_t)n)
+			return 0;
+		for (size_t i = n; i-- > 0;) {
+			/* The newline at the very end closes the last line. */
+			if (block[i] != '\n' || at + (off_t)i + 1 == st.st_size)
+				continue;
+			if (--*left == 0)
+				return at + (off_t)i + 1;
+		}
+	}
+	if (st.st_size > 0)
+		--*left;
+	return 0;
+}
+
+static int compare(const struct timespec *a, const struct timespec *b)
+{
+	if (a->tv_sec != b->tv_sec)
+		return a->tv_sec < b->tv_sec ? -1 : 1;
+	return a->tv_nsec < b->tv_nsec ? -1 : a->tv_nsec > b->tv_nsec;
+}
+
+/* A line that is no entry, such as half of one, is passed over. */
+static int take_line(struct reader *r, const char *line, size_t size)
+{
+	const struct log_query *q = r->query;
+	json_t *o = json_loadb(line, size, JSON_ALLOW_NUL, NULL);
+	const json_t *text = json_object_get(o, "log");
+	const char *stream = json_string_value(json_object_get(o, "stream"));
+	const char *time = json_string_value(json_object_get(o, "time"));
+	struct timespec when;
+	int result = 0;
+
+	if (json_is_string(text) && stream && time && time_parse(time, &when) == 0) {
+		if (q->until.tv_sec && compare(&when, &q->until) > 0)
+			r->done = true;
+		else if (!q->since.tv_sec || compare(&when, &q->since) >= 0)
+			result = r->each(
+				&(struct log_entry){
+					.fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
+					.time = time,
+					.text = json_string_value(text),
+					.size = json_string_length(text),
+				},
+				r->arg);
+	}
+	json_decref(o);
+	return result;
+}
+
+/* Reads to the end of the file. Returns 0, or what each() gave. */
+static int read_on(struct reader *r)
+{
+	for (;;) {
+		ssize_t n = r->done ? 0 : read(r->fd, r->data + r->used, LINE_MAX - r->used);
+		size_t start = 0;
+		char *newline;
+
+		if (n <= 0)
+			return 0;
+		r->used += (size_t)n;
+		while (!r->done && (newline = memchr(r->data + start, '\n', r->used - start))) {
+			size_t size = (size_t)(newline - r->data) - start;
+			int e = take_line(r, r->data + start, size);
+
+			if (e < 0)
+				return e;
+			start += size + 1;
+		}
+		if (start == 0 && r->used == LINE_MAX)
+			start = r->used; /* no line of ours is so long */
+		memmove(r->data, r->data + start, r->used - start);
+		r->used -= start;
+	}
+}
+
+static void use(struct reader *r, int fd)
+{
+	close_keep_errno(r->fd);
+	r->fd = fd;
+	r->used = 0;
+}
+
+/* Reads what there is now, from the oldest file to the newest, which stays open. */
+static int read_files(struct reader *r)
+{
+	int fds[FILES_MAX], n = 0, e = 0;
+	off_t start = 0;
+	long left = r->query->tail;
+
+	/* The newest first: a rotation meanwhile only lets us see a file twice. */
+	for (unsigned int i = 0; n < FILES_MAX; i++) {
+		int fd = open_log(r->dir_fd, i);
+
+		if (fd < 0 && i > 0)
+			break;
+		if (fd >= 0 && n > 0 && same_file(fd, fds[n - 1]))
+			close(fd);
+		else if (fd >= 0)
+			fds[n++] = fd;
+	}
+	for (int i = 0; i < n && left > 0; i++) {
+		start = find_tail(fds[i], &left);
+		if (left > 0)
+			continue;
+		while (n > i + 1) /* older ones have nothing that is wanted */
+			close(fds[--n]);
+		if (lseek(fds[i], start, SEEK_SET) < 0)
+			e = -errno;
+	}
+	while (n > 0) {
+		use(r, fds[--n]);
+		if (r->query->tail == 0 && lseek(r->fd, 0, SEEK_END) < 0)
+			e = -errno;
+		if (e == 0)
+			e = read_on(r);
+	}
+	return e;
+}
+
+/* The file that follows the one that is read, if that one was rotated away; else -1. */
+static int next_file(struct reader *r)
+{
+	int newest = open_log(r->dir_fd, 0), last = -1;
+
+	if (newest < 0 || r->fd < 0 || same_file(newest, r->fd)) {
+		if (r->fd < 0)
+			return newest;
+		close_keep_errno(newest);
+		return -1;
+	}
+	last = newest;
+	for (unsigned int i = 1; i < FILES_MAX; i++) {
+		int fd = open_log(r->dir_fd, i);
+
+		if (fd < 0)
+			return last; /* ours is gone: the oldest there is */
+		if (same_file(fd, r->fd)) {
+			close(fd);
+			return last;
+		}
+		close(last);
+		last = fd;
+	}
+	return last;
+}
+
+static bool too_late(const struct log_query *q)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return q->until.tv_sec && compare(&now, &q->until) > 0;
+}
+
+static int follow(struct reader *r, const struct arrow_instance *instance)
+{
+	_cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	bool kept = true;
+	char events[4096];
+
+	/* Without it there is the look every half second. */
+	if (watch >= 0)
+		inotify_add_watch(watch, instance->dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+	while (!r->done && kept && !too_late(r->query)) {
+		struct pollfd p = {watch, POLLIN, 0};
+		int e, fd;
+
+		/* Asked before the log is read: what was written up to the end is in it. */
+		kept = arrow_instance_is_kept(instance);
+		e = r->fd >= 0 ? read_on(r) : 0;
+		while (e == 0 && (fd = next_file(r)) >= 0) {
+			e = r->fd >= 0 ? read_on(r) : 0; /* what came before it was rotated */
+			use(r, fd);
+			if (e == 0)
+				e = read_on(r);
+		}
+		if (e < 0)
+			return e;
+		if (kept && !r->done && poll(&p, 1, LOOK_MS) > 0)
+			while (read(watch, events, sizeof(events)) > 0)
+				;
+	}
+	return 0;
+}
+
+static int check_driver(
+	const struct arrow_spec *spec, const char *name, const char *id, struct arrow_error *error)
+{
+	struct log log;
+	int r = log_options(&log, spec, error);
+
+	if (r < 0)
+		return r;
+	if (log.driver == LOG_JOURNALD)
+		return arrow_fail_status(error, 1, ENOTSUP,
+			"the log of Arrow %s is in the host's journal: 'journalctl -o cat "
+			"CONTAINER_ID_FULL=%s' shows it",
+			name, id);
+	if (log.driver == LOG_NONE)
+		return arrow_fail_status(error, 1, ENOTSUP,
+			"Arrow %s has no log: it was started in the foreground with --rm, or with "
+			"--log-driver none",
+			name);
+	return 0;
+}
+
+int arrow_logs(const struct arrow_paths *paths, const char *name, const struct log_query *query,
+	int (*each)(const struct log_entry *entry, void *arg), void *arg, struct arrow_error *error)
+{
+	_cleanup_free_ char *data = malloc(LINE_MAX);
+	struct reader reader = {.query = query, .each = each, .arg = arg, .fd = -1, .data = data};
+	struct arrow_instance instance;
+	struct arrow_spec spec;
+	char id[ARROW_ID_HEX];
+	int r = data ? arrow_instance_find(paths, name, id, error)
+		     : arrow_fail(error, ENOMEM, "out of memory");
+
+	if (r < 0)
+		return r;
+	r = arrow_instance_open(&instance, paths, id, &spec, error);
+	if (r == 0)
+		r = check_driver(&spec, instance.name, id, error);
+	if (r == 0) {
+		reader.dir_fd = instance.dir_fd;
+		r = read_files(&reader);
+		if (r == 0 && query->follow)
+			r = follow(&reader, &instance);
+		if (r < 0)
+			r = arrow_fail(error, -r, "cannot read the log of Arrow %s: %m", name);
+		close_keep_errno(reader.fd);
+	}
+	arrow_instance_release(&instance);
+	arrow_spec_release(&spec);
+	return r;
+}
+
+/* "1h30m", "10s", "500ms". Returns false for what is none. */
+static bool parse_duration(const char *text, double *seconds)
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"h", 3600}, {"m", 60}, {"s", 1}};
+
+	*seconds = 0;
+	while (*text) {
+		size_t i = 0, n = sizeof(units) / sizeof(*units);
+		char *unit;
+		double value = strtod(text, &unit);
+
+		if (unit == text || *text < '0' || *text > '9')
+			return false;
+		while (i < n && strncmp(unit, units[i].name, strlen(units[i].name)) != 0)
+			i++;
+		if (i == n)
+			return false;
+		*seconds += value * units[i].seconds;
+		text = unit + strlen(units[i].name);
+	}
+	return true;
+}
+
+static bool parse_date(const char *text, struct timespec *when)
+{
+	static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+	const char *end = NULL;
+	long unit = 100000000;
+	struct tm tm;
+	int hours, minutes;
+
+	for (size_t i = 0; !end && i < sizeof(formats) / sizeof(*formats); i++) {
+		tm = (struct tm){.tm_isdst = -1};
+		end = strptime(text, formats[i], &tm);
+	}
+	if (!end)
+		return false;
+	when->tv_nsec = 0;
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
+			when->tv_nsec += (*end - '0') * unit;
+	if (*end == '\0') {
+		when->tv_sec = mktime(&tm);
+		return true;
+	}
+	when->tv_sec = timegm(&tm);
+	if (strcmp(end, "Z") == 0)
+		return true;
+	if ((*end != '+' && *end != '-') || sscanf(end + 1, "%2d:%2d", &hours, &minutes) != 2 ||
+		strlen(end) != 6)
+		return false;
+	when->tv_sec -= (*end == '+' ? 1 : -1) * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+int log_parse_time(const char *text, struct timespec *when, struct arrow_error *error)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (*text >= '0' && *text <= '9' && *end == '\0' && seconds < 1e12) {
+		when->tv_sec = (time_t)seconds;
+		when->tv_nsec = (long)((seconds - (double)when->tv_sec) * 1e9);
+		return 0;
+	}
+	if (*text && parse_duration(text, &seconds) && seconds < 1e12) {
+		clock_gettime(CLOCK_REALTIME, when);
+		when->tv_sec -= (time_t)seconds;
+		return 0;
+	}
+	if (parse_date(text, when))
+		return 0;
+	return arrow_fail(error, EINVAL,
+		"'%s' is no time: give seconds since 1970, a time back as 1h30m, or a date as "
+		"2026-11-24T15:00:00Z",
+		text);
+}
