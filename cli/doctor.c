@@ -12,6 +12,7 @@
 #include "cli/table.h"
 #include "core/arrow.h"
 #include "core/host.h"
+#include "core/images.h"
 #include "core/instance.h"
 #include "core/userns.h"
 #include "image/image.h"
@@ -117,6 +118,41 @@ static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
 	arrow_error_clear(&error);
 	r = arrow_kernel_cleanup(paths->data, d->fix, &found, &error);
 	note_left(d, "leftover builds", "kernels half built or half removed", r, found, &error);
+}
+
+struct image_check {
+	struct doctor *d;
+	unsigned int wrong;
+};
+
+static void note_image(const char *digest, const char *what, void *arg)
+{
+	struct image_check *c = arg;
+	bool damaged = strcmp(what, "damaged") == 0;
+
+	c->wrong++;
+	if (damaged && c->d->fix)
+		note(c->d, FIXED, "damaged image", NULL, "removed the blob %.19s", digest);
+	else
+		note(c->d, OPTIONAL, damaged ? "damaged image" : "incomplete image",
+			damaged ? "arrow doctor --fix" : "arrow pull, or load, it again",
+			"the blob %.19s is %s", digest, what);
+}
+
+/* The image store: what is in it is what its names say. */
+static void check_images(struct doctor *d, const struct arrow_paths *paths)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct image_check c = {.d = d};
+	unsigned int checked, left;
+	int r = arrow_images_verify(paths, d->fix, &checked, &left, note_image, &c, &error);
+
+	if (r < 0)
+		note(d, OPTIONAL, "image store", NULL, "%s", error.text);
+	else if (c.wrong == 0)
+		note(d, OK, "image digests", NULL, "%u checked", checked);
+	if (r == 0)
+		note_left(d, "unused images", "blobs and roots of no image", r, left, &error);
 }
 
 static void check_damaged(struct doctor *d, const struct arrow_paths *paths, const char *store,
@@ -356,6 +392,7 @@ static int examine(struct doctor *d, struct arrow_error *error)
 	if (has_paths) {
 		check_leftovers(d, &paths);
 		check_digests(d, &paths);
+		check_images(d, &paths);
 	} else {
 		note(d, MISSING, "directories", "export ARROW_DATA_DIR=DIR ARROW_RUN_DIR=DIR", "%s",
 			why.text);

@@ -334,6 +334,32 @@ void arrow_images_tidy(struct oci_store *store, const struct arrow_paths *paths)
 	arrow_strings_release(&used);
 }
 
+int arrow_images_verify(const struct arrow_paths *paths, bool fix, unsigned int *checked,
+	unsigned int *left, void (*each)(const char *digest, const char *what, void *arg),
+	void *arg, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/oci", paths->data);
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	struct arrow_strings used = {0};
+	struct sweep found = {0};
+	int e;
+
+	*checked = *left = 0;
+	if (!path || access(path, F_OK) < 0)
+		return 0;
+	e = oci_store_open(&store, paths->data, error);
+	if (e == 0)
+		e = oci_store_verify(&store, fix, checked, each, arg, error);
+	if (e == 0)
+		e = used_roots(paths, &used, error);
+	if (e == 0)
+		e = oci_store_sweep(&store, paths->data, (const char *const *)used.v, false, fix,
+			TIDY_WAIT_MS, &found, error);
+	*left = found.blobs + found.parts + found.roots;
+	arrow_strings_release(&used);
+	return e;
+}
+
 /* One name of several goes, or the image. */
 static int remove_found(struct found *f, bool force, const struct arrow_strings *used,
 	struct arrow_strings *log, struct arrow_error *error)

@@ -71,6 +71,18 @@ int arrow_images_load(const struct arrow_paths *paths, int fd, const char *sourc
 int arrow_images_seekable(const struct arrow_paths *paths, int fd, int *seekable,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Checks the store: every blob against its digest, every image for blobs that it misses, and what
+ * nothing reaches. each() is called with a digest and what is wrong with it.
+ *   fix:     remove damaged blobs and what nothing reaches
+ *   checked: gets the number of blobs
+ *   left:    gets the number of files that nothing reaches
+ * A store that was never used has nothing to check.
+ */
+int arrow_images_verify(const struct arrow_paths *paths, bool fix, unsigned int *checked,
+	unsigned int *left, void (*each)(const char *digest, const char *what, void *arg),
+	void *arg, struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* Removes what a failed import left; failing to do so leaves it to the next prune. */
 void arrow_images_tidy(struct oci_store *store, const struct arrow_paths *paths);
 

@@ -62,6 +62,7 @@ int arrow_strings_add(struct arrow_strings *list, const char *text)
 void arrow_strings_release(struct arrow_strings *list)
 {
 	strv_free(list->v);
+	*list = (struct arrow_strings){0};
 }
 
 void arrow_spec_release(struct arrow_spec *spec)

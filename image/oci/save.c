@@ -192,6 +192,8 @@ int oci_archive_save(const struct oci_store *store, const struct oci_saved *imag
 	if (e < 0)
 		e = arrow_fail(error, ENOMEM, "out of memory");
 	else if (archive_write_set_format_pax_restricted(a) < ARCHIVE_WARN ||
+		 /* Else the padding depends on what is written to. */
+		 archive_write_set_bytes_in_last_block(a, 1) < ARCHIVE_WARN ||
 		 archive_write_open_fd(a, fd) < ARCHIVE_WARN)
 		e = arrow_fail(error, EIO, "cannot write the archive: %s", archive_error_string(a));
 	if (e == 0)

@@ -1,0 +1,419 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Container images: run as they are, exchanged with podman, skopeo and tar, built, and hostile ones.
+
+load common
+
+setup_file() {
+  arrow_setup_file
+  export W=$BATS_FILE_TMPDIR/work
+  mkdir -p "$W"
+  cd "$W" || return 1
+  # A root of busybox that shows what must be kept.
+  mkdir -p root/bin root/etc root/data root/home/web
+  cp "$BUSYBOX" root/bin/busybox
+  for applet in sh cat echo env id ls pwd readlink sleep stat; do ln -s busybox "root/bin/$applet"; done
+  printf 'root:x:0:0::/root:/bin/sh\nweb:x:1234:77::/home/web:/bin/sh\n' >root/etc/passwd
+  printf 'root:x:0:\nweb:x:77:\nextra:x:88:web\n' >root/etc/group
+  echo content >root/data/file
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C root -cf root.tar .
+  "$ARROW" import -q -c 'CMD ["/bin/sh","-c","echo $GREETING; id -u; id -g; id -G; pwd"]' -c 'ENV GREETING=hello' \
+    -c 'USER web' -c 'WORKDIR /srv/new' -c 'VOLUME /data' -c 'EXPOSE 80' -c 'LABEL a=b' -c 'STOPSIGNAL INT' root.tar box:1
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown() {
+  assert_no_leftovers
+}
+
+# Podman with a store of its own, which goes with the file's directory.
+pod() {
+  podman --root "$BATS_FILE_TMPDIR/podman" --runroot "$BATS_FILE_TMPDIR/podman-run" --storage-driver vfs \
+    --events-backend file --cgroup-manager cgroupfs "$@"
+}
+
+pod_run() {
+  pod run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 "$@"
+}
+
+need() {
+  command -v "$1" >/dev/null || skip "$1 is not installed"
+}
+
+# image_of NAME FILE: an image whose only layer is an archive.
+image_of() {
+  "$ARROW" import -q "$2" "$1"
+}
+
+@test "image: command, environment, user, groups and directory are the image's" {
+  run arrow run box:1
+  [ "$status" -eq 0 ]
+  [ "$output" = $'hello\n1234\n77\n77 88\n/srv/new' ]
+}
+
+@test "image: options replace what the image says, as under docker" {
+  run arrow run -e GREETING=bye -u 5:6 -w / box:1 /bin/sh -c 'echo $GREETING; id -u; id -g; pwd'
+  [ "$output" = $'bye\n5\n6\n/' ]
+  run arrow run --entrypoint /bin/echo box:1 a b
+  [ "$output" = 'a b' ]
+  # --entrypoint takes the image's command away, too.
+  run arrow run --entrypoint /bin/pwd box:1
+  [ "$output" = /srv/new ]
+}
+
+@test "image: entrypoint and command come together, arguments replace the command" {
+  arrow import -q -c 'ENTRYPOINT ["/bin/echo","first"]' -c 'CMD ["second"]' "$W/root.tar" entry
+  run arrow run entry
+  [ "$output" = 'first second' ]
+  run arrow run entry x y
+  [ "$output" = 'first x y' ]
+  run arrow run --entrypoint '' entry /bin/echo z
+  [ "$output" = z ]
+}
+
+@test "image: volumes of the image hold its content, are written, and go with the Arrow" {
+  run arrow run --verbose -u 0 box:1 /bin/sh -c 'cat /data/file; echo new >/data/file; cat /data/file'
+  [ "$status" -eq 0 ]
+  [[ $output == *'volume /data of the image is in memory'* ]]
+  [[ $output == *$'content\nnew'* ]]
+  run arrow run box:1 /bin/cat /data/file
+  [ "$output" = content ]
+  run arrow run --read-only -u 0 box:1 /bin/sh -c 'echo x >/data/x && ! echo x 2>/dev/null >/x && echo ok'
+  [[ $output == *ok* ]]
+}
+
+@test "image: which is meant: a path is a program, a name an image before a program" {
+  cp "$BUSYBOX" busybox
+  mkdir bin
+  cp "$BUSYBOX" bin/echo
+  run arrow run ./busybox echo program
+  [ "$output" = program ]
+  run arrow run box:1 /bin/echo image
+  [ "$output" = image ]
+  PATH=$PWD/bin:$PATH run arrow run echo 'from PATH'
+  [ "$output" = 'from PATH' ]
+  arrow tag box:1 echo
+  PATH=$PWD/bin:$PATH run arrow run --verbose echo /bin/echo now
+  [[ $output == *'echo is the image docker.io/library/echo:latest'* ]]
+  arrow rmi echo
+  run -127 arrow run --pull never no-such-thing
+  [ "$status" -eq 127 ]
+  [[ $output == *'no such image, and no such program'* ]]
+}
+
+@test "image: two starts at once make one root; later ones make none" {
+  arrow import -q -c 'CMD ["/bin/echo","up"]' <(cat "$W/root.tar"; head -c 10240 /dev/zero) twice 2>/dev/null ||
+    arrow import -q -c 'CMD ["/bin/echo","up"]' "$W/root.tar" twice
+  rm -f "$ARROW_DATA_DIR"/images/*.json
+  for i in 1 2 3; do arrow run --verbose twice >out.$i 2>&1 & done
+  wait
+  cat out.*
+  [ "$(cat out.* | grep -c '^up$')" = 3 ]
+  [ "$(cat out.* | grep -c 'made the root image')" = 1 ]
+}
+
+@test "image: images, inspect, history, tag, rmi" {
+  arrow tag box:1 localhost:5000/team/box:v2
+  run arrow images
+  [[ ${lines[0]} =~ ^REPOSITORY\ +TAG\ +IMAGE\ ID\ +CREATED\ +SIZE$ ]]
+  [[ $output =~ localhost:5000/team/box\ +v2\ + ]]
+  id=$(arrow images --no-trunc -q box | head -n 1)
+  [[ $id =~ ^sha256:[0-9a-f]{64}$ ]]
+  [ "$(arrow image inspect box:1 | jq -r '.[0].Id')" = "$id" ]
+  [ "$(arrow image inspect "${id:7:12}" | jq -r '.[0].Config.User')" = web ]
+  [ "$(arrow image inspect box:1 | jq -r '.[0].RepoTags | sort | join(" ")')" = 'box:1 localhost:5000/team/box:v2' ]
+  arrow history box:1 | grep -q 'arrow import'
+  run arrow rmi "${id:7:12}"
+  [ "$status" -eq 1 ]
+  [[ $output == *'several names'* ]]
+  run arrow rmi localhost:5000/team/box:v2
+  [ "$output" = 'Untagged: localhost:5000/team/box:v2' ]
+  run arrow image inspect nothing
+  [ "$status" -ne 0 ]
+  [[ $output == *'no such image: nothing'* ]]
+  # One that an Arrow uses stays.
+  arrow tag box:1 used:1
+  arrow run --name holder box:1 /bin/sleep 60 &
+  wait_for 60 running
+  run arrow rmi box:1
+  [ "$status" -eq 0 ]
+  run arrow rmi used:1
+  [ "$status" -eq 1 ]
+  [[ $output == *'an Arrow uses it'* ]]
+  arrow tag used:1 box:1
+  arrow rmi used:1
+  arrow kill holder || true
+  wait
+  arrow rm -f holder 2>/dev/null || true
+}
+
+@test "image: prune removes what nothing reaches, and nothing else" {
+  echo one >root.txt
+  tar -cf one.tar root.txt
+  image_of pruned one.tar
+  blobs=$(find "$ARROW_DATA_DIR/oci/blobs" -type f | wc -l)
+  arrow rmi pruned
+  [ "$(find "$ARROW_DATA_DIR/oci/blobs" -type f | wc -l)" -lt "$blobs" ]
+  # What killed writers leave: a part, and a blob that no name leads to.
+  echo part >"$ARROW_DATA_DIR/oci/ingest/0123456789abcdef.new"
+  sum=$(echo stray | sha256sum | cut -d ' ' -f 1)
+  echo stray >"$ARROW_DATA_DIR/oci/blobs/sha256/$sum"
+  run arrow image prune
+  [ "$status" -eq 0 ]
+  [[ $output == *'Total reclaimed space: '* ]]
+  [ ! -e "$ARROW_DATA_DIR/oci/blobs/sha256/$sum" ]
+  [ -z "$(ls "$ARROW_DATA_DIR/oci/ingest")" ]
+  run arrow run box:1 /bin/echo still
+  [ "$output" = still ]
+}
+
+@test "image: doctor finds a damaged blob, and removes it" {
+  arrow doctor | grep -q 'image digests'
+  head -c 100000 /dev/urandom >f
+  tar -cf f.tar f
+  image_of damaged f.tar
+  blob=$(arrow image inspect damaged | jq -r '.[0].RootFS.Layers[0]' | cut -d : -f 2)
+  printf x | dd of="$ARROW_DATA_DIR/oci/blobs/sha256/$blob" bs=1 seek=5000 conv=notrunc status=none
+  run arrow run damaged /f
+  [ "$status" -eq 125 ]
+  [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ]
+  arrow doctor | grep -q "the blob ${blob:0:19} is damaged"
+  arrow doctor --fix | grep -q "removed the blob ${blob:0:19}"
+  arrow rmi damaged
+}
+
+@test "image: skopeo reads the store, and writes into it" {
+  need skopeo
+  [ "$(skopeo inspect "oci:$ARROW_DATA_DIR/oci:docker.io/library/box:1" | jq -r '.Labels.a')" = b ]
+  skopeo copy -q "oci:$ARROW_DATA_DIR/oci:docker.io/library/box:1" "oci:$ARROW_DATA_DIR/oci:docker.io/library/by-skopeo:1"
+  run arrow run by-skopeo:1
+  [ "${lines[0]}" = hello ]
+  arrow rmi by-skopeo:1
+}
+
+@test "image: to podman and back, by docker archive, OCI archive and OCI layout" {
+  need podman
+  id=$(arrow images --no-trunc -q box:1)
+  arrow save -o box.tar box:1
+  pod load -q -i box.tar
+  run pod_run docker.io/library/box:1
+  echo "$output"
+  [ "$output" = $'hello\n1234\n77\n77 88\n/srv/new' ]
+  for format in docker-archive oci-archive oci-dir; do
+    pod save -q --format $format -o back.$format docker.io/library/box:1
+    arrow rmi box:1
+    case $format in
+    oci-dir) arrow import back.$format box:1 ;;
+    *) arrow load -i back.$format ;;
+    esac
+    [ "$(arrow images --no-trunc -q box:1)" = "$id" ]
+    run arrow run box:1
+    [ "${lines[0]}" = hello ]
+  done
+  # Packed ones, and from a pipe.
+  gzip -c back.docker-archive | arrow load
+  zstd -qc back.oci-archive | arrow load
+  arrow import "podman:docker.io/library/none-such" x 2>&1 | grep -q 'cannot get'
+}
+
+@test "image: save gives the same bytes twice, and docker's manifest.json" {
+  arrow save -o one.tar box:1
+  arrow save box:1 >two.tar
+  cmp one.tar two.tar
+  [ "$(tar -xOf one.tar manifest.json | jq -r '.[0].RepoTags[0]')" = box:1 ]
+  config=$(tar -xOf one.tar manifest.json | jq -r '.[0].Config')
+  [ "$(tar -xOf one.tar "$config" | sha256sum | cut -d ' ' -f 1)" = "${config##*/}" ]
+  arrow export box:1 layout
+  [ "$(jq -r '.manifests[0].annotations["org.opencontainers.image.ref.name"]' layout/index.json)" = docker.io/library/box:1 ]
+  run arrow export box:1 layout
+  [ "$status" -ne 0 ]
+}
+
+@test "image: build packs a program with its libraries, the same each time" {
+  printf '#include <math.h>\n#include <stdio.h>\nint main(int c, char **v) { printf("%%s %%.0f\\n", c > 1 ? v[1] : "none", sqrt(c * 4.0)); }\n' >p.c
+  cc -o prog p.c -lm
+  first=$(arrow build -q -t prog:1 --cmd default --env A=1 --port 80 --label x=y ./prog)
+  touch prog
+  mkdir elsewhere
+  cp prog elsewhere/
+  second=$(arrow build -q -t prog:2 --cmd default --env A=1 --port 80 --label x=y elsewhere/prog)
+  [ "$first" = "$second" ]
+  [ "$(arrow images --digests --format json | jq -r '[.[] | select(.repository == "prog") | .digest] | unique | length')" = 1 ]
+  run arrow run prog:1
+  [ "$output" = 'default 3' ]
+  run arrow run prog:1 given
+  [ "$output" = 'given 3' ]
+  [ "$(arrow image inspect prog:1 | jq -r '.[0].Annotations["dev.arrow.kernel"]')" = micro ]
+  if command -v podman >/dev/null; then
+    arrow save prog:1 | pod load -q
+    run pod_run docker.io/library/prog:1 other
+    [ "$output" = 'other 3' ]
+  fi
+}
+
+@test "image: build packs a directory; an Arrowfile says the rest" {
+  cp -r "$W/root" tree
+  cat >Arrowfile <<'END'
+# What arrow build reads where it is not told otherwise.
+name: filed:1
+directory: tree
+entrypoint: [/bin/sh, -c]
+cmd:
+  - echo "$GREETING from $(pwd) as $(id -u)"
+env:
+  GREETING: hi
+workdir: /data
+user: web
+ports: [80, 53/udp]
+labels: {kind: test}
+stop-signal: SIGINT
+END
+  arrow build
+  run arrow run filed:1
+  [ "$output" = 'hi from /data as 1234' ]
+  [ "$(arrow image inspect filed:1 | jq -c '.[0].Config.ExposedPorts | keys')" = '["53/udp","80/tcp"]' ]
+  arrow build -q -t filed:2 -f Arrowfile --env GREETING=over
+  run arrow run filed:2
+  [ "$output" = 'over from /data as 1234' ]
+  printf 'directory: tree\nnonsense: 1\n' >bad
+  run arrow build -f bad -t x
+  [ "$status" -eq 125 ]
+  [ "$output" = "arrow: bad: line 2: there is no key 'nonsense'; docs/build.md lists them" ]
+}
+
+@test "image: whiteouts, owners, modes, devices, xattrs and capabilities arrive in the guest" {
+  [ "$(id -u)" = 0 ] || skip 'needs root to make devices'
+  mkdir -p lower/bin lower/gone lower/opaque/old upper/opaque
+  cp "$BUSYBOX" lower/bin/busybox
+  for applet in sh cat ls stat; do ln -s busybox "lower/bin/$applet"; done
+  touch lower/gone/file lower/opaque/old/file lower/owned lower/long
+  chown 1000:2000 lower/owned
+  chmod 4755 lower/owned
+  mknod lower/null c 1 3
+  mkfifo lower/fifo
+  ln lower/owned lower/linked
+  ln -s "$(printf %0200d 7)" lower/link
+  touch upper/.wh.gone upper/opaque/.wh..wh..opq upper/opaque/new
+  python3 -c 'import os; os.setxattr("lower/owned", "user.k", b"v"); os.setxattr("lower/owned", "security.capability", b"\1\0\0\2\0\40" + bytes(14))'
+  tar --xattrs '--xattrs-include=*' -C lower -cf 1.tar .
+  tar -C upper -cf 2.tar .
+  # An image of two layers, as podman would write it.
+  mkdir -p image/blobs/sha256
+  python3 - <<'END'
+import hashlib, json
+def blob(data, kind):
+    digest = hashlib.sha256(data).hexdigest()
+    open("image/blobs/sha256/" + digest, "wb").write(data)
+    return {"mediaType": "application/vnd.oci.image." + kind, "digest": "sha256:" + digest, "size": len(data)}
+layers = [blob(open(f, "rb").read(), "layer.v1.tar") for f in ("1.tar", "2.tar")]
+config = blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/bin/sh"]},
+    "rootfs": {"type": "layers", "diff_ids": [l["digest"] for l in layers]}}).encode(), "config.v1+json")
+manifest = blob(json.dumps({"schemaVersion": 2, "config": config, "layers": layers}).encode(), "manifest.v1+json")
+json.dump({"schemaVersion": 2, "manifests": [manifest]}, open("image/index.json", "w"))
+open("image/oci-layout", "w").write('{"imageLayoutVersion": "1.0.0"}')
+END
+  arrow import -q image kept
+  run arrow run --privileged kept /bin/sh -c 'ls /opaque; ls /gone 2>&1; stat -c "%a %u %g %h" /owned; stat -c "%F %t %T" /null; stat -c %F /fifo; stat -c %N /link; echo x >/null && echo written'
+  echo "$output"
+  [ "${lines[0]}" = new ]
+  [[ ${lines[1]} == *'No such file'* ]]
+  [ "${lines[2]}" = '4755 1000 2000 2' ]
+  [ "${lines[3]}" = 'character special file 1 3' ]
+  [ "${lines[4]}" = fifo ]
+  [[ ${lines[5]} == *"$(printf %0200d 7)"* ]]
+  [ "${lines[6]}" = written ]
+  # Linux reads the attributes that were written: getfattr is no applet, so a static program asks.
+  printf '#include <stdio.h>\n#include <sys/xattr.h>\nint main(void) { char b[64]; long n = getxattr("/owned", "user.k", b, 64), m = getxattr("/owned", "security.capability", b + 8, 32); printf("%%ld %%c %%ld\\n", n, b[0], m); }\n' >x.c
+  musl-gcc -static -o lower/bin/x x.c
+  tar --xattrs '--xattrs-include=*' -C lower -cf x.tar .
+  image_of attributes x.tar
+  run arrow run attributes /bin/x
+  [ "$output" = '1 v 20' ]
+}
+
+@test "image: hostile images are refused with a line, and nothing of them stays" {
+  python3 - <<'END'
+import io, tarfile
+def tar(name, *entries):
+    with tarfile.open(name, "w") as t:
+        for path, kind, link, size in entries:
+            i = tarfile.TarInfo(path)
+            i.type, i.linkname, i.size = kind, link, size
+            t.addfile(i, io.BytesIO(b"x" * size))
+R, S, L = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+tar("up.tar", ("../../../../tmp/arrow-escaped", R, "", 1))
+tar("hard.tar", ("h", L, "../../../../etc/passwd", 0))
+tar("loop.tar", ("a", S, "b", 0), ("b", S, "a", 0), ("a/x", R, "", 1))
+tar("many.tar", *[("f%d" % i, R, "", 0) for i in range(300)])
+END
+  arrow images -q >/dev/null
+  for name in up hard loop; do
+    image_of "hostile-$name" "$name.tar"
+    run arrow run "hostile-$name" /x
+    echo "$output"
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+  done
+  [ ! -e /tmp/arrow-escaped ]
+  image_of many many.tar
+  ARROW_IMAGE_MAX_FILES=100 run arrow run many /x
+  [ "$status" -eq 125 ]
+  [[ $output == *ARROW_IMAGE_MAX_FILES* ]]
+  head -c 3000000 /dev/zero >zeros
+  tar -cf zeros.tar zeros
+  ARROW_IMAGE_MAX_SIZE=1m run arrow import zeros.tar bomb
+  [ "$status" -eq 125 ]
+  [ -z "$(ls -d "$ARROW_DATA_DIR"/images/tmp-* 2>/dev/null)" ]
+  # Damaged archives.
+  arrow save -o whole.tar box:1
+  head -c 500000 whole.tar >short.tar
+  run arrow load -i short.tar
+  [ "$status" -eq 125 ]
+  echo nonsense >none.tar
+  run arrow load -i none.tar
+  [ "$status" -eq 125 ]
+  [ "${#lines[@]}" -eq 1 ]
+  [ -z "$(ls "$ARROW_DATA_DIR/oci/ingest")" ]
+  # 10,000 layers.
+  python3 - <<'END'
+import hashlib, json, os
+os.makedirs("deep/blobs/sha256")
+d = {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "sha256:" + "0" * 64, "size": 1}
+m = json.dumps({"schemaVersion": 2, "config": d, "layers": [d] * 10000}).encode()
+h = hashlib.sha256(m).hexdigest()
+open("deep/blobs/sha256/" + h, "wb").write(m)
+json.dump({"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:" + h, "size": len(m)}]}, open("deep/index.json", "w"))
+open("deep/oci-layout", "w").write('{"imageLayoutVersion": "1.0.0"}')
+END
+  run arrow import deep x
+  [ "$status" -eq 125 ]
+  [[ $output == *'10000 layers, more than the 512 allowed'* ]]
+  run arrow doctor
+  [[ $output != *damaged* ]]
+}
+
+@test "image: SIGKILL of load at any moment leaves a whole store" {
+  head -c 20000000 /dev/urandom >big
+  tar -cf big.tar big
+  arrow import -q big.tar big:1
+  arrow save -o saved.tar big:1
+  arrow rmi big:1
+  for delay in 0.01 0.03 0.06 0.1 0.15; do
+    "$ARROW" load -q -i saved.tar &
+    pid=$!
+    sleep $delay
+    kill -KILL $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+    run arrow doctor
+    [[ $output != *damaged* && $output != *incomplete* ]]
+    run arrow images
+    [ "$status" -eq 0 ]
+  done
+  arrow load -q -i saved.tar
+  arrow image prune
+  [ -z "$(ls "$ARROW_DATA_DIR/oci/ingest")" ]
+  arrow rmi big:1
+}
