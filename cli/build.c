@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/build.h"
+#include "trust/sign.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -20,6 +21,7 @@ enum {
 	OPT_KERNEL,
 	OPT_LABEL,
 	OPT_PORT,
+	OPT_SIGN,
 	OPT_STOP_SIGNAL,
 	OPT_USER,
 	OPT_VOLUME,
@@ -28,7 +30,7 @@ enum {
 struct input {
 	struct arrow_build build;
 	struct arrow_strings operands;
-	const char *file;
+	const char *file, *sign;
 	bool quiet;
 	struct arrow_error error;
 };
@@ -48,6 +50,7 @@ static const struct argp_option build_options[] = {
 	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal that stops the program", 0},
 	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile that it runs on", 0},
 	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
+	{"sign", OPT_SIGN, "KEY", 0, "Sign the image with this private key (a PEM file)", 0},
 	{0},
 };
 
@@ -119,6 +122,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->file = arg;
 	else if (key == 'q')
 		in->quiet = true;
+	else if (key == OPT_SIGN)
+		in->sign = arg;
 	else if (parse_value(in, key, arg) == 1)
 		return ARGP_ERR_UNKNOWN;
 	return 0;
@@ -140,8 +145,20 @@ const struct argp import_argp = {import_options, parse,
 	"OCI layout. Without NAME an image keeps its own names.",
 	NULL, NULL, NULL};
 
+static int sign_names(const struct arrow_strings *names, const struct trust_key *key,
+	const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1, .blobs_fd = -1, .lock_fd = -1};
+	int e = oci_store_open(&store, paths->data, error);
+
+	for (size_t i = 0; e == 0 && i < names->n; i++)
+		e = trust_sign(&store, names->v[i], key, NULL, error);
+	return e;
+}
+
 static int build(struct input *in, const struct arrow_paths *paths)
 {
+	_cleanup_key_ struct trust_key key = {0};
 	char id[OCI_DIGEST_SIZE];
 	int e;
 
@@ -167,7 +184,17 @@ static int build(struct input *in, const struct arrow_paths *paths)
 	if (!in->build.source)
 		return arrow_fail(&in->error, EINVAL,
 			"the Arrowfile has neither 'program:' nor 'directory:'");
+	if (in->sign && in->build.names.n == 0)
+		return arrow_fail(&in->error, EINVAL,
+			"a signature is for a name: give the image one with --tag");
+	if (in->sign) {
+		e = trust_key_read_private(&key, in->sign, &in->error);
+		if (e < 0)
+			return e;
+	}
 	e = arrow_build_image(paths, &in->build, id, &in->error);
+	if (e == 0 && in->sign)
+		e = sign_names(&in->build.names, &key, paths, &in->error);
 	if (e < 0)
 		return e;
 	puts(id);

@@ -46,6 +46,8 @@ int cmd_ps(int argc, char **argv);
 int cmd_template(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_registry(int argc, char **argv);
+int cmd_sign(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
@@ -54,7 +56,7 @@ extern const struct argp rename_argp, rm_argp, logs_argp, container_argp, boot_a
 extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,
 	version_argp;
 extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,
-	rmi_argp, save_argp, tag_argp;
+	rmi_argp, save_argp, sign_argp, tag_argp, verify_argp;
 
 /*
  * Parses a command's options with argp. A wrong use prints one line and exits with 125, as

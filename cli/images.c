@@ -410,6 +410,8 @@ static const struct command subcommands[] = {
 	{"save", cmd_save, "write images to an archive", NULL},
 	{"pull", cmd_registry, "download an image from a registry", NULL},
 	{"push", cmd_registry, "upload an image to a registry", NULL},
+	{"sign", cmd_sign, "sign an image with a key", NULL},
+	{"verify", cmd_verify, "tell whether a key has signed an image", NULL},
 	{NULL, NULL, NULL, NULL},
 };
 

@@ -31,15 +31,6 @@ setup() {
   mkdir -p "$DOCKER_CONFIG"
 }
 
-# Another name for an image of the store.
-also_name() {
-  local index=$ARROW_DATA_DIR/oci/index.json
-  jq --arg old "$1" --arg new "$2" '.manifests += [.manifests[] |
-    select(.annotations["org.opencontainers.image.ref.name"] == $old) |
-    .annotations |= map_values($new)]' "$index" >index.new
-  mv index.new "$index"
-}
-
 @test "registry: an image pushed by docker is pulled and run; the next pull finds it there" {
   login
   run arrow pull "$HOST/team/docker:1"
@@ -89,7 +80,7 @@ also_name() {
   arrow run "$HOST/team/podman:3" echo podman | grep -qx podman
 
   # Under another name and to another repository by arrow, then by the others.
-  also_name "$HOST/team/podman:3" "$HOST/arrow/pushed:4"
+  arrow tag "$HOST/team/podman:3" "$HOST/arrow/pushed:4"
   run arrow push "$HOST/arrow/pushed:4"
   [ "$status" -eq 0 ]
   [[ ${lines[0]} == "The push refers to repository [$HOST/arrow/pushed]" ]]
@@ -127,7 +118,7 @@ also_name() {
   login
   arrow pull -q "$HOST/team/docker:1"
   for tag in a b c; do
-    also_name "$HOST/team/docker:1" "$HOST/many/tags:$tag"
+    arrow tag "$HOST/team/docker:1" "$HOST/many/tags:$tag"
   done
   arrow push -a "$HOST/many/tags"
   rm -rf "$ARROW_DATA_DIR"
