@@ -368,6 +368,26 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 	}
 }
 
+/* What holds a VM's process. */
+static void check_confinement(struct doctor *d, const struct arrow_host *h)
+{
+	if (h->jail_own_user)
+		note(d, OK, "jail", NULL, "each VM is a user of its own, in namespaces");
+	else if (h->jail_namespaces)
+		note(d, OK, "jail", NULL, "each VM is in namespaces");
+	else
+		note(d, OPTIONAL, "jail", userns_mend(),
+			"no namespaces can be made: QEMU runs with your rights, less what a filter "
+			"of system calls takes");
+	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
+		if (!h->groups[i])
+			note(d, OPTIONAL, "limits", NULL,
+				"no control group for %s can be made: its limits hold in the "
+				"guest, "
+				"or not",
+				arrow_host_controllers[i]);
+}
+
 static void check_memory(struct doctor *d, const struct arrow_host *h)
 {
 	_cleanup_free_ char *size = cli_size_text(h->memory_available);
@@ -406,6 +426,7 @@ static int examine(struct doctor *d, struct arrow_error *error)
 		check_engine(d, &host);
 		check_kernels(d, &host);
 		check_user(d, &host);
+		check_confinement(d, &host);
 		check_memory(d, &host);
 		arrow_host_release(&host);
 	}

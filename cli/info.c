@@ -87,6 +87,17 @@ static json_t *cgroups_json(const struct arrow_cgroups *g)
 	return json_pack("{s:s, s:o}", "layout", layout_of(g), "controllers", list);
 }
 
+static json_t *groups_json(const struct arrow_host *h)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
+		json_array_append_new(
+			list, json_pack("{s:s, s:s?}", "controller", arrow_host_controllers[i],
+				      "group", h->groups[i]));
+	return list;
+}
+
 static json_t *kernels_json(const struct arrow_host *h)
 {
 	json_t *list = json_array();
@@ -116,13 +127,15 @@ static json_t *host_json(const struct arrow_host *h)
 		"subuids", range_json(&h->subuids), "subgids", range_json(&h->subgids), "newuidmap",
 		h->newuidmap);
 	return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
-			 "s:{s:s?}, s:o, s:{s:o, s:o}}",
+			 "s:{s:o}, s:{s:b, s:b}, s:{s:s?}, s:o, s:{s:o, s:o}}",
 		"version", ARROW_VERSION, "host", machine, "user", user, "engine", "name",
 		h->choice.engine->name, "accel", h->choice.accel, "reason", kvm->reason, "engines",
 		engines_json(h), "kvm", "usable", kvm->usable, "reason", kvm->reason, "mend",
 		kvm->mend[0] ? kvm->mend : NULL, "devices", devices_json(h), "cgroups",
-		cgroups_json(&h->cgroups), "images", "tool", h->mkfs, "kernels", kernels_json(h),
-		"directories", "data", dir_json(&h->data), "run", dir_json(&h->run));
+		cgroups_json(&h->cgroups), "limits", "groups", groups_json(h), "jail", "namespaces",
+		h->jail_namespaces, "own_user", h->jail_own_user, "images", "tool", h->mkfs,
+		"kernels", kernels_json(h), "directories", "data", dir_json(&h->data), "run",
+		dir_json(&h->run));
 }
 
 static void add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
@@ -202,6 +215,30 @@ static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir
 			dir->writable ? "" : ", not writable");
 }
 
+/* What holds a VM's process, and where that is less than it could be. */
+static void add_confinement(json_t *rows, const struct arrow_host *h)
+{
+	char have[64] = "", lack[64] = "";
+
+	add(rows, "Jail", "%s%s",
+		h->jail_own_user     ? "a user of its own, namespaces, an empty root"
+		: h->jail_namespaces ? "namespaces, an empty root; as your user"
+				     : "no namespaces can be made, so QEMU sees your files",
+		"; a filter of system calls");
+	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++) {
+		char *to = h->groups[i] ? have : lack;
+		size_t used = strlen(to);
+
+		snprintf(to + used, sizeof(have) - used, "%s%s", used ? ", " : "",
+			arrow_host_controllers[i]);
+	}
+	if (have[0])
+		add(rows, "Limits", "of the host, by control groups: %s", have);
+	if (lack[0])
+		add(rows, have[0] ? "" : "Limits",
+			"in the guest only, as no control group can be made: %s", lack);
+}
+
 static json_t *rows_of(const struct arrow_host *h)
 {
 	json_t *rows = json_array();
@@ -212,6 +249,7 @@ static json_t *rows_of(const struct arrow_host *h)
 	for (int version = 1; version <= 2; version++)
 		for (int writable = 1; writable >= 0; writable--)
 			add_controllers(rows, &h->cgroups, version, writable);
+	add_confinement(rows, h);
 	add(rows, "Images", "%s", h->mkfs ? h->mkfs : "mkfs.erofs is not installed");
 	for (unsigned int i = 0; i < h->n_kernels; i++) {
 		const struct arrow_host_kernel *k = &h->kernels[i];

@@ -16,7 +16,17 @@ enum {
 	OPT_CAP_DROP,
 	OPT_CIDFILE,
 	OPT_COLD,
+	OPT_BLKIO_WEIGHT,
 	OPT_CPUS,
+	OPT_CPUSET,
+	OPT_DEVICE_READ_BPS, /* these four in the order of enum arrow_rate_kind */
+	OPT_DEVICE_WRITE_BPS,
+	OPT_DEVICE_READ_IOPS,
+	OPT_DEVICE_WRITE_IOPS,
+	OPT_MEMORY_SWAP,
+	OPT_OOM_KILL_DISABLE,
+	OPT_OOM_SCORE,
+	OPT_PIDS,
 	OPT_DETACH_KEYS,
 	OPT_DNS,
 	OPT_DNS_OPTION,
@@ -89,6 +99,17 @@ static const struct argp_option options[] = {
 	{0, 0, 0, 0, "Limits:", 5},
 	{"memory", 'm', "SIZE", 0, "Memory of the VM (512m)", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs (1)", 0},
+	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Memory and swap of the host together; -1 for any swap", 0},
+	{"cpu-shares", 'c', "N", 0, "Weight against others on the host (1024)", 0},
+	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host that are used, as in 0-2,5", 0},
+	{"pids-limit", OPT_PIDS, "N", 0, "Number of processes and threads; -1 for any", 0},
+	{"device-read-bps", OPT_DEVICE_READ_BPS, "DEVICE:RATE", 0, "Bytes a second read from a device of the host", 0},
+	{"device-write-bps", OPT_DEVICE_WRITE_BPS, "DEVICE:RATE", 0, "Bytes a second written to it", 0},
+	{"device-read-iops", OPT_DEVICE_READ_IOPS, "DEVICE:N", 0, "Reads a second", 0},
+	{"device-write-iops", OPT_DEVICE_WRITE_IOPS, "DEVICE:N", 0, "Writes a second", 0},
+	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Weight of I/O against others on the host, 10 to 1000", 0},
+	{"oom-kill-disable", OPT_OOM_KILL_DISABLE, 0, 0, "The VM waits for memory of its control group (v1)", 0},
+	{"oom-score-adj", OPT_OOM_SCORE, "N", 0, "How soon the host ends the VM when memory is short", 0},
 	{"timeout", OPT_TIMEOUT, "SECONDS", 0, "Kill the program after so long", 0},
 	{"ulimit", OPT_ULIMIT, "NAME=SOFT[:HARD]", 0, "Set a resource limit", 0},
 
@@ -150,6 +171,42 @@ static int add_string(struct arrow_strings *list, const char *value, struct arro
 	return arrow_strings_add(list, value) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
 }
 
+/* The options for limits of the host. Returns 1 for one that is not here. */
+static int parse_limit(struct input *in, int key, const char *arg)
+{
+	struct arrow_spec *spec = &in->spec;
+	struct arrow_error *e = &in->error;
+
+	switch (key) {
+	case OPT_CPUS:
+		spec->cpus_given = true;
+		return arrow_parse_cpus(arg, &spec->millicpus, e);
+	case OPT_MEMORY_SWAP:
+		return arrow_parse_memory_swap(spec, arg, e);
+	case 'c':
+		return arrow_parse_cpu_shares(spec, arg, e);
+	case OPT_CPUSET:
+		return arrow_parse_cpuset(spec, arg, e);
+	case OPT_PIDS:
+		return arrow_parse_pids(spec, arg, e);
+	case OPT_DEVICE_READ_BPS:
+	case OPT_DEVICE_WRITE_BPS:
+	case OPT_DEVICE_READ_IOPS:
+	case OPT_DEVICE_WRITE_IOPS:
+		return arrow_parse_rate(
+			spec, (enum arrow_rate_kind)(key - OPT_DEVICE_READ_BPS), arg, e);
+	case OPT_BLKIO_WEIGHT:
+		return arrow_parse_blkio_weight(spec, arg, e);
+	case OPT_OOM_SCORE:
+		return arrow_parse_oom_score(spec, arg, e);
+	case OPT_OOM_KILL_DISABLE:
+		spec->oom_kill_disable = true;
+		return 0;
+	default:
+		return 1;
+	}
+}
+
 /* The options that take text apart: one line each. Returns 1 for one that is not here. */
 static int parse_value(struct input *in, int key, const char *arg)
 {
@@ -170,8 +227,6 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return arrow_parse_size(arg, &spec->memory, e);
 	case OPT_SHM_SIZE:
 		return arrow_parse_size(arg, &spec->shm_size, e);
-	case OPT_CPUS:
-		return arrow_parse_cpus(arg, &spec->millicpus, e);
 	case OPT_TIMEOUT:
 		return arrow_parse_timeout(arg, &spec->timeout, e);
 	case OPT_ULIMIT:
@@ -253,7 +308,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_CAP_DROP:
 		return add_string(&in->cap_drop, arg, e);
 	default:
-		return 1;
+		return parse_limit(in, key, arg);
 	}
 }
 

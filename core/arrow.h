@@ -43,6 +43,20 @@ struct arrow_tmpfs {
 	uint32_t flags; /* MS_* of mount(2) */
 };
 
+enum arrow_rate_kind {
+	ARROW_RATE_READ_BPS = 0,
+	ARROW_RATE_WRITE_BPS,
+	ARROW_RATE_READ_IOPS,
+	ARROW_RATE_WRITE_IOPS,
+};
+
+/* How much a device of the host does for an Arrow in a second. */
+struct arrow_rate {
+	uint32_t kind;  /* enum arrow_rate_kind */
+	char *device;   /* path of a block device */
+	uint64_t value; /* bytes or operations */
+};
+
 struct arrow_ulimit {
 	uint32_t resource; /* RLIMIT_* */
 	uint64_t soft, hard;
@@ -111,7 +125,20 @@ struct arrow_spec {
 	uint64_t memory;    /* bytes */
 	uint64_t shm_size;  /* bytes */
 	uint32_t millicpus; /* thousandths of a CPU; 1000 is one vCPU */
-	uint64_t caps;      /* capabilities that root keeps, bit n is capability n */
+	bool cpus_given;    /* by --cpus: the VM's process is held to that, too */
+
+	/* Limits by control groups of the host, see core/confinement.h; 0 for none. */
+	bool memory_swap_given, oom_kill_disable;
+	int64_t memory_swap; /* bytes of memory and swap together; -1 for no limit */
+	uint32_t cpu_shares, blkio_weight;
+	struct arrow_rate *rates;
+	size_t n_rates;
+	/* And others. */
+	char *cpuset_cpus;     /* CPUs of the host that the VM may use, "0-2,5"; or NULL */
+	uint32_t pids_max;     /* processes in the guest */
+	int32_t oom_score_adj; /* of the VM's process */
+
+	uint64_t caps; /* capabilities that root keeps, bit n is capability n */
 
 	bool cold; /* boot the kernel instead of cloning a template */
 	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
@@ -141,6 +168,20 @@ void arrow_spec_release(struct arrow_spec *spec);
  */
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_memory_swap(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpu_shares(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpuset(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_pids(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_rate(struct arrow_spec *, enum arrow_rate_kind, const char *,
+	struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_blkio_weight(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_oom_score(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* What values of several of these say together. */
+int arrow_check_limits(const struct arrow_spec *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_env(struct arrow_spec *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_env_file(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/confinement.h"
+#include "engine/jail.h"
 #include "image/image.h"
 #include "kernel/build.h"
 #include "kernel/kernel.h"
@@ -24,6 +26,8 @@
 #include "util/process.h"
 
 #define NOBODY 65534
+
+const char *const arrow_host_controllers[ARROW_HOST_GROUPS] = {"memory", "cpu", "blkio"};
 
 static const char *const devices[ARROW_HOST_DEVICES] = {
 	"/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock"};
@@ -212,10 +216,13 @@ int arrow_host_look(
 	memset(h, 0, sizeof(*h));
 	look_machine(h);
 	look_devices(h);
+	arrow_jail_probe(&h->jail_namespaces, &h->jail_own_user);
 	h->mkfs = process_find(ARROW_IMAGE_TOOL);
 	r = look_user(h);
 	if (r == 0)
 		r = arrow_cgroups_look(&h->cgroups);
+	for (unsigned int i = 0; r == 0 && i < ARROW_HOST_GROUPS; i++)
+		h->groups[i] = arrow_limits_base(&h->cgroups, arrow_host_controllers[i], &(int){0});
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot look at this host: %m");
 	if (r == 0)
@@ -242,6 +249,8 @@ void arrow_host_release(struct arrow_host *h)
 		free(h->kernels[i].path);
 		free(h->kernels[i].problem);
 	}
+	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
+		free(h->groups[i]);
 	arrow_cgroups_release(&h->cgroups);
 	free(h->engines);
 	free(h->kernels);

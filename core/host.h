@@ -31,6 +31,10 @@ struct arrow_host_device {
 
 #define ARROW_HOST_DEVICES 3
 
+/* The controllers that limit a VM's process, by their names of v1. */
+#define ARROW_HOST_GROUPS 3
+extern const char *const arrow_host_controllers[ARROW_HOST_GROUPS];
+
 /* A directory that Arrow writes to. */
 struct arrow_host_dir {
 	const char *path; /* borrowed from the paths; NULL without any */
@@ -64,8 +68,10 @@ struct arrow_host {
 	unsigned int n_engines;
 	struct arrow_engine_choice choice;                    /* what `arrow run` takes */
 	struct arrow_host_device devices[ARROW_HOST_DEVICES]; /* beside /dev/kvm */
+	bool jail_namespaces, jail_own_user;                  /* what jails of VMs have here */
 	struct arrow_cgroups cgroups;
-	char *mkfs; /* path of what makes root images, or NULL */
+	char *groups[ARROW_HOST_GROUPS]; /* in which a VM's own is made, or NULL; owned */
+	char *mkfs;                      /* path of what makes root images, or NULL */
 
 	struct arrow_host_dir data, run;
 	struct arrow_host_kernel *kernels; /* one a profile, the smallest first */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/instance.h"
+#include "core/confinement.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -115,6 +116,16 @@ static bool is_locked(int fd)
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Removes what there is of this boot, with the control groups that a killed keeper left. */
+static void remove_run_dir(int dir_fd, const char *path)
+{
+	_cleanup_free_ char *list = path_format("%s/cgroups", path);
+
+	if (list)
+		arrow_limits_clean(dir_fd, list);
+	remove_tree(dir_fd, path);
 }
 
 static int for_each(int dir_fd, void (*each)(const char *id, void *arg), void *arg)
@@ -375,7 +386,7 @@ static void remove_folder(const struct store *s, const char *id)
 
 	if (aside && renameat(s->arrows_fd, id, s->arrows_fd, aside) == 0)
 		remove_tree(s->arrows_fd, aside);
-	remove_tree(s->run_fd, id);
+	remove_run_dir(s->run_fd, id);
 }
 
 /* Under the store's lock: folder, lock, name, config. */
@@ -419,7 +430,7 @@ static void clean_one(const char *id, void *arg)
 		/* Without a config it was half made, or its folder is gone already. */
 		gone = faccessat(c->store->arrows_fd, id, F_OK, 0) < 0;
 		if (gone && ++c->found && c->remove)
-			remove_tree(c->store->run_fd, id);
+			remove_run_dir(c->store->run_fd, id);
 		arrow_spec_release(&spec);
 		return;
 	}
@@ -515,7 +526,7 @@ int arrow_instance_prepare(struct arrow_instance *i, struct arrow_error *error)
 
 void arrow_instance_end(struct arrow_instance *i)
 {
-	remove_tree(AT_FDCWD, i->run_dir);
+	remove_run_dir(AT_FDCWD, i->run_dir);
 }
 
 struct search {
@@ -622,7 +633,7 @@ void arrow_instance_remove(struct arrow_instance *i)
 		i->name = STEAL(name);
 	if (names >= 0 && i->name && owns_name(i, names, i->name))
 		unlinkat(names, i->name, 0);
-	remove_tree(AT_FDCWD, i->run_dir);
+	remove_run_dir(AT_FDCWD, i->run_dir);
 	/* Renamed first: nobody sees half of it. */
 	if (aside && rename(i->dir, aside) == 0)
 		remove_tree(AT_FDCWD, aside);

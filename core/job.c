@@ -456,6 +456,8 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
 	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
 		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
+	if (spec->pids_max)
+		add_u32(job, ARROW_JOB_PIDS_MAX, spec->pids_max);
 	add_window(job, spec, context);
 	add_machine_id(job, context->id);
 	return finish(job, error);

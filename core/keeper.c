@@ -74,7 +74,7 @@ static void note_end(struct keeper *k)
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, s->finished);
 	s->exit_code = exit_code(k);
-	s->oom = k->exited && arrow_get32(k->exit_frame + 4) == ARROW_EXIT_OOM;
+	s->oom = k->host_oom || (k->exited && arrow_get32(k->exit_frame + 4) == ARROW_EXIT_OOM);
 	s->vm_pid = 0;
 	snprintf(s->error, sizeof(s->error), "%s", k->exited ? "" : k->failure_text);
 }
@@ -137,6 +137,7 @@ static void start(struct keeper *k)
 	k->restart_now = false;
 	k->failure = 0;
 	k->failure_text[0] = '\0';
+	k->host_oom = false;
 	k->job_sent = k->console_used = 0;
 	k->time_limit = k->kill_at = k->vm_kill_at = 0;
 	k->stdin_room = ARROW_WINDOW;

@@ -10,6 +10,7 @@
 
 #include "core/channel.h"
 #include "core/keeper.h"
+#include "core/confinement.h"
 #include "core/log.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
@@ -51,6 +52,8 @@ struct keeper {
 	bool state_changed;        /* to be written once the frames are on their way */
 	bool synced;               /* what must survive a power failure was brought to the disk */
 	struct arrow_vm *vm;
+	struct arrow_confinement confinement; /* of the VM's process */
+	bool host_oom;                        /* it was killed for taking more than that gives */
 	struct channel guest;
 	int console_fd, signal_fd, listen_fd;
 	enum phase phase;

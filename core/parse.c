@@ -84,6 +84,10 @@ void arrow_spec_release(struct arrow_spec *spec)
 		free(spec->tmpfs[i].guest);
 		free(spec->tmpfs[i].options);
 	}
+	for (size_t i = 0; i < spec->n_rates; i++)
+		free(spec->rates[i].device);
+	free(spec->rates);
+	free(spec->cpuset_cpus);
 	free(spec->volumes);
 	free(spec->tmpfs);
 	free(spec->ulimits);

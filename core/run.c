@@ -22,6 +22,7 @@
 #include "core/jailroot.h"
 #include "core/job.h"
 #include "core/keeper.h"
+#include "core/confinement.h"
 #include "core/log.h"
 #include "core/template.h"
 #include "core/userns.h"
@@ -106,7 +107,25 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 	if (spec->n_volumes > VOLUMES_MAX)
 		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
 			spec->n_volumes, VOLUMES_MAX);
-	return 0;
+	return arrow_check_limits(spec, error);
+}
+
+/* Says which limits this host cannot keep; as Docker, of those only that were asked for. */
+static int tell_limits(const struct arrow_spec *spec, struct arrow_error *error)
+{
+	_cleanup_free_ char *nowhere = NULL, *guest_only = NULL;
+	int r = arrow_limits_missing(spec, &nowhere, &guest_only, error);
+
+	if (r == 0 && nowhere)
+		fprintf(stderr,
+			"arrow: no control group can be made here, so these have no effect: %s\n",
+			nowhere);
+	if (r == 0 && guest_only && spec->verbose)
+		fprintf(stderr,
+			"arrow: no control group can be made here, so these hold in the guest "
+			"only: %s\n",
+			guest_only);
+	return r;
 }
 
 static int open_volumes(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
@@ -167,7 +186,8 @@ static const char *kernel_of(const struct arrow_spec *spec, bool ipv6)
 {
 	if (spec->kernel)
 		return spec->kernel;
-	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000 || ipv6)
+	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000 ||
+		spec->pids_max || ipv6)
 		return "general";
 	return "micro";
 }
@@ -305,6 +325,8 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 	run->begin_us = now_us();
 	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
 	r = check_limits(spec, error);
+	if (r == 0)
+		r = tell_limits(spec, error);
 	if (r == 0)
 		r = plan_network(run, spec, error);
 	if (r < 0)

@@ -59,6 +59,13 @@ static const struct field ulimit_fields[] = {
 	END,
 };
 
+static const struct field rate_fields[] = {
+	E(arrow_rate, NUMBER32, kind),
+	E(arrow_rate, TEXT, device),
+	E(arrow_rate, NUMBER64, value),
+	END,
+};
+
 /* Every field of a spec that outlives its command. The name is kept beside, as it can change. */
 static const struct field fields[] = {
 	F(TEXT, program),
@@ -98,6 +105,16 @@ static const struct field fields[] = {
 	F(NUMBER64, memory),
 	F(NUMBER64, shm_size),
 	F(NUMBER32, millicpus),
+	F(FLAG, cpus_given),
+	F(FLAG, memory_swap_given),
+	F(FLAG, oom_kill_disable),
+	F(NUMBER64, memory_swap),
+	F(NUMBER32, cpu_shares),
+	F(NUMBER32, blkio_weight),
+	LIST(rates, n_rates, rate_fields),
+	F(TEXT, cpuset_cpus),
+	F(NUMBER32, pids_max),
+	F(NUMBER32, oom_score_adj),
 	F(NUMBER64, caps),
 	F(FLAG, cold),
 	F(FLAG, interactive),

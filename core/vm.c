@@ -8,9 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/cpuset.h"
 #include "core/keeper_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+
+/* What a VM's process takes beside the guest's memory, at most: QEMU, and what TCG translates. */
+#define OVERHEAD (128ull << 20)
+#define TCG_CACHE (1ull << 30)
 
 /* The guest is gone without a farewell: says why, as well as can be known. */
 static void explain_end(struct keeper *k)
@@ -24,7 +29,13 @@ static void explain_end(struct keeper *k)
 	}
 	k->console[k->console_used] = '\0';
 	panic = strstr(k->console, "Kernel panic");
-	if (k->vm->ended) {
+	k->host_oom = k->vm->ended && arrow_limits_oom(&k->confinement);
+	if (k->host_oom) {
+		keeper_fail(k, 128 + SIGKILL,
+			"out of memory: the VM took all that %llu MiB for its guest allow on the "
+			"host; give it more with -m",
+			mib);
+	} else if (k->vm->ended) {
 		keeper_fail(k, ARROW_STATUS_ERROR, "%s", k->vm->ended);
 	} else if (k->phase == BOOTING && (!panic || strstr(k->console, "emory"))) {
 		keeper_fail(k, ARROW_STATUS_ERROR,
@@ -56,11 +67,45 @@ void keeper_take_console(struct keeper *k)
 	k->console_used = keep + size;
 }
 
+/* Where the VM's process goes: groups of the host, made once for clone and cold VM. */
+static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
+	struct arrow_error *error)
+{
+	const struct arrow_spec *spec = k->config->spec;
+	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
+	bool tcg = strcmp(k->config->vm->accel, "tcg") == 0;
+	int r = 0;
+
+	if (!list)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (k->confinement.n == 0)
+		r = arrow_limits_begin(&k->confinement, spec, k->instance->id,
+			tcg ? OVERHEAD + TCG_CACHE : OVERHEAD, list, error);
+	if (r < 0)
+		return r;
+	if (spec->cpuset_cpus) {
+		r = arrow_cpuset_parse(spec->cpuset_cpus, cpus);
+		if (r < 0)
+			return arrow_fail(
+				error, -r, "invalid value %s for cpuset cpus", spec->cpuset_cpus);
+		limits->cpus = cpus;
+	}
+	limits->procs = k->confinement.procs;
+	limits->n_procs = k->confinement.n;
+	limits->oom_score_adj = spec->oom_score_adj;
+	return 0;
+}
+
 int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 {
 	struct arrow_vm_config vm = *k->config->vm;
-	int channel[2], console[2], r;
+	struct arrow_vm_limits limits = {0};
+	cpu_set_t cpus;
+	int channel[2], console[2], r = confine(k, &limits, &cpus, error);
 
+	if (r < 0)
+		return r;
+	vm.limits = &limits;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
 		return arrow_fail(error, errno, "cannot make the control channel: %m");
 	r = channel_init(&k->guest, channel[0]);
@@ -207,6 +252,7 @@ void keeper_end_vm(struct keeper *k)
 	if (k->vm)
 		k->vm->engine->free(k->vm);
 	k->vm = NULL;
+	arrow_limits_end(&k->confinement);
 	channel_release(&k->guest);
 	close_keep_errno(steal_fd(&k->console_fd));
 	keeper_note(k, "the VM is gone");

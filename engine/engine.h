@@ -20,6 +20,7 @@
  */
 
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,6 +68,14 @@ struct arrow_nic {
 	unsigned int n_forwards;
 };
 
+/* What holds the VM's process. */
+struct arrow_vm_limits {
+	const int *procs; /* cgroup.procs of groups to enter; borrowed */
+	unsigned int n_procs;
+	const cpu_set_t *cpus; /* that it may run on, or NULL */
+	int oom_score_adj;
+};
+
 /* How a VM comes to life. */
 enum arrow_vm_origin {
 	ARROW_VM_COLD = 0, /* from power-on */
@@ -105,6 +114,7 @@ struct arrow_vm_config {
 	int userns_fd;     /* user namespace in which the shares are served, or -1 */
 	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
 	uint32_t tsc_khz;  /* likewise */
+	const struct arrow_vm_limits *limits; /* or NULL */
 };
 
 #define ARROW_VM_FDS 4

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -113,6 +114,19 @@ pid_t arrow_jail_fork(struct arrow_jail *jail)
 	jail->namespaces = false;
 	jail->own_users = false;
 	return fork_with(0);
+}
+
+void arrow_jail_probe(bool *namespaces, bool *own_user)
+{
+	struct arrow_jail jail = {.userns_fd = -1, .ram_fd = -1, .write_fd = -1};
+	pid_t pid = arrow_jail_fork(&jail);
+
+	if (pid == 0)
+		_exit(0);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*namespaces = pid > 0 && jail.namespaces;
+	*own_user = *namespaces && !jail.own_users && jail.uid == 0;
 }
 
 /* ---- users ---- */
@@ -408,6 +422,27 @@ static int filter(const struct arrow_jail *jail, const char **what)
 	return r < 0 || !waits ? r : arrow_jail_hand_over(jail->ram_socket, listener, jail->ram_fd);
 }
 
+/* Control groups, CPUs and the place among those that are killed when memory is short. */
+static int take_limits(const struct arrow_vm_limits *l, const char **what)
+{
+	char score[16];
+	int r;
+
+	*what = "enter its control group";
+	for (unsigned int i = 0; i < l->n_procs; i++)
+		if (write(l->procs[i], "0", 1) < 0)
+			return -errno;
+	*what = "keep to its CPUs";
+	if (l->cpus && sched_setaffinity(0, sizeof(*l->cpus), l->cpus) < 0)
+		return -errno;
+	if (l->oom_score_adj == 0)
+		return 0;
+	*what = "set its OOM score";
+	snprintf(score, sizeof(score), "%d", l->oom_score_adj);
+	r = write_text("/proc/self/oom_score_adj", score);
+	return r;
+}
+
 int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **what)
 {
 	uid_t uid = 0;
@@ -424,6 +459,9 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 			return -errno;
 		uid = arrow_jail_uid_base() + (uid_t)strtoul(pid, NULL, 10);
 	}
+	r = jail->limits ? take_limits(jail->limits, what) : 0;
+	if (r < 0)
+		return r;
 	*what = "map its user";
 	if (jail->own_users)
 		r = map_self(jail->uid, jail->gid);

@@ -49,7 +49,8 @@ struct arrow_jail {
 	unsigned int n_mounts; /* ARROW_JAIL_MOUNTS at most; number n is at the path of n */
 	int userns_fd;         /* user namespace whose ids the volumes have, or -1 */
 	bool kvm;              /* /dev/kvm is there */
-	bool network;          /* keeps the network of the caller, and its /etc/resolv.conf */
+	const struct arrow_vm_limits *limits; /* of engine/engine.h, or NULL */
+	bool network; /* keeps the network of the caller, and its /etc/resolv.conf */
 
 	/*
 	 * Open files of the host that are only to be read: each becomes one that cannot be opened
@@ -114,6 +115,12 @@ struct arrow_jail_watch {
 int arrow_jail_answer(struct arrow_jail_watch *w) ARROW_MUST_CHECK;
 
 void arrow_jail_watch_release(struct arrow_jail_watch *w);
+
+/*
+ * What a jail would have here, found by making one: namespaces, and a user of its own. Neither,
+ * where even the process cannot be made.
+ */
+void arrow_jail_probe(bool *namespaces, bool *own_user);
 
 /* The first user id of jails: ARROW_JAIL_UID_BASE, or what the variable of that name says. */
 uid_t arrow_jail_uid_base(void);

@@ -18,7 +18,7 @@
 #define DEFAULT_CAPS UINT64_C(0xa80425fb)
 
 #define RECORD_HEADER 8u
-#define LAST_TAG ARROW_JOB_RESTORE_SIGNAL
+#define LAST_TAG ARROW_JOB_PIDS_MAX
 #define SIGNAL_MAX 64u
 #define NICS_MAX 8u /* cards of an Arrow */
 
@@ -63,6 +63,7 @@ static const struct rule rules[LAST_TAG + 1] = {
 	[ARROW_JOB_ID] = {0, false},
 	[ARROW_JOB_NAME] = {0, false},
 	[ARROW_JOB_RESTORE_SIGNAL] = {4, false},
+	[ARROW_JOB_PIDS_MAX] = {4, false},
 };
 
 /* Takes the record at *at. Returns NULL, or what is wrong with it. */
@@ -301,6 +302,11 @@ static const char *take_record(struct job *job, const struct record *record, str
 		job->restore_signal = arrow_get32(text);
 		if (job->restore_signal > SIGNAL_MAX)
 			return "its signal is out of range";
+		break;
+	case ARROW_JOB_PIDS_MAX:
+		job->pids_max = arrow_get32(text);
+		if (job->pids_max == 0)
+			return "it may have no processes";
 		break;
 	}
 	return NULL;

@@ -50,6 +50,7 @@ struct job {
 	bool has_caps;     /* CAPS was there */
 	uint64_t shm_size; /* 0: as the loader has it */
 	uint32_t cpu_max;  /* thousandths of a CPU; 0: no limit below the vCPUs */
+	uint32_t pids_max; /* 0: no limit */
 	uint8_t seed[32];
 	uint8_t machine_id[16];
 	bool has_machine_id;

@@ -90,7 +90,8 @@ enum arrow_request_type {
 	ARROW_RESTART = 52, /* as STOP, then a start; answered once the program runs again */
 	ARROW_RELOAD = 53,  /* config.json has changed */
 
-	ARROW_ANSWER = 64, /* u32 type of the request, u32 errno or 0, text of an error; from the keeper */
+	ARROW_ANSWER =
+		64, /* u32 type of the request, u32 errno or 0, text of an error; from the keeper */
 };
 
 enum arrow_exit {
@@ -129,6 +130,7 @@ enum arrow_job_tag {
 	ARROW_JOB_ID = 22,      /* string; this and the next two are for RESTORE only */
 	ARROW_JOB_NAME = 23,    /* string */
 	ARROW_JOB_RESTORE_SIGNAL = 24, /* u32: what the program gets once it is restored */
+	ARROW_JOB_PIDS_MAX = 25, /* u32: how many processes and threads there may be at once */
 };
 
 enum arrow_job_flags {

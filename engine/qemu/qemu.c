@@ -177,6 +177,7 @@ static pid_t spawn(struct start *s)
 		.userns_fd = config->userns_fd,
 		.kvm = strcmp(config->accel, "kvm") == 0,
 		.network = uses_network(config),
+		.limits = config->limits,
 		.read_only = fds,
 		.n_read_only = read_only_fds(config, fds),
 		.ram_fd = maps_private(config) ? config->ram_fd : -1,

@@ -340,7 +340,8 @@ static void each_malformed_record_is_refused(void **state)
 	} bad[] = {
 		{0, "", 0},
 		{ARROW_JOB_CPU_MAX + 1, "", 0},
-		{ARROW_JOB_RESTORE_SIGNAL + 1, "", 0},
+		{ARROW_JOB_PIDS_MAX + 1, "", 0},
+		{ARROW_JOB_PIDS_MAX, "\0\0\0\0", 4},
 		{ARROW_JOB_RESTORE_SIGNAL, "\x41\0\0\0", 4},
 		{ARROW_JOB_CPU_MAX, "\0\0\0\0", 4},
 		{UINT32_MAX, "", 0},

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/confinement.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define PERIOD_US 100000u
+#define REMOVE_TRIES 50 /* of 10 ms: a killed process leaves its group a moment later */
+
+unsigned int arrow_limits_weight(unsigned int shares)
+{
+	return shares < 2 ? 1 : 1 + ((shares - 2) * 9999u) / 262142u;
+}
+
+static bool is_there(const char *dir, const char *file)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", dir, file);
+
+	return path && access(path, F_OK) == 0;
+}
+
+/* Only the root of v2 gives to its children what it holds processes of itself. */
+static char *base_v2(const char *dir)
+{
+	_cleanup_free_ char *parent = strdup(dir);
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (!is_there(dir, "cgroup.type"))
+		return strdup(dir);
+	if (!slash || slash == parent)
+		return NULL;
+	*slash = '\0';
+	return is_there(parent, "cgroup.procs") ? STEAL(parent) : NULL;
+}
+
+char *arrow_limits_base(const struct arrow_cgroups *g, const char *controller, int *version)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		const struct arrow_cgroup *c = &g->controllers[i];
+		bool io = c->version == 2 && strcmp(controller, "blkio") == 0;
+		_cleanup_free_ char *base = NULL;
+
+		if (strcmp(c->name, io ? "io" : controller) != 0)
+			continue;
+		base = c->version == 2 ? base_v2(c->dir) : strdup(c->dir);
+		*version = c->version;
+		if (base && access(base, W_OK | X_OK) == 0)
+			return STEAL(base);
+	}
+	return NULL;
+}
+
+/* ---- making ---- */
+
+/* Writes a value. A file that this kernel lacks is -ENOENT. */
+static int set(const char *dir, const char *file, const char *fmt, ...) ARROW_PRINTF(3, 4);
+
+static int set(const char *dir, const char *file, const char *fmt, ...)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", dir, file);
+	_cleanup_close_ int fd = -1;
+	char text[128];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (!path || n < 0 || n >= (int)sizeof(text))
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write(fd, text, (size_t)n) < 0 ? -errno : 0;
+}
+
+/* Our group below base; made once, though several controllers are there. NULL with errno. */
+static const char *group(
+	struct arrow_confinement *c, const char *base, const char *id, const char *list)
+{
+	_cleanup_free_ char *dir = path_format("%s/arrow-%s", base, id);
+	_cleanup_close_ int fd = -1;
+	FILE *f;
+
+	for (unsigned int i = 0; dir && i < c->n; i++)
+		if (strcmp(c->dirs[i], dir) == 0)
+			return c->dirs[i];
+	if (!dir || c->n == ARROW_LIMITS_DIRS) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	/* First the list: a keeper that is killed in between leaves nothing that is not on it. */
+	f = fopen(list, c->n ? "ae" : "we");
+	if (!f)
+		return NULL;
+	fprintf(f, "%s\n", dir);
+	if (fclose(f) != 0)
+		return NULL;
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return NULL;
+	c->procs[c->n] = -1;
+	c->dirs[c->n++] = STEAL(dir);
+	dir = path_format("%s/cgroup.procs", c->dirs[c->n - 1]);
+	c->procs[c->n - 1] = dir ? open(dir, O_WRONLY | O_CLOEXEC) : -1;
+	return c->procs[c->n - 1] < 0 ? NULL : c->dirs[c->n - 1];
+}
+
+struct making {
+	struct arrow_confinement *c;
+	const struct arrow_spec *spec;
+	struct arrow_cgroups groups;
+	const char *id, *list;
+};
+
+/*
+ * The group for a controller. Returns 0, with *dir NULL where this host has none for us: the root
+ * of a delegated tree may hold processes, or forbid more groups.
+ */
+static int find_group(struct making *m, const char *controller, const char **dir, int *version)
+{
+	_cleanup_free_ char *base = arrow_limits_base(&m->groups, controller, version);
+	const char *name = strcmp(controller, "blkio") == 0 ? "io" : controller;
+
+	*dir = NULL;
+	if (!base)
+		return 0;
+	if (*version == 2 && set(base, "cgroup.subtree_control", "+%s", name) < 0)
+		return 0;
+	*dir = group(m->c, base, m->id, m->list);
+	if (!*dir && errno != EACCES && errno != EPERM && errno != EROFS)
+		return -errno;
+	return 0;
+}
+
+static int limit_memory(struct making *m, uint64_t overhead)
+{
+	const struct arrow_spec *s = m->spec;
+	uint64_t bytes = s->memory + overhead;
+	const char *dir;
+	int version, r = find_group(m, "memory", &dir, &version);
+
+	if (r < 0 || !dir)
+		return r;
+	m->c->oom =
+		path_format("%s/%s", dir, version == 2 ? "memory.events" : "memory.oom_control");
+	if (version == 2) {
+		r = set(dir, "memory.max", "%" PRIu64, bytes);
+		if (r == 0 && s->memory_swap >= 0 && s->memory_swap_given)
+			r = set(dir, "memory.swap.max", "%" PRIu64,
+				(uint64_t)s->memory_swap - s->memory);
+		return r == -ENOENT ? 0 : r;
+	}
+	r = set(dir, "memory.limit_in_bytes", "%" PRIu64, bytes);
+	if (r == 0 && s->memory_swap >= 0 && s->memory_swap_given)
+		r = set(dir, "memory.memsw.limit_in_bytes", "%" PRIu64,
+			(uint64_t)s->memory_swap + overhead);
+	if ((r == 0 || r == -ENOENT) && s->oom_kill_disable)
+		r = set(dir, "memory.oom_control", "1");
+	return r == -ENOENT ? 0 : r; /* a kernel that does not account for swap */
+}
+
+static int limit_cpu(struct making *m)
+{
+	const struct arrow_spec *s = m->spec;
+	const char *dir;
+	int version, r = find_group(m, "cpu", &dir, &version);
+	uint64_t quota = (uint64_t)s->millicpus * PERIOD_US / 1000;
+
+	if (r < 0 || !dir)
+		return r;
+	if (version == 2) {
+		if (s->cpus_given)
+			r = set(dir, "cpu.max", "%" PRIu64 " %u", quota, PERIOD_US);
+		if (r == 0 && s->cpu_shares)
+			r = set(dir, "cpu.weight", "%u", arrow_limits_weight(s->cpu_shares));
+		return r;
+	}
+	if (s->cpus_given) {
+		r = set(dir, "cpu.cfs_period_us", "%u", PERIOD_US);
+		if (r == 0)
+			r = set(dir, "cpu.cfs_quota_us", "%" PRIu64, quota);
+	}
+	if (r == 0 && s->cpu_shares)
+		r = set(dir, "cpu.shares", "%u", s->cpu_shares);
+	return r;
+}
+
+static int limit_rate(
+	const char *dir, int version, const struct arrow_rate *rate, struct arrow_error *error)
+{
+	static const char *const v1[] = {"read_bps", "write_bps", "read_iops", "write_iops"};
+	static const char *const v2[] = {"rbps", "wbps", "riops", "wiops"};
+	char file[64] = "io.max";
+	struct stat st;
+	int r;
+
+	if (stat(rate->device, &st) < 0)
+		return arrow_fail(error, errno, "cannot limit the device %s: %m", rate->device);
+	if (!S_ISBLK(st.st_mode))
+		return arrow_fail(
+			error, ENOTBLK, "cannot limit %s: it is not a block device", rate->device);
+	if (version == 2) {
+		r = set(dir, file, "%u:%u %s=%" PRIu64, major(st.st_rdev), minor(st.st_rdev),
+			v2[rate->kind], rate->value);
+	} else {
+		snprintf(file, sizeof(file), "blkio.throttle.%s_device", v1[rate->kind]);
+		r = set(dir, file, "%u:%u %" PRIu64, major(st.st_rdev), minor(st.st_rdev),
+			rate->value);
+	}
+	return r < 0 ? arrow_fail(error, -r, "cannot limit the device %s by %s: %m", rate->device,
+			       file)
+		     : 0;
+}
+
+static int limit_io(struct making *m, struct arrow_error *error)
+{
+	const struct arrow_spec *s = m->spec;
+	const char *dir;
+	int version, r = find_group(m, "blkio", &dir, &version);
+
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot make a control group for I/O: %m");
+	for (size_t i = 0; dir && r == 0 && i < s->n_rates; i++)
+		r = limit_rate(dir, version, &s->rates[i], error);
+	if (!dir || r < 0 || !s->blkio_weight)
+		return r;
+	/* The name depends on the scheduler; none of them may be there. */
+	if (version == 1 && set(dir, "blkio.weight", "%u", s->blkio_weight) == -ENOENT)
+		r = set(dir, "blkio.bfq.weight", "%u", s->blkio_weight);
+	else if (version == 2 &&
+		 set(dir, "io.bfq.weight", "default %u", s->blkio_weight) == -ENOENT)
+		r = set(dir, "io.weight", "default %u", s->blkio_weight);
+	return r < 0 && r != -ENOENT
+		       ? arrow_fail(error, -r, "cannot set the I/O weight %u: %m", s->blkio_weight)
+		       : 0;
+}
+
+int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
+	uint64_t overhead, const char *list, struct arrow_error *error)
+{
+	struct making m = {.c = c, .spec = spec, .id = id, .list = list};
+	int r = arrow_cgroups_look(&m.groups);
+
+	memset(c, 0, sizeof(*c));
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot look at the control groups: %m");
+	r = limit_memory(&m, overhead);
+	if (r < 0)
+		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
+	if (r == 0 && (spec->cpus_given || spec->cpu_shares)) {
+		r = limit_cpu(&m);
+		if (r < 0)
+			r = arrow_fail(error, -r, "cannot limit the CPU time of the VM: %m");
+	}
+	if (r == 0 && (spec->n_rates || spec->blkio_weight))
+		r = limit_io(&m, error);
+	arrow_cgroups_release(&m.groups);
+	if (r < 0)
+		arrow_limits_end(c);
+	return r;
+}
+
+bool arrow_limits_oom(const struct arrow_confinement *c)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *line;
+
+	if (!c->oom || read_file(AT_FDCWD, c->oom, 4096, &text, NULL) < 0)
+		return false;
+	line = strstr(text, "oom_kill ");
+	return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
+}
+
+static void remove_group(const char *dir)
+{
+	for (int i = 0; i < REMOVE_TRIES && rmdir(dir) < 0 && errno == EBUSY; i++)
+		usleep(10000);
+}
+
+void arrow_limits_end(struct arrow_confinement *c)
+{
+	for (unsigned int i = 0; i < c->n; i++) {
+		close_keep_errno(c->procs[i]);
+		remove_group(c->dirs[i]);
+		free(c->dirs[i]);
+	}
+	free(c->oom);
+	memset(c, 0, sizeof(*c));
+}
+
+void arrow_limits_clean(int dir_fd, const char *list)
+{
+	_cleanup_free_ char *text = NULL;
+	char *save = NULL;
+
+	if (read_file(dir_fd, list, 64u * 1024u, &text, NULL) < 0)
+		return;
+	for (char *dir = strtok_r(text, "\n", &save); dir; dir = strtok_r(NULL, "\n", &save)) {
+		/* What was written here are groups of ours; anything else stays. */
+		const char *name = strrchr(dir, '/');
+
+		if (name && strncmp(name, "/arrow-", strlen("/arrow-")) == 0)
+			remove_group(dir);
+	}
+}
+
+/* ---- telling ---- */
+
+static void add_word(char **list, const char *word)
+{
+	char *longer = path_format("%s%s%s", *list ? *list : "", *list ? ", " : "", word);
+
+	free(*list);
+	*list = longer;
+}
+
+int arrow_limits_missing(
+	const struct arrow_spec *s, char **nowhere, char **guest_only, struct arrow_error *error)
+{
+	_cleanup_free_ char *memory = NULL, *cpu = NULL, *io = NULL;
+	struct arrow_cgroups groups;
+	int version, memory_version = 0, r = arrow_cgroups_look(&groups);
+
+	*nowhere = *guest_only = NULL;
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot look at the control groups: %m");
+	memory = arrow_limits_base(&groups, "memory", &memory_version);
+	cpu = arrow_limits_base(&groups, "cpu", &version);
+	io = arrow_limits_base(&groups, "blkio", &version);
+	arrow_cgroups_release(&groups);
+	if (!memory)
+		add_word(guest_only, "-m");
+	if (!cpu && s->cpus_given)
+		add_word(guest_only, "--cpus");
+	if (!memory && s->memory_swap_given)
+		add_word(nowhere, "--memory-swap");
+	if (s->oom_kill_disable && (!memory || memory_version == 2))
+		add_word(nowhere, "--oom-kill-disable");
+	if (!cpu && s->cpu_shares)
+		add_word(nowhere, "--cpu-shares");
+	if (!io && s->n_rates)
+		add_word(nowhere, "--device-read-bps and its kin");
+	if (!io && s->blkio_weight)
+		add_word(nowhere, "--blkio-weight");
+	return 0;
+}

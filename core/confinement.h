@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_CONFINEMENT_H
+#define ARROW_CORE_CONFINEMENT_H
+
+/*
+ * What holds a VM's process to its limits on the host: control groups named arrow-<id>, one in
+ * each hierarchy of v1, one for all controllers of v2.
+ *
+ *   v1   below the group that we are in
+ *   v2   beside it, as a group with processes gives nothing to its children; below it where it is
+ *        the root, of which that is not true
+ *
+ * Where there is no group that can be made, the limit holds in the guest only, or not at all:
+ * arrow_limits_missing() says which.
+ */
+
+#include "core/arrow.h"
+#include "core/cgroup.h"
+
+#define ARROW_LIMITS_DIRS 4 /* memory, cpu, blkio of v1, and v2 */
+
+/* The groups of one VM. */
+struct arrow_confinement {
+	char *dirs[ARROW_LIMITS_DIRS]; /* owned */
+	int procs[ARROW_LIMITS_DIRS];  /* cgroup.procs of each, for the VM's process; owned */
+	unsigned int n;
+	char *oom; /* file with the kernel's count of what it killed there, or NULL; owned */
+};
+
+/*
+ * Makes the groups that a spec needs and sets their limits. What this host has no group for is left
+ * out.
+ *   overhead: bytes that the VM's process takes beside the guest's memory
+ *   list:     a file that gets the paths before they are made, for arrow_limits_clean()
+ * Errors: a value that the kernel refuses, such as the rate of what is no block device.
+ */
+int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
+	uint64_t overhead, const char *list, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Whether the kernel killed the VM's process for want of memory in its group. */
+bool arrow_limits_oom(const struct arrow_confinement *c);
+
+/* Removes the groups. Their process is gone. */
+void arrow_limits_end(struct arrow_confinement *c);
+
+/* Removes groups that a killed keeper left, by its list. Fine where there is none. */
+void arrow_limits_clean(int dir_fd, const char *list);
+
+/*
+ * Which limits of a spec hold nowhere on this host, and which in the guest only: one line each,
+ * owned by the caller; NULL for none.
+ */
+int arrow_limits_missing(const struct arrow_spec *spec, char **nowhere, char **guest_only,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * The group that ours are made in, for a controller: by the name of v1 ("memory", "cpu", "blkio").
+ * NULL where there is none that we may write. Owned by the caller.
+ *   version: gets 1 or 2
+ */
+char *arrow_limits_base(const struct arrow_cgroups *groups, const char *controller, int *version);
+
+/* Docker's --cpu-shares (2 to 262144) as the weight of v2 (1 to 10000). */
+unsigned int arrow_limits_weight(unsigned int shares);
+
+#endif

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/confinement.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cpuset.h"
+#include "tests/unit/unit.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+static char tree[] = "/tmp/arrow-limits.XXXXXX";
+
+static int make_tree(void **state)
+{
+	return mkdtemp(tree) ? 0 : -1;
+}
+
+static int drop_tree(void **state)
+{
+	return remove_tree(AT_FDCWD, tree);
+}
+
+static void make_dir(const char *name)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", tree, name);
+
+	assert_int_equal(mkdir_all(path, 0755), 0);
+}
+
+static void make_file(const char *name)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", tree, name);
+
+	assert_int_equal(write_file_atomic(AT_FDCWD, path, 0644, "", 0), 0);
+}
+
+/* The base for a controller, relative to the tree; "-" for none. Static: until the next call. */
+static const char *base_of(const char *self, const char *mountinfo, const char *v2_controller,
+	const char *controller, int *version)
+{
+	static char answer[256];
+	struct arrow_cgroups g;
+	_cleanup_free_ char *base = NULL;
+
+	assert_int_equal(arrow_cgroups_parse(&g, self, mountinfo), 0);
+	if (v2_controller) { /* as arrow_cgroups_look() reads them from the tree */
+		g.controllers = realloc(g.controllers, (g.n + 1) * sizeof(*g.controllers));
+		g.controllers[g.n++] = (struct arrow_cgroup){
+			.name = strdup(v2_controller), .dir = strdup(g.dir), .version = 2};
+	}
+	base = arrow_limits_base(&g, controller, version);
+	arrow_cgroups_release(&g);
+	snprintf(answer, sizeof(answer), "%s", base ? base + strlen(tree) : "-");
+	return answer;
+}
+
+static void groups_of_v1_are_below_our_own(void **state)
+{
+	_cleanup_free_ char *mounts =
+		path_format("31 20 0:28 / %s/v1/memory rw - cgroup cgroup rw,memory\n"
+			    "32 20 0:29 / %s/v1/blkio rw - cgroup cgroup rw,blkio\n",
+			tree, tree);
+	int version = 0;
+
+	make_dir("v1/memory/ours");
+	make_dir("v1/blkio");
+	assert_string_equal(
+		base_of("4:memory:/ours\n5:blkio:/\n", mounts, NULL, "memory", &version),
+		"/v1/memory/ours");
+	assert_int_equal(version, 1);
+	assert_string_equal(base_of("4:memory:/ours\n5:blkio:/\n", mounts, NULL, "blkio", &version),
+		"/v1/blkio");
+	assert_string_equal(
+		base_of("4:memory:/ours\n5:blkio:/\n", mounts, NULL, "cpu", &version), "-");
+	/* Of a group that is not there, none can be made. */
+	assert_string_equal(base_of("4:memory:/gone\n", mounts, NULL, "memory", &version), "-");
+}
+
+static void groups_of_v2_are_beside_our_own(void **state)
+{
+	_cleanup_free_ char *mounts =
+		path_format("31 20 0:28 / %s/v2 rw - cgroup2 cgroup2 rw\n", tree);
+	int version = 0;
+
+	make_dir("v2/user/app/ours");
+	make_file("v2/cgroup.procs"); /* the root has this file, and no cgroup.type */
+	make_file("v2/user/cgroup.procs");
+	make_file("v2/user/app/cgroup.procs");
+	make_file("v2/user/app/ours/cgroup.type");
+	assert_string_equal(base_of("0::/user/app/ours\n", mounts, "memory", "memory", &version),
+		"/v2/user/app");
+	assert_int_equal(version, 2);
+	/* v2 calls it io. */
+	assert_string_equal(
+		base_of("0::/user/app/ours\n", mounts, "io", "blkio", &version), "/v2/user/app");
+	assert_string_equal(base_of("0::/\n", mounts, "memory", "memory", &version), "/v2");
+}
+
+static void a_container_is_not_left_upwards(void **state)
+{
+	_cleanup_free_ char *mounts =
+		path_format("31 20 0:28 / %s/inner/v2 rw - cgroup2 cgroup2 rw\n", tree);
+	int version = 0;
+
+	make_dir("inner/v2");
+	make_file("inner/v2/cgroup.type"); /* no root: of a namespace only */
+	make_file("inner/v2/cgroup.procs");
+	assert_string_equal(base_of("0::/\n", mounts, "memory", "memory", &version), "-");
+}
+
+static void a_hybrid_host_has_each_controller_where_it_is(void **state)
+{
+	_cleanup_free_ char *mounts =
+		path_format("31 20 0:28 / %s/h/cpu rw - cgroup cgroup rw,cpu\n"
+			    "32 20 0:29 / %s/h/unified rw - cgroup2 cgroup2 rw\n",
+			tree, tree);
+	const char *self = "1:cpu:/\n0::/\n";
+	int version = 0;
+
+	make_dir("h/cpu");
+	make_dir("h/unified");
+	make_file("h/unified/cgroup.procs");
+	assert_string_equal(base_of(self, mounts, "memory", "cpu", &version), "/h/cpu");
+	assert_int_equal(version, 1);
+	assert_string_equal(base_of(self, mounts, "memory", "memory", &version), "/h/unified");
+	assert_int_equal(version, 2);
+}
+
+static void shares_become_weights_as_runc_has_them(void **state)
+{
+	assert_int_equal(arrow_limits_weight(2), 1);
+	assert_int_equal(arrow_limits_weight(1024), 39);
+	assert_int_equal(arrow_limits_weight(262144), 10000);
+}
+
+static void left_groups_are_removed_by_their_list_and_nothing_else_is(void **state)
+{
+	_cleanup_free_ char *list = path_format("%s/list", tree);
+	_cleanup_free_ char *text = path_format(
+		"%s/left/arrow-1\n%s/left/other\n%s/left/arrow-2\n\n/\n", tree, tree, tree);
+	_cleanup_free_ char *one = path_format("%s/left/arrow-1", tree);
+	_cleanup_free_ char *other = path_format("%s/left/other", tree);
+
+	make_dir("left/arrow-1");
+	make_dir("left/other");
+	assert_int_equal(write_file_atomic(AT_FDCWD, list, 0600, text, strlen(text)), 0);
+	arrow_limits_clean(AT_FDCWD, list);
+	assert_int_equal(access(one, F_OK), -1);
+	assert_int_equal(access(other, F_OK), 0);
+	arrow_limits_clean(AT_FDCWD, "/nonexistent/list");
+}
+
+static void lists_of_cpus(void **state)
+{
+	static const char *const bad[] = {
+		"", "a", "1-", "-1", "2-1", "1,,2", "1,", ",1", "1 2", "1-z", "99999", "0-99999"};
+	cpu_set_t set;
+
+	assert_int_equal(arrow_cpuset_parse("0-2,5", &set), 0);
+	assert_int_equal(CPU_COUNT(&set), 4);
+	assert_true(CPU_ISSET(5, &set) && CPU_ISSET(0, &set) && !CPU_ISSET(3, &set));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(arrow_cpuset_parse(bad[i], &set), -EINVAL);
+}
+
+/* What a parser says to a value: NULL for a good one. Static: until the next call. */
+#define SAYS(call)                                                                                 \
+	({                                                                                         \
+		static char text_[300];                                                            \
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;                           \
+		int r_ = (call);                                                                   \
+		assert_int_equal(r_ < 0, e.text != NULL);                                          \
+		snprintf(text_, sizeof(text_), "%s", e.text ? e.text : "");                        \
+		r_ < 0 ? text_ : NULL;                                                             \
+	})
+
+static void values_are_checked_in_dockers_words(void **state)
+{
+	struct arrow_spec s;
+
+	arrow_spec_init(&s);
+	assert_null(SAYS(arrow_parse_cpu_shares(&s, "2", &e)));
+	assert_non_null(strstr(
+		SAYS(arrow_parse_cpu_shares(&s, "1", &e)), "minimum allowed cpu-shares is 2"));
+	assert_non_null(strstr(SAYS(arrow_parse_cpu_shares(&s, "262145", &e)),
+		"maximum allowed cpu-shares is 262144"));
+	assert_non_null(SAYS(arrow_parse_cpu_shares(&s, "many", &e)));
+	assert_non_null(strstr(SAYS(arrow_parse_blkio_weight(&s, "9", &e)), "from 10 to 1000"));
+	assert_null(SAYS(arrow_parse_blkio_weight(&s, "1000", &e)));
+	assert_non_null(strstr(SAYS(arrow_parse_oom_score(&s, "1001", &e)), "[-1000, 1000]"));
+	assert_null(SAYS(arrow_parse_oom_score(&s, "-1000", &e)));
+	assert_int_equal(s.oom_score_adj, -1000);
+	assert_non_null(strstr(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "/dev/sda", &e)),
+		"bad format for path"));
+	assert_non_null(strstr(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "sda:1mb", &e)),
+		"bad format for device path"));
+	assert_non_null(strstr(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "/dev/sda:-1", &e)),
+		"invalid rate for device"));
+	assert_non_null(strstr(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_IOPS, "/dev/sda:1k", &e)),
+		"invalid rate for device"));
+	assert_null(SAYS(arrow_parse_rate(&s, ARROW_RATE_WRITE_BPS, "/dev/sda:1mb", &e)));
+	assert_int_equal(s.n_rates, 1);
+	assert_int_equal(s.rates[0].value, 1048576);
+	assert_null(SAYS(arrow_parse_pids(&s, "-1", &e)));
+	assert_int_equal(s.pids_max, 0);
+	assert_non_null(SAYS(arrow_parse_pids(&s, "5x", &e)));
+	assert_non_null(strstr(SAYS(arrow_parse_cpuset(&s, "1-z", &e)), "invalid value 1-z"));
+	assert_non_null(strstr(SAYS(arrow_parse_cpuset(&s, "1000", &e)), "not available"));
+	assert_null(SAYS(arrow_parse_memory_swap(&s, "16m", &e)));
+	assert_non_null(strstr(SAYS(arrow_check_limits(&s, &e)), "larger than memory limit"));
+	assert_null(SAYS(arrow_parse_memory_swap(&s, "-1", &e)));
+	assert_null(SAYS(arrow_check_limits(&s, &e)));
+	arrow_spec_release(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(groups_of_v1_are_below_our_own),
+		cmocka_unit_test(groups_of_v2_are_beside_our_own),
+		cmocka_unit_test(a_container_is_not_left_upwards),
+		cmocka_unit_test(a_hybrid_host_has_each_controller_where_it_is),
+		cmocka_unit_test(shares_become_weights_as_runc_has_them),
+		cmocka_unit_test(left_groups_are_removed_by_their_list_and_nothing_else_is),
+		cmocka_unit_test(lists_of_cpus),
+		cmocka_unit_test(values_are_checked_in_dockers_words),
+	};
+
+	return cmocka_run_group_tests_name("limits", tests, make_tree, drop_tree);
+}
