@@ -78,12 +78,12 @@ void client_window(uint16_t *rows, uint16_t *columns)
 	}
 }
 
-static int output_init(struct output *o, int fd)
+static int output_init(struct output *o, uint32_t process, int fd)
 {
 	struct stat st;
 
 	o->fd = fd;
-	o->stream = ARROW_STREAM(1, (unsigned int)fd);
+	o->stream = ARROW_STREAM(process, (unsigned int)fd);
 	o->data = malloc(ARROW_WINDOW);
 	/* A pipe that polls writable takes PIPE_BUF at least (pipe(7)); a file takes anything. */
 	o->chunk = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? ARROW_WINDOW : PIPE_BUF;
@@ -183,7 +183,8 @@ static int read_stdin(struct client *c)
 		return 0;
 	if (n <= 0) {
 		c->reads_stdin = false;
-		return channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
+		return channel_send(
+			&c->keeper, ARROW_STREAM(c->options->process, 0), ARROW_EOF, NULL, 0);
 	}
 	if (c->n_keys) {
 		n = (ssize_t)filter_keys(c, in, (size_t)n, kept);
@@ -191,7 +192,8 @@ static int read_stdin(struct client *c)
 	}
 	c->credit -= (uint32_t)n;
 	if (n > 0)
-		r = channel_send(&c->keeper, ARROW_STREAM(1, 0), ARROW_DATA, data, (size_t)n);
+		r = channel_send(&c->keeper, ARROW_STREAM(c->options->process, 0), ARROW_DATA, data,
+			(size_t)n);
 	if (r == 0 && c->n_keys && c->keys_seen == c->n_keys)
 		r = leave(c);
 	return r;
@@ -215,7 +217,7 @@ static int send_window(struct client *c)
 	uint8_t payload[8];
 
 	client_window(&rows, &columns);
-	arrow_put32(payload, 1);
+	arrow_put32(payload, c->options->process);
 	arrow_put16(payload + 4, rows);
 	arrow_put16(payload + 6, columns);
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_WINSIZE, payload, sizeof(payload));
@@ -244,7 +246,7 @@ static int take_signal(struct client *c)
 		c->status = 128 + (int)info.ssi_signo;
 		return 0;
 	}
-	arrow_put32(payload, 1);
+	arrow_put32(payload, c->options->process);
 	arrow_put32(payload + 4, info.ssi_signo);
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload));
 }
@@ -252,6 +254,10 @@ static int take_signal(struct client *c)
 static int take_control(
 	struct client *c, struct arrow_frame f, const uint8_t *p, struct arrow_error *error)
 {
+	/* What is told to all commands, of the Arrow's program, is not for one beside it. */
+	if (f.type != ARROW_NOTE && f.length >= 4 && c->options->process != 1 &&
+		arrow_get32(p) != c->options->process)
+		return 0;
 	switch (f.type) {
 	case ARROW_STARTED:
 		if (c->started)
@@ -422,9 +428,9 @@ static int client_init(struct client *c, int fd, struct arrow_error *error)
 	client_signals(&signals);
 	r = channel_init(&c->keeper, fd);
 	if (r == 0)
-		r = output_init(&c->out[0], STDOUT_FILENO);
+		r = output_init(&c->out[0], c->options->process, STDOUT_FILENO);
 	if (r == 0)
-		r = output_init(&c->out[1], STDERR_FILENO);
+		r = output_init(&c->out[1], c->options->process, STDERR_FILENO);
 	if (r == 0) {
 		c->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 		r = c->signal_fd < 0 ? -errno : 0;

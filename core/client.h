@@ -9,6 +9,7 @@
 /* How a command takes part in an Arrow. */
 struct client_options {
 	const struct arrow_spec *spec; /* of the Arrow */
+	uint32_t process;              /* whose streams: 1, or 2 for one beside the program */
 	bool input, output;            /* carry stdin; stdout and stderr */
 	bool attach;                   /* ask to take part: the keeper does not know us yet */
 	bool leave;                    /* once the program has started */

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/client.h"
+#include "core/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -461,6 +463,53 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_window(job, spec, context);
 	add_machine_id(job, context->id);
 	return finish(job, error);
+}
+
+int arrow_job_encode_exec(
+	struct arrow_job *job, const struct arrow_exec *exec, struct arrow_error *error)
+{
+	uint32_t flags = (exec->tty ? ARROW_JOB_TTY : 0) |
+			 (exec->interactive ? ARROW_JOB_STDIN : 0) |
+			 (exec->privileged ? ARROW_JOB_PRIVILEGED : 0) |
+			 (exec->worker ? ARROW_JOB_WORKER : 0);
+	struct arrow_strings env = {0};
+	uint16_t rows, columns;
+	uint8_t window[4];
+	size_t total = 0;
+	int r = 0;
+
+	memset(job, 0, sizeof(*job));
+	add_u32(job, ARROW_JOB_FLAGS, flags);
+	for (size_t i = 0; r == 0 && i < exec->args.n; i++) {
+		r = check_exec_size(exec->args.v[i], &total, error);
+		add_string(job, ARROW_JOB_ARG, exec->args.v[i]);
+	}
+	if (r == 0 && exec->tty && set_env(&env, "TERM=xterm") < 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < exec->env.n; i++) {
+		if (set_env(&env, exec->env.v[i]) < 0)
+			r = arrow_fail(error, ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; r == 0 && i < env.n; i++) {
+		r = check_exec_size(env.v[i], &total, error);
+		add_string(job, ARROW_JOB_ENV, env.v[i]);
+	}
+	arrow_strings_release(&env);
+	if (exec->workdir)
+		add_string(job, ARROW_JOB_CWD, exec->workdir);
+	if (exec->user)
+		add_string(job, ARROW_JOB_USER, exec->user);
+	if (exec->tty) {
+		client_window(&rows, &columns);
+		arrow_put16(window, rows);
+		arrow_put16(window + 2, columns);
+		add(job, ARROW_JOB_WINSIZE, window, sizeof(window));
+	}
+	if (r == 0 && job->failed)
+		r = arrow_fail(error, -job->failed, "cannot describe what to execute: %m");
+	if (r < 0)
+		arrow_job_release(job);
+	return r;
 }
 
 int arrow_job_refresh(struct arrow_job *job)

@@ -34,6 +34,15 @@ struct arrow_job_context {
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
 
+struct arrow_exec;
+
+/*
+ * Encodes what to execute beside the program of an Arrow.
+ * Errors: -E2BIG (arguments and environment too large).
+ */
+int arrow_job_encode_exec(struct arrow_job *job, const struct arrow_exec *exec,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /*
  * The same for a restored Arrow: who it is now, and its streams.
  */

@@ -167,8 +167,8 @@ static bool end_run(struct keeper *k)
 static int poll_timeout(const struct keeper *k)
 {
 	uint64_t now = now_ms(), next = now + STALL_DEADLINE_MS;
-	const uint64_t times[] = {
-		k->deadline, k->time_limit, k->kill_at, k->vm_kill_at, k->vm ? k->next_check : 0};
+	const uint64_t times[] = {k->execs_due, k->deadline, k->time_limit, k->kill_at,
+		k->vm_kill_at, k->vm ? k->next_check : 0};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 		if (times[i] && times[i] < next)
@@ -296,6 +296,7 @@ static void turn(struct keeper *k)
 		peer_receive(k, k->peers[i]);
 	peers_stdin(k);
 	keeper_grant(k);
+	execs_pump(k);
 	if (k->guest.fd >= 0 && channel_flush(&k->guest) < 0) {
 		close(k->guest.fd);
 		k->guest.fd = -1;

@@ -5,7 +5,7 @@
 /*
  * What the parts of the keeper share: keeper.c, the life of the Arrow; vm.c, that of one VM;
  * relay.c, the frames of the guest; peers.c, the commands that are connected; requests.c, what
- * these ask for.
+ * these ask for; execs.c, the processes that they start beside the program.
  */
 
 #include "core/channel.h"
@@ -23,7 +23,7 @@
 #define STALL_DEADLINE_MS 30000u  /* for a command that does not take its output */
 
 #define CONSOLE_TAIL 8192u /* bytes of kernel messages that are kept */
-#define PEERS_MAX 64       /* commands at once */
+#define PEERS_MAX 300      /* commands at once: as many as processes, and others beside them */
 
 /* See keeper.h. */
 enum phase { BOOTING, HANDING, RUNNING, ENDING, OVER, WAITING };
@@ -34,6 +34,7 @@ struct peer {
 	bool bound;           /* the Arrow ends with it */
 	bool closing;         /* goes once all is sent */
 	unsigned int streams; /* bit n: it takes part in fd n of process 1 */
+	struct exec *exec;    /* a process beside the program that is this command's, or NULL */
 	uint32_t waits_for;   /* a STOP or RESTART that is not answered yet, or 0 */
 	uint64_t acked[2];    /* position of stdout and stderr up to which it has passed bytes on */
 	uint64_t moved;       /* ms: when it last took something */
@@ -72,6 +73,8 @@ struct keeper {
 
 	struct peer *peers[PEERS_MAX];
 	unsigned int n_peers;
+	uint64_t execs_due; /* ms: when execs_pump() has to do something; 0 for never */
+	struct exec *execs[ARROW_PROCESSES]; /* process p of the guest is [p - 1] */
 	struct log log;
 
 	/* Of stdout and stderr: bytes that came, and bytes that the guest has credit back for. */
@@ -164,5 +167,26 @@ void keeper_request(
 
 /* Asks the program to end, and sees to it; without a program the VM is ended. */
 void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds);
+
+/* execs.c: EXEC, and what is asked of process 2 of a command: SIGNAL, WINSIZE. */
+void execs_request(
+	struct keeper *k, struct peer *peer, struct arrow_frame frame, const uint8_t *payload);
+/* A frame of a stream of process 2 of a command. */
+void execs_peer_frame(
+	struct keeper *k, struct peer *peer, struct arrow_frame frame, const uint8_t *payload);
+/* The command leaves its process, which goes on; or it is gone, and its process is killed. */
+void execs_detach(struct keeper *k, struct peer *peer);
+void execs_peer_gone(struct keeper *k, struct peer *peer);
+
+/* Frames of the guest for other processes than 1. They return false for what breaks the protocol.
+ */
+bool execs_guest_control(struct keeper *k, struct arrow_frame frame, const uint8_t *payload);
+bool execs_guest_frame(struct keeper *k, struct arrow_frame frame, const uint8_t *payload);
+
+/* Sends what waited for room or time; sets execs_due. */
+void execs_pump(struct keeper *k);
+
+/* The VM is gone, and with it all of them. */
+void execs_end(struct keeper *k);
 
 #endif

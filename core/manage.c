@@ -248,6 +248,7 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 	struct arrow_instance i;
 	struct arrow_spec spec;
 	struct client_options options = {.spec = &spec,
+		.process = 1,
 		.input = how->input,
 		.output = how->output,
 		.proxy = how->proxy,

@@ -35,6 +35,7 @@ void peer_remove(struct keeper *k, struct peer *peer)
 {
 	unsigned int i = 0;
 
+	execs_peer_gone(k, peer);
 	while (k->peers[i] != peer)
 		i++;
 	k->peers[i] = k->peers[--k->n_peers];
@@ -114,7 +115,7 @@ void peers_check_stalls(struct keeper *k)
 		struct peer *peer = k->peers[i];
 
 		/* A program in the foreground waits for its terminal or pipe, as any does. */
-		if (peer->bound || now - peer->moved < STALL_DEADLINE_MS)
+		if (peer->bound || peer->exec || now - peer->moved < STALL_DEADLINE_MS)
 			continue;
 		if (channel_pending(&peer->channel) || (!peer->closing && in_flight(k, peer) > 0))
 			peer_remove(k, k->peers[i--]);
@@ -222,7 +223,7 @@ static void peer_frame(
 	if (f.stream == ARROW_CONTROL)
 		keeper_request(k, peer, f, payload);
 	else if (ARROW_STREAM_PROCESS(f.stream) != 1)
-		return;
+		execs_peer_frame(k, peer, f, payload);
 	else if (fd == 0)
 		stdin_frame(k, peer, f, payload);
 	else if (fd <= 2)

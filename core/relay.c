@@ -106,6 +106,14 @@ static void program_started(struct keeper *k, const uint8_t *payload)
 
 static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
+	if (f.length >= 8 && arrow_get32(payload) != 1 &&
+		(f.type == ARROW_STARTED || f.type == ARROW_FAILED || f.type == ARROW_EXITED)) {
+		if (!execs_guest_control(k, f, payload))
+			keeper_fail(k, ARROW_STATUS_ERROR,
+				"the guest broke the protocol: frame %u of process %u", f.type,
+				arrow_get32(payload));
+		return;
+	}
 	switch (f.type) {
 	case ARROW_READY:
 		if (k->phase != BOOTING || f.length != 4)
@@ -228,6 +236,8 @@ static void guest_frame(struct keeper *k, struct arrow_frame f, const uint8_t *p
 			return;
 		}
 	}
+	if (ARROW_STREAM_PROCESS(f.stream) != 1 && execs_guest_frame(k, f, payload))
+		return;
 	keeper_fail(k, ARROW_STATUS_ERROR, "the guest broke the protocol: frame %u on stream %u",
 		f.type, f.stream);
 }

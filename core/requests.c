@@ -25,6 +25,7 @@ static void detach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 	peer->bound = false;
 	peer->streams = 0;
 	peer->closing = true;
+	execs_detach(k, peer);
 }
 
 void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds)
@@ -146,8 +147,20 @@ static const struct request {
 	{ARROW_RELOAD, 0, reload},
 };
 
+/* Whether it is about a process that the command has started itself. */
+static bool is_of_exec(struct arrow_frame f, const uint8_t *p)
+{
+	return f.type == ARROW_EXEC || f.type == ARROW_EXEC_END ||
+	       ((f.type == ARROW_SIGNAL || f.type == ARROW_WINSIZE) && f.length == 8 &&
+		       arrow_get32(p) != 1);
+}
+
 void keeper_request(struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *p)
 {
+	if (is_of_exec(f, p)) {
+		execs_request(k, peer, f, p);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
 		if (requests[i].type != f.type)
 			continue;

@@ -458,6 +458,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	struct arrow_error *error)
 {
 	struct client_options options = {
+		.process = 1,
 		.spec = spec,
 		.input = how->input,
 		.output = how->output,

@@ -249,6 +249,7 @@ void keeper_vm_events(struct keeper *k, const struct pollfd *p)
 
 void keeper_end_vm(struct keeper *k)
 {
+	execs_end(k);
 	if (k->vm)
 		k->vm->engine->free(k->vm);
 	k->vm = NULL;

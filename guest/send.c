@@ -446,14 +446,14 @@ int worker_send(int out, const char *path, bool follow)
 	return write_full(out, head, sizeof(head)) < 0 ? 2 : 0;
 }
 
-/* The entry of a path, without its data. */
-static void look_at(struct sender *s, const char *path, const struct stat *st)
+/* The entry of a path, without its data; name: an absolute path that it is told by. */
+static void look_at(struct sender *s, const char *name, const char *path, const struct stat *st)
 {
 	struct arrow_entry e = entry_of(st);
 	char link[ENTRY_NAME_MAX + 1];
 	ssize_t n;
 
-	snprintf(s->name, sizeof(s->name), "%s", path[1] ? path + 1 : ".");
+	snprintf(s->name, sizeof(s->name), "%s", name[1] ? name + 1 : ".");
 	e.type = S_ISDIR(st->st_mode)    ? ENTRY_DIRECTORY
 		 : S_ISLNK(st->st_mode)  ? ENTRY_LINK
 		 : S_ISCHR(st->st_mode)  ? ENTRY_CHARACTER
@@ -477,9 +477,10 @@ int worker_look(int out, const char *path)
 	if (!s || lstat(path, &st) < 0)
 		return entries_error(out, "cannot find", path);
 	s->out = out;
-	look_at(s, path, &st);
-	if (S_ISLNK(st.st_mode) && real_path(path, target) == 0 && stat(target, &st) == 0)
-		look_at(s, target, &st);
+	if (S_ISLNK(st.st_mode))
+		look_at(s, "/", path, &st);
+	if (real_path(path, target) == 0 && stat(target, &st) == 0)
+		look_at(s, target, target, &st);
 	flush(s);
 	arrow_entry_encode(head, &(struct arrow_entry){.type = ENTRY_END});
 	return s->err < 0 || write_full(out, head, sizeof(head)) < 0 ? 2 : 0;

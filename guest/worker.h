@@ -19,8 +19,8 @@
 int worker_send(int out, const char *path, bool follow);
 
 /*
- * look PATH: one entry without data that tells of PATH itself, and another for what it leads to
- * where it is a link that leads somewhere, named by its path in the root without the first slash.
+ * look PATH: where PATH is a link, an entry that tells of it, named "."; and if PATH leads
+ * somewhere, one of that, named by its real path without the first slash. Both without data.
  */
 int worker_look(int out, const char *path);
 

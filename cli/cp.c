@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "core/copy.h"
+#include "util/cleanup.h"
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"archive", 'a', 0, 0, "Keep users and groups, by number", 0},
+	{"follow-link", 'L', 0, 0, "Copy what SOURCE leads to, if it is a link", 0},
+	{"quiet", 'q', 0, 0, "Accepted for Docker's sake; always so", 0},
+	{0, 0, 0, 0, 0, 0},
+};
+/* clang-format on */
+
+struct input {
+	struct arrow_copy copy;
+	char *source, *destination;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'a':
+		in->copy.owners = true;
+		return 0;
+	case 'L':
+		in->copy.follow = true;
+		return 0;
+	case 'q':
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			in->source = arg;
+		else if (state->arg_num == 1)
+			in->destination = arg;
+		else
+			argp_error(state, "a copy has one source and one destination");
+		return 0;
+	case ARGP_KEY_END:
+		if (!in->destination)
+			argp_error(state, "say what to copy, and where to");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp cp_argp = {
+	options,
+	parse,
+	"ARROW:SOURCE DESTINATION\nSOURCE ARROW:DESTINATION",
+	"Copy files between an Arrow that runs and this host.\v"
+	"A SOURCE that ends in '/.' is what is in that directory; '-' is a tar archive on stdin or "
+	"stdout. Without -a, files copied here are yours and lose set-id bits, and files copied to "
+	"an Arrow are root's. Paths in the Arrow begin at its root. A local path with a colon is "
+	"written as './a:b'.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+/* Parts ARROW:PATH at the colon. NULL for a path of this host; else the path, and arg is the name.
+ */
+static char *guest_part(char *arg)
+{
+	char *colon = strchr(arg, ':');
+
+	if (!colon || colon == arg || arg[0] == '/' || arg[0] == '.')
+		return NULL;
+	*colon = '\0';
+	return colon + 1;
+}
+
+static int copy(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	char *from = guest_part(in->source), *to = guest_part(in->destination);
+
+	if (from && to)
+		return arrow_fail(error, EINVAL, "copying between Arrows is not supported");
+	if (!from && !to)
+		return arrow_fail(error, EINVAL,
+			"one of the two must be in an Arrow, as in 'arrow cp web:/etc/hosts .'");
+	if ((from && !*from) || (to && !*to))
+		return arrow_fail(error, EINVAL, "the path in the Arrow is empty");
+	in->copy.name = from ? in->source : in->destination;
+	in->copy.guest = from ? from : to;
+	in->copy.host = from ? in->destination : in->source;
+	if (!*in->copy.host)
+		return arrow_fail(error, EINVAL, "the path on this host is empty");
+	if (from && strcmp(in->copy.host, "-") == 0 && isatty(STDOUT_FILENO))
+		return arrow_fail(error, EINVAL,
+			"an archive is not for a terminal: send stdout to a file or a pipe");
+	return from ? arrow_copy_out(paths, &in->copy, error)
+		    : arrow_copy_in(paths, &in->copy, error);
+}
+
+int cmd_cp(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int status = 0;
+
+	cli_parse(&cp_argp, argc, argv, 0, &in);
+	if (arrow_paths_init(&paths, &error) < 0 || copy(&in, &paths, &error) < 0) {
+		error.status = 1; /* as Docker has it */
+		status = cli_error(&error);
+	}
+	arrow_paths_release(&paths);
+	return status;
+}

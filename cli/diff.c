@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/exec.h"
+#include "util/cleanup.h"
+
+#define RECORD_MAX 8192 /* bytes: a letter, a space and a path */
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	const char **name = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "name one Arrow");
+		*name = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "name an Arrow");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp diff_argp = {
+	NULL,
+	parse,
+	"ARROW",
+	"List what an Arrow has changed in its root: A added, C changed, D deleted.\v"
+	"Volumes, and what Arrow itself puts into a root, are left out.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+static int print_changes(
+	const struct arrow_paths *paths, const char *name, struct arrow_error *error)
+{
+	const char *argv[] = {"changes", NULL};
+	_cleanup_free_ char *record = malloc(RECORD_MAX);
+	struct arrow_worker worker;
+	_cleanup_fclose_ FILE *f = NULL;
+	int r;
+
+	if (!record)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = arrow_worker_start(paths, name, argv, false, &worker, error);
+	if (r < 0)
+		return r;
+	f = fdopen(worker.out, "r");
+	if (f)
+		worker.out = -1;
+	while (f && r == 0) {
+		size_t n = 0;
+		int c;
+
+		/* Nothing in a name may move the cursor, or pass for another record. */
+		while ((c = getc(f)) > 0 && n + 1 < RECORD_MAX)
+			record[n++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+		record[n] = '\0';
+		if (c == EOF && n == 0)
+			break;
+		if (c != 0 || !strchr("ACD", record[0]) || n < 3 || record[1] != ' ')
+			r = arrow_fail(error, EPROTO, "the Arrow sent nonsense instead of changes");
+		else
+			puts(record);
+	}
+	r = arrow_worker_end(&worker, r, error);
+	error->status = 1;
+	return r;
+}
+
+int cmd_diff(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	const char *name = NULL;
+	int status;
+
+	cli_parse(&diff_argp, argc, argv, 0, &name);
+	if (arrow_paths_init(&paths, &error) < 0 || print_changes(&paths, name, &error) < 0)
+		status = cli_error(&error);
+	else
+		status = cli_flush();
+	arrow_paths_release(&paths);
+	return status;
+}

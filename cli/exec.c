@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "core/exec.h"
+#include "util/cleanup.h"
+
+enum { OPT_ENV_FILE = 256, OPT_PRIVILEGED, OPT_DETACH_KEYS };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"detach", 'd', 0, 0, "Leave the command as soon as it has started; its output is dropped", 0},
+	{"interactive", 'i', 0, 0, "Pass stdin to the command", 0},
+	{"tty", 't', 0, 0, "Give the command a terminal", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave the command (ctrl-p,ctrl-q)", 0},
+	{"env", 'e', "NAME[=VALUE]", 0, "Set a variable; NAME alone takes over yours", 0},
+	{"env-file", OPT_ENV_FILE, "FILE", 0, "Set the variables in a file, one a line", 0},
+	{"workdir", 'w', "DIR", 0, "Directory that the command starts in", 0},
+	{"user", 'u', "USER[:GROUP]", 0, "User, by name or number", 0},
+	{"privileged", OPT_PRIVILEGED, 0, 0, "All capabilities", 0},
+	{0, 0, 0, 0, 0, 0},
+};
+/* clang-format on */
+
+struct input {
+	const char *name;
+	struct arrow_exec exec;
+	struct arrow_spec spec; /* takes the environment */
+	struct arrow_error error;
+};
+
+static int parse_value(struct input *in, int key, char *arg)
+{
+	switch (key) {
+	case 'e':
+		return arrow_parse_env(&in->spec, arg, &in->error);
+	case OPT_ENV_FILE:
+		return arrow_parse_env_file(&in->spec, arg, &in->error);
+	case 'w':
+		if (arg[0] != '/')
+			return arrow_fail(&in->error, EINVAL,
+				"the working directory '%s' is not an absolute path", arg);
+		in->exec.workdir = arg;
+		return 0;
+	case 'u':
+		in->exec.user = arg;
+		return 0;
+	case OPT_DETACH_KEYS:
+		in->exec.detach_keys = arg;
+		return 0;
+	default:
+		return 1;
+	}
+}
+
+static int take_command(struct input *in, char *arg, struct argp_state *state)
+{
+	int r = 0;
+
+	if (!in->name) {
+		in->name = arg;
+		/* All that follows is the command's, with or without a dash. */
+		while (r == 0 && state->next < state->argc)
+			r = arrow_strings_add(&in->exec.args, state->argv[state->next++]);
+	}
+	return r < 0 ? arrow_fail(&in->error, ENOMEM, "out of memory") : 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	/* One line, from the first thing that is wrong. */
+	if (in->error.text)
+		return 0;
+	switch (key) {
+	case 'd':
+		in->exec.detach = true;
+		return 0;
+	case 'i':
+		in->exec.interactive = true;
+		return 0;
+	case 't':
+		in->exec.tty = true;
+		return 0;
+	case OPT_PRIVILEGED:
+		in->exec.privileged = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		(void)take_command(in, arg, state);
+		return 0;
+	case ARGP_KEY_END:
+		if (in->exec.args.n == 0)
+			(void)arrow_fail(&in->error, EINVAL,
+				"say which Arrow and which command, as in 'arrow exec web ls /'");
+		return 0;
+	default:
+		return parse_value(in, key, arg) == 1 ? ARGP_ERR_UNKNOWN : 0;
+	}
+}
+
+const struct argp exec_argp = {
+	options,
+	parse,
+	"ARROW COMMAND [ARG...]",
+	"Execute a command in an Arrow that runs, beside its program.\v"
+	"ARROW is a name, an id or the beginning of one. What is not said is as the program has "
+	"it: "
+	"environment, directory, user, limits. Exit status: that of the command, 128+N if signal N "
+	"ended it, 1 if there is no such Arrow or it does not run, 126 if the command cannot be "
+	"executed, 127 if there is no such command. The command is killed when this one is, and "
+	"with the Arrow.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+int cmd_exec(int argc, char **argv)
+{
+	struct input in = {.error = ARROW_ERROR_INIT};
+	struct arrow_paths paths = {0};
+	int status = 0, r;
+
+	arrow_spec_init(&in.spec);
+	cli_parse(&exec_argp, argc, argv, ARGP_IN_ORDER, &in);
+	in.exec.env = in.spec.env;
+	r = in.error.text ? -EINVAL : arrow_paths_init(&paths, &in.error);
+	if (r == 0)
+		r = arrow_exec(&paths, in.name, &in.exec, &status, &in.error);
+	if (r < 0)
+		status = cli_error(&in.error);
+	arrow_paths_release(&paths);
+	arrow_strings_release(&in.exec.args);
+	arrow_spec_release(&in.spec);
+	return status;
+}

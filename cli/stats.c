@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/exec.h"
+#include "core/list.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define INTERVAL_MS "1000"
+#define ANSWER_MAX 4096u     /* bytes of one answer of a guest */
+#define TURN_MS 2500u        /* a table is shown then, though an Arrow has not answered */
+#define FIRST_TURN_MS 30000u /* for the first two answers, on a slow machine */
+
+enum { AT, CPU, MEM_TOTAL, MEM_USED, PIDS, NET_IN, NET_OUT, BLOCK_IN, BLOCK_OUT, FIGURES };
+
+static const char *const names[FIGURES] = {"at_us", "cpu_us", "mem_total", "mem_used", "pids",
+	"net_in", "net_out", "block_in", "block_out"};
+
+/* An Arrow that is watched. */
+struct target {
+	const char *id, *name;
+	struct arrow_worker worker;
+	char text[ANSWER_MAX];
+	size_t used;
+	unsigned long long now[FIGURES], before[FIGURES];
+	unsigned int answers;
+	bool fresh; /* since the last table */
+};
+
+struct input {
+	struct arrow_strings arrows;
+	bool json, once;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'n':
+		in->once = true;
+		return 0;
+	case CLI_FORMAT_KEY:
+		in->json = cli_format_is_json(arg, state);
+		return 0;
+	case ARGP_KEY_ARG:
+		return arrow_strings_add(&in->arrows, arg) < 0 ? ENOMEM : 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"no-stream", 'n', 0, 0, "Show the figures once instead of every second", 0},
+	CLI_FORMAT_OPTION,
+	{0, 0, 0, 0, 0, 0},
+};
+/* clang-format on */
+
+const struct argp stats_argp = {options, parse, "[ARROW...]",
+	"Show what Arrows use, every second: all that run, or those that are named.\v"
+	"The figures are of the Arrow's own kernel: 100 % is one CPU of it, and memory is what "
+	"its programs, files in memory and kernel take.",
+	NULL, NULL, NULL};
+
+/* Lines "name number". Unknown ones are of a newer loader. */
+static void take_answer(struct target *t, char *text)
+{
+	char *line;
+
+	memcpy(t->before, t->now, sizeof(t->now));
+	while ((line = strsep(&text, "\n"))) {
+		char *space = strchr(line, ' ');
+
+		for (size_t i = 0; space && i < FIGURES; i++)
+			if ((size_t)(space - line) == strlen(names[i]) &&
+				strncmp(line, names[i], strlen(names[i])) == 0)
+				t->now[i] = strtoull(space + 1, NULL, 10) & INT64_MAX;
+	}
+	t->answers++;
+	t->fresh = true;
+}
+
+/* Takes what has come. Returns false when the Arrow has ended, or sends nonsense. */
+static bool take(struct target *t)
+{
+	ssize_t n = read(t->worker.out, t->text + t->used, sizeof(t->text) - 1 - t->used);
+	char *end;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0)
+		return false;
+	t->used += (size_t)n;
+	t->text[t->used] = '\0';
+	while ((end = strstr(t->text, "\n\n"))) {
+		size_t size = (size_t)(end + 2 - t->text);
+
+		end[1] = '\0';
+		take_answer(t, t->text);
+		memmove(t->text, t->text + size, t->used - size + 1);
+		t->used -= size;
+	}
+	return t->used < sizeof(t->text) - 1 && strlen(t->text) == t->used;
+}
+
+static double cpu_percent(const struct target *t)
+{
+	unsigned long long wall = t->now[AT] - t->before[AT], cpu = t->now[CPU] - t->before[CPU];
+
+	if (t->answers < 2 || t->now[AT] <= t->before[AT] || t->now[CPU] < t->before[CPU])
+		return 0;
+	return 100.0 * (double)cpu / (double)wall;
+}
+
+static json_t *row_of(const struct target *t)
+{
+	double memory = t->now[MEM_TOTAL]
+				? 100.0 * (double)t->now[MEM_USED] / (double)t->now[MEM_TOTAL]
+				: 0;
+
+	return json_pack("{ss ss sf sI sI sf sI sI sI sI sI}", "id", t->id, "name", t->name,
+		"cpu_percent", cpu_percent(t), "memory", (json_int_t)t->now[MEM_USED],
+		"memory_limit", (json_int_t)t->now[MEM_TOTAL], "memory_percent", memory, "net_in",
+		(json_int_t)t->now[NET_IN], "net_out", (json_int_t)t->now[NET_OUT], "block_in",
+		(json_int_t)t->now[BLOCK_IN], "block_out", (json_int_t)t->now[BLOCK_OUT], "pids",
+		(json_int_t)t->now[PIDS]);
+}
+
+static unsigned long long size_of(const json_t *row, const char *key)
+{
+	return (unsigned long long)json_integer_value(json_object_get(row, key));
+}
+
+static char *id_text(const json_t *row, const void *arg)
+{
+	return strndup(json_string_value(json_object_get(row, "id")), 12);
+}
+
+static char *percent_text(const json_t *row, const char *key)
+{
+	return path_format("%.2f%%", json_real_value(json_object_get(row, key)));
+}
+
+static char *cpu_text(const json_t *row, const void *arg)
+{
+	return percent_text(row, "cpu_percent");
+}
+
+static char *memory_percent_text(const json_t *row, const void *arg)
+{
+	return percent_text(row, "memory_percent");
+}
+
+static char *pair_text(const json_t *row, const char *first, const char *second)
+{
+	_cleanup_free_ char *a = cli_size_text(size_of(row, first));
+	_cleanup_free_ char *b = cli_size_text(size_of(row, second));
+
+	return a && b ? path_format("%s / %s", a, b) : NULL;
+}
+
+static char *memory_text(const json_t *row, const void *arg)
+{
+	return pair_text(row, "memory", "memory_limit");
+}
+
+static char *net_text(const json_t *row, const void *arg)
+{
+	return pair_text(row, "net_in", "net_out");
+}
+
+static char *block_text(const json_t *row, const void *arg)
+{
+	return pair_text(row, "block_in", "block_out");
+}
+
+static const struct cli_column columns[] = {
+	{"ARROW ID", NULL, id_text},
+	{"NAME", "name", NULL},
+	{"CPU %", NULL, cpu_text},
+	{"MEM USAGE / LIMIT", NULL, memory_text},
+	{"MEM %", NULL, memory_percent_text},
+	{"NET I/O", NULL, net_text},
+	{"BLOCK I/O", NULL, block_text},
+	{"PIDS", "pids", NULL},
+	{0},
+};
+
+static int show(const struct target *targets, size_t n, const struct input *in)
+{
+	json_t *rows = json_array();
+	int status;
+
+	for (size_t i = 0; i < n; i++)
+		if (targets[i].worker.out >= 0)
+			json_array_append_new(rows, row_of(&targets[i]));
+	if (!in->once && !in->json)
+		fputs("\033[2J\033[H", stdout);
+	status = in->json ? cli_print_json(rows) : cli_print_table(rows, columns, NULL);
+	json_decref(rows);
+	return status;
+}
+
+static bool wanted(const json_t *row, const struct input *in)
+{
+	const char *id = json_string_value(json_object_get(row, "id"));
+	const char *name = json_string_value(json_object_get(row, "name"));
+
+	for (size_t i = 0; i < in->arrows.n; i++)
+		if (strcmp(in->arrows.v[i], name) == 0 ||
+			strncmp(in->arrows.v[i], id, strlen(in->arrows.v[i])) == 0)
+			return true;
+	return in->arrows.n == 0;
+}
+
+/* Starts to watch the Arrows of a list. One that is named must be there. */
+static int begin(const struct arrow_paths *paths, const json_t *list, const struct input *in,
+	struct target *targets, size_t *n, struct arrow_error *error)
+{
+	const char *argv[] = {"usage", INTERVAL_MS, NULL};
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (list, i, row) {
+		struct target *t = &targets[*n];
+		int r;
+
+		if (!wanted(row, in))
+			continue;
+		t->id = json_string_value(json_object_get(row, "id"));
+		t->name = json_string_value(json_object_get(row, "name"));
+		r = arrow_worker_start(paths, t->id, argv, false, &t->worker, error);
+		if (r == 0 && fcntl(t->worker.out, F_SETFL, O_NONBLOCK) < 0)
+			r = arrow_fail(error, errno, "cannot read from an Arrow: %m");
+		if (r < 0 && in->arrows.n > 0)
+			return r;
+		if (r < 0) /* it has ended meanwhile */
+			arrow_error_clear(error);
+		else
+			++*n;
+	}
+	return *n < in->arrows.n
+		       ? arrow_fail(error, ESRCH,
+				 "not all of the Arrows that were named are there and run")
+		       : 0;
+}
+
+/* Waits until all have answered, so often, or time is up. Returns how many still run. */
+static size_t wait_for_answers(struct target *targets, size_t n, unsigned int answers)
+{
+	uint64_t deadline = now_ms() + (answers > 1 ? FIRST_TURN_MS : TURN_MS);
+	_cleanup_free_ struct pollfd *p = calloc(n + 1, sizeof(*p));
+	size_t live, missing;
+
+	for (size_t i = 0; i < n; i++)
+		targets[i].fresh = false;
+	for (;;) {
+		uint64_t now = now_ms();
+
+		live = missing = 0;
+		for (size_t i = 0; i < n; i++) {
+			p[i] = (struct pollfd){.fd = targets[i].worker.out, .events = POLLIN};
+			live += p[i].fd >= 0;
+			missing +=
+				p[i].fd >= 0 && (!targets[i].fresh || targets[i].answers < answers);
+		}
+		if (!p || missing == 0 || now >= deadline)
+			return live;
+		if (poll(p, n, (int)(deadline - now)) < 0 && errno != EINTR)
+			return 0;
+		for (size_t i = 0; i < n; i++) {
+			_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+
+			if (p[i].revents && !take(&targets[i]) &&
+				arrow_worker_end(&targets[i].worker, 0, &ignored) < 0)
+				errno = 0;
+		}
+	}
+}
+
+static int watch(const struct arrow_paths *paths, const struct input *in, struct arrow_error *error)
+{
+	_cleanup_free_ struct target *targets = NULL;
+	json_t *list = NULL;
+	size_t n = 0;
+	int r = arrow_list(paths, false, &list, error), status = 0;
+
+	if (r < 0)
+		return r;
+	targets = calloc(json_array_size(list) + 1, sizeof(*targets));
+	r = targets ? begin(paths, list, in, targets, &n, error)
+		    : arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0) {
+		size_t live = wait_for_answers(targets, n, 2);
+
+		status = show(targets, n, in);
+		while (!in->once && status == 0 && live > 0) {
+			live = wait_for_answers(targets, n, 1);
+			status = show(targets, n, in);
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+
+		if (arrow_worker_end(&targets[i].worker, 0, &ignored) < 0)
+			errno = 0;
+	}
+	json_decref(list);
+	return r < 0 ? r : status;
+}
+
+int cmd_stats(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int status;
+
+	cli_parse(&stats_argp, argc, argv, 0, &in);
+	status = arrow_paths_init(&paths, &error);
+	if (status == 0)
+		status = watch(&paths, &in, &error);
+	if (status < 0) {
+		error.status = 1;
+		status = cli_error(&error);
+	}
+	arrow_paths_release(&paths);
+	arrow_strings_release(&in.arrows);
+	return status;
+}

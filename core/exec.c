@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/client.h"
+#include "core/control.h"
+#include "core/instance.h"
+#include "core/job.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define NUMBER 2u     /* of the process, between a command and the keeper */
+#define NOT_RUNNING 1 /* exit status, as Docker has it */
+
+/* Connects to the keeper of an Arrow that runs. Returns the socket. */
+static int connect_to(const struct arrow_paths *paths, const char *name, struct arrow_error *error)
+{
+	struct arrow_instance instance;
+	char id[ARROW_ID_HEX];
+	int fd = arrow_instance_find(paths, name, id, error);
+
+	if (fd == 0) {
+		fd = arrow_instance_open(&instance, paths, id, NULL, error);
+		if (fd == 0)
+			fd = control_connect(&instance, error);
+		arrow_instance_release(&instance);
+	}
+	if (fd < 0)
+		error->status = NOT_RUNNING;
+	return fd;
+}
+
+static int send_frame(int fd, uint16_t type, const void *data, size_t size)
+{
+	uint8_t head[ARROW_FRAME_HEADER + 4];
+	int r;
+
+	arrow_frame_encode(
+		head, (struct arrow_frame){
+			      .stream = ARROW_CONTROL, .type = type, .length = (uint32_t)size + 4});
+	arrow_put32(head + ARROW_FRAME_HEADER, NUMBER);
+	r = write_full(fd, head, sizeof(head));
+	return r == 0 && size > 0 ? write_full(fd, data, size) : r;
+}
+
+/* Says what to execute. The socket blocks; a keeper always reads. */
+static int request(int fd, const struct arrow_exec *exec, struct arrow_error *error)
+{
+	struct arrow_job job;
+	int r = arrow_job_encode_exec(&job, exec, error);
+
+	if (r < 0)
+		return r;
+	for (size_t at = 0; r == 0 && at < job.size;) {
+		size_t n = job.size - at;
+
+		if (n > ARROW_FRAME_MAX - 4)
+			n = ARROW_FRAME_MAX - 4;
+		r = send_frame(fd, ARROW_EXEC, job.data + at, n);
+		at += n;
+	}
+	if (r == 0)
+		r = send_frame(fd, ARROW_EXEC_END, NULL, 0);
+	arrow_job_release(&job);
+	/* A keeper that refuses closes its end, after it has said why. */
+	return r < 0 && r != -EPIPE && r != -ECONNRESET
+		       ? arrow_fail(error, -r, "cannot ask the keeper of this Arrow: %m")
+		       : 0;
+}
+
+static int attend(int fd, const struct arrow_exec *exec, int *status, struct arrow_error *error)
+{
+	const struct arrow_spec spec = {.tty = exec->tty, .interactive = exec->interactive};
+	const struct client_options options = {
+		.spec = &spec,
+		.process = NUMBER,
+		.input = exec->interactive && !exec->detach,
+		.output = !exec->detach,
+		.leave = exec->detach,
+		.detach_keys = exec->detach_keys,
+	};
+	bool detached;
+	sigset_t signals;
+	int r;
+
+	signal(SIGPIPE, SIG_IGN); /* the keeper may refuse while we still write */
+	r = request(fd, exec, error);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	client_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	return client_run(fd, &options, status, &detached, error);
+}
+
+int arrow_exec(const struct arrow_paths *paths, const char *name, const struct arrow_exec *exec,
+	int *status, struct arrow_error *error)
+{
+	int fd;
+
+	if (exec->tty && exec->interactive && !exec->detach && !isatty(STDIN_FILENO))
+		return arrow_fail_status(error, 1, ENOTTY,
+			"the input is not a terminal: leave out -t, or run it in a terminal");
+	fd = connect_to(paths, name, error);
+	return fd < 0 ? fd : attend(fd, exec, status, error);
+}
+
+/* The process that carries a worker's streams: it ends with the one that started it. */
+static void __attribute__((noreturn))
+carry(int fd, const struct arrow_exec *exec, int in, int out, int words, pid_t parent)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int status = 0, r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || null_fd < 0 || dup2(in >= 0 ? in : null_fd, 0) < 0 ||
+		dup2(out, 1) < 0 || dup2(null_fd, 2) < 0)
+		_exit(1);
+	close(out);
+	close_keep_errno(in);
+	r = attend(fd, exec, &status, &error);
+	if (r < 0 && error.text && write_full(words, error.text, strlen(error.text)) < 0)
+		_exit(1);
+	_exit(r < 0 ? 1 : 0);
+}
+
+static void close_pair(int pair[2])
+{
+	close_keep_errno(pair[0]);
+	close_keep_errno(pair[1]);
+}
+
+int arrow_worker_start(const struct arrow_paths *paths, const char *name, const char *const *argv,
+	bool input, struct arrow_worker *worker, struct arrow_error *error)
+{
+	struct arrow_exec exec = {.worker = true, .interactive = input};
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, words[2] = {-1, -1}, r = 0;
+	pid_t parent = getpid();
+	_cleanup_close_ int fd = connect_to(paths, name, error);
+
+	*worker = (struct arrow_worker){.in = -1, .out = -1, .words = -1, .carrier = -1};
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; r == 0 && argv[i]; i++)
+		r = arrow_strings_add(&exec.args, argv[i]);
+	if (r < 0)
+		r = arrow_fail(error, -r, "out of memory");
+	else if ((input && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0 ||
+		 pipe2(words, O_CLOEXEC) < 0)
+		r = arrow_fail(error, errno, "cannot make a pipe: %m");
+	if (r == 0) {
+		worker->carrier = fork();
+		if (worker->carrier < 0)
+			r = arrow_fail(error, errno, "cannot make a process: %m");
+	}
+	if (worker->carrier == 0) {
+		close_keep_errno(in[1]);
+		close(out[0]);
+		close(words[0]);
+		carry(steal_fd(&fd), &exec, in[0], out[1], words[1], parent);
+	}
+	arrow_strings_release(&exec.args);
+	if (r < 0) {
+		close_pair(in);
+		close_pair(out);
+		close_pair(words);
+		return r;
+	}
+	close_keep_errno(in[0]);
+	close(out[1]);
+	close(words[1]);
+	worker->in = in[1];
+	worker->out = out[0];
+	worker->words = words[0];
+	return 0;
+}
+
+int arrow_worker_end(struct arrow_worker *worker, int r, struct arrow_error *error)
+{
+	char text[ARROW_TEXT_MAX + 1];
+	ssize_t n = 0;
+
+	close_keep_errno(steal_fd(&worker->in));
+	close_keep_errno(steal_fd(&worker->out));
+	if (worker->words >= 0)
+		n = read_full(worker->words, text, sizeof(text) - 1);
+	close_keep_errno(steal_fd(&worker->words));
+	while (worker->carrier > 0 && waitpid(worker->carrier, NULL, 0) < 0 && errno == EINTR)
+		;
+	worker->carrier = -1;
+	if (n <= 0)
+		return r;
+	text[n] = '\0';
+	arrow_error_clear(error);
+	return arrow_fail_status(error, 1, EIO, "%s", text);
+}
+
+int arrow_worker_output(const struct arrow_paths *paths, const char *name, const char *const *argv,
+	size_t max, char **text, size_t *size, struct arrow_error *error)
+{
+	_cleanup_free_ char *data = malloc(max + 1);
+	struct arrow_worker worker;
+	ssize_t n;
+	int r;
+
+	if (!data)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = arrow_worker_start(paths, name, argv, false, &worker, error);
+	if (r < 0)
+		return r;
+	n = read_full(worker.out, data, max);
+	if (n < 0)
+		r = arrow_fail(error, (int)-n, "cannot read from the Arrow: %m");
+	else if ((size_t)n == max)
+		r = arrow_fail(error, EFBIG, "the Arrow sent more than %zu bytes", max);
+	r = arrow_worker_end(&worker, r, error);
+	if (r < 0)
+		return r;
+	data[n] = '\0';
+	*size = (size_t)n;
+	*text = STEAL(data);
+	return 0;
+}

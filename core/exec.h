@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_EXEC_H
+#define ARROW_CORE_EXEC_H
+
+/* Processes beside the program of an Arrow that runs: commands, and workers of its loader. */
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "core/arrow.h"
+
+/* What to execute. Owned by the one who fills it in. */
+struct arrow_exec {
+	struct arrow_strings args; /* of a command, or a worker with its arguments */
+	struct arrow_strings env;  /* besides that of the program */
+	char *user, *workdir;      /* or NULL: the program's */
+	bool interactive, tty, privileged;
+	bool detach;             /* leave it as soon as it has started */
+	bool worker;             /* of guest/worker.h */
+	const char *detach_keys; /* or NULL: Docker's */
+};
+
+/*
+ * Executes something in an Arrow, by name or id, with the caller's stdin, stdout and stderr.
+ *   status: gets its exit status (128+n for signal n), or 0 if it was left
+ * Errors: with the status that Docker gives: 1 (no such Arrow, or it does not run), 126, 127.
+ */
+int arrow_exec(const struct arrow_paths *paths, const char *name, const struct arrow_exec *exec,
+	int *status, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* A worker of an Arrow's loader that runs. */
+struct arrow_worker {
+	int in, out;   /* its stdin, or -1, and its stdout; blocking; owned */
+	int words;     /* why it could not start, if so; owned */
+	pid_t carrier; /* the process that carries its streams */
+};
+
+/*
+ * Starts a worker of an Arrow.
+ *   argv:  NULL-terminated
+ *   input: it gets a stdin
+ * Errors: as of arrow_exec().
+ */
+int arrow_worker_start(const struct arrow_paths *paths, const char *name, const char *const *argv,
+	bool input, struct arrow_worker *worker, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Closes its streams and waits for its end. What was wrong with the worker itself replaces an error
+ * that is set already, which is then only a consequence. Returns r or the worker's error.
+ */
+int arrow_worker_end(
+	struct arrow_worker *worker, int r, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* All that a worker without input writes, of at most `max` bytes, with a NUL behind; owned. */
+int arrow_worker_output(const struct arrow_paths *paths, const char *name, const char *const *argv,
+	size_t max, char **text, size_t *size, struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif
