@@ -116,7 +116,8 @@ static int place_inode(struct writer *w, struct rootfs_inode *inode)
 	} else if (S_ISLNK(inode->mode)) {
 		inode->size = strlen(inode->target);
 	}
-	qsort(inode->xattrs, inode->n_xattrs, sizeof(*inode->xattrs), by_prefix);
+	if (inode->n_xattrs > 1)
+		qsort(inode->xattrs, inode->n_xattrs, sizeof(*inode->xattrs), by_prefix);
 
 	w->position = align(w->position, sizeof(struct erofs_inode));
 	if ((S_ISDIR(inode->mode) || S_ISLNK(inode->mode)) && inode->size < ROOTFS_BLOCK) {
