@@ -18,6 +18,9 @@ _arrow_takes_value() {
   esac
 }
 
+# Arrows that there are, by name.
+_arrow_names() { "$1" ps -a --format json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'; }
+
 # Kernels that are there, by profile and by id.
 _arrow_kernels() { "$1" kernel ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }'; }
 
@@ -48,7 +51,7 @@ _arrow() {
     # Behind the program of `arrow run`, all is the program's.
     for ((i = at; i < ${#words[@]} - 1; i++)); do
       if [[ ${words[i]} != -* ]]; then
-        [ "${words[1]}" = run ] || continue
+        [[ ${words[1]} = run || ${words[1]} = create ]] || continue
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return 0
       fi
@@ -66,6 +69,9 @@ _arrow() {
     --engine) want='qemu qemu:kvm qemu:tcg' ;;
     --kernel) want=$(_arrow_kernels "$arrow") ;;
     --filter | -f) want='name= label=' ;;
+    --restart) want='no on-failure always unless-stopped' ;;
+    --log-driver) want='json-file journald none' ;;
+    --log-opt) want='max-size= max-file=' ;;
     --cap-add | --cap-drop) want=ALL ;;
     --security-opt) want=no-new-privileges ;;
     --rootfs)
@@ -75,6 +81,12 @@ _arrow() {
     '')
       if [[ $cur == -* ]]; then
         want=$(_arrow_options <<<"$help")
+      elif [[ ' start stop restart kill attach wait rename rm logs ' = *" ${words[1]} "* ]]; then
+        want=$(_arrow_names "$arrow")
+      elif [ "${words[1]}" = boot ]; then
+        want='start stop'
+      elif [ "${words[1]}" = container ]; then
+        want='prune ls'
       elif [ "${command[*]}" = 'kernel build' ]; then
         want='micro general'
       elif [ "$at" -eq 3 ]; then
@@ -84,7 +96,7 @@ _arrow() {
     esac
     if [ -z "$want" ]; then
       # Only what takes files: programs and values of options.
-      if [ -n "$prev" ] || [ "${words[1]}" = run ]; then
+      if [[ -n $prev || ${words[1]} = run || ${words[1]} = create ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       fi
       return 0

@@ -84,6 +84,7 @@ static int store_open(struct store *s, const struct arrow_paths *paths, struct a
 /* Waits for the lock of the store. Holders only ever keep it for a moment. */
 static int store_lock(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
 {
+	uint64_t end = now_ms() + LOCK_DEADLINE_MS;
 	int r = store_open(s, paths, error);
 
 	if (r < 0)
@@ -92,11 +93,13 @@ static int store_lock(struct store *s, const struct arrow_paths *paths, struct a
 	if (s->lock_fd < 0)
 		return arrow_fail(
 			error, errno, "cannot use the data directory %s: %m", paths->data);
-	do
-		r = flock(s->lock_fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
+	while ((r = flock(s->lock_fd, LOCK_EX | LOCK_NB)) < 0 && now_ms() < end &&
+		(errno == EINTR || errno == EWOULDBLOCK))
+		usleep(500);
 	if (r < 0)
-		return arrow_fail(error, errno, "cannot lock %s/arrows: %m", paths->data);
+		return arrow_fail(error, errno,
+			"cannot lock %s/arrows/.lock: %m; is a command stopped that holds it?",
+			paths->data);
 	return 0;
 }
 

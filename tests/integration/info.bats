@@ -393,7 +393,7 @@ damage() {
 
 # The options that a help text lists.
 options_of() {
-  sed -n 's/^ *\(-[^ ]\), \(--[a-z-]*\).*/\1\n\2/p; s/^ *\(--[a-z-]*\).*/\1/p'
+  sed -n 's/^ *\(-[^ ]\), \(--[a-z0-9-]*\).*/\1\n\2/p; s/^ *\(--[a-z0-9-]*\).*/\1/p'
 }
 
 @test "wrong use is told on stderr, with status 125" {

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Specs as JSON, states, logs, and the words of options that live on disk. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/client.h"
+#include "core/log.h"
+#include "core/log_read.h"
+#include "core/spec_json.h"
+#include "core/state.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+static char *text_of(const struct arrow_spec *spec)
+{
+	json_t *json = arrow_spec_to_json(spec);
+	char *text = json_dumps(json, JSON_SORT_KEYS);
+
+	json_decref(json);
+	return text;
+}
+
+static void a_spec_comes_back_as_it_was(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_free_ char *first = NULL, *second = NULL;
+	struct arrow_spec a, b;
+	json_t *json;
+
+	arrow_spec_init(&a);
+	a.program = strdup("/bin/x\xff");
+	assert_int_equal(arrow_strings_add(&a.args, ""), 0);
+	assert_int_equal(arrow_strings_add(&a.args, "\xe9\x01\n"), 0);
+	assert_int_equal(arrow_parse_env(&a, "A=b", &e), 0);
+	assert_int_equal(arrow_parse_volume(&a, "/tmp:/x:ro", &e), 0);
+	assert_int_equal(arrow_parse_tmpfs(&a, "/t:size=1m", &e), 0);
+	assert_int_equal(arrow_parse_ulimit(&a, "nofile=5:6", &e), 0);
+	assert_int_equal(arrow_parse_restart(&a, "on-failure:7", &e), 0);
+	assert_int_equal(arrow_parse_signal("SIGUSR1", &a.stop_signal, &e), 0);
+	assert_int_equal(net_ports_parse(&a.ports, "8000-8010:80/udp", &e), 0);
+	a.memory = UINT64_MAX;
+	a.caps = 1ull << 63;
+	a.tty = a.auto_remove = a.stdin_once = true;
+	a.health.interval = 5;
+	assert_int_equal(arrow_strings_add(&a.health.test, "CMD"), 0);
+
+	json = arrow_spec_to_json(&a);
+	arrow_spec_init(&b);
+	assert_int_equal(arrow_spec_from_json(&b, json, &e), 0);
+	json_decref(json);
+	assert_string_equal(b.program, a.program);
+	assert_int_equal(b.args.n, 2);
+	assert_string_equal(b.args.v[0], "");
+	assert_string_equal(b.args.v[1], a.args.v[1]);
+	assert_int_equal(b.memory, UINT64_MAX);
+	assert_int_equal(b.caps, 1ull << 63);
+	assert_int_equal(b.restart, ARROW_RESTART_ON_FAILURE);
+	assert_int_equal(b.restart_max, 7);
+	assert_int_equal(b.stop_signal, SIGUSR1);
+	assert_int_equal(b.n_volumes, 1);
+	assert_true(b.volumes[0].read_only);
+	assert_int_equal(b.n_ulimits, 1);
+	assert_int_equal(b.ulimits[0].hard, 6);
+	assert_int_equal(b.ports.n, 1);
+	assert_int_equal(b.ports.v[0].host_last, 8010);
+	assert_true(b.tty && b.auto_remove && b.stdin_once && !b.interactive);
+	first = text_of(&a);
+	second = text_of(&b);
+	assert_string_equal(first, second);
+	arrow_spec_release(&a);
+	arrow_spec_release(&b);
+}
+
+static void a_damaged_spec_is_told(void **state)
+{
+	static const char *const bad[] = {"[]", "{\"args\": 1}", "{\"args\": [1]}",
+		"{\"memory\": \"x\"}", "{\"millicpus\": -1}", "{\"millicpus\": 4294967296}",
+		"{\"tty\": 1}", "{\"volumes\": [{\"host\": 5}]}", "{\"program\": {\"hex\": \"0\"}}",
+		"{\"program\": {\"hex\": \"00\"}}", "{\"program\": {\"hex\": \"zz\"}}"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+		struct arrow_spec spec;
+		json_t *json = json_loads(bad[i], 0, NULL);
+
+		arrow_spec_init(&spec);
+		assert_true(arrow_spec_from_json(&spec, json, &e) < 0);
+		assert_non_null(strstr(e.text, "damaged"));
+		arrow_spec_release(&spec);
+		json_decref(json);
+	}
+}
+
+static int make_dir(char dir[32])
+{
+	strcpy(dir, "/tmp/arrow-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void a_state_comes_back_and_nonsense_is_dead(void **state)
+{
+	struct arrow_state a = {.life = ARROW_LIFE_RESTARTING,
+		.keeper_pid = 7,
+		.exit_code = 137,
+		.oom = true,
+		.restarts = 3,
+		.error = "why \xff"};
+	struct arrow_state b;
+	char dir[32];
+	int fd = make_dir(dir);
+
+	assert_int_equal(arrow_state_read(fd, &b), 0);
+	assert_int_equal(b.life, ARROW_LIFE_CREATED);
+	assert_int_equal(arrow_state_write(fd, &a), 0);
+	assert_int_equal(arrow_state_read(fd, &b), 0);
+	assert_int_equal(b.life, ARROW_LIFE_RESTARTING);
+	assert_int_equal(b.keeper_pid, 7);
+	assert_int_equal(b.exit_code, 137);
+	assert_true(b.oom && !b.manual_stop);
+	assert_int_equal(b.restarts, 3);
+	assert_string_equal(b.error, "why ?");
+	arrow_state_release(&b);
+	assert_int_equal(write_file_atomic(fd, "state.json", 0600, "{\"status\": \"odd\"}", 17), 0);
+	assert_true(arrow_state_read(fd, &b) < 0);
+	assert_int_equal(b.life, ARROW_LIFE_DEAD);
+	close(fd);
+	remove_tree(AT_FDCWD, dir);
+}
+
+static void open_log(struct log *log, int fd, const char *opt1, const char *opt2)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	if (opt1)
+		assert_int_equal(arrow_strings_add(&spec.log_opts, opt1), 0);
+	if (opt2)
+		assert_int_equal(arrow_strings_add(&spec.log_opts, opt2), 0);
+	assert_int_equal(log_open(log, &spec, fd, "id", "name", &e), 0);
+	arrow_spec_release(&spec);
+}
+
+/* The texts of all entries of a log file, one behind the other. */
+static size_t read_log(int fd, const char *name, char *to, size_t size, unsigned int *entries)
+{
+	_cleanup_free_ char *text = NULL;
+	char *line, *rest;
+	size_t used = 0;
+
+	*entries = 0;
+	assert_int_equal(read_file(fd, name, 64u << 20, &text, NULL), 0);
+	for (rest = text; (line = strsep(&rest, "\n")) && *line; ++*entries) {
+		json_t *o = json_loads(line, JSON_ALLOW_NUL, NULL), *log;
+
+		assert_non_null(o);
+		log = json_object_get(o, "log");
+		assert_true(used + json_string_length(log) <= size);
+		memcpy(to + used, json_string_value(log), json_string_length(log));
+		used += json_string_length(log);
+		json_decref(o);
+	}
+	return used;
+}
+
+static void a_log_keeps_every_byte_however_it_is_cut(void **state)
+{
+	static char text[100000], back[100000];
+	unsigned int entries;
+	struct log log;
+	char dir[32];
+	int fd = make_dir(dir);
+
+	/* All bytes of ASCII, and lines of all lengths, one of them longer than an entry. */
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = i % 257 == 256 && (i < 30000 || i > 60000) ? '\n' : (char)(i % 128);
+	for (size_t piece = 1; piece < 70000; piece = piece * 3 + 1) {
+		open_log(&log, fd, NULL, NULL);
+		for (size_t at = 0; at < sizeof(text); at += piece)
+			log_write(&log, 1, text + at,
+				piece < sizeof(text) - at ? piece : sizeof(text) - at);
+		log_finish(&log);
+		log_close(&log);
+		assert_int_equal(
+			read_log(fd, ARROW_LOG_FILE, back, sizeof(back), &entries), sizeof(text));
+		assert_memory_equal(back, text, sizeof(text));
+		assert_int_equal(unlinkat(fd, ARROW_LOG_FILE, 0), 0);
+	}
+	close(fd);
+	remove_tree(AT_FDCWD, dir);
+}
+
+static void a_torn_line_is_cut_off(void **state)
+{
+	static const char torn[] = "{\"log\":\"a\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n{\"lo";
+	char back[64];
+	unsigned int entries;
+	struct log log;
+	char dir[32];
+	int fd = make_dir(dir);
+
+	assert_int_equal(write_file_atomic(fd, ARROW_LOG_FILE, 0600, torn, sizeof(torn) - 1), 0);
+	open_log(&log, fd, NULL, NULL);
+	log_write(&log, 2, "b\n\xff\xc0\x80\n", 6);
+	log_close(&log);
+	assert_int_equal(read_log(fd, ARROW_LOG_FILE, back, sizeof(back), &entries), 14);
+	assert_memory_equal(back, "a\nb\n\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n", 14);
+	assert_int_equal(entries, 3);
+	close(fd);
+	remove_tree(AT_FDCWD, dir);
+}
+
+static void a_log_is_rotated_by_size(void **state)
+{
+	struct stat st;
+	struct log log;
+	char dir[32];
+	int fd = make_dir(dir);
+
+	open_log(&log, fd, "max-size=1k", "max-file=3");
+	for (int i = 0; i < 200; i++)
+		log_write(&log, 1, "twenty bytes a line\n", 20);
+	log_close(&log);
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), i ? "log.json.%d" : "log.json", i);
+		assert_int_equal(fstatat(fd, name, &st, 0), 0);
+		assert_true(st.st_size > 0 && st.st_size <= 1024);
+	}
+	assert_int_equal(faccessat(fd, "log.json.3", F_OK, 0), -1);
+	close(fd);
+	remove_tree(AT_FDCWD, dir);
+}
+
+static void detach_keys(void **state)
+{
+	static const char *const bad[] = {"", ",", "ctrl-", "ctrl-é", "ab", "a,,b", "ctrl-p,"};
+	uint8_t keys[CLIENT_KEYS_MAX];
+	struct arrow_error e = ARROW_ERROR_INIT;
+
+	assert_int_equal(client_parse_keys("ctrl-p,ctrl-q", keys, &e), 2);
+	assert_int_equal(keys[0], 16);
+	assert_int_equal(keys[1], 17);
+	assert_int_equal(client_parse_keys("a,ctrl-@,ctrl-_,Z", keys, &e), 4);
+	assert_memory_equal(keys, "a\0\x1fZ", 4);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(client_parse_keys(bad[i], keys, &e), -EINVAL);
+		arrow_error_clear(&e);
+	}
+}
+
+static void times_of_logs(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	static const char *const bad[] = {"", "x", "1x", "2026-13-01", "2026-01-01T", "1h30", "-5"};
+	struct timespec t, now;
+
+	assert_int_equal(log_parse_time("1764000000.5", &t, &e), 0);
+	assert_int_equal(t.tv_sec, 1764000000);
+	assert_int_equal(t.tv_nsec, 500000000);
+	assert_int_equal(log_parse_time("2025-11-24T16:00:00.25+01:00", &t, &e), 0);
+	assert_int_equal(t.tv_sec, 1763996400);
+	assert_int_equal(t.tv_nsec, 250000000);
+	assert_int_equal(log_parse_time("1h30m", &t, &e), 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	assert_in_range(now.tv_sec - t.tv_sec, 5400, 5460);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(log_parse_time(bad[i], &t, &e), -EINVAL);
+		arrow_error_clear(&e);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_spec_comes_back_as_it_was),
+		cmocka_unit_test(a_damaged_spec_is_told),
+		cmocka_unit_test(a_state_comes_back_and_nonsense_is_dead),
+		cmocka_unit_test(a_log_keeps_every_byte_however_it_is_cut),
+		cmocka_unit_test(a_torn_line_is_cut_off),
+		cmocka_unit_test(a_log_is_rotated_by_size),
+		cmocka_unit_test(detach_keys),
+		cmocka_unit_test(times_of_logs),
+	};
+
+	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
+}
