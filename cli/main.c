@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/engine.h"
 
 const struct command commands[] = {
 	{"run", cmd_run, "run a program in its own microVM", &run_argp},
@@ -97,9 +98,13 @@ int main(int argc, char **argv)
 {
 	const struct command *c;
 	const char *name = argc > 1 ? argv[1] : "help";
+	int status;
 
 	if (open_standard_fds() < 0)
 		return ARROW_STATUS_ERROR;
+	status = arrow_engine_helper(argc, argv);
+	if (status >= 0)
+		return status;
 	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		char *help[] = {NULL, (char *)"--help", NULL};
 

@@ -131,29 +131,32 @@ static void close_nics(struct arrow_nic *nics, unsigned int n)
 		close_keep_errno(steal_fd(&nics[i].fd));
 }
 
-/* Cards of the same kinds, that lead nowhere: a tap that is no bridge's, a socket that is deaf. */
+int arrow_template_nic(enum arrow_nic_kind kind)
+{
+	char name[IFNAMSIZ] = "";
+	int pair[2];
+
+	if (kind == ARROW_NIC_TAP)
+		return net_tap_open(name);
+	if (kind != ARROW_NIC_STREAM)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	close(pair[1]);
+	return pair[0];
+}
+
 static int open_nics(
 	struct arrow_nic *nics, const struct arrow_vm_config *like, struct arrow_error *error)
 {
 	for (unsigned int i = 0; i < like->n_nics; i++) {
-		char name[IFNAMSIZ] = "";
-		int pair[2], r = 0;
+		int fd = arrow_template_nic(like->nics[i].kind);
 
-		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind, .fd = -1};
-		if (like->nics[i].kind == ARROW_NIC_TAP) {
-			r = nics[i].fd = net_tap_open(name);
-		} else if (like->nics[i].kind == ARROW_NIC_STREAM) {
-			r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno
-											 : 0;
-			if (r == 0) {
-				nics[i].fd = pair[0];
-				close(pair[1]);
-			}
-		}
-		if (r < 0) {
+		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind, .fd = fd < 0 ? -1 : fd};
+		if (fd < 0 && like->nics[i].kind != ARROW_NIC_USER) {
 			close_nics(nics, i);
 			return arrow_fail(
-				error, -r, "cannot make a network card for the template: %m");
+				error, -fd, "cannot make a network card for the template: %m");
 		}
 	}
 	return 0;

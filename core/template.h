@@ -40,6 +40,12 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * A card of this kind that leads nowhere: a tap that is no bridge's, a socket that is deaf. Owned
+ * by the caller; -1 for a kind without a descriptor; a negative errno below that.
+ */
+int arrow_template_nic(enum arrow_nic_kind kind);
+
 /* Sets a template aside that a clone could not be made of, so that nobody uses it again. */
 void arrow_template_discard(const char *dir);
 

@@ -124,6 +124,8 @@ int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 		vm.origin = ARROW_VM_CLONE;
 		vm.ram_fd = k->template->ram_fd;
 		vm.state_fd = k->template->state_fd;
+		vm.template_dir = k->template->dir;
+		vm.idle_nic = arrow_template_nic;
 		/* QEMU reads through the same open file, so a second clone finds it read. */
 		if (lseek(vm.state_fd, 0, SEEK_SET) < 0)
 			return arrow_fail(error, errno, "cannot read the template: %m");

@@ -5,12 +5,20 @@
 #include <string.h>
 
 #include "engine/qemu/qemu.h"
+#include "engine/qemu/zygote.h"
 #include "engine/tsc.h"
 
 const struct arrow_engine *const arrow_engines[] = {
 	&arrow_engine_qemu,
 	NULL,
 };
+
+int arrow_engine_helper(int argc, char **argv)
+{
+	if (argc > 0 && strcmp(argv[0], QEMU_ZYGOTE_NAME) == 0)
+		return qemu_zygote_main(argc, argv);
+	return -1;
+}
 
 int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, const char *cache_dir,
 	struct arrow_error *error)

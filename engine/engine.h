@@ -108,9 +108,15 @@ struct arrow_vm_config {
 	int channel_fd;        /* a stream socket: the guest's end of the control channel */
 	int console_fd;        /* a stream socket: kernel messages are written there */
 	enum arrow_vm_origin origin;
-	int ram_fd;        /* but for a cold one: the template's memory, a file of `memory` bytes */
-	int state_fd;      /* and the state of its devices */
-	int stream_fd;     /* of one to convert: what it is loaded from */
+	int ram_fd;    /* but for a cold one: the template's memory, a file of `memory` bytes */
+	int state_fd;  /* and the state of its devices */
+	int stream_fd; /* of one to convert: what it is loaded from */
+	/* A clone's template: a directory in which the engine may keep what belongs to it. */
+	const char *template_dir;
+	/* Opens a card that leads nowhere, for one that stands in for others; see core/template.h.
+	 */
+	int (*idle_nic)(enum arrow_nic_kind kind);
+	bool forks;        /* the engine's own: a clone that is going to be paused and forked */
 	int userns_fd;     /* user namespace in which the shares are served, or -1 */
 	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
 	uint32_t tsc_khz;  /* likewise */
@@ -208,6 +214,12 @@ struct arrow_engine {
 
 /* NULL-terminated, in order of preference. */
 extern const struct arrow_engine *const arrow_engines[];
+
+/*
+ * Engines run helpers of their own by executing this program with another argv[0]. Returns the
+ * exit status of the helper that argv[0] names, or -1 for none: then this is no helper.
+ */
+int arrow_engine_helper(int argc, char **argv);
 
 /* The verdict of the KVM probe (engine/kvm/probe.c). */
 struct arrow_kvm_verdict {

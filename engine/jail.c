@@ -92,7 +92,8 @@ static pid_t fork_in_userns(int userns_fd, unsigned long flags)
 
 pid_t arrow_jail_fork(struct arrow_jail *jail)
 {
-	unsigned long flags = NAMESPACES & ~(jail->network ? (unsigned long)CLONE_NEWNET : 0);
+	unsigned long flags = NAMESPACES & ~(jail->network ? (unsigned long)CLONE_NEWNET : 0) &
+			      ~(jail->forks ? (unsigned long)CLONE_NEWPID : 0);
 	pid_t pid = -EPERM;
 
 	jail->namespaces = true;
@@ -417,7 +418,8 @@ static int filter(const struct arrow_jail *jail, const char **what)
 	*what = "filter its system calls";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = arrow_jail_filter(jail->n_mounts > 0, jail->network, waits ? &listener : NULL);
+	r = arrow_jail_filter(
+		jail->n_mounts > 0, jail->network, jail->forks, waits ? &listener : NULL);
 	*what = r == 0 ? "hand the template's memory over" : *what;
 	return r < 0 || !waits ? r : arrow_jail_hand_over(jail->ram_socket, listener, jail->ram_fd);
 }

@@ -50,6 +50,11 @@ struct arrow_jail {
 	int userns_fd;         /* user namespace whose ids the volumes have, or -1 */
 	bool kvm;              /* /dev/kvm is there */
 	const struct arrow_vm_limits *limits; /* of engine/engine.h, or NULL */
+	/*
+	 * It makes processes like itself, which enter a filter of their own on top and may outlive
+	 * it: so there is no namespace of processes.
+	 */
+	bool forks;
 	bool network; /* keeps the network of the caller, and its /etc/resolv.conf */
 
 	/*
@@ -94,11 +99,12 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
  * The filter of system calls, for this process and what it executes.
  *   volumes:  files are made and changed
  *   network:  sockets of the Internet can be made
+ *   forks:    processes are made, which tell who they are and are tied to others
  *   listener: gets a descriptor on which openat(AT_FDCWD, path, O_RDWR) waits for an answer; NULL
  *             for none
  * Returns 0 or a negative errno.
  */
-int arrow_jail_filter(bool volumes, bool network, int *listener) ARROW_MUST_CHECK;
+int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener) ARROW_MUST_CHECK;
 
 /* In the child: gives the keeper the listener and the file, by ram_socket. 0 or a negative errno.
  */

@@ -83,6 +83,16 @@ static const unsigned short with_network[] = {
 };
 /* clang-format on */
 
+/* clone without namespaces: the copies' own filter (hypervisor/, qemu-seccomp.c) forbids it. */
+static const unsigned short with_forks[] = {
+	SYS_clone,
+	SYS_accept4,
+	SYS_setsid,
+	SYS_pidfd_open,
+	SYS_prctl,
+	SYS_fcntl,
+};
+
 struct program {
 	struct sock_filter insns[INSNS_MAX];
 	unsigned short n;
@@ -182,7 +192,7 @@ static void add_open(struct program *p, bool waits)
 	ALLOW(p);
 }
 
-static void build(struct program *p, bool volumes, bool network, bool waits)
+static void build(struct program *p, bool volumes, bool network, bool forks, bool waits)
 {
 	p->n = 0;
 	/* The only interface is that of 64 bits: x32 has numbers of its own, with bit 30 set. */
@@ -198,18 +208,20 @@ static void build(struct program *p, bool volumes, bool network, bool waits)
 		ALLOW_ALL(p, with_network);
 		ALLOW_VALUES(p, SYS_socket, 0, AF_INET, AF_INET6);
 	}
+	if (forks)
+		ALLOW_ALL(p, with_forks);
 	add_calls_of_itself(p);
 	DENY(p, EPERM);
 }
 
-int arrow_jail_filter(bool volumes, bool network, int *listener)
+int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener)
 {
 	struct program program;
 	struct sock_fprog prog = {.filter = program.insns};
 	unsigned int flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
 	long r;
 
-	build(&program, volumes, network, listener != NULL);
+	build(&program, volumes, network, forks, listener != NULL);
 	if (program.n == INSNS_MAX)
 		return -E2BIG;
 	prog.len = program.n;

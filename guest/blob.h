@@ -6,4 +6,8 @@
 extern const unsigned char arrow_initramfs[];
 extern const unsigned char arrow_initramfs_end[];
 
+/* The EROFS image of the rehearsal's root, whose /rehearsal is its program. */
+extern const unsigned char arrow_warm_image[];
+extern const unsigned char arrow_warm_image_end[];
+
 #endif

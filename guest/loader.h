@@ -113,6 +113,7 @@ struct loader {
 	uint64_t deadline; /* ms of now_ms(): LIFE_DRAIN gives up, LIFE_DONE reboots */
 	bool children;     /* there may be some to reap */
 	bool notes;
+	bool rehearsal;    /* this is a copy that ends after its job */
 	uint64_t ready_us; /* guest's time of READY */
 	struct stage stage;
 	struct records records; /* of the job */
@@ -170,6 +171,12 @@ void exec_took(struct loader *loader, uint32_t number, size_t size);
 void exec_begin(struct loader *loader, uint32_t number);
 /* Sends what is to be told of processes, and frees those of which all is told. */
 void exec_pump(struct loader *loader);
+
+/*
+ * warm.c: has a copy of the loader do a job. Returns 1 in the copy, 0 in the loader once the copy
+ * has ended, or a negative errno in either.
+ */
+int warm_rehearse(struct stage *stage);
 
 /* worker.c: a part of the loader that runs as a process of its own, or NULL. */
 typedef int worker_main(const struct stage *stage, int argc, char **argv);

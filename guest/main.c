@@ -176,6 +176,31 @@ static void begin(struct loader *loader)
 	loader_failed(loader, &failure);
 }
 
+static int watch(struct loader *loader);
+
+static void send_ready(struct loader *loader)
+{
+	loader->ready_us = guest_us();
+	send_numbers(loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
+}
+
+static void rehearse(struct loader *loader)
+{
+	int r = warm_rehearse(&loader->stage);
+
+	if (r < 0)
+		die("rehearse a job", r);
+	if (r == 1) {
+		loader->rehearsal = true;
+		close(loader->epoll);
+		close(loader->signals);
+		r = watch(loader);
+		if (r < 0)
+			die("set up its event loop", r);
+	}
+	send_ready(loader);
+}
+
 int loader_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
 {
 	struct process *p = stream_process(loader, arrow_get32(loader->control));
@@ -222,6 +247,10 @@ int loader_control(struct loader *loader, const struct arrow_frame *frame, size_
 				arrow_get64(loader->control + 8));
 		else if (size == 16)
 			clock_ask(loader);
+		break;
+	case ARROW_WARM:
+		if (loader->life == LIFE_WAIT && !loader->rehearsal)
+			rehearse(loader);
 		break;
 	case ARROW_JOB:
 	case ARROW_EXEC:
@@ -369,6 +398,9 @@ static void run(struct loader *loader)
 		 */
 		if (received < 0 || sent < 0)
 			die("use the control channel", received < 0 ? received : sent);
+		if (loader->rehearsal && loader->life == LIFE_DONE &&
+			channel_idle(&loader->channel))
+			_exit(0);
 		moved |= received > 0 || sent > 0;
 		wait_for_events(loader, moved ? 0 : patience(loader));
 	}
@@ -430,7 +462,6 @@ int main(void)
 	r = watch(&loader);
 	if (r < 0)
 		die("set up its event loop", r);
-	loader.ready_us = guest_us();
-	send_numbers(&loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
+	send_ready(&loader);
 	run(&loader);
 }

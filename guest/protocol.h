@@ -53,6 +53,7 @@ enum arrow_frame_type {
 	ARROW_WINSIZE = 19,  /* u32 process, u16 rows, u16 columns */
 	ARROW_EXEC = 20,     /* u32 process (2...), then a piece of its records, in order */
 	ARROW_EXEC_END = 21, /* u32 process: its records are whole, start it; DATA may follow */
+	ARROW_WARM = 30,     /* rehearse: READY, a job up to DONE, then READY again; no payload */
 	ARROW_SAVE = 26,     /* the VM is about to be saved: hold still, and say SAVED */
 	ARROW_RESUME = 27,   /* it was: this is the one that goes on */
 	ARROW_RESTORE = 28,  /* this is one that was restored; the JOB before says who it is now */

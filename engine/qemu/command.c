@@ -21,6 +21,9 @@
 #include "guest/protocol.h"
 #include "util/cleanup.h"
 
+/* Room for the name of a forked one. */
+#define TITLE_SIZE 100
+
 /* What a template's guest believes each of its disks to be: 1 TiB. */
 #define DISK_SIZE "1099511627776"
 
@@ -116,9 +119,10 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 	add(c, "-no-user-config");
 	add(c, "-no-reboot");
 	addf(c, "-display", "none");
-	addf(c, "-name", "arrow-%s", config->name);
-	addf(c, "-sandbox",
-		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	/* One that forks must make processes; those that it makes may not. */
+	addf(c, "-sandbox", "on,obsolete=deny,%s,resourcecontrol=deny",
+		config->forks ? "elevateprivileges=allow,spawn=allow"
+			      : "elevateprivileges=deny,spawn=deny");
 }
 
 /*
@@ -236,6 +240,15 @@ static void add_network(struct qemu_command *c, const struct arrow_vm_config *co
 	}
 }
 
+/* The last: a forked one overwrites it, and what is left of the room behind shows as nothing. */
+static void add_name(struct qemu_command *c, const struct arrow_vm_config *config)
+{
+	if (config->forks)
+		addf(c, "-name", "%-*s", TITLE_SIZE, "arrow-zygote");
+	else
+		addf(c, "-name", "arrow-%s", config->name);
+}
+
 int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
 	const struct arrow_vm_config *config, int qmp_fd)
 {
@@ -248,6 +261,7 @@ int qemu_command_build(struct qemu_command *command, const struct qemu_program *
 	add_channels(command, config, qmp_fd);
 	add_storage(command, config);
 	add_network(command, config);
+	add_name(command, config);
 	if (command->failed)
 		qemu_command_release(command);
 	return command->failed;

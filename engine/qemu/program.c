@@ -28,8 +28,9 @@ int qemu_program_find(struct qemu_program *program, struct arrow_error *error)
 		found = process_find(named ? named : QEMU_BINARY);
 	if (!found)
 		return arrow_fail(error, ENOENT, "%s is not there; %s", named ? named : QEMU_BINARY,
-			named ? "correct ARROW_QEMU, or unset it"
-			      : "install it with 'sudo apt-get install " QEMU_PACKAGE "'");
+			named && strcmp(named, QEMU_BINARY) != 0
+				? "correct ARROW_QEMU, or unset it"
+				: "install it with 'sudo apt-get install " QEMU_PACKAGE "'");
 	/* By its last name: `current` may be switched while it is in use. */
 	program->path = realpath(found, NULL);
 	if (!program->path)

@@ -19,6 +19,7 @@
 #include "engine/jail.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
+#include "engine/qemu/zygote.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -38,6 +39,8 @@ struct qemu_vm {
 	bool converts; /* the first migration that ends is the one that loads it */
 	bool writes;   /* write() was called */
 	bool reaped;
+	bool forked; /* of a zygote: no child of ours */
+	int tie;     /* while it is open, a forked one lives; else -1 */
 	int wait_status;
 };
 
@@ -209,6 +212,25 @@ static pid_t spawn(struct start *s)
 
 static void qemu_free(struct arrow_vm *vm);
 
+static int fork_of_zygote(
+	struct qemu_vm *q, const struct arrow_vm_config *config, int qmp_guest, int err_guest)
+{
+	_cleanup_free_ char *name = path_format("arrow-%s", config->name);
+	const struct qemu_zygote_request request = {
+		.name = name, .stderr_fd = err_guest, .qmp_fd = qmp_guest};
+	int r = name ? qmp_take_over(&q->qmp, q->vm.fds[FD_QMP]) : -ENOMEM;
+
+	if (r == 0)
+		r = qemu_zygote_fork(config, &request, &q->vm.fds[FD_PROCESS], &q->tie);
+	if (r < 0) {
+		free(STEAL(q->qmp.line));
+		return r;
+	}
+	q->forked = true;
+	q->vm.pid = qemu_zygote_pid(q->vm.fds[FD_PROCESS]);
+	return 0;
+}
+
 static int qemu_start(
 	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
 {
@@ -218,6 +240,7 @@ static int qemu_start(
 	struct qemu_vm *q;
 	int qmp[2], err[2], jail[2], r;
 	pid_t pid;
+	bool begins = false;
 
 	r = qemu_program_find(&program, error);
 	if (r < 0)
@@ -226,7 +249,7 @@ static int qemu_start(
 	if (!q)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	q->vm.engine = &arrow_engine_qemu;
-	q->qmp.fd = -1;
+	q->qmp.fd = q->tie = -1;
 	q->jail = (struct arrow_jail_watch){-1, -1};
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
 		q->vm.fds[i] = -1;
@@ -238,6 +261,20 @@ static int qemu_start(
 	qmp_guest = qmp[1];
 	q->vm.fds[FD_QMP] = qmp[0];
 	q->state_fd = config->state_fd;
+	if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
+		r = arrow_fail(error, errno, "cannot make a pipe for QEMU: %m");
+		goto fail;
+	}
+	q->vm.fds[FD_STDERR] = err[0];
+	err_guest = err[1];
+	if (qemu_zygote_suits(&program, config)) {
+		r = fork_of_zygote(q, config, qmp_guest, err_guest);
+		if (r == 0) {
+			*out = &q->vm;
+			return 0;
+		}
+		begins = r == -ENOENT || r == -ECONNREFUSED;
+	}
 	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
 		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
 	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
@@ -246,12 +283,6 @@ static int qemu_start(
 		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
 		goto fail;
 	}
-	if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
-		r = arrow_fail(error, errno, "cannot make a pipe for QEMU: %m");
-		goto fail;
-	}
-	q->vm.fds[FD_STDERR] = err[0];
-	err_guest = err[1];
 	if (maps_private(config)) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, jail) < 0) {
 			r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
@@ -285,6 +316,8 @@ static int qemu_start(
 		goto fail;
 	}
 	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
+	if (begins)
+		qemu_zygote_begin(&program, config);
 	*out = &q->vm;
 	return 0;
 fail:
@@ -317,11 +350,18 @@ static void take_stderr(struct qemu_vm *q)
 
 static void reap(struct qemu_vm *q)
 {
+	struct pollfd p = {.fd = q->vm.fds[FD_PROCESS], .events = POLLIN};
+
 	if (q->reaped || q->vm.pid <= 0)
 		return;
+	q->reaped = true;
+	if (q->forked) {
+		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+			;
+		return;
+	}
 	while (waitpid(q->vm.pid, &q->wait_status, 0) < 0 && errno == EINTR)
 		;
-	q->reaped = true;
 }
 
 /* The process is gone: finds the words for it. */
@@ -336,7 +376,12 @@ static void explain_end(struct qemu_vm *q)
 	line[strcspn(line, "\n")] = '\0';
 
 	free(STEAL(q->vm.ended));
-	if (WIFSIGNALED(q->wait_status)) {
+	if (q->forked && !q->qmp.down && !line[0]) {
+		/* Only its parent is told how. */
+		q->vm.ended = path_format("QEMU (process %d) was killed", q->vm.pid);
+	} else if (q->forked && q->qmp.down) {
+		q->vm.ended = NULL;
+	} else if (WIFSIGNALED(q->wait_status)) {
 		q->vm.ended = NULL;
 		if (asprintf(&q->vm.ended, "QEMU (process %d) was killed by signal %d (%s)",
 			    q->vm.pid, WTERMSIG(q->wait_status),
@@ -490,7 +535,10 @@ static void qemu_stop(struct arrow_vm *vm)
 
 	if (vm->pid <= 0 || q->reaped)
 		return;
-	kill(vm->pid, SIGKILL); /* not reaped yet, so the number is still its own */
+	if (q->forked)
+		syscall(SYS_pidfd_send_signal, vm->fds[FD_PROCESS], SIGKILL, NULL, 0);
+	else
+		kill(vm->pid, SIGKILL); /* not reaped yet, so the number is still its own */
 	reap(q);
 }
 
@@ -505,6 +553,7 @@ static void qemu_free(struct arrow_vm *vm)
 	arrow_jail_watch_release(&q->jail);
 	close_keep_errno(vm->fds[FD_STDERR]);
 	close_keep_errno(vm->fds[FD_PROCESS]);
+	close_keep_errno(q->tie);
 	free(vm->ended);
 	free(q);
 }

@@ -10,6 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util/cleanup.h"
+#include "util/io.h"
+
 /* The id of the commands whose answer counts as a sign of life. */
 #define ID_STATUS "status"
 
@@ -95,17 +98,41 @@ void qmp_cont(struct qmp *qmp)
 	(void)send_text(qmp, "{\"execute\":\"cont\"}\n");
 }
 
-int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content)
+int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
+	unsigned int n_disks)
 {
-	int r;
+	_cleanup_free_ char *text = NULL;
+	json_t *fds = json_array(), *disks = json_array(), *command;
+	_cleanup_free_ char *line = NULL;
 
+	for (size_t i = 0; i < n_sockets; i++)
+		json_array_append_new(fds, json_integer(sockets[i]));
+	for (unsigned int i = 0; i < n_disks; i++)
+		json_array_append_new(disks, json_sprintf("d%u", i));
+	command = json_pack("{s:s, s:{s:i, s:i, s:o, s:o}}", "execute", "x-arrow-fork", "arguments",
+		"listen", listen, "control", control, "sockets", fds, "disks", disks);
+	text = command ? json_dumps(command, JSON_COMPACT) : NULL;
+	json_decref(command);
+	line = text ? path_format("%s\n", text) : NULL;
+	return line ? send_text(qmp, line) : -ENOMEM;
+}
+
+int qmp_take_over(struct qmp *qmp, int fd)
+{
 	memset(qmp, 0, sizeof(*qmp));
 	qmp->fd = fd;
 	qmp->line = malloc(QMP_LINE_MAX);
 	if (!qmp->line)
 		return -ENOMEM;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
+	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content)
+{
+	int r = qmp_take_over(qmp, fd);
+
+	if (r < 0)
+		return r;
 	r = send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
 	if (r == 0 && incoming >= 0) {
 		char from[16];
@@ -146,6 +173,8 @@ static void take_message(struct qmp *qmp, json_t *message)
 		}
 	} else if (event && (strcmp(event, "STOP") == 0 || strcmp(event, "RESUME") == 0)) {
 		qmp->paused = event[0] == 'S';
+	} else if (event && strcmp(event, "SHUTDOWN") == 0) {
+		qmp->down = true;
 	} else if (error) {
 		const char *text = json_string_value(json_object_get(error, "desc"));
 

@@ -22,6 +22,7 @@ struct qmp {
 	uint64_t answered; /* and answered, in order */
 	bool saved;        /* the migration that was asked for is complete */
 	bool saving;       /* qmp_save() was called */
+	bool down;         /* the guest switched off or reset */
 	bool paused;       /* STOP came, and no RESUME since */
 	bool go_on;        /* what is loaded was paused, and is to run */
 	char *error;       /* what QEMU refused, one line; owned */
@@ -38,6 +39,16 @@ int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content);
 
 /* Asks for the state to be saved to fd, which is borrowed; qmp->saved or qmp->error tells. */
 int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
+
+/*
+ * For QEMU_ZYGOTE_*: asks for the machine to be paused for good and forked from then on. n_disks:
+ * nodes d0, d1...
+ */
+int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
+	unsigned int n_disks);
+
+/* A session that is open already, in a machine that was forked. */
+int qmp_take_over(struct qmp *qmp, int fd);
 
 /* Ask for the processors to stop or to go on; qmp->paused tells. */
 void qmp_stop(struct qmp *qmp);

@@ -408,7 +408,7 @@ echo not reached'
   status=0
   wait $pid || status=$?
   [ "$status" -eq 125 ]
-  grep -q 'arrow: QEMU (process [0-9]*) was killed by signal 9' err
+  grep -q 'arrow: QEMU (process [0-9]*) was killed' err # of a forked one only its zygote knows the signal
 }
 
 @test "kill: a QEMU that does not answer is ended" {
@@ -438,7 +438,7 @@ echo not reached'
   mkdir bin
   for tool in mkfs.erofs; do ln -s "$(command -v $tool)" bin/; done
   arrow run "$B" true
-  PATH=$PWD/bin run "$ARROW" run "$B" true
+  ARROW_QEMU=qemu-system-x86_64 PATH=$PWD/bin run "$ARROW" run "$B" true
   [ "$status" -eq 125 ]
   [[ $output == *'qemu-system-x86_64 is not there'*'apt-get install qemu-system-x86'* ]]
 }

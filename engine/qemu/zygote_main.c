@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The process that holds a zygote: starts its QEMU as a clone of the template, has it rehearse
+ * jobs, has it paused for forking, and ends it when its time has come. It is executed by zygote.c:
+ *
+ *   arrow-zygote TEMPLATE LOCK RAM STATE DISKS CARDS JAIL IDLE QEMU ARGS...
+ *
+ * LOCK, RAM and STATE are descriptors that it inherits, as are the CARDS ("12,-1,"; -1 for one
+ * without) and those that QEMU's arguments name below QEMU_ZYGOTE_QMP. DISKS is a number, JAIL the
+ * root of QEMU's jail, IDLE in seconds, or empty.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/jail.h"
+#include "engine/qemu/qmp.h"
+#include "engine/qemu/zygote.h"
+#include "guest/blob.h"
+#include "guest/protocol.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define READY_DEADLINE_MS 60000u /* from the start to the first fork */
+#define IDLE_S 180u              /* without a request */
+#define LOOK_MS 10000u           /* between two looks at the host's memory */
+#define REHEARSALS 3u            /* with a terminal the last; more find nothing new to translate */
+#define DISK_SIZE (1ll << 40)    /* as the guest of a template believes; see command.c */
+
+struct holder {
+	const char *dir, *jail_root;
+	int lock, ram, state;
+	unsigned int n_disks, n_cards;
+	int cards[QEMU_ZYGOTE_NICS];
+	bool network; /* QEMU's own: its cards have no descriptor */
+	struct arrow_jail_watch jail;
+	uint64_t deadline; /* ms, of getting ready */
+	uint64_t idle_ms;
+	int channel, console, control; /* our ends */
+	int watch;                     /* inotify, of the template */
+	pid_t qemu;
+	struct qmp qmp;
+	char failed[256]; /* what the loader could not do */
+};
+
+/* ---- the guest's loader ---- */
+
+/* Reads so many bytes before the deadline. */
+static int take(struct holder *h, void *data, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		struct pollfd p = {.fd = h->channel, .events = POLLIN};
+		uint64_t now = now_ms();
+		ssize_t n;
+
+		if (now >= h->deadline)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, (int)(h->deadline - now)) < 0 && errno != EINTR)
+			return -errno;
+		n = recv(h->channel, (char *)data + done, size - done, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return -EPIPE;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int give(struct holder *h, uint16_t stream, uint16_t type, const void *data, size_t size)
+{
+	uint8_t frame[ARROW_FRAME_HEADER + 1024];
+
+	if (size > sizeof(frame) - ARROW_FRAME_HEADER)
+		return -E2BIG;
+	arrow_frame_encode(frame,
+		(struct arrow_frame){.stream = stream, .type = type, .length = (uint32_t)size});
+	if (size)
+		memcpy(frame + ARROW_FRAME_HEADER, data, size);
+	return write_full(h->channel, frame, ARROW_FRAME_HEADER + size);
+}
+
+static int answer_time(struct holder *h, const uint8_t *asked)
+{
+	struct timespec now;
+	uint8_t payload[16];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	memcpy(payload, asked, 8);
+	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
+	return give(h, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
+}
+
+/* Waits for a control frame; what else comes is output of the rehearsal. */
+static int await(struct holder *h, uint16_t type)
+{
+	uint8_t header[ARROW_FRAME_HEADER], payload[ARROW_FRAME_MAX];
+	struct arrow_frame frame;
+	int r;
+
+	do {
+		r = take(h, header, sizeof(header));
+		if (r == 0 && arrow_frame_decode(header, &frame) < 0)
+			r = -EPROTO;
+		if (r == 0)
+			r = take(h, payload, frame.length);
+		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_TIME &&
+			frame.length >= 8)
+			r = answer_time(h, payload);
+		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_FAILED) {
+			snprintf(h->failed, sizeof(h->failed), "%.*s",
+				frame.length > 12 ? (int)frame.length - 12 : 0, payload + 12);
+			r = -EPROTO;
+		}
+	} while (r == 0 && (frame.stream != ARROW_CONTROL || frame.type != type));
+	return r;
+}
+
+struct records {
+	uint8_t data[1024];
+	size_t size;
+};
+
+/* All that is added has its size known here, and fits. */
+static void add(struct records *r, uint32_t tag, const void *value, size_t size)
+{
+	arrow_put32(r->data + r->size, tag);
+	arrow_put32(r->data + r->size + 4, (uint32_t)size);
+	memcpy(r->data + r->size + 8, value, size);
+	r->size += 8 + size;
+}
+
+static void add_text(struct records *r, uint32_t tag, const char *text)
+{
+	add(r, tag, text, strlen(text));
+}
+
+/* A job that leads the loader where most jobs do. */
+static int rehearse(struct holder *h, bool terminal)
+{
+	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
+	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
+	struct records job = {.size = 0};
+	int r;
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	arrow_put32(flags, terminal ? ARROW_JOB_STDIN | ARROW_JOB_TTY : ARROW_JOB_STDIN);
+	memcpy(mount, root, sizeof(root));
+	memcpy(mount + sizeof(root), "vda\0/\0", 6);
+	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
+	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
+	add_text(&job, ARROW_JOB_ENV,
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
+	add_text(&job, ARROW_JOB_CWD, "/");
+	add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
+	add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
+	add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
+	add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
+	if (terminal)
+		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
+
+	r = give(h, ARROW_CONTROL, ARROW_WARM, NULL, 0);
+	if (r == 0)
+		r = await(h, ARROW_READY);
+	if (r == 0)
+		r = give(h, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
+	if (r == 0)
+		r = give(h, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
+	if (r == 0)
+		r = await(h, ARROW_STARTED);
+	if (r == 0)
+		r = give(h, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
+	if (r == 0)
+		r = give(h, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
+	if (r == 0)
+		r = await(h, ARROW_DONE);
+	return r < 0 ? r : await(h, ARROW_READY);
+}
+
+/* ---- QEMU ---- */
+
+/* A socket whose other end becomes QEMU's descriptor of this number. */
+static int make_pair(int number, int *ours)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	*ours = pair[0];
+	if (dup2(pair[1], number) < 0)
+		return -errno;
+	close(pair[1]);
+	return 0;
+}
+
+/* What the rehearsal's disks are: its root image, as large as a template's disk. */
+static int make_disk(int number)
+{
+	_cleanup_close_ int fd = memfd_create("arrow-rehearsal", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_full(fd, arrow_warm_image, (size_t)(arrow_warm_image_end - arrow_warm_image));
+	if (r == 0 && (ftruncate(fd, DISK_SIZE) < 0 || dup2(fd, number) < 0))
+		r = -errno;
+	return r;
+}
+
+/* The socket for requests, under a name that nobody looks for yet. */
+static int make_listener(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "zygote.new"};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	unlink(address.sun_path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(fd, 128) < 0 || dup2(fd, QEMU_ZYGOTE_LISTEN) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The clone of the keeper reads its own at this moment, and both would move one offset. */
+static int reopen_state(int number)
+{
+	_cleanup_close_ int fd = open("state", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || dup2(fd, number) < 0 ? -errno : 0;
+}
+
+static void __attribute__((noreturn))
+become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
+{
+	static char *const environment[] = {(char *)"LC_ALL=C", NULL};
+	const char *what = "";
+	bool needed[QEMU_ZYGOTE_END] = {false};
+	int r;
+
+	/* Memory is the holder's to give, in a jail. */
+	for (int fd = 3; fd < QEMU_ZYGOTE_END; fd++)
+		needed[fd] = fd != jail->ram_socket && fd != keeper && fd != log &&
+			     (fd != jail->ram_fd || !jail->namespaces) && fcntl(fd, F_GETFD) >= 0;
+	if (dup2(log, STDERR_FILENO) < 0)
+		_exit(127);
+	r = arrow_jail_enter(jail, keeper, &what);
+	if (r < 0) {
+		dprintf(STDERR_FILENO, "its jail cannot %s: %s\n", what, strerror(-r));
+		_exit(126);
+	}
+	for (int fd = 3; fd < QEMU_ZYGOTE_END; fd++)
+		if (needed[fd])
+			fcntl(fd, F_SETFD, 0);
+	execve(argv[0], argv, environment);
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+/* Into the jail of any VM, but for the processes that it is going to make. */
+static int spawn(struct holder *h, int log, char **argv)
+{
+	int read_only[] = {h->ram, h->state}, pair[2];
+	struct arrow_jail jail = {.root = h->jail_root,
+		.userns_fd = -1,
+		.forks = true,
+		.network = h->network,
+		.read_only = read_only,
+		.n_read_only = 2,
+		.ram_fd = h->ram,
+		.write_fd = -1};
+	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0), theirs = -1;
+
+	if (self < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	h->jail.fd = pair[0];
+	theirs = jail.ram_socket = pair[1];
+	h->qemu = arrow_jail_fork(&jail);
+	if (h->qemu == 0) {
+		/* Ours are none of its business. */
+		const int ours[] = {h->qmp.fd, h->channel, h->console, h->control, h->watch,
+			h->jail.fd, h->lock};
+
+		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+			close(ours[i]);
+		become_qemu(&jail, self, log, argv);
+	}
+	return h->qemu < 0 ? (int)h->qemu : 0;
+}
+
+static int start_qemu(struct holder *h, char **argv)
+{
+	_cleanup_close_ int log =
+		open("zygote.log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	int qmp = -1, r;
+
+	r = log < 0 ? -errno : make_pair(QEMU_ZYGOTE_QMP, &qmp);
+	if (r == 0)
+		r = make_pair(QEMU_ZYGOTE_CHANNEL, &h->channel);
+	if (r == 0)
+		r = make_pair(QEMU_ZYGOTE_CONSOLE, &h->console);
+	if (r == 0)
+		r = make_pair(QEMU_ZYGOTE_CONTROL, &h->control);
+	if (r == 0)
+		r = make_listener();
+	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
+		r = make_disk(QEMU_ZYGOTE_DISK + (int)i);
+	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++)
+		if (h->cards[i] >= 0 && dup2(h->cards[i], QEMU_ZYGOTE_NIC + (int)i) < 0)
+			r = -errno;
+	for (unsigned int i = 0; i < h->n_cards; i++)
+		close_keep_errno(h->cards[i]);
+	h->qmp.fd = qmp;
+	if (r == 0)
+		r = spawn(h, log, argv);
+	for (int fd = QEMU_ZYGOTE_QMP; fd < QEMU_ZYGOTE_END; fd++)
+		close(fd);
+	return r;
+}
+
+static int wait_loaded(struct holder *h)
+{
+	int r = qmp_init(&h->qmp, h->qmp.fd, h->state, QMP_DEVICES);
+
+	while (r == 0 && !h->qmp.saved) {
+		struct pollfd p[] = {{h->qmp.fd, POLLIN, 0}, {h->jail.fd, POLLIN, 0}};
+		uint64_t now = now_ms();
+
+		if (now >= h->deadline)
+			return -ETIMEDOUT;
+		if (poll(p, 2, (int)(h->deadline - now)) < 0 && errno != EINTR)
+			return -errno;
+		if (p[1].revents && arrow_jail_answer(&h->jail) < 0)
+			arrow_jail_watch_release(&h->jail);
+		if (p[0].revents)
+			r = qmp_read(&h->qmp);
+		if (h->qmp.error)
+			r = -EIO;
+	}
+	arrow_jail_watch_release(&h->jail); /* nothing more is opened so */
+	return r;
+}
+
+/* Pauses it for good. Once it says that it can fork, its socket gets the name that is known. */
+static int arm(struct holder *h)
+{
+	int sockets[3 + QEMU_ZYGOTE_NICS] = {
+		QEMU_ZYGOTE_QMP, QEMU_ZYGOTE_CHANNEL, QEMU_ZYGOTE_CONSOLE};
+	struct pollfd p = {.fd = h->control, .events = POLLIN};
+	uint64_t now = now_ms();
+	size_t n = 3;
+	char ready;
+	int r;
+
+	for (unsigned int i = 0; i < h->n_cards; i++)
+		if (h->cards[i] >= 0)
+			sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
+	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks);
+	if (r < 0)
+		return r;
+	if (now >= h->deadline || poll(&p, 1, (int)(h->deadline - now)) != 1)
+		return -ETIMEDOUT;
+	if (read(h->control, &ready, 1) != 1)
+		return -EPIPE;
+	return rename("zygote.new", "zygote") < 0 ? -errno : 0;
+}
+
+/* Notes why there is no zygote, with the guest's last words, for whoever looks for the reason. */
+static void note_failure(struct holder *h, int r)
+{
+	_cleanup_fclose_ FILE *log = fopen("zygote.log", "ae");
+	char words[4096];
+	ssize_t n = h->console < 0 ? 0 : recv(h->console, words, sizeof(words), MSG_DONTWAIT);
+
+	if (log)
+		fprintf(log, "cannot make a zygote: %s; %s; %s\n%.*s", strerror(-r),
+			h->qmp.error ? h->qmp.error : "", h->failed, n > 0 ? (int)n : 0, words);
+}
+
+/* ---- its time ---- */
+
+/* Less than a twentieth of the host's memory can be had: those who run need it more. */
+static bool memory_short(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long total = 0, available = 0;
+	const char *line;
+
+	if (read_file(AT_FDCWD, "/proc/meminfo", 1u << 16, &text, NULL) < 0)
+		return false;
+	line = strstr(text, "MemTotal:");
+	if (!line || sscanf(line, "MemTotal: %llu", &total) != 1)
+		return false;
+	line = strstr(text, "MemAvailable:");
+	return line && sscanf(line, "MemAvailable: %llu", &available) == 1 &&
+	       available < total / 20;
+}
+
+/* Something happened to the template: it was set aside, or is being removed. */
+static bool template_gone(struct holder *h)
+{
+	union {
+		struct inotify_event first;
+		char room[4096];
+	} events;
+	ssize_t n = read(h->watch, &events, sizeof(events));
+
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *e = (const void *)(events.room + at);
+
+		if (e->mask & IN_MOVE_SELF)
+			return true;
+		at += (ssize_t)(sizeof(*e) + e->len);
+	}
+	return access("template.json", F_OK) < 0;
+}
+
+/* Until it is of no use any more. */
+static void hold(struct holder *h)
+{
+	uint64_t used = now_ms();
+
+	for (;;) {
+		struct pollfd p[] = {{h->control, POLLIN, 0}, {h->watch, POLLIN, 0}};
+		uint64_t left = used + h->idle_ms, now = now_ms();
+		char forks[64];
+
+		if (now >= left || memory_short())
+			return;
+		left -= now;
+		if (poll(p, 2, left < LOOK_MS ? (int)left : (int)LOOK_MS) < 0 && errno != EINTR)
+			return;
+		if (p[1].revents && template_gone(h))
+			return;
+		if (p[0].revents && read(h->control, forks, sizeof(forks)) <= 0)
+			return; /* QEMU is gone */
+		if (p[0].revents)
+			used = now_ms();
+	}
+}
+
+/* Takes in the arguments before those of QEMU. */
+static int take_arguments(struct holder *h, char **argv)
+{
+	h->dir = argv[1];
+	h->lock = atoi(argv[2]);
+	h->ram = atoi(argv[3]);
+	h->state = atoi(argv[4]);
+	h->n_disks = (unsigned int)atoi(argv[5]);
+	for (char *at = argv[6], *end; *at; at = end + 1, h->n_cards++) {
+		if (h->n_cards == QEMU_ZYGOTE_NICS)
+			return -E2BIG;
+		h->cards[h->n_cards] = (int)strtol(at, &end, 10);
+		h->network |= h->cards[h->n_cards] < 0;
+		if (*end != ',')
+			return -EINVAL;
+	}
+	h->jail_root = argv[7];
+	h->idle_ms = 1000ull * (*argv[8] ? strtoul(argv[8], NULL, 10) : IDLE_S);
+	return h->n_disks > QEMU_ZYGOTE_DISKS ? -E2BIG : 0;
+}
+
+int qemu_zygote_main(int argc, char **argv)
+{
+	struct holder h = {.deadline = now_ms() + READY_DEADLINE_MS,
+		.channel = -1,
+		.console = -1,
+		.control = -1,
+		.jail = {-1, -1}};
+	int r;
+
+	if (argc < 10 || take_arguments(&h, argv) < 0)
+		return 1;
+	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	/* Names are relative from here on: the path may be longer than a socket's may be. */
+	if (h.watch < 0 || chdir(h.dir) < 0 ||
+		inotify_add_watch(h.watch, ".", IN_MOVE_SELF | IN_DELETE) < 0)
+		return 1;
+	unlink("zygote"); /* of one that was killed; the lock is ours */
+
+	r = reopen_state(h.state);
+	if (r == 0)
+		r = start_qemu(&h, argv + 9);
+	if (r == 0)
+		r = wait_loaded(&h);
+	for (unsigned int i = 0; r == 0 && i < REHEARSALS; i++)
+		r = rehearse(&h, i + 1 == REHEARSALS);
+	if (r == 0)
+		r = arm(&h);
+	if (r == 0)
+		hold(&h);
+	else
+		note_failure(&h, r);
+	unlink("zygote");
+	unlink("zygote.new");
+	if (h.qemu > 0)
+		kill(h.qemu, SIGKILL);
+	return r == 0 ? 0 : 1;
+}
