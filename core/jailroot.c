@@ -181,8 +181,13 @@ static int make(const char *jails, const char *final, char *const *files, struct
 	r = fill(work, files, error);
 	umask(mask);
 	if (r == 0 && rename(work, final) < 0 &&
-		renameat2(AT_FDCWD, work, AT_FDCWD, final, RENAME_EXCHANGE) < 0)
-		r = arrow_fail(error, errno, "cannot name the root of a jail, %s: %m", final);
+		renameat2(AT_FDCWD, work, AT_FDCWD, final, RENAME_EXCHANGE) < 0) {
+		/* Some file systems, such as overlayfs, exchange no directories. */
+		remove_tree(AT_FDCWD, final);
+		if (rename(work, final) < 0)
+			r = arrow_fail(
+				error, errno, "cannot name the root of a jail, %s: %m", final);
+	}
 	remove_tree(AT_FDCWD, work);
 	return r;
 }

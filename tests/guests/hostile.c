@@ -150,8 +150,8 @@ static void write_files(const char *dir)
 /* Every file of the root has to be one of a few, and none can be written. */
 static void walk_root(const char *dir, int depth)
 {
-	static const char *const known[] = {
-		"proc", "dev", "volumes", "files", "usr", "lib", "lib64", "tmp", "var", "bin", "etc"};
+	static const char *const known[] = {"proc", "dev", "volumes", "files", "usr", "lib",
+		"lib64", "tmp", "var", "bin", "etc"};
 	DIR *d = opendir(*dir ? dir : "/");
 	struct dirent *e;
 	char path[300];
@@ -171,7 +171,8 @@ static void walk_root(const char *dir, int depth)
 			continue;
 		if (e->d_type == DT_DIR && depth < 6)
 			walk_root(path, depth + 1);
-		else if (strncmp(path, "/volumes/", 9) != 0 && can_open(path, O_WRONLY))
+		else if (strncmp(path, "/volumes/", 9) != 0 && strcmp(path, "/dev/kvm") != 0 &&
+			 can_open(path, O_WRONLY))
 			breach("can write", path);
 	}
 	if (d)
