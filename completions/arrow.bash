@@ -51,7 +51,7 @@ _arrow() {
     # Behind the program of `arrow run`, all is the program's.
     for ((i = at; i < ${#words[@]} - 1; i++)); do
       if [[ ${words[i]} != -* ]]; then
-        [[ ${words[1]} = run || ${words[1]} = create ]] || continue
+        [[ ' run create exec cp ' = *" ${words[1]} "* ]] || continue
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return 0
       fi
@@ -81,7 +81,7 @@ _arrow() {
     '')
       if [[ $cur == -* ]]; then
         want=$(_arrow_options <<<"$help")
-      elif [[ ' start stop restart kill attach wait rename rm logs ' = *" ${words[1]} "* ]]; then
+      elif [[ ' start stop restart kill attach wait rename rm logs exec top stats diff ' = *" ${words[1]} "* ]]; then
         want=$(_arrow_names "$arrow")
       elif [ "${words[1]}" = boot ]; then
         want='start stop'
@@ -96,7 +96,7 @@ _arrow() {
     esac
     if [ -z "$want" ]; then
       # Only what takes files: programs and values of options.
-      if [[ -n $prev || ${words[1]} = run || ${words[1]} = create ]]; then
+      if [[ -n $prev || ' run create cp ' = *" ${words[1]} "* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       fi
       return 0

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Processes beside the program of an Arrow: exec, top, stats, diff. Most tests share one Arrow.
 
+bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -91,11 +92,9 @@ slay() {
   [ "$status" -eq 143 ]
   run ex shared /srv/script
   [ "$status" -eq 3 ]
-  run ex shared nowhere
-  [ "$status" -eq 127 ]
+  run -127 ex shared nowhere
   [ "$output" = 'arrow: exec: "nowhere": executable file not found in $PATH' ]
-  run ex shared /srv/nowhere
-  [ "$status" -eq 127 ]
+  run -127 ex shared /srv/nowhere
   run ex shared /srv/plain
   [ "$status" -eq 126 ]
   [ "$output" = 'arrow: exec: "/srv/plain": permission denied' ]
@@ -189,8 +188,7 @@ slay() {
   runs 'sleep 1000'
   slay 'sleep 1000'
   # A command that cannot start is an error all the same.
-  run ex -d shared nowhere
-  [ "$status" -eq 127 ]
+  run -127 ex -d shared nowhere
 }
 
 @test "exec: a killed client takes its command along" {
@@ -306,6 +304,112 @@ END
   [ "$(ex shared echo fine)" = fine ]
   run ex shared test -e /tmp/half
   [ "$status" -eq 1 ]
+}
+
+# terminal SCRIPT: runs lines of python with a terminal of `arrow exec -it shared...`: start(command),
+# expect(text), type(text), resize(rows, columns), and status(), which waits for the end.
+terminal() {
+  cat >terminal.py <<'END'
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+seen, pid, fd = "", 0, -1
+
+def resize(rows, columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    os.kill(pid, signal.SIGWINCH)
+
+def start(*command):
+    global pid, fd, seen
+    seen = ""
+    pid, fd = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+        os.execv(os.environ["ARROW"], ["arrow", "exec", "-it", *command])
+
+def expect(text):
+    global seen
+    until = time.monotonic() + 60
+    while text not in seen:
+        if time.monotonic() > until or not select.select([fd], [], [], 60)[0]:
+            sys.exit(f"no {text!r} in {seen!r}")
+        try:
+            seen += os.read(fd, 4096).decode(errors="replace")
+        except OSError:
+            sys.exit(f"ended without {text!r}: {seen!r}")
+    seen = seen[seen.index(text) + len(text):]
+
+def type(text):
+    os.write(fd, text.encode())
+
+def status():
+    try:
+        while os.read(fd, 4096):
+            pass
+    except OSError:
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+END
+  cat >>terminal.py
+  timeout -k 5 170 python3 terminal.py
+}
+
+@test "exec -t: a terminal with the size of ours, at the start and when it changes" {
+  terminal <<'END'
+start("shared", "sh", "-c", "stty size; tty; echo $TERM; trap 'stty size; exit 6' WINCH; while :; do sleep 0.1; done")
+expect("/dev/pts/")
+expect("xterm")
+resize(33, 99)
+expect("33 99")
+assert status() == 6
+END
+}
+
+@test "exec -t: keys, Ctrl-C, Ctrl-D, and a session of its own" {
+  terminal <<'END'
+start("shared", "sh")
+expect("#")
+type("echo $((40 + 2)) typed\r")
+expect("42 typed")
+type("sleep 1000\r")
+expect("sleep 1000")
+time.sleep(1)
+type("\x03")
+expect("#")
+type("echo status $?\r")
+expect("status 130")
+type("exit 9\r")
+assert status() == 9
+start("shared", "cat")
+type("line\r")
+expect("line\r\nline")
+type("\x04")
+assert status() == 0
+END
+  ended 'sleep 1000'
+}
+
+@test "exec -t: the detach keys leave the command, a closed terminal ends it" {
+  terminal <<'END'
+start("shared", "sh", "-c", "echo up; sleep 555")
+expect("up")
+type("\x10\x11")
+assert status() == 0
+start("--detach-keys", "a,b", "shared", "sh", "-c", "echo up; sleep 556")
+expect("up")
+type("ab")
+assert status() == 0
+start("shared", "sh", "-c", "echo up; sleep 557; echo")
+expect("up")
+os.close(fd)
+os.waitpid(pid, 0)
+END
+  runs 'sleep 555'
+  runs 'sleep 556'
+  wait_for 30 ended 'sleep 557'
+  slay 'sleep 55[56]'
+  run ex -it shared true </dev/null
+  [ "$status" -eq 1 ]
+  [[ "$output" = 'arrow: the input is not a terminal'* ]]
 }
 
 @test "exec: an argument list as long as Linux takes" {
