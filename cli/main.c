@@ -38,7 +38,7 @@ const struct command commands[] = {
 	{"image", cmd_image, "manage images: inspect, prune and all of the others", NULL},
 	{"build", cmd_build, "make an image of a program or directory", &build_argp},
 	{"import", cmd_import, "make an image of a root file system or archive", &import_argp},
-	{"export", cmd_export, "write an image as a layout or archive", &export_argp},
+	{"export", cmd_export, "write an image as a layout, an archive or a folder", &export_argp},
 	{"load", cmd_load, "read images from an archive", &load_argp},
 	{"save", cmd_save, "write images to an archive", &save_argp},
 	{"tag", cmd_tag, "give an image another name", &tag_argp},

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "core/export.h"
 #include "core/images.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -36,8 +37,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_AS:
 		in->as = arg;
-		if (strcmp(arg, "oci") != 0 && strcmp(arg, "docker") != 0)
-			argp_error(state, "--as takes oci or docker, not '%s'", arg);
+		if (strcmp(arg, "oci") != 0 && strcmp(arg, "docker") != 0 &&
+			strcmp(arg, "folder") != 0)
+			argp_error(state, "--as takes oci, docker or folder, not '%s'", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		return arrow_strings_add(&in->operands, arg) < 0 ? ENOMEM : 0;
@@ -52,7 +54,9 @@ static const struct argp_option load_options[] = {
 	{"input", 'i', "FILE", 0, "Read from a file, instead of stdin", 0},
 	{"quiet", 'q', 0, 0, "Print nothing", 0}, {0}};
 static const struct argp_option export_options[] = {
-	{"as", OPT_AS, "oci|docker", 0, "An OCI layout, or an archive for docker load", 0}, {0}};
+	{"as", OPT_AS, "oci|docker|folder", 0,
+		"An OCI layout, an archive for docker load, or a folder that QEMU starts", 0},
+	{0}};
 
 const struct argp save_argp = {save_options, parse, "IMAGE...",
 	"Write images to an archive.\v"
@@ -65,10 +69,11 @@ const struct argp load_argp = {load_options, parse, NULL,
 	"with gzip or zstd. A root file system is taken by 'arrow import'.",
 	NULL, NULL, NULL};
 const struct argp export_argp = {export_options, parse, "IMAGE PATH",
-	"Write an image as an OCI layout or an archive.\v"
+	"Write an image as an OCI layout, an archive or a folder that QEMU starts.\v"
 	"Without --as, a PATH that ends with .tar becomes an archive for docker load, another an "
 	"OCI "
-	"layout.",
+	"layout. A folder holds the kernel, the loader, the image's root and its job: run.sh and "
+	"run.cmd in it start it with QEMU alone.",
 	NULL, NULL, NULL};
 
 /* An archive that is not whole does not stay. */
@@ -149,6 +154,8 @@ static int export(struct input *in, const struct arrow_paths *paths, struct arro
 		as = n > 4 && strcmp(path + n - 4, ".tar") == 0 ? "docker" : "oci";
 	if (strcmp(as, "docker") == 0)
 		return save_to(in->operands.v, 1, path, paths, error);
+	if (strcmp(as, "folder") == 0)
+		return arrow_export_folder(paths, in->operands.v[0], path, error);
 	return arrow_images_export_layout(paths, in->operands.v[0], path, error);
 }
 

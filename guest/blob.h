@@ -10,4 +10,8 @@ extern const unsigned char arrow_initramfs_end[];
 extern const unsigned char arrow_warm_image[];
 extern const unsigned char arrow_warm_image_end[];
 
+/* The same for an exported Arrow, whose job is a file /job: that is still to be appended. */
+extern const unsigned char arrow_alone_initramfs[];
+extern const unsigned char arrow_alone_initramfs_end[];
+
 #endif

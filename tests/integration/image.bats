@@ -417,3 +417,23 @@ END
   [ -z "$(ls "$ARROW_DATA_DIR/oci/ingest")" ]
   arrow rmi big:1
 }
+
+@test "image: an exported folder starts with QEMU alone" {
+  arrow export --as folder box:1 folder
+  [ -x folder/run.sh ] && [ -s folder/run.cmd ] && [ -s folder/vmlinux ] && [ -s folder/root.erofs ]
+  mv folder moved
+  run timeout -k 10 120 env QEMU=/usr/bin/qemu-system-x86_64 moved/run.sh </dev/null
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(tr -d '\r' <<<"$output")" = $'hello\n1234\n77\n77 88\n/srv/new' ]
+  # A program that fails says so, and input reaches it.
+  arrow import -q -c 'CMD ["/bin/sh","-c","read line; echo got $line; exit 3"]' "$W/root.tar" reads
+  arrow export --as folder reads reads
+  run timeout -k 10 120 reads/run.sh <<<'a line'
+  [[ $output == *'got a line'* ]]
+  [[ $output == *'arrow: the program ended with status 3'* ]]
+  run arrow export --as folder box:1 reads
+  [ "$status" -eq 125 ]
+  run arrow export --as folder /bin/sh elsewhere
+  [ "$status" -eq 125 ]
+}
