@@ -34,6 +34,12 @@ enum {
 	OPT_ENGINE,
 	OPT_ENTRYPOINT,
 	OPT_ENV_FILE,
+	OPT_HEALTH_CMD,
+	OPT_HEALTH_INTERVAL,
+	OPT_HEALTH_RETRIES,
+	OPT_HEALTH_START_INTERVAL,
+	OPT_HEALTH_START_PERIOD,
+	OPT_HEALTH_TIMEOUT,
 	OPT_HOSTNAME,
 	OPT_INIT,
 	OPT_KERNEL,
@@ -46,6 +52,7 @@ enum {
 	OPT_NAME,
 	OPT_NETWORK,
 	OPT_NETWORK_ALIAS,
+	OPT_NO_HEALTHCHECK,
 	OPT_PRIVILEGED,
 	OPT_PULL,
 	OPT_READ_ONLY,
@@ -89,6 +96,14 @@ static const struct argp_option options[] = {
 	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
 	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "json-file, journald or none", 0},
 	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "max-size, max-file of json-file", 0},
+
+	{"health-cmd", OPT_HEALTH_CMD, "COMMAND", 0, "Ask by this command of a shell whether it is well", 0},
+	{"health-interval", OPT_HEALTH_INTERVAL, "TIME", 0, "How often (30s)", 0},
+	{"health-timeout", OPT_HEALTH_TIMEOUT, "TIME", 0, "How long that may take (30s)", 0},
+	{"health-retries", OPT_HEALTH_RETRIES, "N", 0, "Failures in a row that make it unhealthy (3)", 0},
+	{"health-start-period", OPT_HEALTH_START_PERIOD, "TIME", 0, "Before that failures do not count (0s)", 0},
+	{"health-start-interval", OPT_HEALTH_START_INTERVAL, "TIME", 0, "How often in that time (5s)", 0},
+	{"no-healthcheck", OPT_NO_HEALTHCHECK, 0, 0, "Not even that of the image", 0},
 
 	{0, 0, 0, 0, "Files:", 4},
 	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Give a directory or file of the host", 0},
@@ -207,6 +222,18 @@ static int parse_limit(struct input *in, int key, const char *arg)
 	}
 }
 
+/* NULL: no check at all, whatever the image says. */
+static int set_health(struct arrow_spec *spec, const char *command, struct arrow_error *error)
+{
+	int r;
+
+	if (spec->health.test.n > 0)
+		return arrow_fail(error, EINVAL,
+			"--health-cmd can be given once, and not with --no-healthcheck");
+	r = add_string(&spec->health.test, command ? "CMD-SHELL" : "NONE", error);
+	return r == 0 && command ? add_string(&spec->health.test, command, error) : r;
+}
+
 /* The options that take text apart: one line each. Returns 1 for one that is not here. */
 static int parse_value(struct input *in, int key, const char *arg)
 {
@@ -293,6 +320,18 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return add_string(&spec->dns_search, arg, e);
 	case OPT_DNS_OPTION:
 		return add_string(&spec->dns_options, arg, e);
+	case OPT_HEALTH_CMD:
+		return set_health(spec, arg, e);
+	case OPT_HEALTH_INTERVAL:
+		return arrow_parse_duration(arg, &spec->health.interval, e);
+	case OPT_HEALTH_TIMEOUT:
+		return arrow_parse_duration(arg, &spec->health.timeout, e);
+	case OPT_HEALTH_START_PERIOD:
+		return arrow_parse_duration(arg, &spec->health.start_period, e);
+	case OPT_HEALTH_START_INTERVAL:
+		return arrow_parse_duration(arg, &spec->health.start_interval, e);
+	case OPT_HEALTH_RETRIES:
+		return arrow_parse_timeout(arg, &spec->health.retries, e);
 	case OPT_RESTART:
 		return arrow_parse_restart(spec, arg, e);
 	case OPT_STOP_SIGNAL:
@@ -352,6 +391,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_CIDFILE:
 		in->cidfile = arg;
+		return 0;
+	case OPT_NO_HEALTHCHECK:
+		(void)!set_health(spec, NULL, &in->error);
 		return 0;
 	case OPT_RM:
 		spec->auto_remove = true;

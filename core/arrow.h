@@ -211,6 +211,8 @@ int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARR
  */
 int arrow_spec_resolve(struct arrow_spec *spec, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+/* "1h30m", "500ms", in nanoseconds. */
+int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_restart(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_stop_timeout(
 	const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;

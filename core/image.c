@@ -140,15 +140,23 @@ static int merge_volumes(
 	return 0;
 }
 
+/* What the command line says stays. */
+static void take(uint64_t *ns, int64_t from)
+{
+	if (!*ns && from > 0)
+		*ns = (uint64_t)from;
+}
+
 static int merge_health(struct arrow_health *health, const struct oci_health *from)
 {
 	if (health->test.n > 0 || !from->test)
 		return 0;
-	health->interval = (uint64_t)from->interval;
-	health->timeout = (uint64_t)from->timeout;
-	health->start_period = (uint64_t)from->start_period;
-	health->start_interval = (uint64_t)from->start_interval;
-	health->retries = from->retries > INT32_MAX ? INT32_MAX : (uint32_t)from->retries;
+	take(&health->interval, from->interval);
+	take(&health->timeout, from->timeout);
+	take(&health->start_period, from->start_period);
+	take(&health->start_interval, from->start_interval);
+	if (!health->retries)
+		health->retries = from->retries > INT32_MAX ? INT32_MAX : (uint32_t)from->retries;
 	return add_all(&health->test, from->test);
 }
 

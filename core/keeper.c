@@ -155,6 +155,7 @@ static bool end_run(struct keeper *k)
 {
 	bool again;
 
+	health_end(k);
 	keeper_end_vm(k);
 	log_finish(&k->log);
 	note_end(k);
@@ -168,7 +169,7 @@ static int poll_timeout(const struct keeper *k)
 {
 	uint64_t now = now_ms(), next = now + STALL_DEADLINE_MS;
 	const uint64_t times[] = {k->execs_due, k->deadline, k->time_limit, k->kill_at,
-		k->vm_kill_at, k->vm ? k->next_check : 0};
+		k->vm_kill_at, k->vm ? k->next_check : 0, health_time(k)};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 		if (times[i] && times[i] < next)
@@ -176,7 +177,16 @@ static int poll_timeout(const struct keeper *k)
 	return next > now ? (int)(next - now) : 0;
 }
 
-enum { P_GUEST, P_CONSOLE, P_SIGNAL, P_LISTEN, P_VM, P_PEERS = P_VM + ARROW_VM_FDS };
+enum {
+	P_GUEST,
+	P_CONSOLE,
+	P_SIGNAL,
+	P_LISTEN,
+	P_HEALTH,
+	P_HEALTH_OUTPUT,
+	P_VM,
+	P_PEERS = P_VM + ARROW_VM_FDS
+};
 
 static unsigned int fill_poll(struct keeper *k, struct pollfd *p)
 {
@@ -187,6 +197,8 @@ static unsigned int fill_poll(struct keeper *k, struct pollfd *p)
 	p[P_CONSOLE] = (struct pollfd){.fd = k->console_fd, .events = POLLIN};
 	p[P_SIGNAL] = (struct pollfd){.fd = k->signal_fd, .events = POLLIN};
 	p[P_LISTEN] = (struct pollfd){.fd = k->listen_fd, .events = POLLIN};
+	p[P_HEALTH] = (struct pollfd){.fd = k->health.pid_fd, .events = POLLIN};
+	p[P_HEALTH_OUTPUT] = (struct pollfd){.fd = k->health.out_fd, .events = POLLIN};
 	for (int i = 0; i < ARROW_VM_FDS; i++)
 		p[P_VM + i] = (struct pollfd){.fd = k->vm ? k->vm->fds[i] : -1, .events = POLLIN};
 	for (unsigned int i = 0; i < k->n_peers; i++) {
@@ -303,6 +315,7 @@ static void turn(struct keeper *k)
 	}
 	flush_peers(k);
 	peers_check_stalls(k);
+	health_turn(k);
 	if (k->state_changed && k->phase != OVER)
 		write_state(k);
 	if (k->vm && k->phase != OVER)
@@ -395,6 +408,7 @@ void keeper_main(const struct keeper_config *config)
 		.console_fd = -1,
 		.signal_fd = -1,
 		.listen_fd = -1,
+		.health = {.pid_fd = -1, .out_fd = -1},
 		.backoff_ms = BACKOFF_FIRST_MS,
 	};
 	struct peer *client;

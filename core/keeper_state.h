@@ -12,6 +12,7 @@
 #include "core/keeper.h"
 #include "core/confinement.h"
 #include "core/log.h"
+#include "core/spec_json.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
 #define BOOT_DEADLINE_MS 120000u  /* power-on to READY, and job to STARTED */
@@ -46,6 +47,19 @@ struct peer {
 	uint32_t owed; /* credit of stdin not returned yet */
 };
 
+#define HEALTH_OUTPUT_MAX 4096u /* bytes of a check's output that are kept, as Docker does */
+
+/* The health check of an Arrow. */
+struct health {
+	pid_t pid; /* of the child that checks just now, or 0 */
+	int pid_fd, out_fd;
+	uint64_t begin, next, deadline; /* ms: of the run, of the next check, of this one */
+	bool succeeded;                 /* one did, in this run */
+	struct timespec started;        /* of this check */
+	char output[HEALTH_OUTPUT_MAX + 1];
+	size_t used;
+};
+
 struct keeper {
 	const struct keeper_config *config;
 	struct arrow_instance *instance;
@@ -76,6 +90,7 @@ struct keeper {
 	uint64_t execs_due; /* ms: when execs_pump() has to do something; 0 for never */
 	struct exec *execs[ARROW_PROCESSES]; /* process p of the guest is [p - 1] */
 	struct log log;
+	struct health health;
 
 	/* Of stdout and stderr: bytes that came, and bytes that the guest has credit back for. */
 	uint64_t received[2], granted[2];
@@ -160,6 +175,14 @@ void peers_stdin(struct keeper *k);
 
 /* Drops those that have not taken their output for too long. */
 void peers_check_stalls(struct keeper *k);
+
+/* health.c: the program has started; time has passed, or a descriptor of its is ready; it ended. */
+void health_begin(struct keeper *k);
+void health_turn(struct keeper *k);
+void health_end(struct keeper *k);
+
+/* When it has something to do, in ms; 0 for never. */
+uint64_t health_time(const struct keeper *k);
 
 /* requests.c: takes a control frame of a command. */
 void keeper_request(

@@ -299,32 +299,6 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 	return r;
 }
 
-/* "1h30m", "10s", "500ms". Returns false for what is none. */
-static bool parse_duration(const char *text, double *seconds)
-{
-	static const struct {
-		const char *name;
-		double seconds;
-	} units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"h", 3600}, {"m", 60}, {"s", 1}};
-
-	*seconds = 0;
-	while (*text) {
-		size_t i = 0, n = sizeof(units) / sizeof(*units);
-		char *unit;
-		double value = strtod(text, &unit);
-
-		if (unit == text || *text < '0' || *text > '9')
-			return false;
-		while (i < n && strncmp(unit, units[i].name, strlen(units[i].name)) != 0)
-			i++;
-		if (i == n)
-			return false;
-		*seconds += value * units[i].seconds;
-		text = unit + strlen(units[i].name);
-	}
-	return true;
-}
-
 static bool parse_date(const char *text, struct timespec *when)
 {
 	static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
@@ -361,15 +335,17 @@ int log_parse_time(const char *text, struct timespec *when, struct arrow_error *
 {
 	char *end;
 	double seconds = strtod(text, &end);
+	_cleanup_error_ struct arrow_error no_duration = ARROW_ERROR_INIT;
+	uint64_t ns;
 
 	if (*text >= '0' && *text <= '9' && *end == '\0' && seconds < 1e12) {
 		when->tv_sec = (time_t)seconds;
 		when->tv_nsec = (long)((seconds - (double)when->tv_sec) * 1e9);
 		return 0;
 	}
-	if (*text && parse_duration(text, &seconds) && seconds < 1e12) {
+	if (arrow_parse_duration(text, &ns, &no_duration) == 0) {
 		clock_gettime(CLOCK_REALTIME, when);
-		when->tv_sec -= (time_t)seconds;
+		when->tv_sec -= (time_t)(ns / 1000000000);
 		return 0;
 	}
 	if (parse_date(text, when))

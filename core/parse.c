@@ -578,3 +578,31 @@ int arrow_parse_stop_timeout(const char *text, uint32_t *seconds, struct arrow_e
 	*seconds = n < 0 ? ARROW_FOREVER : (uint32_t)n;
 	return 0;
 }
+
+int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *error)
+{
+	static const struct {
+		const char *name;
+		double ns;
+	} units[] = {{"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {"h", 3600e9}, {"m", 60e9}, {"s", 1e9}};
+	const char *at = text;
+	double sum = 0;
+
+	while (*at) {
+		size_t i = 0, n = sizeof(units) / sizeof(*units);
+		char *unit;
+		double value = strtod(at, &unit);
+
+		while (i < n && strncmp(unit, units[i].name, strlen(units[i].name)) != 0)
+			i++;
+		if (!isdigit((unsigned char)*at) || i == n)
+			break;
+		sum += value * units[i].ns;
+		at = unit + strlen(units[i].name);
+	}
+	if (*at || at == text || !(sum <= 9e18))
+		return arrow_fail(error, EINVAL,
+			"'%s' is no duration: give numbers with units, as 30s or 1h30m", text);
+	*ns = (uint64_t)sum;
+	return 0;
+}

@@ -97,6 +97,7 @@ static void program_started(struct keeper *k, const uint8_t *payload)
 			peer_answer(k, k->peers[i], ARROW_RESTART, 0, NULL);
 
 	k->state->life = ARROW_LIFE_RUNNING;
+	health_begin(k);
 	k->state->error[0] = '\0';
 	k->state->exit_code = 0;
 	clock_gettime(CLOCK_REALTIME, &now);

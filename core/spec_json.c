@@ -131,6 +131,8 @@ static const struct field fields[] = {
 	F(NUMBER32, restart_max),
 	F(TEXT, log_driver),
 	F(TEXTS, log_opts),
+	F(TEXT, from),
+	F(NUMBER32, restore_signal),
 	F(TEXT, engine),
 	F(TEXT, kernel),
 	END,

@@ -42,6 +42,10 @@ json_t *arrow_state_json(const struct arrow_state *s)
 		json_object_set_new(o, "error", arrow_text_json(s->error));
 	if (o && s->health[0])
 		json_object_set_new(o, "health", json_string(s->health));
+	if (o && s->health[0])
+		json_object_set_new(o, "health_failures", json_integer(s->health_failures));
+	if (o && s->health_log)
+		json_object_set(o, "health_log", s->health_log);
 	if (o && s->network)
 		json_object_set(o, "network", s->network);
 	return o;
@@ -95,6 +99,8 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 	take_text(o, "image", s->image, sizeof(s->image));
 	take_text(o, "error", s->error, sizeof(s->error));
 	take_text(o, "health", s->health, sizeof(s->health));
+	s->health_failures = (uint32_t)take_number(o, "health_failures");
+	s->health_log = json_incref(json_object_get(o, "health_log"));
 	s->network = json_incref(json_object_get(o, "network"));
 	json_decref(o);
 	return 0;
@@ -159,5 +165,6 @@ void arrow_state_write_last(int dir_fd, const struct arrow_state *s)
 void arrow_state_release(struct arrow_state *s)
 {
 	json_decref(s->network);
-	s->network = NULL;
+	json_decref(s->health_log);
+	s->network = s->health_log = NULL;
 }

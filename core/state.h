@@ -38,6 +38,8 @@ struct arrow_state {
 	char error[ARROW_STATE_TEXT]; /* why it ended, where that is not its program */
 	char engine[32], accel[16], kernel[80], image[80]; /* of the last start */
 	char health[16];                                   /* or "": none is checked */
+	uint32_t health_failures;                          /* in a row */
+	json_t *health_log;                                /* the last results, or NULL; owned */
 	json_t *network; /* what the network gave it, or NULL; owned */
 };
 
