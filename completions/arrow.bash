@@ -24,6 +24,9 @@ _arrow_names() { "$1" ps -a --format json 2>/dev/null | sed -n 's/^ *"name": "\(
 # Kernels that are there, by profile and by id.
 _arrow_kernels() { "$1" kernel ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }'; }
 
+# Names of local images.
+_arrow_images() { "$1" images 2>/dev/null | awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2 }'; }
+
 _arrow() {
   local arrow=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT} cur='' prev='' help='' want='' i at=2
   local -a words command
@@ -34,7 +37,7 @@ _arrow() {
   cur=${words[-1]}
   [ ${#words[@]} -gt 2 ] && prev=${words[-2]}
   command=("${words[1]}")
-  if [ "${words[1]}" = kernel ] && [ ${#words[@]} -gt 3 ]; then
+  if [[ ${words[1]} == kernel || ${words[1]} == image ]] && [ ${#words[@]} -gt 3 ]; then
     command+=("${words[2]}")
     at=3
   fi
@@ -44,6 +47,8 @@ _arrow() {
     want="$("$arrow" help | _arrow_commands) --help --version"
   elif [ "${words[1]}" = kernel ] && [ ${#words[@]} -eq 3 ]; then
     want="$("$arrow" kernel --help | _arrow_commands) --help"
+  elif [ "${words[1]}" = image ] && [ ${#words[@]} -eq 3 ]; then
+    want="$("$arrow" image --help | _arrow_commands) --help"
   elif [ "${words[1]}" = template ] && [ ${#words[@]} -eq 3 ]; then
     want='ls inspect rm prune --help'
   else
@@ -66,6 +71,8 @@ _arrow() {
     fi
     case "$prev" in
     --format) want='table json' ;;
+    --pull) want='always missing never' ;;
+    --as) want='oci docker folder' ;;
     --engine) want='qemu qemu:kvm qemu:tcg' ;;
     --kernel) want=$(_arrow_kernels "$arrow") ;;
     --filter | -f) want='name= label=' ;;
@@ -83,6 +90,10 @@ _arrow() {
         want=$(_arrow_options <<<"$help")
       elif [[ ' start stop restart kill attach wait rename rm logs exec top stats diff ' = *" ${words[1]} "* ]]; then
         want=$(_arrow_names "$arrow")
+      elif [[ ' images rmi tag history save export push ' = *" ${words[1]} "* ]]; then
+        want=$(_arrow_images "$arrow")
+      elif [ "${words[1]}" = image ]; then
+        [[ ' build import load ' = *" ${words[2]} "* ]] || want=$(_arrow_images "$arrow")
       elif [ "${words[1]}" = boot ]; then
         want='start stop'
       elif [ "${words[1]}" = container ]; then
@@ -96,8 +107,10 @@ _arrow() {
     esac
     if [ -z "$want" ]; then
       # Only what takes files: programs and values of options.
-      if [[ -n $prev || ' run create cp ' = *" ${words[1]} "* ]]; then
+      if [[ -n $prev || ' run create cp build import load ' = *" ${words[1]} "* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        [[ -n $prev || ' run create ' != *" ${words[1]} "* || $cur == [./]* ]] ||
+          mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$(_arrow_images "$arrow")" -- "$cur")
       fi
       return 0
     fi
