@@ -297,7 +297,7 @@ void arrow_instance_refresh(struct arrow_instance *i)
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, s->finished);
 	if (ours) {
-		arrow_state_write_last(i->dir_fd, s);
+		(void)!arrow_state_write(i->dir_fd, s);
 		arrow_instance_end(i);
 	}
 }
@@ -402,7 +402,7 @@ static int create_locked(struct arrow_instance *i, const struct store *s,
 		return arrow_fail(error, errno, "cannot make the state directory %s: %m", i->dir);
 	i->dir_fd = openat(s->arrows_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	r = i->dir_fd < 0 ? -errno : open_locked_file(i, O_CREAT | O_EXCL);
-	if (r == 0 && !spec->auto_remove)
+	if (r == 0)
 		r = arrow_state_reserve(i->dir_fd);
 	if (r == 0)
 		r = write_config(i, spec);
@@ -521,6 +521,10 @@ fail:
 
 int arrow_instance_prepare(struct arrow_instance *i, struct arrow_error *error)
 {
+	int r = arrow_state_reserve(i->dir_fd);
+
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot write the state directory %s: %m", i->dir);
 	if (mkdir(i->run_dir, DIR_MODE) < 0 && errno != EEXIST)
 		return arrow_fail(
 			error, errno, "cannot make the state directory %s: %m", i->run_dir);

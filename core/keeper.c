@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,9 @@ static void write_state(struct keeper *k)
 		keeper_note(k, "the state file cannot be written");
 	if (!k->synced && !k->config->spec->auto_remove)
 		arrow_instance_sync(k->instance);
+	/* What the start took: from here on little is needed, perhaps for a long time. */
+	if (!k->synced)
+		malloc_trim(0);
 	k->synced = true;
 }
 
@@ -386,7 +390,7 @@ static void end(struct keeper *k)
 	} else {
 		k->state->life = failed_start ? ARROW_LIFE_CREATED : ARROW_LIFE_EXITED;
 		k->state->keeper_pid = 0;
-		arrow_state_write_last(k->instance->dir_fd, k->state);
+		(void)!arrow_state_write(k->instance->dir_fd, k->state);
 		arrow_instance_end(k->instance);
 		close_keep_errno(steal_fd(&k->instance->lock_fd));
 	}

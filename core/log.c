@@ -237,8 +237,8 @@ static char *escape(char *to, const uint8_t *text, size_t size)
 }
 
 struct batch {
-	char *data; /* BATCH_MAX bytes */
-	size_t used;
+	char *data;
+	size_t used, room;
 	uint64_t lines;
 	char time[TIME_TEXT];
 };
@@ -269,7 +269,7 @@ static void add_json(struct log *log, struct batch *b, unsigned int fd, const ui
 	size_t most = 6 * size + 128;
 	char *to;
 
-	if (b->used + most > BATCH_MAX || (log->max_size && b->used + most > log->max_size))
+	if (b->used + most > b->room || (log->max_size && b->used + most > log->max_size))
 		flush_batch(log, b);
 	to = b->data + b->used;
 	to += sprintf(to, "{\"log\":\"");
@@ -308,14 +308,16 @@ static void entry(struct log *log, struct batch *b, unsigned int fd, const uint8
 		send_journal(log, fd, text, size);
 }
 
-static int begin_batch(const struct log *log, struct batch *b)
+/* For so many bytes of text; each entry of them fits. */
+static int begin_batch(const struct log *log, struct batch *b, size_t size)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, b->time);
+	b->room = 6 * size + 1024 < BATCH_MAX ? 6 * size + 1024 : BATCH_MAX;
 	if (log->driver == LOG_JSON_FILE)
-		b->data = malloc(BATCH_MAX);
+		b->data = malloc(b->room);
 	return b->data || log->driver != LOG_JSON_FILE ? 0 : -ENOMEM;
 }
 
@@ -329,7 +331,7 @@ void log_write(struct log *log, unsigned int fd, const void *data, size_t size)
 		return;
 	if (!line->data)
 		line->data = malloc(ARROW_LOG_LINE);
-	if (!line->data || begin_batch(log, &b) < 0) {
+	if (!line->data || begin_batch(log, &b, size + line->used) < 0) {
 		log->lost++;
 		return;
 	}
@@ -369,7 +371,9 @@ void log_finish(struct log *log)
 {
 	struct batch b = {0};
 
-	if (log->line[0].used + log->line[1].used == 0 || begin_batch(log, &b) < 0)
+	size_t used = log->line[0].used + log->line[1].used;
+
+	if (used == 0 || begin_batch(log, &b, used) < 0)
 		return;
 	for (unsigned int i = 0; i < 2; i++) {
 		if (log->line[i].used)

@@ -109,13 +109,17 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 int arrow_state_reserve(int dir_fd)
 {
 	static const char zeros[RESERVE_SIZE];
-	_cleanup_close_ int fd =
-		openat(dir_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd = -1;
+	int r;
 
-	if (fd < 0)
-		return -errno;
+	if (faccessat(dir_fd, RESERVE_FILE, F_OK, 0) == 0)
+		return 0;
+	fd = openat(dir_fd, RESERVE_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	/* Written, not only asked for: not every file system can promise blocks. */
-	return write_full(fd, zeros, sizeof(zeros));
+	r = fd < 0 ? -errno : write_full(fd, zeros, sizeof(zeros));
+	if (r < 0)
+		unlinkat(dir_fd, RESERVE_FILE, 0);
+	return r;
 }
 
 /* Writes text to a file beside, which may be the reserve, and renames it. */
@@ -144,22 +148,37 @@ static char *state_text(const struct arrow_state *s)
 	return text;
 }
 
-int arrow_state_write(int dir_fd, const struct arrow_state *s)
+/* Over the state that is there, whose blocks are ours already. */
+static int overwrite(int dir_fd, const char *text)
 {
-	_cleanup_free_ char *text = state_text(s);
-	int r = text ? replace(dir_fd, NEXT_FILE, text) : -ENOMEM;
+	_cleanup_close_ int fd = openat(dir_fd, STATE_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t size = (ssize_t)strlen(text);
 
-	if (r < 0)
-		unlinkat(dir_fd, NEXT_FILE, 0);
-	return r;
+	if (fd < 0)
+		return -errno;
+	if (pwrite(fd, text, (size_t)size, 0) != size)
+		return -ENOSPC;
+	return ftruncate(fd, size) < 0 ? -errno : 0;
 }
 
-void arrow_state_write_last(int dir_fd, const struct arrow_state *s)
+int arrow_state_write(int dir_fd, const struct arrow_state *s)
 {
-	_cleanup_free_ char *text = state_text(s);
+	_cleanup_free_ char *text = state_text(s), *shorter = NULL;
+	struct arrow_state plain = *s;
+	int r = text ? replace(dir_fd, NEXT_FILE, text) : -ENOMEM;
 
-	if (arrow_state_write(dir_fd, s) < 0 && text)
-		(void)!replace(dir_fd, RESERVE_FILE, text);
+	if (r == 0 || !text)
+		return r;
+	/* No room: the reserve, which has some, and then the room of the last state. */
+	unlinkat(dir_fd, NEXT_FILE, 0);
+	plain.health_log = NULL;
+	shorter = state_text(&plain);
+	if (!shorter)
+		return -ENOMEM;
+	if (faccessat(dir_fd, RESERVE_FILE, F_OK, 0) == 0 &&
+		replace(dir_fd, RESERVE_FILE, shorter) == 0)
+		return 0;
+	return overwrite(dir_fd, shorter) == 0 ? 0 : r;
 }
 
 void arrow_state_release(struct arrow_state *s)

@@ -58,14 +58,17 @@ int arrow_state_read(int dir_fd, struct arrow_state *state) ARROW_MUST_CHECK;
 /* As JSON, the content of state.json. Owned by the caller, NULL when out of memory. */
 json_t *arrow_state_json(const struct arrow_state *state) ARROW_MUST_CHECK;
 
-/* Makes the reserve that lets the last state be written though the disk is full by then. */
+/*
+ * Makes the reserve, if it is not there: room for one state, should the disk be full by then.
+ * Returns 0 or a negative errno.
+ */
 int arrow_state_reserve(int dir_fd) ARROW_MUST_CHECK;
 
-/* Writes state.json, atomically. Returns 0 or a negative errno. */
+/*
+ * Writes state.json, atomically. Where the disk is full it takes the reserve, and when that is used
+ * up it overwrites the state that is there. Returns 0 or a negative errno.
+ */
 int arrow_state_write(int dir_fd, const struct arrow_state *state) ARROW_MUST_CHECK;
-
-/* The same for the state that must not be lost: the reserve is used where the disk is full. */
-void arrow_state_write_last(int dir_fd, const struct arrow_state *state);
 
 void arrow_state_release(struct arrow_state *state);
 
