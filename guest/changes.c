@@ -64,9 +64,19 @@ static bool listed(const char *path, const char *const *list, size_t count)
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
+/* Shell's sort: a tenth of the code of the library's qsort(), and quick enough for names. */
+static void sort(char **names, size_t count)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	for (size_t gap = count / 2; gap > 0; gap /= 2) {
+		for (size_t i = gap; i < count; i++) {
+			char *name = names[i];
+			size_t at = i;
+
+			for (; at >= gap && strcmp(names[at - gap], name) > 0; at -= gap)
+				names[at] = names[at - gap];
+			names[at] = name;
+		}
+	}
 }
 
 /* Adds the names in a directory to a list, which stays NULL-terminated. */
@@ -108,7 +118,7 @@ static int list(int upper, int lower, bool hides, char ***names)
 		r = add_names(lower, names, &count);
 	if (r < 0 || count == 0)
 		return r;
-	qsort(*names, count, sizeof(**names), by_name);
+	sort(*names, count);
 	for (size_t i = 0; i < count; i++) {
 		if (kept > 0 && strcmp((*names)[kept - 1], (*names)[i]) == 0)
 			free((*names)[i]);

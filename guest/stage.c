@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -201,7 +202,7 @@ int stage_prepare(struct stage *stage, const char **what)
 	int r;
 
 	/* Three pipes for each process that can be; the kernel starts with fewer. */
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
 		errno = 0;
 	umask(0);
 	*what = "make the directories of the initramfs";
