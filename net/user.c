@@ -53,8 +53,8 @@ static char *ports_text(const struct net_ports *ports, bool udp)
 
 		if (p->udp != udp)
 			continue;
-		fprintf(f, "%s%s%s%u:%u", n++ ? "," : "",
-			net_address_text(&p->host, false, address), *address ? "/" : "",
+		net_address_text(&p->host, false, address);
+		fprintf(f, "%s%s%s%u:%u", n++ ? "," : "", address, *address ? "/" : "",
 			p->host_port, p->guest_port);
 	}
 	if (f && fclose(f) != 0)
