@@ -65,7 +65,7 @@ docker_up() {
   export DOCKER_HOST=unix://$R/dockerd/socket
   dockerd --data-root "$R/dockerd/data" --exec-root "$R/dockerd/exec" --host "$DOCKER_HOST" \
     --pidfile "$R/dockerd/pid" --bridge=none --iptables=false --ip6tables=false \
-    --storage-driver vfs >"$R/dockerd/log" 2>&1 3>&- 4>&- &
+    >"$R/dockerd/log" 2>&1 3>&- 4>&- &
   echo $! >"$R/dockerd.pid"
   wait_for 60 docker version >/dev/null
 }
