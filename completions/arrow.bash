@@ -6,7 +6,7 @@
 # The commands in a help text on stdin, and the options.
 _arrow_commands() { sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'; }
 _arrow_options() {
-  sed -n 's/^ *\(-[^ ]\), \(--[a-z-]*\).*/\1\n\2/p; s/^ *\(--[a-z-]*\).*/\1/p' | grep -vxF -e '-?'
+  sed -n 's/^ *\(-[^ ]\), \(--[a-z0-9-]*\).*/\1\n\2/p; s/^ *\(--[a-z0-9-]*\).*/\1/p' | grep -vxF -e '-?'
 }
 
 # Whether an option of a help text takes a value: it is written --name=VALUE.
@@ -14,7 +14,7 @@ _arrow_takes_value() {
   case $2 in
   --*=*) return 1 ;;
   --*) grep -qE -- "^ +(-., )?$2=" <<<"$1" ;;
-  *) grep -qE -- "^ +-${2: -1}, --[a-z-]+=" <<<"$1" ;;
+  *) grep -qE -- "^ +-${2: -1}, --[a-z0-9-]+=" <<<"$1" ;;
   esac
 }
 

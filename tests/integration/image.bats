@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Container images: run as they are, exchanged with podman, skopeo and tar, built, and hostile ones.
 
+# The variables in what guests run are theirs.
+# shellcheck disable=SC2016
+
+bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

@@ -377,7 +377,7 @@ damage() {
 }
 
 @test "help: every command, each option once" {
-  [ "$(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | sort | xargs)" = 'attach boot build container create doctor export help history image images import info kernel kill load login logout logs ps pull push rename restart rm rmi run save start stop tag template version wait' ]
+  [ "$(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | sort | xargs)" = 'attach boot build container cp create diff doctor exec export help history image images import info kernel kill load login logout logs ps pull push rename restart rm rmi run save start stats stop tag template top version wait' ]
   arrow help | cmp - <(arrow --help)
   for command in "${COMMANDS[@]}"; do
     # shellcheck disable=SC2086
