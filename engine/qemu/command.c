@@ -261,6 +261,12 @@ int qemu_command_build(struct qemu_command *command, const struct qemu_program *
 	add_channels(command, config, qmp_fd);
 	add_storage(command, config);
 	add_network(command, config);
+	/*
+	 * Memory that the guest has no use for goes back to the host. Debian's QEMU would punch
+	 * holes into the template for that, see hypervisor/.
+	 */
+	if (program->own)
+		addf(command, "-device", "virtio-balloon-device,free-page-reporting=on");
 	add_name(command, config);
 	if (command->failed)
 		qemu_command_release(command);

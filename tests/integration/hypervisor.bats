@@ -80,3 +80,135 @@ needs_own() {
   [ "$(tools/hypervisor --path)" != "$first" ]
   rm -r "$ARROW_DATA_DIR/hypervisor"
 }
+
+# One with Arrow's own QEMU, and a zygote where there can be one: the socket of the only template.
+begin() {
+  needs_own
+  ARROW_QEMU=$(realpath "$OWN")
+  export ARROW_QEMU
+  arrow template prune --all
+  arrow run --rm "$B" true
+  SOCKET=$(echo "$ARROW_DATA_DIR"/templates/*/zygote.lock)
+  SOCKET=${SOCKET%.lock}
+}
+
+begin_zygote() {
+  [ "$(arrow info --format json | jq -r .engine.accel)" = tcg ] || skip 'zygotes are for TCG'
+  begin
+  wait_for 90 test -S "$SOCKET"
+}
+
+# The processes of this file's zygotes, those that hold them.
+holders() {
+  pgrep -f "^arrow-zygote $ARROW_DATA_DIR/templates/"
+}
+
+field() {
+  sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+@test "zygote: Arrows are forked, each a process like a fresh one" {
+  begin_zygote
+  [ "$(holders | wc -l)" -eq 1 ]
+  "$ARROW" run --rm --name forked "$B" sh -c 'echo started; exec sleep 100' >out &
+  wait_for 60 grep -q started out
+  vm=$(state vm_pid)
+  [ "$(field "$(field "$vm" PPid)" PPid)" = "$(holders)" ]
+  [ "$(field "$vm" NSsid | awk '{ print $1 }')" = "$vm" ]
+  tr '\0' ' ' <"/proc/$vm/cmdline" | grep -q 'arrow-forked'
+  # No capability, no way to one, the jail's filter and that of copies.
+  [ "$(field "$vm" CapEff)$(field "$vm" CapBnd)" = 00000000000000000000000000000000 ]
+  [ "$(field "$vm" NoNewPrivs)" = 1 ]
+  [ "$(field "$vm" Seccomp_filters)" -gt "$(field "$(field "$vm" PPid)" Seccomp_filters)" ]
+  # No descriptor of a template's Arrow but the files of its machine: what it has was given to it.
+  run ls -l "/proc/$(field "$vm" PPid)/fd"
+  for fd in /proc/"$vm"/fd/*; do
+    link=$(readlink "$fd")
+    case $link in
+    socket:* | pipe:*) [[ $output != *"$link"* ]] ;;
+    esac
+  done
+  kill %1
+  wait
+}
+
+@test "zygote: starts at once make one" {
+  begin_zygote
+  kill "$(holders)"
+  wait_for 30 eval '! holders >/dev/null'
+  rm "$SOCKET"
+  for _ in 1 2 3 4; do arrow run --rm "$B" true & done
+  wait
+  wait_for 90 test -S "$SOCKET"
+  [ "$(holders | wc -l)" -eq 1 ]
+}
+
+@test "zygote: its end does no harm to its Arrows, and the next start makes another" {
+  begin_zygote
+  "$ARROW" run --rm -i "$B" sh -c 'echo started; read x; echo "got $x"' >out < <(
+    wait_for 60 grep -q started out
+    kill -KILL "$(holders)"
+    wait_for 30 eval '! holders >/dev/null'
+    echo line
+  )
+  grep -qx 'got line' out
+  arrow run --rm "$B" true
+  wait_for 90 test -S "$SOCKET"
+}
+
+@test "zygote: a forked Arrow ends with its keeper" {
+  begin_zygote
+  "$ARROW" run --rm "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
+  wait_for 60 grep -q started out
+  vm=$(state vm_pid)
+  kill -KILL "$(state keeper_pid)"
+  wait_for 30 gone "$vm"
+  wait
+  arrow run --rm "$B" true
+  rm -rf "$ARROW_DATA_DIR/arrows"/* "$ARROW_DATA_DIR/names"/* "$ARROW_RUN_DIR/arrows"/*
+}
+
+@test "zygote: ends when it is idle, and with its template" {
+  export ARROW_ZYGOTE_IDLE=2
+  begin_zygote
+  wait_for 60 test ! -e "$SOCKET"
+  wait_for 30 eval '! holders >/dev/null'
+  unset ARROW_ZYGOTE_IDLE
+  begin_zygote
+  arrow template prune --all
+  wait_for 30 eval '! holders >/dev/null'
+}
+
+@test "zygote: forks with disk input, none hangs (ARROW_FORKS: how many)" {
+  begin_zygote
+  ARROW=$ARROW "$SOURCE/tests/bench/forks" "${ARROW_FORKS:-200}"
+}
+
+# The memory of the only VM that nobody else has, in MiB.
+anonymous() {
+  awk '/^Anonymous:/ { print int($2 / 1024) }' "/proc/$(state vm_pid)/smaps_rollup"
+}
+
+below() {
+  [ "$(anonymous)" -lt "$1" ]
+}
+
+@test "memory: what an Arrow has freed goes back to the host, and its template stays as it is" {
+  begin
+  arrow template prune --all
+  arrow run --rm -m 1g "$B" true
+  before=$(sha256sum "$ARROW_DATA_DIR"/templates/*/ram)
+  mkfifo go
+  "$ARROW" run --rm -i -m 1g --tmpfs /big "$B" sh -c \
+    'head -c 400000000 /dev/zero >/big/x; echo full; read x; rm /big/x; echo freed; read x' \
+    >out <go &
+  exec 8>go
+  wait_for 120 grep -q full out
+  [ "$(anonymous)" -gt 380 ]
+  echo >&8
+  wait_for 60 grep -q freed out
+  wait_for 90 below 150
+  exec 8>&-
+  wait
+  [ "$(sha256sum "$ARROW_DATA_DIR"/templates/*/ram)" = "$before" ]
+}
