@@ -355,7 +355,7 @@ END
 
 @test "exec -t: a terminal with the size of ours, at the start and when it changes" {
   terminal <<'END'
-start("shared", "sh", "-c", "stty size; tty; echo $TERM; trap 'stty size; exit 6' WINCH; while :; do sleep 0.1; done")
+start("shared", "sh", "-c", "trap 'stty size; exit 6' WINCH; stty size; tty; echo $TERM; while :; do sleep 0.1; done")
 expect("/dev/pts/")
 expect("xterm")
 resize(33, 99)
