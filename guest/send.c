@@ -436,6 +436,7 @@ int worker_send(int out, const char *path, bool follow)
 	}
 	r = send_path(s, path, follow);
 	flush(s);
+	tdestroy(s->inodes, free);
 	if (s->err < 0)
 		return 2; /* nobody reads */
 	if (r < 0) {
