@@ -258,6 +258,11 @@ static int take_control(
 	if (f.type != ARROW_NOTE && f.length >= 4 && c->options->process != 1 &&
 		arrow_get32(p) != c->options->process)
 		return 0;
+	/* One that was left may end at once; that is nothing to its command any more. */
+	if (c->leave_by && (f.type == ARROW_FAILED || f.type == ARROW_EXITED)) {
+		c->ended = true;
+		return 0;
+	}
 	switch (f.type) {
 	case ARROW_STARTED:
 		if (c->started)

@@ -51,6 +51,14 @@ is() {
   [ "$output" = hello ]
 }
 
+@test "lifecycle: run -d of a program that ends at once prints its id, too" {
+  for i in 1 2 3 4 5 6; do
+    run -0 arrow run -d --rm "$B" sh -c "exit $i"
+    [[ $output =~ ^[0-9a-f]{64}$ ]]
+  done
+  wait_for 60 sh -c '[ -z "$("$ARROW" ps -q)" ]'
+}
+
 @test "lifecycle: run -d tells why a program cannot start" {
   run -127 --separate-stderr arrow run -d --name bad --entrypoint /no/such "$B"
   [ -z "$output" ]
