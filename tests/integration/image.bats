@@ -441,3 +441,21 @@ END
   run arrow export --as folder /bin/sh elsewhere
   [ "$status" -eq 125 ]
 }
+
+@test "image: an ordinary user's root is the same, byte for byte" {
+  [ "$(id -u)" = 0 ] || skip 'needs root to become another user'
+  dir=$(mktemp -d /var/tmp/arrow-image.XXXXXX)
+  chmod 777 "$dir"
+  cp "$SOURCE/build/arrow" "$W/root.tar" "$dir/"
+  chmod 644 "$dir/root.tar"
+  run setpriv --reuid 65534 --regid 65534 --clear-groups env -i -C "$dir" HOME="$dir" PATH="$PATH" \
+    ARROW_DATA_DIR="$dir/data" ARROW_RUN_DIR="$dir/run" \
+    sh -c './arrow import -q root.tar own && timeout 120 ./arrow run own /bin/id -u'
+  sum=$(sha256sum "$dir"/data/images/*.erofs | cut -d ' ' -f 1)
+  rm -rf "$dir"
+  echo "$output"
+  [ "$output" = 0 ]
+  arrow import -q "$W/root.tar" own
+  arrow run own /bin/id -u
+  sha256sum "$ARROW_DATA_DIR"/images/*.erofs | grep -q "^$sum"
+}
