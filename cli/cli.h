@@ -24,6 +24,8 @@ int cmd_start(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_unpause(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_rename(int argc, char **argv);
@@ -57,6 +59,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_argp, wait_argp;
+extern const struct argp pause_argp, unpause_argp;
 extern const struct argp rename_argp, rm_argp, logs_argp, container_argp, boot_argp;
 extern const struct argp cp_argp, diff_argp, exec_argp, stats_argp, top_argp;
 extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,

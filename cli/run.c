@@ -34,6 +34,7 @@ enum {
 	OPT_ENGINE,
 	OPT_ENTRYPOINT,
 	OPT_ENV_FILE,
+	OPT_FROM,
 	OPT_HEALTH_CMD,
 	OPT_HEALTH_INTERVAL,
 	OPT_HEALTH_RETRIES,
@@ -58,6 +59,7 @@ enum {
 	OPT_READ_ONLY,
 	OPT_RESTART,
 	OPT_RM,
+	OPT_RESTORE_SIGNAL,
 	OPT_ROOTFS,
 	OPT_SECURITY_OPT,
 	OPT_SHM_SIZE,
@@ -74,6 +76,7 @@ enum {
 static const struct argp_option options[] = {
 	{0, 0, 0, 0, "What is run:", 1},
 	{"pull", OPT_PULL, "always|missing|never", 0, "When to fetch an image (missing)", 0},
+	{"from", OPT_FROM, "DIR", 0, "Go on where an Arrow was saved ('arrow save'); it brings its program and its machine", 0},
 	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command of this root directory; the directory itself is not changed", 0},
 	{"entrypoint", OPT_ENTRYPOINT, "PROGRAM", 0, "The program to start instead, a path in the root", 0},
 	{"env", 'e', "NAME[=VALUE]", 0, "Set a variable; NAME alone takes over yours", 0},
@@ -94,6 +97,7 @@ static const struct argp_option options[] = {
 	{"restart", OPT_RESTART, "POLICY", 0, "When it ended: no, on-failure[:N], always, unless-stopped", 0},
 	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "What stops the program (SIGTERM)", 0},
 	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
+	{"restore-signal", OPT_RESTORE_SIGNAL, "SIGNAL", 0, "What tells the program that it was restored (none)", 0},
 	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "json-file, journald or none", 0},
 	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "max-size, max-file of json-file", 0},
 
@@ -312,6 +316,10 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return arrow_parse_pull(arg, &spec->pull, e);
 	case OPT_ROOTFS:
 		return set_string(&spec->rootfs, arg, e);
+	case OPT_FROM:
+		return set_string(&spec->from, arg, e);
+	case OPT_RESTORE_SIGNAL:
+		return arrow_parse_signal(arg, &spec->restore_signal, e);
 	case OPT_ENGINE:
 		return set_string(&spec->engine, arg, e);
 	case OPT_KERNEL:
@@ -410,7 +418,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			r = add_string(&spec->args, state->argv[state->next++], &in->error);
 		return 0;
 	case ARGP_KEY_END:
-		if (!spec->rootfs && !spec->program)
+		if (!spec->rootfs && !spec->program && !spec->from)
 			(void)arrow_fail(&in->error, EINVAL,
 				"say which program to run, as in 'arrow run ./hello'");
 		return 0;
@@ -420,7 +428,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-#define ARGS "PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]"
+#define ARGS "PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]\n--from DIR"
 
 const struct argp run_argp = {
 	options,
@@ -485,7 +493,7 @@ static int run(struct input *in, bool create, int *status)
 
 	if (r == 0)
 		r = arrow_paths_init(&paths, &in->error);
-	if (r == 0)
+	if (r == 0 && !in->spec.from)
 		r = arrow_spec_resolve(&in->spec, &paths, &in->error);
 	if (r == 0 && create)
 		r = arrow_create(&paths, &in->spec, in->cidfile, id, &in->error);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow save, load and export: images out of the store, and into it. */
+/* arrow save, load and export: images out of the store, and into it; a running Arrow to a
+ * directory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,15 +13,17 @@
 #include "cli/table.h"
 #include "core/export.h"
 #include "core/images.h"
+#include "core/instance.h"
+#include "core/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-enum { OPT_AS = 256 };
+enum { OPT_AS = 256, OPT_STOP };
 
 struct input {
 	struct arrow_strings operands;
 	const char *file, *as;
-	bool quiet;
+	bool quiet, stop;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -34,6 +37,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'q':
 		in->quiet = true;
+		return 0;
+	case OPT_STOP:
+		in->stop = true;
 		return 0;
 	case OPT_AS:
 		in->as = arg;
@@ -49,7 +55,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option save_options[] = {
-	{"output", 'o', "FILE", 0, "Write to a file, instead of stdout", 0}, {0}};
+	{"output", 'o', "FILE", 0, "Images: write to a file, instead of stdout", 0},
+	{"stop", OPT_STOP, 0, 0, "An Arrow: kill it once it is saved, instead of letting it go on",
+		0},
+	{0}};
 static const struct argp_option load_options[] = {
 	{"input", 'i', "FILE", 0, "Read from a file, instead of stdin", 0},
 	{"quiet", 'q', 0, 0, "Print nothing", 0}, {0}};
@@ -58,8 +67,12 @@ static const struct argp_option export_options[] = {
 		"An OCI layout, an archive for docker load, or a folder that QEMU starts", 0},
 	{0}};
 
-const struct argp save_argp = {save_options, parse, "IMAGE...",
-	"Write images to an archive.\v"
+const struct argp save_argp = {save_options, parse, "ARROW DIR\nIMAGE...",
+	"Save a running Arrow to a directory, or write images to an archive.\v"
+	"'arrow run --from DIR' starts Arrows that go on where the saved one was, each as somebody "
+	"else, any number of times. DIR must not be there yet; volumes, connections and input that "
+	"is "
+	"under way cannot be saved. "
 	"The archive is an OCI layout and what 'docker load' and 'podman load' take, at once.",
 	NULL, NULL, NULL};
 const struct argp load_argp = {load_options, parse, NULL,
@@ -105,8 +118,33 @@ static int save_to(char *const *names, size_t n, const char *path, const struct 
 	return e;
 }
 
+/* Whether the operands are an Arrow and a directory: its name decides. */
+static bool names_arrow(const struct input *in, const struct arrow_paths *paths)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	char id[ARROW_ID_HEX];
+
+	return in->stop || (in->operands.n == 2 && !in->file &&
+				   arrow_instance_find(paths, in->operands.v[0], id, &error) == 0);
+}
+
+static int save_arrow(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	int r;
+
+	if (in->operands.n != 2 || in->file)
+		return arrow_fail(error, EINVAL, "name an Arrow that runs, and a directory");
+	r = arrow_save(paths, in->operands.v[0], in->operands.v[1], in->stop, error);
+	if (r < 0)
+		return r;
+	puts(in->operands.v[1]);
+	return cli_flush();
+}
+
 static int save(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
+	if (names_arrow(in, paths))
+		return save_arrow(in, paths, error);
 	if (in->operands.n == 0)
 		return arrow_fail(error, EINVAL, "name the images to save");
 	if (in->file)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow stop, restart and kill. */
+/* arrow stop, restart, kill, pause and unpause. */
 #include <signal.h>
 
 #include "cli/cli.h"
@@ -83,6 +83,26 @@ static int kill_one(
 	return arrow_kill(paths, name, in->signal, error);
 }
 
+const struct argp pause_argp = {NULL, parse, "ARROW...",
+	"Stop the processors of Arrows.\vTheir programs do not run until 'arrow unpause', and find "
+	"the right time then.",
+	NULL, NULL, NULL};
+
+const struct argp unpause_argp = {
+	NULL, parse, "ARROW...", "Let paused Arrows go on.", NULL, NULL, NULL};
+
+static int pause_one(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	return arrow_pause(paths, name, true, error);
+}
+
+static int unpause_one(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	return arrow_pause(paths, name, false, error);
+}
+
 int cmd_stop(int argc, char **argv)
 {
 	struct input in = {.seconds = ARROW_OWN_TIMEOUT};
@@ -105,4 +125,20 @@ int cmd_kill(int argc, char **argv)
 
 	cli_parse(&kill_argp, argc, argv, 0, &in);
 	return cli_each(&in.names, kill_one, &in);
+}
+
+int cmd_pause(int argc, char **argv)
+{
+	struct input in = {0};
+
+	cli_parse(&pause_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, pause_one, &in);
+}
+
+int cmd_unpause(int argc, char **argv)
+{
+	struct input in = {0};
+
+	cli_parse(&unpause_argp, argc, argv, 0, &in);
+	return cli_each(&in.names, unpause_one, &in);
 }

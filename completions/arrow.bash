@@ -81,7 +81,7 @@ _arrow() {
     --log-opt) want='max-size= max-file=' ;;
     --cap-add | --cap-drop) want=ALL ;;
     --security-opt) want=no-new-privileges ;;
-    --rootfs)
+    --rootfs | --from)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       return 0
       ;;

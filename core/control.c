@@ -93,18 +93,25 @@ static int look_for_answer(struct channel *c, uint16_t request, struct arrow_err
 int control_ask(const struct arrow_instance *instance, uint16_t request, const uint32_t *numbers,
 	size_t n, unsigned int wait_ms, struct arrow_error *error)
 {
+	uint8_t payload[16];
+
+	for (size_t i = 0; i < n && i < 4; i++)
+		arrow_put32(payload + 4 * i, numbers[i]);
+	return control_ask_data(instance, request, payload, 4 * n, wait_ms, error);
+}
+
+int control_ask_data(const struct arrow_instance *instance, uint16_t request, const void *data,
+	size_t size, unsigned int wait_ms, struct arrow_error *error)
+{
 	uint64_t end = now_ms() + wait_ms, now;
 	struct channel c = {.fd = -1};
-	uint8_t payload[16];
 	int fd = control_connect(instance, error), r, filled = 0;
 
 	if (fd < 0)
 		return fd;
 	r = channel_init(&c, fd);
-	for (size_t i = 0; i < n && i < 4; i++)
-		arrow_put32(payload + 4 * i, numbers[i]);
 	if (r == 0)
-		r = channel_send(&c, ARROW_CONTROL, request, payload, 4 * n);
+		r = channel_send(&c, ARROW_CONTROL, request, data, size);
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot ask the keeper of this Arrow: %m");
 	while (r == 0) {

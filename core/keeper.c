@@ -173,7 +173,7 @@ static int poll_timeout(const struct keeper *k)
 {
 	uint64_t now = now_ms(), next = now + STALL_DEADLINE_MS;
 	const uint64_t times[] = {k->execs_due, k->deadline, k->time_limit, k->kill_at,
-		k->vm_kill_at, k->vm ? k->next_check : 0, health_time(k)};
+		k->vm_kill_at, k->vm ? k->next_check : 0, health_time(k), k->snapshot.deadline};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
 		if (times[i] && times[i] < next)
@@ -194,7 +194,8 @@ enum {
 
 static unsigned int fill_poll(struct keeper *k, struct pollfd *p)
 {
-	bool room = k->guest.fd < 0 || channel_has_room(&k->guest, ARROW_FRAME_MAX);
+	bool room = !keeper_frozen(k) &&
+		    (k->guest.fd < 0 || channel_has_room(&k->guest, ARROW_FRAME_MAX));
 
 	p[P_GUEST].fd = k->guest.fd;
 	p[P_GUEST].events = (short)(POLLIN | (channel_pending(&k->guest) ? POLLOUT : 0));
@@ -312,8 +313,11 @@ static void turn(struct keeper *k)
 		peer_receive(k, k->peers[i]);
 	peers_stdin(k);
 	keeper_grant(k);
-	execs_pump(k);
-	if (k->guest.fd >= 0 && channel_flush(&k->guest) < 0) {
+	if (!keeper_frozen(k))
+		execs_pump(k);
+	keeper_snapshot_step(k);
+	/* While a VM is written its channel stays empty: a frame that is under way would be cut. */
+	if (k->guest.fd >= 0 && k->snapshot.step <= SNAPSHOT_HOLD && channel_flush(&k->guest) < 0) {
 		close(k->guest.fd);
 		k->guest.fd = -1;
 	}
@@ -413,6 +417,7 @@ void keeper_main(const struct keeper_config *config)
 		.signal_fd = -1,
 		.listen_fd = -1,
 		.health = {.pid_fd = -1, .out_fd = -1},
+		.snapshot = {.fd = -1},
 		.backoff_ms = BACKOFF_FIRST_MS,
 	};
 	struct peer *client;

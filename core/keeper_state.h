@@ -60,6 +60,17 @@ struct health {
 	size_t used;
 };
 
+/* A pause or a save that is under way (snapshot.c). */
+struct snapshot {
+	enum { SNAPSHOT_NONE, SNAPSHOT_HOLD, SNAPSHOT_PAUSE, SNAPSHOT_WRITE } step;
+	struct peer *peer; /* who asked, if it is still there */
+	uint32_t request;  /* type of the request that is not answered yet, or 0 */
+	uint64_t deadline; /* ms; 0 for none */
+	int fd;            /* what is written to; owned */
+	bool stay;         /* paused once it is written */
+	bool held;         /* it did stay: the loader waits for RESUME */
+};
+
 struct keeper {
 	const struct keeper_config *config;
 	struct arrow_instance *instance;
@@ -74,6 +85,7 @@ struct keeper {
 	enum phase phase;
 	size_t job_sent;
 	struct arrow_template *template; /* that VMs are clones of, or NULL */
+	struct snapshot snapshot;
 	bool started;
 	uint8_t started_frame[8]; /* payload of STARTED */
 
@@ -187,6 +199,30 @@ uint64_t health_time(const struct keeper *k);
 /* requests.c: takes a control frame of a command. */
 void keeper_request(
 	struct keeper *k, struct peer *peer, struct arrow_frame frame, const uint8_t *payload);
+
+/* snapshot.c: pauses the VM, or lets it go on; the command is answered once it is so. */
+void keeper_pause(struct keeper *k, struct peer *peer, bool pause);
+
+/* Writes the VM to a file that is there. */
+void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool stay);
+
+/* The loader said SAVED. */
+void keeper_snapshot_saved(struct keeper *k, const uint8_t *payload);
+
+/* Takes the next step, when its time has come. */
+void keeper_snapshot_step(struct keeper *k);
+
+/* A VM that is paused, or being saved, goes on: a signal is to reach its program. */
+void keeper_snapshot_cancel(struct keeper *k);
+
+/* No frame of a command may go to the guest now: the channel is to be empty. */
+static inline bool keeper_frozen(const struct keeper *k)
+{
+	return k->snapshot.step != SNAPSHOT_NONE;
+}
+
+/* Lets the guest ask for the time, since its clock stood still. */
+void keeper_tell_clock(struct keeper *k);
 
 /* Asks the program to end, and sees to it; without a program the VM is ended. */
 void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds);

@@ -117,6 +117,23 @@ int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signa
 	return r;
 }
 
+int arrow_pause(
+	const struct arrow_paths *paths, const char *name, bool pause, struct arrow_error *error)
+{
+	struct arrow_instance i;
+	int r = open_named(&i, paths, name, NULL, error);
+
+	if (r == 0) {
+		r = control_ask(
+			&i, pause ? ARROW_PAUSE : ARROW_UNPAUSE, NULL, 0, 2 * ANSWER_MS, error);
+		if (r < 0)
+			r = arrow_error_prefix(error, r, "cannot %s Arrow %s",
+				pause ? "pause" : "unpause", i.name);
+	}
+	arrow_instance_release(&i);
+	return r;
+}
+
 /* Whoever holds the lock of one that does not run has it for a moment only. */
 static int kill_and_lock(struct arrow_instance *i, struct arrow_error *error)
 {

@@ -25,6 +25,22 @@ int arrow_restart(const struct arrow_paths *paths, const char *name, uint32_t si
 int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signal,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Stops its processors, or lets them go on; its clock is right afterwards.
+ * Errors: -ESRCH (it does not run), -EBUSY (it is so already, or is being saved).
+ */
+int arrow_pause(const struct arrow_paths *paths, const char *name, bool pause,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Saves one that runs to a directory, from which arrow_run() starts others (core/saved.h). It goes
+ * on, or is killed once all is on the disk.
+ * Errors: -ESRCH (it does not run), -EBUSY (it is paused, or has volumes), -EEXIST (there is
+ * something in dir), a full disk.
+ */
+int arrow_save(const struct arrow_paths *paths, const char *name, const char *dir, bool stop,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* Removes it. Errors: -EBUSY (it runs, and force is not set). */
 int arrow_remove(const struct arrow_paths *paths, const char *name, bool force,
 	struct arrow_error *error) ARROW_MUST_CHECK;

@@ -39,6 +39,8 @@ void peer_remove(struct keeper *k, struct peer *peer)
 	while (k->peers[i] != peer)
 		i++;
 	k->peers[i] = k->peers[--k->n_peers];
+	if (k->snapshot.peer == peer)
+		k->snapshot.peer = NULL;
 	channel_release(&peer->channel);
 	free(peer->held);
 	free(peer);
@@ -175,7 +177,7 @@ static void peer_stdin(struct keeper *k, struct peer *peer)
 
 void peers_stdin(struct keeper *k)
 {
-	if (k->guest.fd < 0 || !k->started)
+	if (k->guest.fd < 0 || !k->started || keeper_frozen(k))
 		return;
 	for (unsigned int i = 0; i < k->n_peers; i++)
 		peer_stdin(k, k->peers[i]);
@@ -236,7 +238,7 @@ void peer_receive(struct keeper *k, struct peer *peer)
 	const uint8_t *payload;
 	int r;
 
-	while (!peer->closing &&
+	while (!peer->closing && !keeper_frozen(k) &&
 		(k->guest.fd < 0 || channel_has_room(&k->guest, ARROW_FRAME_MAX))) {
 		r = channel_next(&peer->channel, &frame, &payload);
 		if (r < 0)

@@ -67,6 +67,14 @@ static void tell_time(struct keeper *k, const uint8_t *asked)
 		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
 }
 
+void keeper_tell_clock(struct keeper *k)
+{
+	static const uint8_t ask[16];
+
+	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, ask, sizeof(ask)) < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+}
+
 void keeper_signal(struct keeper *k, uint32_t signal)
 {
 	uint8_t payload[8];
@@ -77,6 +85,8 @@ void keeper_signal(struct keeper *k, uint32_t signal)
 	arrow_put32(payload + 4, signal);
 	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload)) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	/* Behind the signal, so that a program that is killed runs no more. */
+	keeper_snapshot_cancel(k);
 	if (signal == SIGKILL && !k->vm_kill_at)
 		k->vm_kill_at = now_ms() + KILL_DEADLINE_MS;
 }
@@ -159,6 +169,11 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 			break;
 		tell_time(k, payload);
 		return;
+	case ARROW_SAVED:
+		if (f.length != 8)
+			break;
+		keeper_snapshot_saved(k, payload);
+		return;
 	case ARROW_NOTE:
 		peers_tell(k, f.type, payload, f.length);
 		return;
@@ -171,6 +186,8 @@ static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t 
 
 void keeper_grant(struct keeper *k)
 {
+	if (keeper_frozen(k))
+		return;
 	for (unsigned int i = 0; i < 2; i++) {
 		uint64_t passed = k->received[i];
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What commands ask of a keeper, by control frames on its socket (docs/protocol.md). */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 
 #include "core/keeper_state.h"
@@ -112,6 +113,16 @@ static void reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
 	peer_answer(k, peer, ARROW_RELOAD, -r, error.text);
 }
 
+static void pause_vm(struct keeper *k, struct peer *peer, const uint8_t *payload)
+{
+	keeper_pause(k, peer, true);
+}
+
+static void unpause_vm(struct keeper *k, struct peer *peer, const uint8_t *payload)
+{
+	keeper_pause(k, peer, false);
+}
+
 /* A frame of the program's control stream that is passed on to the guest. */
 static void pass_on(struct keeper *k, struct peer *peer, uint16_t type, const uint8_t *payload)
 {
@@ -145,6 +156,8 @@ static const struct request {
 	{ARROW_KILL, 4, kill_program},
 	{ARROW_RESTART, 8, restart},
 	{ARROW_RELOAD, 0, reload},
+	{ARROW_PAUSE, 0, pause_vm},
+	{ARROW_UNPAUSE, 0, unpause_vm},
 };
 
 /* Whether it is about a process that the command has started itself. */
@@ -157,6 +170,13 @@ static bool is_of_exec(struct arrow_frame f, const uint8_t *p)
 
 void keeper_request(struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *p)
 {
+	if (f.type == ARROW_SNAPSHOT && f.length > 4 && f.length < 4 + PATH_MAX) {
+		char path[PATH_MAX] = "";
+
+		memcpy(path, p + 4, f.length - 4);
+		keeper_snapshot(k, peer, path, arrow_get32(p) != 0);
+		return;
+	}
 	if (is_of_exec(f, p)) {
 		execs_request(k, peer, f, p);
 		return;

@@ -24,6 +24,7 @@
 #include "core/keeper.h"
 #include "core/confinement.h"
 #include "core/log.h"
+#include "core/saved.h"
 #include "core/template.h"
 #include "core/userns.h"
 #include "engine/engine.h"
@@ -46,6 +47,7 @@ struct run {
 	struct arrow_job job;
 	char *jail_root;
 	struct arrow_template template; /* ram_fd is -1 for a cold start */
+	struct arrow_saved saved;       /* with spec->from */
 	struct arrow_disk disk;
 	struct arrow_share *shares;
 	char **file_names; /* one a volume, NULL for directories */
@@ -62,6 +64,7 @@ static void run_release(struct run *run, const struct arrow_spec *spec)
 	arrow_kernel_release(&run->kernel);
 	arrow_job_release(&run->job);
 	arrow_template_release(&run->template);
+	arrow_saved_release(&run->saved);
 	net_attachment_release(&run->network);
 	for (size_t i = 0; i < spec->n_volumes; i++) {
 		if (run->shares)
@@ -220,7 +223,7 @@ static void open_template(
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_vm_config vm = vm_of(run, spec);
 
-	if (spec->cold)
+	if (spec->cold || spec->from)
 		return;
 	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
 		    &vm, &error) < 0 &&
@@ -315,33 +318,50 @@ static int make_absolute(struct arrow_spec *spec, struct arrow_error *error)
 	return failed ? arrow_fail(error, errno, "cannot find out the current directory: %m") : 0;
 }
 
-static int resolve(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
+/* For a start from a saved Arrow: what is in its directory, and a spec that is whole with it. */
+static int open_saved(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
 	struct arrow_error *error)
 {
-	struct log scratch;
+	struct arrow_saved *s = &run->saved;
+	int r = arrow_saved_open(s, paths, spec->from, error);
+
+	if (r == 0)
+		r = arrow_saved_merge(spec, s, error);
+	if (r < 0)
+		return r;
+	run->choice = s->choice;
+	run->image.fd = steal_fd(&s->root_fd);
+	run->template.ram_fd = steal_fd(&s->ram_fd);
+	run->template.state_fd = steal_fd(&s->state_fd);
+	run->template.running = true;
+	memcpy(run->image.digest, s->image, sizeof(s->image));
+	memcpy(run->kernel.id, s->kernel, sizeof(s->kernel));
+	run->kernel.append = strdup("");
+	return run->kernel.append ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+/* The cards are devices of the VM that was saved. */
+static int check_cards(
+	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	const struct arrow_saved *s = &run->saved;
+	bool same = s->n_nics == run->network_plan.n;
+
+	for (unsigned int i = 0; same && i < s->n_nics; i++)
+		same = s->nics[i].kind == run->nics[i].kind;
+	return same ? 0
+		    : arrow_fail(error, EINVAL,
+			      "the Arrow in %s was saved with %u network card%s, and needs as many "
+			      "of the same kind: give it other networks with --network",
+			      s->dir, s->n_nics, s->n_nics == 1 ? "" : "s");
+}
+
+/* What the program runs on: its root, a kernel, an engine. */
+static int resolve_program(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
 	int r;
 
-	run->initrd_fd = run->userns_fd = -1;
-	run->begin_us = now_us();
-	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
-	r = check_limits(spec, error);
-	if (r == 0)
-		r = tell_limits(spec, error);
-	if (r == 0)
-		r = plan_network(run, spec, error);
-	if (r < 0)
-		return r;
-	r = log_options(&scratch, spec, error);
-	if (r < 0)
-		return r;
-	r = open_volumes(run, spec, error);
-	if (r < 0)
-		return r;
-	if (spec->n_volumes || spec->rootfs) {
-		r = arrow_userns_create(&run->userns_fd, error);
-		if (r < 0)
-			return r;
-	}
 	if (spec->image)
 		r = arrow_image_from_container(&run->image, paths, spec, error);
 	else if (spec->rootfs)
@@ -361,29 +381,62 @@ static int resolve(struct run *run, const struct arrow_paths *paths, const struc
 			"general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
 	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
+	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
+}
+
+static int resolve(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
+	struct arrow_error *error)
+{
+	struct log scratch;
+	int r = 0;
+
+	run->initrd_fd = run->userns_fd = -1;
+	run->begin_us = now_us();
+	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
+	run->saved = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+	if (spec->from)
+		r = open_saved(run, paths, spec, error);
+	if (r == 0)
+		r = check_limits(spec, error);
+	if (r == 0)
+		r = tell_limits(spec, error);
+	if (r == 0)
+		r = plan_network(run, spec, error);
 	if (r < 0)
 		return r;
-	r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
+	r = log_options(&scratch, spec, error);
 	if (r < 0)
 		return r;
-	r = open_initrd(&run->initrd_fd, error);
+	r = open_volumes(run, spec, error);
+	if (r < 0)
+		return r;
+	if (spec->n_volumes || spec->rootfs) {
+		r = arrow_userns_create(&run->userns_fd, error);
+		if (r < 0)
+			return r;
+	}
+	r = spec->from ? check_cards(run, spec, error) : resolve_program(run, paths, spec, error);
+	if (r == 0)
+		r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
 	run->disk.fd = run->image.fd;
 	return r;
 }
 
 /* The job, which knows the Arrow's id. */
-static int encode(
-	struct run *run, const struct arrow_spec *spec, const char *id, struct arrow_error *error)
+static int encode(struct run *run, const struct arrow_spec *spec,
+	const struct arrow_instance *instance, struct arrow_error *error)
 {
 	struct arrow_job_context context = {
-		.id = id,
+		.id = instance->id,
+		.name = instance->name,
 		.entrypoint = run->image.entrypoint,
 		.file_names = (const char *const *)run->file_names,
 		.network = &run->network,
 	};
 
 	client_window(&context.rows, &context.columns);
-	return arrow_job_encode(&run->job, spec, &context, error);
+	return spec->from ? arrow_job_encode_identity(&run->job, spec, &context, error)
+			  : arrow_job_encode(&run->job, spec, &context, error);
 }
 
 static void __attribute__((noreturn))
@@ -425,7 +478,7 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 
 	r = attach_network(run, paths, instance, spec, error);
 	if (r == 0)
-		r = encode(run, spec, instance->id, error);
+		r = encode(run, spec, instance, error);
 	if (r == 0)
 		r = arrow_instance_prepare(instance, error);
 	if (r < 0)

@@ -38,6 +38,8 @@ json_t *arrow_state_json(const struct arrow_state *s)
 		"restarts", (json_int_t)s->restarts, "started", s->started, "finished", s->finished,
 		"engine", s->engine, "accel", s->accel, "kernel", s->kernel, "image", s->image);
 
+	if (o && s->stdin_closed)
+		json_object_set_new(o, "stdin_closed", json_true());
 	if (o && s->error[0])
 		json_object_set_new(o, "error", arrow_text_json(s->error));
 	if (o && s->health[0])
@@ -89,6 +91,7 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 	s->vm_pid = take_number(o, "vm_pid");
 	s->exit_code = take_number(o, "exit_code");
 	s->oom = json_is_true(json_object_get(o, "oom_killed"));
+	s->stdin_closed = json_is_true(json_object_get(o, "stdin_closed"));
 	s->manual_stop = json_is_true(json_object_get(o, "manual_stop"));
 	s->restarts = (uint32_t)take_number(o, "restarts");
 	take_text(o, "started", s->started, sizeof(s->started));

@@ -32,6 +32,7 @@ struct arrow_state {
 	int keeper_pid, vm_pid; /* 0 when nothing runs */
 	int exit_code;
 	bool oom;          /* killed for want of memory */
+	bool stdin_closed; /* when it was saved last: no other client can have its stdin */
 	bool manual_stop;  /* by `arrow stop` or `arrow kill`: unless-stopped respects it */
 	uint32_t restarts; /* by the restart policy, since it was started */
 	char started[TIME_TEXT], finished[TIME_TEXT]; /* or "" */

@@ -125,7 +125,7 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 	return r;
 }
 
-static void close_nics(struct arrow_nic *nics, unsigned int n)
+void arrow_template_close_nics(struct arrow_nic *nics, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		close_keep_errno(steal_fd(&nics[i].fd));
@@ -146,7 +146,7 @@ int arrow_template_nic(enum arrow_nic_kind kind)
 	return pair[0];
 }
 
-static int open_nics(
+int arrow_template_open_nics(
 	struct arrow_nic *nics, const struct arrow_vm_config *like, struct arrow_error *error)
 {
 	for (unsigned int i = 0; i < like->n_nics; i++) {
@@ -154,7 +154,7 @@ static int open_nics(
 
 		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind, .fd = fd < 0 ? -1 : fd};
 		if (fd < 0 && like->nics[i].kind != ARROW_NIC_USER) {
-			close_nics(nics, i);
+			arrow_template_close_nics(nics, i);
 			return arrow_fail(
 				error, -fd, "cannot make a network card for the template: %m");
 		}
@@ -190,7 +190,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		return r;
 	}
 
-	r = open_nics(nics, like, error);
+	r = arrow_template_open_nics(nics, like, error);
 	if (r < 0) {
 		close(channel[0]);
 		close(channel[1]);
@@ -217,7 +217,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		r = engine->save(vm, SAVE_DEADLINE_MS, error);
 	if (vm)
 		engine->free(vm);
-	close_nics(nics, like->n_nics);
+	arrow_template_close_nics(nics, like->n_nics);
 	close(channel[0]);
 	close(console[0]);
 	return r;

@@ -26,6 +26,7 @@ struct arrow_template {
 	char *dir;
 	int ram_fd, state_fd; /* owned */
 	bool fresh;           /* made by this call */
+	bool running;         /* of an Arrow that ran and was saved: it goes on where it was */
 };
 
 /*
@@ -45,6 +46,11 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
  * by the caller; -1 for a kind without a descriptor; a negative errno below that.
  */
 int arrow_template_nic(enum arrow_nic_kind kind);
+/* Cards of the same kinds, that lead nowhere, for a VM that is not to run. nics has like->n_nics.
+ */
+int arrow_template_open_nics(struct arrow_nic *nics, const struct arrow_vm_config *like,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+void arrow_template_close_nics(struct arrow_nic *nics, unsigned int n);
 
 /* Sets a template aside that a clone could not be made of, so that nobody uses it again. */
 void arrow_template_discard(const char *dir);

@@ -121,7 +121,7 @@ int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 	vm.channel_fd = channel[1];
 	vm.console_fd = console[1];
 	if (k->template) {
-		vm.origin = ARROW_VM_CLONE;
+		vm.origin = k->template->running ? ARROW_VM_RESTORED : ARROW_VM_CLONE;
 		vm.ram_fd = k->template->ram_fd;
 		vm.state_fd = k->template->state_fd;
 		vm.template_dir = k->template->dir;
@@ -156,7 +156,7 @@ static bool fall_back(struct keeper *k, const char *why)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	char text[256];
 
-	if (!k->template || k->started)
+	if (!k->template || k->started || k->template->running)
 		return false;
 	snprintf(text, sizeof(text), "no clone could be started, so a cold VM is: %s", why);
 	keeper_note(k, text);

@@ -36,11 +36,10 @@ static int run_before_all(void)
 
 static int move_to(pid_t pid, unsigned int cpu)
 {
-	cpu_set_t set;
+	unsigned long set[HOLD_CPUS / 64] = {0};
 
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(pid, sizeof(set), &set) < 0 ? -errno : 0;
+	set[cpu / 64] = 1ul << cpu % 64;
+	return syscall(SYS_sched_setaffinity, pid, sizeof(set), set) < 0 ? -errno : 0;
 }
 
 static void __attribute__((noreturn)) occupy(struct shared *shared)
@@ -62,11 +61,11 @@ static int take_others(struct hold *hold, unsigned int own)
 	if (shared == MAP_FAILED)
 		return -errno;
 	hold->shared = shared;
-	for (unsigned int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+	for (unsigned int cpu = 0; cpu < HOLD_CPUS; cpu++) {
 		pid_t pid;
 		int r;
 
-		if (cpu == own || !CPU_ISSET(cpu, &hold->before))
+		if (cpu == own || !(hold->before[cpu / 64] >> cpu % 64 & 1))
 			continue;
 		pid = (pid_t)syscall(SYS_fork); /* the library has nothing to do in the child */
 		if (pid == 0)
@@ -89,19 +88,16 @@ static int take_others(struct hold *hold, unsigned int own)
 int hold_begin(struct hold *hold)
 {
 	unsigned int own = 0;
-	bool several;
 	int r;
 
 	*hold = (struct hold){0};
-	/* A kernel for one processor knows of no affinity. */
-	several = sched_getaffinity(0, sizeof(hold->before), &hold->before) == 0 &&
-		  CPU_COUNT(&hold->before) > 1;
-	if (several && syscall(SYS_getcpu, &own, NULL, NULL) < 0)
-		return -errno;
+	/* A kernel for one processor knows of no affinity: there are no others then. */
+	(void)syscall(SYS_sched_getaffinity, 0, sizeof(hold->before), hold->before);
+	(void)syscall(SYS_getcpu, &own, NULL, NULL);
 	r = run_before_all();
-	if (r == 0 && several)
-		r = move_to(0, own);
-	if (r == 0 && several)
+	if (r == 0)
+		(void)move_to(0, own);
+	if (r == 0)
 		r = take_others(hold, own);
 	if (r < 0)
 		hold_end(hold);
@@ -124,5 +120,5 @@ void hold_end(struct hold *hold)
 	hold_others_end(hold);
 	/* Both undo what has worked before. */
 	(void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
-	(void)sched_setaffinity(0, sizeof(hold->before), &hold->before);
+	(void)syscall(SYS_sched_setaffinity, 0, sizeof(hold->before), hold->before);
 }

@@ -13,7 +13,6 @@
  * program, though: nothing here blocks on a stream, and what the program can grow is bounded.
  */
 
-#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,9 +98,11 @@ struct stage {
 	uint64_t oom_kills; /* so far */
 };
 
+#define HOLD_CPUS 64u /* as many as a VM can have */
+
 /* The processors, kept from programs (hold.c). */
 struct hold {
-	cpu_set_t before;    /* where the loader may run */
+	unsigned long before[HOLD_CPUS / 64]; /* where the loader may run; bit n is processor n */
 	void *shared;        /* with those that keep the other processors, or NULL */
 	unsigned int others; /* how many */
 };

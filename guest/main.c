@@ -138,7 +138,6 @@ static int do_job(struct loader *loader, struct failure *failure)
 	note_time(loader, "ready", loader->ready_us);
 	note_time(loader, "job taken", guest_us());
 	clock_ask(loader);
-	(void)channel_send(&loader->channel);
 	r = identity_unique(job, failure);
 	if (r == 0)
 		r = network_configure(&loader->stage, job, failure);

@@ -90,6 +90,10 @@ enum arrow_request_type {
 	ARROW_KILL = 51,    /* u32 signal: SIGNAL to process 1, by hand */
 	ARROW_RESTART = 52, /* as STOP, then a start; answered once the program runs again */
 	ARROW_RELOAD = 53,  /* config.json has changed */
+	ARROW_PAUSE = 54,   /* its processors stop; answered once they have */
+	ARROW_UNPAUSE = 55,
+	ARROW_SNAPSHOT = 56, /* u32 1 to stay paused, path of a file that is there: the VM is
+				written to it whole; answered once it is */
 
 	ARROW_ANSWER =
 		64, /* u32 type of the request, u32 errno or 0, text of an error; from the keeper */

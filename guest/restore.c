@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #define TOLD_DIR "/run/arrow"
 #define BOOT_ID TOLD_DIR "/boot_id"
 #define BOOT_ID_PROC "/proc/sys/kernel/random/boot_id"
+#define ROOT_FAILED "cannot write to the read-only root: %m"
 #define SECOND UINT64_C(1000000000)
 
 static uint64_t monotonic_ns(void)
@@ -42,6 +42,9 @@ void clock_ask(struct loader *loader)
 	arrow_put64(payload, monotonic_ns());
 	loader->clock_asked =
 		channel_put(&loader->channel, ARROW_CONTROL, ARROW_TIME, payload, 8) == 0;
+	/* At once, for what it waits is what the clock will be wrong by. */
+	loader->channel.writable = true;
+	(void)channel_send(&loader->channel);
 }
 
 void clock_answer(struct loader *loader, uint64_t asked, uint64_t host)
@@ -52,7 +55,7 @@ void clock_answer(struct loader *loader, uint64_t asked, uint64_t host)
 	/* What the host says is no time: the clock stays, and the answer is not waited for. */
 	loader->clock_asked = false;
 	if (clock_settime(CLOCK_REALTIME, &t) < 0)
-		loader_note(loader, "cannot set the guest's clock: %s", strerror(errno));
+		errno = 0; /* the clock of the job stays */
 }
 
 int clock_wait(struct loader *loader)
@@ -97,20 +100,13 @@ static int write_new(const char *path, const char *text)
  */
 static int renew_boot_id(void)
 {
-	uint8_t b[16];
-	char text[40];
+	_cleanup_free_ char *text = NULL;
 	struct stat file, shown;
 	_cleanup_close_ int fd = -1;
-	int r;
+	int r = read_file(AT_FDCWD, "/proc/sys/kernel/random/uuid", 64, &text, NULL);
 
-	if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
-		return -EIO;
-	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-	snprintf(text, sizeof(text),
-		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\n", b[0],
-		b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-		b[14], b[15]);
+	if (r < 0)
+		return r;
 	fd = open(BOOT_ID, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0444);
 	r = fd < 0 ? -errno : write_full(fd, text, strlen(text));
 	if (r < 0)
@@ -145,7 +141,7 @@ static int write_files(struct loader *loader, const struct job *job, struct fail
 	int r;
 
 	if (read_only && mount(NULL, "/", NULL, root, NULL) < 0)
-		return fail(failure, 125, errno, "cannot write to the read-only root: %m");
+		return fail(failure, 125, errno, ROOT_FAILED);
 	identity_forget_machine(loader->job.machine_id);
 	r = identity_files(job, failure);
 	if (r == 0) {
@@ -158,7 +154,7 @@ static int write_files(struct loader *loader, const struct job *job, struct fail
 			(void)fail(failure, 125, -r, "cannot write " TOLD_DIR ": %m");
 	}
 	if (read_only && mount(NULL, "/", NULL, root | MS_RDONLY, NULL) < 0 && r == 0)
-		r = fail(failure, 125, errno, "cannot make the root read-only: %m");
+		r = fail(failure, 125, errno, ROOT_FAILED);
 	return r;
 }
 
@@ -170,6 +166,9 @@ static int become(struct loader *loader, struct job *job, struct failure *failur
 	loader->notes = job->flags & ARROW_JOB_NOTES;
 	clock_ask(loader);
 	r = identity_unique(job, failure);
+	/* Twice: the first way to the host and back is a slow one, where code is translated. */
+	if (r == 0 && clock_wait(loader) == 0)
+		clock_ask(loader);
 	if (r == 0 && clock_wait(loader) < 0)
 		r = fail(failure, 125, EPROTO, "the host does not say the time: %m");
 	if (r == 0)
@@ -197,10 +196,9 @@ void restore_begin(struct loader *loader)
 
 	if (!loader->held)
 		return;
-	r = records->overflow || records->size == 0
-		    ? fail(&failure, 125, EINVAL, "the new identity is empty or too large")
-		    : job_decode_identity(records->data, records->size, &job, &why);
-	if (r < 0 && !failure.status)
+	/* What was cut off, as it was too large, is malformed. */
+	r = job_decode_identity(records->data, records->size, &job, &why);
+	if (r < 0)
 		r = fail(&failure, 125, -r, "the new identity is malformed: %s", why);
 	if (r == 0)
 		r = become(loader, &job, &failure);

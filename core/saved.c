@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/saved.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/saved_files.h"
+#include "core/spec_json.h"
+#include "util/cleanup.h"
+#include "util/digest.h"
+#include "util/io.h"
+
+#define JSON_MAX (4u << 20)
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+/* Which files of which boot were found whole; only unchanged ones give the same text. */
+static char *checked_text(const struct arrow_saved *s, const char *about)
+{
+	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd};
+	_cleanup_free_ char *boot = NULL, *text = NULL;
+	char digest[DIGEST_HEX];
+	size_t size = 0;
+	FILE *f;
+
+	if (read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, NULL) < 0 ||
+		digest_data(about, strlen(about), digest) < 0)
+		return NULL;
+	f = open_memstream(&text, &size);
+	if (!f)
+		return NULL;
+	fprintf(f, "%.36s %s\n", boot, digest);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		struct stat st;
+
+		if (fstat(fds[i], &st) < 0)
+			st = (struct stat){0};
+		fprintf(f, "%llu %llu %lld %lld.%09ld %lld.%09ld\n", (unsigned long long)st.st_dev,
+			(unsigned long long)st.st_ino, (long long)st.st_size,
+			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+			(long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	}
+	return fclose(f) == 0 ? STEAL(text) : NULL;
+}
+
+static int check_file(const struct arrow_saved *s, const json_t *about, const char *name, int fd,
+	struct arrow_error *error)
+{
+	char hex[DIGEST_HEX];
+	int r = saved_digest(fd, hex);
+
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot read %s/%s: %m", s->dir, name);
+	if (strcmp(hex, text_of(json_object_get(about, "digests"), name)) != 0)
+		return arrow_fail(error, EBADMSG,
+			"%s/%s is damaged (its digest is not the recorded one): save the Arrow "
+			"again",
+			s->dir, name);
+	return 0;
+}
+
+static int check_files(const struct arrow_saved *s, const json_t *about, const char *text,
+	const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_free_ char *line = checked_text(s, text), *note = NULL, *before = NULL;
+	char key[DIGEST_HEX];
+	int r;
+
+	if (line && digest_data(s->dir, strlen(s->dir), key) == 0)
+		note = path_format("%s/saved-%.16s", paths->run, key);
+	if (note && read_file(AT_FDCWD, note, 4096, &before, NULL) == 0 &&
+		strcmp(before, line) == 0)
+		return 0;
+	r = check_file(s, about, "ram", s->ram_fd, error);
+	if (r == 0)
+		r = check_file(s, about, "state", s->state_fd, error);
+	if (r == 0)
+		r = check_file(s, about, "root", s->root_fd, error);
+	if (r == 0 && note && write_file_atomic(AT_FDCWD, note, 0600, line, strlen(line)) < 0)
+		unlink(note);
+	return r;
+}
+
+/*
+ * The state of a CPU and of devices is read only by what wrote it. The same program file is that;
+ * another one is if it says the same version, and shows its guests the same CPU.
+ */
+static int check_machine(struct arrow_saved *s, const json_t *about,
+	const struct arrow_paths *paths, struct arrow_error *error)
+{
+	const json_t *machine = json_object_get(about, "machine");
+	_cleanup_free_ char *engine =
+		path_format("%s:%s", text_of(machine, "engine"), text_of(machine, "accel"));
+	_cleanup_free_ char *identity = NULL, *version = NULL;
+	const char *was = text_of(machine, "identity");
+	int r;
+
+	r = engine ? arrow_engine_choose(&s->choice, engine, paths->run, error)
+		   : arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0)
+		r = saved_identity(&s->choice, &identity, error);
+	if (r < 0)
+		return arrow_error_prefix(error, r, "cannot restore %s", s->dir);
+	if (s->choice.tsc_khz !=
+			(uint32_t)json_integer_value(json_object_get(machine, "tsc_khz")) ||
+		strcmp(identity + strcspn(identity, "\n"), was + strcspn(was, "\n")) != 0)
+		return arrow_fail(error, ENODEV,
+			"%s was saved on another CPU than this host's: restore it there, or save "
+			"it again here",
+			s->dir);
+	if (strcmp(identity, was) == 0)
+		return 0;
+	r = s->choice.engine->probe(&version, error);
+	if (r < 0)
+		return r;
+	if (strcmp(version, text_of(machine, "version")) != 0)
+		return arrow_fail(error, ENODEV,
+			"%s was saved by %s %s, and this is %s: install that one, or save it again "
+			"here",
+			s->dir, s->choice.engine->name, text_of(machine, "version"), version);
+	return 0;
+}
+
+static int open_file(const struct arrow_saved *s, int dir, const char *name, int flags, int *fd,
+	struct arrow_error *error)
+{
+	*fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW);
+	return *fd < 0 ? arrow_fail(error, errno, "cannot open %s/%s: %m", s->dir, name) : 0;
+}
+
+static int open_files(
+	struct arrow_saved *s, char **text, const char *dir, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	s->dir = realpath(dir, NULL);
+	fd = s->dir ? open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return arrow_fail(error, errno, "cannot restore from %s: %m", dir);
+	r = read_file(fd, "arrow.json", JSON_MAX, text, NULL);
+	if (r < 0)
+		return arrow_fail(error, -r,
+			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such "
+			"directories",
+			dir);
+	/* Never written, but QEMU opens a memory file for writing even to copy on write. */
+	r = open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
+	if (r == 0)
+		r = open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
+	if (r == 0)
+		r = open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
+	return r;
+}
+
+static int take_cards(struct arrow_saved *s, const json_t *cards, struct arrow_error *error)
+{
+	size_t n = json_array_size(cards);
+
+	if (n > NET_CARDS_MAX)
+		return arrow_fail(error, EBADMSG, "%s/arrow.json is damaged (its cards)", s->dir);
+	for (s->n_nics = 0; s->n_nics < n; s->n_nics++) {
+		json_int_t kind = json_integer_value(json_array_get(cards, s->n_nics));
+
+		s->nics[s->n_nics] =
+			(struct arrow_nic){.kind = (enum arrow_nic_kind)kind, .fd = -1};
+	}
+	return 0;
+}
+
+int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, const char *dir,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	char digest[DIGEST_HEX];
+	json_t *about = NULL;
+	struct stat st;
+	int r;
+
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+	arrow_spec_init(&s->spec);
+	r = open_files(s, &text, dir, error);
+	if (r == 0) {
+		about = json_loads(text, 0, NULL);
+		if (!json_is_object(about))
+			r = arrow_fail(error, EBADMSG, "%s/arrow.json is damaged", s->dir);
+		else if (saved_about_digest(about, digest) < 0 ||
+			 strcmp(digest, text_of(about, "digest")) != 0)
+			r = arrow_fail(error, EBADMSG,
+				"%s/arrow.json is damaged (its digest): save the Arrow again",
+				s->dir);
+		else if (json_integer_value(json_object_get(about, "format")) != SAVED_FORMAT)
+			r = arrow_fail(error, EINVAL,
+				"%s was saved by another version of arrow: save it again", s->dir);
+	}
+	if (r == 0)
+		r = check_machine(s, about, paths, error);
+	if (r == 0)
+		r = check_files(s, about, text, paths, error);
+	if (r == 0) {
+		snprintf(s->image, sizeof(s->image), "%s", text_of(about, "image"));
+		snprintf(s->kernel, sizeof(s->kernel), "%s", text_of(about, "kernel"));
+		s->stdin_open = json_is_true(json_object_get(about, "stdin"));
+		r = take_cards(s, json_object_get(about, "cards"), error);
+	}
+	if (r == 0)
+		r = arrow_spec_from_json(&s->spec, json_object_get(about, "spec"), error);
+	if (r == 0 && (fstat(s->ram_fd, &st) < 0 || (uint64_t)st.st_size != saved_memory(&s->spec)))
+		r = arrow_fail(error, EBADMSG, "%s/ram is damaged (its size)", s->dir);
+	json_decref(about);
+	if (r < 0)
+		arrow_saved_release(s);
+	return r;
+}
+
+void arrow_saved_release(struct arrow_saved *s)
+{
+	if (s->dir) { /* before, nothing is open */
+		close_keep_errno(s->ram_fd);
+		close_keep_errno(s->state_fd);
+		close_keep_errno(s->root_fd);
+	}
+	free(s->dir);
+	arrow_spec_release(&s->spec);
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+}
+
+/* What a restored Arrow has of its own, whatever the saved one had. */
+static const char *const own[] = {"hostname", "labels", "interactive", "stdin_once", "tty", "cold",
+	"auto_remove", "timeout", "restart", "restart_max", "log_driver", "log_opts", "from",
+	"ports", "publish_all", "ip", "ip6", "mac", "network_aliases", NULL};
+
+/* What it can be given; else it has what the saved one had. */
+static const char *const given[] = {"hosts", "dns", "dns_search", "dns_options", "networks",
+	"restore_signal", "stop_signal", "stop_timeout", NULL};
+
+static void take_over(json_t *to, const json_t *from, const char *const *keys, bool clear)
+{
+	for (; *keys; keys++) {
+		json_t *value = json_object_get(from, *keys);
+
+		if (value)
+			json_object_set(to, *keys, value);
+		else if (clear)
+			json_object_del(to, *keys);
+	}
+}
+
+static bool among(const char *key, const char *const *keys)
+{
+	for (; *keys; keys++)
+		if (strcmp(key, *keys) == 0)
+			return true;
+	return false;
+}
+
+/* What is in the saved VM cannot be another now. */
+static int check_rest(
+	const struct arrow_saved *s, json_t *anew, json_t *all, struct arrow_error *error)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (anew, key, value) {
+		if (among(key, own) || among(key, given) ||
+			json_equal(value, json_object_get(all, key)))
+			continue;
+		return arrow_fail(error, EINVAL,
+			"the Arrow in %s brings its own %s, which cannot be changed: leave it out",
+			s->dir, strcmp(key, "millicpus") == 0 ? "cpus" : key);
+	}
+	return 0;
+}
+
+static int check_streams(
+	const struct arrow_spec *spec, const struct arrow_saved *s, struct arrow_error *error)
+{
+	if (spec->tty != s->spec.tty)
+		return arrow_fail(error, EINVAL,
+			s->spec.tty ? "the program in %s has a terminal: restore it with -t"
+				    : "the program in %s has no terminal: leave out -t",
+			s->dir);
+	if (spec->interactive && !s->stdin_open)
+		return arrow_fail(error, EINVAL,
+			"the program in %s has no input any more, or never had one: leave out -i",
+			s->dir);
+	return 0;
+}
+
+int arrow_saved_merge(
+	struct arrow_spec *spec, const struct arrow_saved *s, struct arrow_error *error)
+{
+	json_t *anew = arrow_spec_to_json(spec), *all = arrow_spec_to_json(&s->spec);
+	struct arrow_spec merged;
+	int r = check_streams(spec, s, error);
+
+	arrow_spec_init(&merged);
+	if (r == 0 && (!anew || !all))
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0)
+		r = check_rest(s, anew, all, error);
+	if (r == 0) {
+		take_over(all, anew, own, true);
+		take_over(all, anew, given, false);
+		r = json_object_set_new(all, "from", json_string(s->dir)) < 0
+			    ? arrow_fail(error, EINVAL, "%s: its name is not UTF-8", s->dir)
+			    : arrow_spec_from_json(&merged, all, error);
+	}
+	json_decref(anew);
+	json_decref(all);
+	if (r < 0) {
+		arrow_spec_release(&merged);
+		return r;
+	}
+	/* These two are not in the JSON. */
+	merged.name = STEAL(spec->name);
+	merged.verbose = spec->verbose;
+	arrow_spec_release(spec);
+	*spec = merged;
+	return 0;
+}

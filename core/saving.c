@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/jailroot.h"
+#include "core/saved_files.h"
+#include "core/spec_json.h"
+#include "core/template.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define BLOCK 65536u
+#define CONVERT_DEADLINE_MS 300000u
+
+uint64_t saved_memory(const struct arrow_spec *spec)
+{
+	return (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1);
+}
+
+int saved_digest(int fd, char hex[DIGEST_HEX])
+{
+	static const uint8_t zeros[BLOCK];
+	_cleanup_free_ uint8_t *block = malloc(BLOCK);
+	struct digest *d = digest_begin();
+	off_t at = 0, size = lseek(fd, 0, SEEK_END);
+	int r = size < 0 ? -errno : 0;
+
+	if (!block || !d)
+		r = -ENOMEM;
+	while (r == 0 && at < size) {
+		off_t data = lseek(fd, at, SEEK_DATA);
+		uint64_t where;
+		ssize_t n;
+
+		if (data < 0 && errno == ENXIO)
+			break; /* holes up to the end */
+		if (data > at)
+			at = data - data % BLOCK;
+		n = pread(fd, block, BLOCK, at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = n < 0 ? -errno : -EIO;
+			break;
+		}
+		where = (uint64_t)at;
+		if (memcmp(block, zeros, (size_t)n) != 0) {
+			digest_add(d, &where, sizeof(where));
+			digest_add(d, block, (size_t)n);
+		}
+		at += n;
+	}
+	if (d) {
+		digest_add(d, &size, sizeof(size));
+		digest_end(d, hex);
+	}
+	return r;
+}
+
+int saved_about_digest(const json_t *about, char hex[DIGEST_HEX])
+{
+	json_t *rest = json_copy((json_t *)about);
+	_cleanup_free_ char *text = NULL;
+
+	json_object_del(rest, "digest");
+	text = rest ? json_dumps(rest, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+	json_decref(rest);
+	return text ? digest_data(text, strlen(text), hex) : -ENOMEM;
+}
+
+int saved_identity(const struct arrow_engine_choice *choice, char **text, struct arrow_error *error)
+{
+	size_t size = 0;
+	FILE *f = open_memstream(text, &size);
+	int r;
+
+	if (!f)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = choice->engine->identify(f, choice->accel, error);
+	if (fclose(f) != 0 && r == 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	return r;
+}
+
+static int fail_write(const struct arrow_saving *s, int err, struct arrow_error *error)
+{
+	return arrow_fail(error, err, "cannot save to %s: %m", s->dir);
+}
+
+/* The lock of a killed one is free. One that is held is somebody's who saves there now. */
+static int lock_partial(struct arrow_saving *s, struct arrow_error *error)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		if (mkdir(s->partial, 0700) == 0) {
+			s->partial_fd = open(s->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			if (s->partial_fd < 0 || flock(s->partial_fd, LOCK_EX | LOCK_NB) < 0)
+				return fail_write(s, errno, error);
+			return 0;
+		}
+		if (errno != EEXIST)
+			return fail_write(s, errno, error);
+		s->partial_fd = open(s->partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (s->partial_fd < 0 || flock(s->partial_fd, LOCK_EX | LOCK_NB) < 0) {
+			int err = errno;
+
+			close_keep_errno(steal_fd(&s->partial_fd));
+			return arrow_fail(error, err == EWOULDBLOCK ? EBUSY : err,
+				"%s is in the way: another 'arrow save' is writing there",
+				s->partial);
+		}
+		remove_tree(AT_FDCWD, s->partial);
+		close_keep_errno(steal_fd(&s->partial_fd));
+	}
+	return fail_write(s, EEXIST, error);
+}
+
+int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_error *error)
+{
+	_cleanup_free_ char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0);
+	size_t n = strlen(dir);
+	int fd, r;
+
+	*s = (struct arrow_saving){.partial_fd = -1};
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	s->dir = path_format("%s%s%.*s", cwd ? cwd : "", cwd ? "/" : "", (int)n, dir);
+	s->partial = s->dir ? path_format("%s.partial", s->dir) : NULL;
+	s->stream = s->dir ? path_format("%s/stream", s->partial) : NULL;
+	if (!s->dir || !s->partial || !s->stream)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	else if (rmdir(s->dir) < 0 && errno != ENOENT)
+		r = arrow_fail(error, EEXIST,
+			"cannot save to %s: %s is there already; remove it, or name another "
+			"directory",
+			dir, errno == ENOTDIR ? "a file" : "something");
+	else
+		r = lock_partial(s, error);
+	if (r == 0) {
+		fd = open(s->stream, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		r = fd < 0 ? fail_write(s, errno, error) : 0;
+		close_keep_errno(fd);
+	}
+	if (r < 0)
+		arrow_saving_end(s);
+	return r;
+}
+
+/* Runs the VM's events until it is loaded. */
+static int wait_loaded(struct arrow_vm *vm, struct arrow_error *error)
+{
+	uint64_t end = now_ms() + CONVERT_DEADLINE_MS, now;
+
+	while (!vm->loaded) {
+		struct pollfd p[ARROW_VM_FDS];
+
+		for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
+			p[i] = (struct pollfd){vm->fds[i], POLLIN, 0};
+		now = now_ms();
+		if (now >= end)
+			return arrow_fail(error, ETIMEDOUT, "%s does not take it within %u s",
+				vm->engine->name, CONVERT_DEADLINE_MS / 1000);
+		if (poll(p, ARROW_VM_FDS, (int)(end - now)) < 0 && errno != EINTR)
+			return arrow_fail(error, errno, "cannot wait: %m");
+		for (unsigned int i = 0; i < ARROW_VM_FDS; i++) {
+			if (p[i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
+				return arrow_fail(
+					error, EIO, "%s", vm->ended ? vm->ended : "it ended");
+		}
+		if (vm->problem && !vm->loaded)
+			return arrow_fail(error, EIO, "%s", vm->problem);
+	}
+	return 0;
+}
+
+/*
+ * The engine that is to restore it loads it here, without running it: into a memory file that
+ * others can map. What it cannot load is found now, not at the first restore.
+ */
+static int convert(const struct arrow_saving *s, const struct arrow_paths *paths,
+	const struct arrow_engine_choice *choice, const struct arrow_saved_facts *facts, int ram_fd,
+	int state_fd, struct arrow_error *error)
+{
+	struct arrow_nic nics[NET_CARDS_MAX];
+	_cleanup_free_ char *jail = NULL;
+	const struct arrow_disk disk = {.fd = -1};
+	_cleanup_close_ int stream_fd = open(s->stream, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int channel = -1, console = -1, channel_guest = -1, console_guest = -1;
+	struct arrow_vm_config config = {
+		.name = "saved",
+		.kernel_fd = -1,
+		.initrd_fd = -1,
+		.append = "",
+		.memory = saved_memory(facts->spec),
+		.vcpus = (facts->spec->millicpus + 999) / 1000,
+		.disks = &disk,
+		.n_disks = 1,
+		.nics = facts->nics,
+		.n_nics = facts->n_nics,
+		.origin = ARROW_VM_CONVERT,
+		.ram_fd = ram_fd,
+		.state_fd = state_fd,
+		.stream_fd = stream_fd,
+		.userns_fd = -1,
+		.accel = choice->accel,
+		.tsc_khz = choice->tsc_khz,
+	};
+	struct arrow_vm *vm = NULL;
+	int pair[2], r;
+
+	if (stream_fd < 0 || ftruncate(ram_fd, (off_t)config.memory) < 0)
+		return fail_write(s, errno, error);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail_write(s, errno, error);
+	channel = pair[0];
+	config.channel_fd = channel_guest = pair[1];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail_write(s, errno, error);
+	console = pair[0];
+	config.console_fd = console_guest = pair[1];
+
+	r = arrow_jail_root(paths->data, choice->engine, &jail, error);
+	config.jail_root = jail;
+	if (r == 0)
+		r = arrow_template_open_nics(nics, &config, error);
+	if (r < 0)
+		return r;
+	config.nics = nics;
+	r = choice->engine->start(&vm, &config, error);
+	if (r == 0)
+		r = wait_loaded(vm, error);
+	if (r == 0)
+		r = choice->engine->save(vm, CONVERT_DEADLINE_MS, error);
+	if (vm)
+		choice->engine->free(vm);
+	arrow_template_close_nics(nics, config.n_nics);
+	/* The engine's process had made the memory its own. */
+	if (r == 0 && (fchown(ram_fd, geteuid(), getegid()) < 0 || fchmod(ram_fd, 0600) < 0))
+		r = arrow_fail(error, errno, "cannot own its memory file: %m");
+	return r < 0 ? arrow_error_prefix(error, r, "cannot save to %s", s->dir) : 0;
+}
+
+/* The root image as it is: a second name where the file system can, else a copy. */
+static int add_root(const struct arrow_saving *s, int root_fd, struct arrow_error *error)
+{
+	_cleanup_free_ char *link = path_format("/proc/self/fd/%d", root_fd);
+	_cleanup_close_ int fd = -1;
+	off_t at = 0;
+	ssize_t n;
+
+	if (!link)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (linkat(AT_FDCWD, link, s->partial_fd, "root", AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	fd = openat(s->partial_fd, "root", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail_write(s, errno, error);
+	while ((n = copy_file_range(root_fd, &at, fd, NULL, 1u << 30, 0)) > 0)
+		;
+	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
+		while ((n = sendfile(fd, root_fd, &at, 1u << 30)) > 0)
+			;
+	return n < 0 || fsync(fd) < 0 ? fail_write(s, errno, error) : 0;
+}
+
+static int describe(const struct arrow_saving *s, const struct arrow_engine_choice *choice,
+	const struct arrow_saved_facts *facts, const int fds[3], struct arrow_error *error)
+{
+	static const char *const names[] = {"ram", "state", "root"};
+	_cleanup_free_ char *identity = NULL, *version = NULL, *text = NULL;
+	json_t *digests = json_object(), *cards = json_array(), *about;
+	char hex[DIGEST_HEX], when[TIME_TEXT];
+	int r = saved_identity(choice, &identity, error);
+
+	if (r == 0)
+		r = choice->engine->probe(&version, error);
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		r = saved_digest(fds[i], hex);
+		if (r < 0)
+			r = fail_write(s, -r, error);
+		json_object_set_new(digests, names[i], json_string(hex));
+	}
+	for (unsigned int i = 0; i < facts->n_nics; i++)
+		json_array_append_new(cards, json_integer(facts->nics[i].kind));
+	if (r < 0) {
+		json_decref(digests);
+		json_decref(cards);
+		return r;
+	}
+	time_text(time(NULL), when);
+	about = json_pack(
+		"{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:o, s:{s:s, s:s, s:s, s:s, s:I}, "
+		"s:o}",
+		"format", SAVED_FORMAT, "saved", when, "arrow", ARROW_VERSION, "id", facts->id,
+		"name", facts->name, "kernel", facts->kernel, "image", facts->image, "stdin",
+		(int)facts->stdin_open, "digests", digests, "cards", cards, "machine", "engine",
+		choice->engine->name, "accel", choice->accel, "version", version, "identity",
+		identity, "tsc_khz", (json_int_t)choice->tsc_khz, "spec",
+		arrow_spec_to_json(facts->spec));
+	if (about && saved_about_digest(about, hex) == 0 &&
+		json_object_set_new(about, "digest", json_string(hex)) == 0)
+		text = json_dumps(about, JSON_INDENT(2));
+	json_decref(about);
+	if (!text)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = write_file_atomic(s->partial_fd, "arrow.json", 0600, text, strlen(text));
+	return r < 0 ? fail_write(s, -r, error) : 0;
+}
+
+int arrow_saving_finish(struct arrow_saving *s, const struct arrow_paths *paths,
+	const struct arrow_saved_facts *facts, struct arrow_error *error)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+	_cleanup_close_ int ram_fd = openat(s->partial_fd, "ram", flags, 0600);
+	_cleanup_close_ int state_fd = openat(s->partial_fd, "state", flags, 0600);
+	_cleanup_free_ char *engine = path_format("%s:%s", facts->engine, facts->accel);
+	struct arrow_engine_choice choice;
+	int r = ram_fd < 0 || state_fd < 0 ? fail_write(s, errno, error) : 0;
+
+	if (r == 0)
+		r = engine ? arrow_engine_choose(&choice, engine, paths->run, error)
+			   : arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0)
+		r = convert(s, paths, &choice, facts, ram_fd, state_fd, error);
+	if (r == 0)
+		r = add_root(s, facts->root_fd, error);
+	if (r == 0)
+		r = describe(s, &choice, facts, (int[]){ram_fd, state_fd, facts->root_fd}, error);
+	if (r == 0 && (unlink(s->stream) < 0 || fsync(ram_fd) < 0 || fsync(state_fd) < 0 ||
+			      fsync(s->partial_fd) < 0 || rename(s->partial, s->dir) < 0))
+		r = fail_write(s, errno, error);
+	return r;
+}
+
+void arrow_saving_end(struct arrow_saving *s)
+{
+	/* Ours only if we have its lock; once it has its name there is nothing here. */
+	if (s->partial_fd >= 0)
+		remove_tree(AT_FDCWD, s->partial);
+	close_keep_errno(s->partial_fd);
+	free(s->dir);
+	free(s->partial);
+	free(s->stream);
+	*s = (struct arrow_saving){.partial_fd = -1};
+}
