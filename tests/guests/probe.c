@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -172,6 +173,7 @@ static int unique(void)
 	printf("getrandom %016llx%016llx\n", (unsigned long long)bytes[0],
 		(unsigned long long)bytes[1]);
 	printf("stack %p\n", (void *)&local);
+	printf("map %p\n", mmap(NULL, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	printf("time %lld.%03ld\n", (long long)real.tv_sec, real.tv_nsec / 1000000);
 	printf("monotonic %lld\n", (long long)mono.tv_sec);
 	return 0;
