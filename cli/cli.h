@@ -56,6 +56,8 @@ int cmd_registry(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_network(int argc, char **argv);
+int cmd_port(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_argp, wait_argp;
@@ -66,6 +68,7 @@ extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_arg
 	version_argp;
 extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,
 	rmi_argp, save_argp, sign_argp, tag_argp, verify_argp;
+extern const struct argp network_argp, port_argp;
 
 /*
  * Parses a command's options with argp. A wrong use prints one line and exits with 125, as

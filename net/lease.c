@@ -147,7 +147,7 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 {
 	struct net_address link_local = net_address_link_local(l->mac);
 
-	if (l->netns)
+	if (l->netns || !l->tap[0])
 		return; /* the namespace has rules of its own */
 	net_elements_interface(elements, NET_SET_TAPS, l->tap);
 	net_elements_mac(elements, l->tap, l->mac);
@@ -270,16 +270,24 @@ unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *networ
 	return sweep.alive;
 }
 
-unsigned int net_lease_sweep_all(const struct arrow_paths *paths)
+/* For the leases of all directories. */
+static void each_directory(const struct arrow_paths *paths,
+	void (*each)(struct net_lease *lease, bool dead, void *arg), void *arg)
 {
 	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
 	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
-	struct sweep sweep = {.paths = paths};
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
-			net_lease_each(paths, entry->d_name, sweep_one, &sweep);
+			net_lease_each(paths, entry->d_name, each, arg);
+}
+
+unsigned int net_lease_sweep_all(const struct arrow_paths *paths)
+{
+	struct sweep sweep = {.paths = paths};
+
+	each_directory(paths, sweep_one, &sweep);
 	return sweep.dead;
 }
 
@@ -419,6 +427,39 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 	if (r < 0)
 		net_lease_release(l);
 	return r;
+}
+
+struct search {
+	const char *arrow;
+	struct net_ports *ports;
+	bool found;
+};
+
+static void find_ports(struct net_lease *l, bool dead, void *arg)
+{
+	struct search *s = arg;
+
+	if (dead ||
+		(strcmp(l->name, s->arrow) != 0 && strncmp(l->id, s->arrow, strlen(s->arrow)) != 0))
+		return;
+	s->found = true;
+	if (net_ports_copy(s->ports, &l->ports) < 0)
+		s->ports->n = 0;
+}
+
+int net_lease_ports(const struct arrow_paths *paths, const char *arrow, struct net_ports *ports,
+	struct arrow_error *error)
+{
+	struct search search = {.arrow = arrow, .ports = ports};
+	_cleanup_close_ int lock = net_lock(paths, error);
+
+	if (lock < 0)
+		return lock;
+	each_directory(paths, find_ports, &search);
+	return search.found ? 0
+			    : arrow_fail(error, ENOENT,
+				      "no Arrow %s on a network; 'arrow ps' shows those that run",
+				      arrow);
 }
 
 static void put_container(struct net_lease *l, bool dead, void *arg)

@@ -73,6 +73,13 @@ unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *networ
 /* Sweeps all directories; hold the lock. Returns how many were dead. */
 unsigned int net_lease_sweep_all(const struct arrow_paths *paths);
 
+/*
+ * The published ports of a living Arrow, by its name, its id or a prefix of that. Takes the lock.
+ * Errors: -ENOENT.
+ */
+int net_lease_ports(const struct arrow_paths *paths, const char *arrow, struct net_ports *ports,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* Docker's "Containers" of a network: {id: {Name, MacAddress, IPv4Address, IPv6Address}}. */
 json_t *net_lease_json(const struct arrow_paths *paths, const struct net_network *network);
 

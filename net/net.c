@@ -103,7 +103,7 @@ int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_er
 		if (!chosen[0] && !can_make_networks())
 			plan->note = "no right to make networks here: the user-mode one is taken";
 		if (!chosen[0])
-			chosen[0] = "none";
+			chosen[0] = plan->note ? "user" : NET_DEFAULT;
 		networks = chosen;
 	}
 	for (const char *const *n = networks; *n && r == 0; n++) {
@@ -183,7 +183,6 @@ static int attach_network(struct net_attachment *a, unsigned int index, const ch
 
 	if (r < 0)
 		return r;
-	net_lease_sweep(&a->paths, n.name);
 	r = net_bridge_up(&n, &a->paths, error);
 	if (r == 0)
 		r = net_lease_take(lease, &a->paths, &n, wish, error);
@@ -223,12 +222,28 @@ static int attach_network(struct net_attachment *a, unsigned int index, const ch
 	return 0;
 }
 
-static int attach_user(struct net_attachment *a, struct arrow_error *error)
+static int attach_user(
+	struct net_attachment *a, const struct net_request *request, struct arrow_error *error)
 {
 	struct net_card *card = &a->cards[0];
 
+	struct net_lease *lease = &a->leases[0];
+	int r;
+
 	net_user_configure(card, &a->dns[0]);
 	a->n_dns = 1;
+	/* Only so that `arrow port` finds it: there is nothing to take back. */
+	*lease = (struct net_lease){.fd = -1, .aliases = json_array()};
+	a->n_leases = 1;
+	snprintf(lease->network, sizeof(lease->network), "%s", NET_JOINED);
+	snprintf(lease->id, sizeof(lease->id), "%s", request->id);
+	snprintf(lease->name, sizeof(lease->name), "%s", request->name);
+	memcpy(lease->mac, card->mac, sizeof(lease->mac));
+	if (net_ports_copy(&lease->ports, &a->ports) < 0)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = net_lease_write(lease, &a->paths, error);
+	if (r < 0)
+		return r;
 	/* passt and QEMU take the ports themselves. */
 	net_sockets_release(&a->sockets);
 	if (card->kind == ARROW_NIC_STREAM)
@@ -267,7 +282,7 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 	a->cards[index] = (struct net_card){.kind = net_plan_kind(plan, index), .fd = -1};
 	a->n_cards = index + 1;
 	if (plan->entries[index].mode == NET_USER)
-		return attach_user(a, error);
+		return attach_user(a, request, error);
 	a->leases[index] = (struct net_lease){.fd = -1};
 	a->n_leases = index + 1;
 	switch (plan->entries[index].mode) {
@@ -326,8 +341,10 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	if (request->ports && net_ports_copy(&a->ports, request->ports) < 0)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	r = net_sockets_bind(&a->sockets, &a->ports, error);
-	if (r == 0 && plan->entries[0].mode != NET_USER)
+	if (r == 0)
 		r = lock = net_lock(paths, error);
+	if (r >= 0)
+		net_lease_sweep_all(paths);
 	for (unsigned int i = 0; r >= 0 && i < plan->n; i++)
 		r = attach_card(a, plan, i, request, error);
 	close_keep_errno(steal_fd(&lock));

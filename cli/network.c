@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow network: makes, shows and removes the networks that Arrows are on. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "core/arrow.h"
+#include "net/lease.h"
+#include "net/network.h"
+#include "util/cleanup.h"
+
+enum {
+	OPT_SUBNET = 256,
+	OPT_GATEWAY,
+	OPT_RANGE,
+	OPT_INTERNAL,
+	OPT_IPV6,
+	OPT_LABEL,
+	OPT_NO_TRUNC,
+};
+
+struct input {
+	const char *command;
+	struct arrow_strings names, subnets, gateways, labels, options;
+	const char *range, *driver;
+	bool internal, ipv6, json, quiet, no_trunc, force;
+};
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{0, 0, 0, 0, "create:", 1},
+	{"subnet", OPT_SUBNET, "PREFIX", 0, "Addresses of the network, as 10.1.0.0/24 or fd00:1::/64", 0},
+	{"gateway", OPT_GATEWAY, "ADDRESS", 0, "The host's address on it (the first)", 0},
+	{"ip-range", OPT_RANGE, "PREFIX", 0, "Part of the subnet that Arrows get their addresses from", 0},
+	{"internal", OPT_INTERNAL, 0, 0, "Its Arrows reach nothing but each other", 0},
+	{"ipv6", OPT_IPV6, 0, 0, "IPv6, too; without --subnet by a random prefix", 0},
+	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
+	{"opt", 'o', "KEY=VALUE", 0, "com.docker.network.driver.mtu=N, com.docker.network.bridge.name=NAME", 0},
+	{"driver", 'd', "bridge", 0, "Accepted for Docker's sake", 0},
+	{0, 0, 0, 0, "ls:", 2},
+	CLI_FORMAT_OPTION,
+	{"quiet", 'q', 0, 0, "Names only", 0},
+	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids", 0},
+	{0, 0, 0, 0, "prune:", 3},
+	{"force", 'f', 0, 0, "Accepted for Docker's sake; nothing is asked", 0},
+	{0, 0, 0, 0, 0, 0},
+};
+/* clang-format on */
+
+static error_t add(struct arrow_strings *list, const char *text)
+{
+	return arrow_strings_add(list, text) < 0 ? ENOMEM : 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case OPT_SUBNET:
+		return add(&in->subnets, arg);
+	case OPT_GATEWAY:
+		return add(&in->gateways, arg);
+	case OPT_RANGE:
+		in->range = arg;
+		return 0;
+	case OPT_INTERNAL:
+		in->internal = true;
+		return 0;
+	case OPT_IPV6:
+		in->ipv6 = true;
+		return 0;
+	case OPT_LABEL:
+		return add(&in->labels, arg);
+	case 'o':
+		return add(&in->options, arg);
+	case 'd':
+		if (strcmp(arg, "bridge") != 0)
+			argp_error(state, "no such driver: '%s'; there is bridge", arg);
+		return 0;
+	case CLI_FORMAT_KEY:
+		in->json = cli_format_is_json(arg, state);
+		return 0;
+	case 'q':
+		in->quiet = true;
+		return 0;
+	case OPT_NO_TRUNC:
+		in->no_trunc = true;
+		return 0;
+	case 'f':
+		in->force = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!in->command) {
+			in->command = arg;
+			return 0;
+		}
+		return add(&in->names, arg);
+	case ARGP_KEY_END:
+		if (!in->command)
+			argp_error(state, "say what to do: create, ls, inspect, rm or prune");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp network_argp = {
+	options,
+	parse,
+	"create NAME\nls\ninspect NAME...\nrm NAME...\nprune",
+	"Make, show and remove the networks that Arrows are on.\v"
+	"'arrow run --network NAME' puts an Arrow on one. The network 'bridge' is made when it is "
+	"first used. What a network has on the host (bridge, rules, name server) is there while "
+	"Arrows are on it.",
+	NULL,
+	NULL,
+	NULL,
+};
+
+static int create(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_network_ struct net_network n = {0};
+	const struct net_wish wish = {
+		.name = in->names.v[0],
+		.subnets = (const char *const *)in->subnets.v,
+		.gateways = (const char *const *)in->gateways.v,
+		.range = in->range,
+		.internal = in->internal,
+		.ipv6 = in->ipv6,
+		.labels = (const char *const *)in->labels.v,
+		.options = (const char *const *)in->options.v,
+	};
+	int r = net_network_create(&n, paths, &wish, error);
+
+	if (r < 0)
+		return r;
+	puts(n.id);
+	return cli_flush();
+}
+
+struct collecting {
+	const struct arrow_paths *paths;
+	json_t *list;
+};
+
+static int collect(const struct net_network *n, void *arg, struct arrow_error *error)
+{
+	struct collecting *c = arg;
+
+	json_array_append_new(c->list, net_network_json(n, c->paths));
+	return 0;
+}
+
+static char *id_text(const json_t *row, const void *arg)
+{
+	const struct input *in = arg;
+	const char *id = json_string_value(json_object_get(row, "Id"));
+
+	return id ? strndup(id, in->no_trunc ? 64 : 12) : NULL;
+}
+
+static char *subnet_text(const json_t *row, const void *arg)
+{
+	const json_t *config = json_object_get(json_object_get(row, "IPAM"), "Config");
+	const char *four = json_string_value(json_object_get(json_array_get(config, 0), "Subnet"));
+	const char *six = json_string_value(json_object_get(json_array_get(config, 1), "Subnet"));
+	char *text = NULL;
+
+	return asprintf(&text, "%s%s%s", four ? four : "", six ? " " : "", six ? six : "") < 0
+		       ? NULL
+		       : text;
+}
+
+static char *arrows_text(const json_t *row, const void *arg)
+{
+	char *text = NULL;
+
+	return asprintf(&text, "%zu", json_object_size(json_object_get(row, "Containers"))) < 0
+		       ? NULL
+		       : text;
+}
+
+static int ls(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	static const struct cli_column columns[] = {
+		{"NETWORK ID", NULL, id_text},
+		{"NAME", "Name", NULL},
+		{"DRIVER", "Driver", NULL},
+		{"SUBNET", NULL, subnet_text},
+		{"BRIDGE", "Bridge", NULL},
+		{"ARROWS", NULL, arrows_text},
+		{NULL, NULL, NULL},
+	};
+	static const struct cli_column names[] = {{NULL, "Name", NULL}, {NULL, NULL, NULL}};
+	struct collecting c = {.paths = paths, .list = json_array()};
+	int r = net_network_list(paths, collect, &c, error);
+
+	if (r == 0)
+		r = in->json ? cli_print_json(c.list)
+			     : cli_print_table(c.list, in->quiet ? names : columns, in);
+	json_decref(c.list);
+	return r;
+}
+
+static int inspect(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	json_t *list = json_array();
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < in->names.n; i++) {
+		_cleanup_network_ struct net_network n = {0};
+
+		r = net_network_open(&n, paths, in->names.v[i], error);
+		if (r == 0)
+			json_array_append_new(list, net_network_json(&n, paths));
+	}
+	if (r == 0)
+		r = cli_print_json(list);
+	json_decref(list);
+	return r;
+}
+
+static int rm(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	for (size_t i = 0; i < in->names.n; i++) {
+		int r = net_network_remove(paths, in->names.v[i], error);
+
+		if (r < 0)
+			return r;
+		puts(in->names.v[i]);
+	}
+	return cli_flush();
+}
+
+static int prune(const struct arrow_paths *paths, struct arrow_error *error)
+{
+	struct collecting c = {.paths = paths, .list = json_array()};
+	int r = net_network_list(paths, collect, &c, error);
+	size_t index;
+	json_t *o;
+
+	json_array_foreach (c.list, index, o) {
+		const char *name = json_string_value(json_object_get(o, "Name"));
+
+		if (r < 0 || strcmp(name, NET_DEFAULT) == 0 ||
+			json_object_size(json_object_get(o, "Containers")) > 0)
+			continue;
+		r = net_network_remove(paths, name, error);
+		if (r == 0)
+			puts(name);
+	}
+	json_decref(c.list);
+	return r < 0 ? r : cli_flush();
+}
+
+static int run(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	static const struct {
+		const char *name;
+		size_t least, most;
+	} commands_known[] = {{"create", 1, 1}, {"ls", 0, 0}, {"list", 0, 0},
+		{"inspect", 1, SIZE_MAX}, {"rm", 1, SIZE_MAX}, {"prune", 0, 0}};
+	_cleanup_close_ int lock = -1;
+	size_t i = 0, n = sizeof(commands_known) / sizeof(*commands_known);
+
+	while (i < n && strcmp(in->command, commands_known[i].name) != 0)
+		i++;
+	if (i == n)
+		return arrow_fail(error, EINVAL,
+			"no such command: network %s; there are create, ls, inspect, rm and prune",
+			in->command);
+	if (in->names.n < commands_known[i].least || in->names.n > commands_known[i].most)
+		return arrow_fail(error, EINVAL, "network %s takes %s", in->command,
+			commands_known[i].most == 0 ? "no names" : "the name of a network");
+	lock = net_lock(paths, error);
+	if (lock < 0)
+		return lock;
+	net_lease_sweep_all(paths);
+	switch (in->command[0]) {
+	case 'c':
+		return create(in, paths, error);
+	case 'l':
+		return ls(in, paths, error);
+	case 'i':
+		return inspect(in, paths, error);
+	case 'r':
+		return rm(in, paths, error);
+	default:
+		return prune(paths, error);
+	}
+}
+
+int cmd_network(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	struct input in = {0};
+	int r;
+
+	cli_parse(&network_argp, argc, argv, 0, &in);
+	r = arrow_paths_init(&paths, &error);
+	if (r == 0)
+		r = run(&in, &paths, &error);
+	if (r < 0)
+		r = cli_error(&error);
+	arrow_paths_release(&paths);
+	arrow_strings_release(&in.names);
+	arrow_strings_release(&in.subnets);
+	arrow_strings_release(&in.gateways);
+	arrow_strings_release(&in.labels);
+	arrow_strings_release(&in.options);
+	return r;
+}

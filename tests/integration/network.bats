@@ -1,0 +1,456 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Networks of Arrows. All of it happens in two network namespaces: that of the host, where `arrow` runs,
+# and that of another host on the same wire (peer).
+
+load common
+
+setup_file() {
+  arrow_setup_file
+  unset ARROW_NETWORK
+  guest spoof
+  [ "$(id -u)" -eq 0 ]
+  export NS=arrow-host-$$ PEER=arrow-peer-$$
+  ip netns add "$NS"
+  ip netns add "$PEER"
+  ip -n "$NS" link set lo up
+  ip -n "$PEER" link set lo up
+  ip -n "$NS" link add wire type veth peer name wire netns "$PEER"
+  ip -n "$NS" addr add 192.0.2.1/24 dev wire
+  ip -n "$PEER" addr add 192.0.2.2/24 dev wire
+  ip -n "$NS" addr add 2001:db8::1/64 dev wire nodad
+  ip -n "$PEER" addr add 2001:db8::2/64 dev wire nodad
+  ip -n "$NS" link set wire up
+  ip -n "$PEER" link set wire up
+  ip -n "$NS" route add default via 192.0.2.2
+  ip -n "$NS" route add default via 2001:db8::2
+}
+
+teardown_file() {
+  ip netns pids "$NS" | xargs -r kill -9
+  ip netns pids "$PEER" | xargs -r kill -9
+  ip netns del "$NS"
+  ip netns del "$PEER"
+}
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return 1
+  PIDS=()
+}
+
+teardown() {
+  local pid
+  for pid in "${PIDS[@]}"; do
+    kill -9 "$pid" 2>/dev/null || true
+  done
+  wait
+  wait_for 30 assert_no_leftovers
+  wait_for 60 network_is_down
+  host "$ARROW" network prune >/dev/null
+}
+
+host() {
+  timeout -k 10 180 ip netns exec "$NS" "$@"
+}
+
+peer() {
+  timeout -k 10 180 ip netns exec "$PEER" "$@"
+}
+
+arrow() {
+  host "$ARROW" "$@"
+}
+
+busy() {
+  arrow run "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}"
+}
+
+# start NAME [OPTION...] SCRIPT: an Arrow in the background, whose output is in NAME.log; back when it
+# says "up".
+start() {
+  local name=$1
+  shift
+  ip netns exec "$NS" "$ARROW" run --name "$name" "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}" \
+    >"$name.log" 2>&1 </dev/null 3>&- &
+  PIDS+=($!)
+  wait_for 60 grep -q '^up' "$name.log"
+}
+
+# Nothing of any network is left on the host.
+network_is_down() {
+  [ -z "$(ip -n "$NS" -o link | grep -E ': (arrow|aw[0-9])' || true)" ] &&
+    [ -z "$(host nft list ruleset | grep arrow || true)" ] &&
+    [ -z "$(find "$ARROW_RUN_DIR/networks" -type f ! -name lock 2>/dev/null)" ] &&
+    [ -z "$(ip netns pids "$NS")" ]
+}
+
+# The address of an Arrow, of eth0.
+address() {
+  host "$ARROW" network inspect "${2:-bridge}" |
+    jq -r ".[0].Containers[] | select(.Name == \"$1\") | .IPv4Address" | cut -d / -f 1
+}
+
+web="echo hello-from-\$(hostname) >/tmp/index.html; echo up; exec busybox httpd -f -p 80 -h /tmp"
+
+@test "network: networks are made, listed, inspected and removed" {
+  run arrow network create --subnet 10.99.0.0/24 --gateway 10.99.0.254 --ip-range 10.99.0.64/26 \
+    --label a=b -o com.docker.network.driver.mtu=1400 one
+  [ "$status" -eq 0 ]
+  [[ $output =~ ^[0-9a-f]{64}$ ]]
+  id=$output
+  run arrow network inspect "${id:0:12}"
+  [ "$(jq -r '.[0].Name' <<<"$output")" = one ]
+  [ "$(jq -c '.[0].IPAM.Config' <<<"$output")" = \
+    '[{"Subnet":"10.99.0.0/24","Gateway":"10.99.0.254","IPRange":"10.99.0.64/26"}]' ]
+  [ "$(jq -r '.[0].Labels.a' <<<"$output")" = b ]
+  run busy --network one --hostname me 'ip -o -4 addr show eth0; ip route; cat /sys/class/net/eth0/mtu; cat /etc/hosts'
+  [ "$status" -eq 0 ]
+  [[ $output == *'10.99.0.64/24'* ]]
+  [[ $output == *'default via 10.99.0.254'* ]]
+  [[ $output == *1400* ]]
+  [[ $output == *$'10.99.0.64\tme'* ]]
+  run arrow network ls -q
+  [ "$output" = one ]
+  run arrow network create one
+  [ "$status" -eq 125 ]
+  [[ $output == *'already exists'* ]]
+  run arrow network rm one
+  [ "$status" -eq 0 ]
+  run arrow network inspect one
+  [ "$status" -eq 125 ]
+  [[ $output == *'not found'* ]]
+}
+
+@test "network: subnets collide with no address, no route and no other network" {
+  run arrow network create --subnet 192.0.2.0/25 bad
+  [[ $output == *'collides with 192.0.2.'* ]]
+  host ip route add 10.80.0.0/13 dev wire
+  arrow network create one
+  arrow network create two
+  host ip route del 10.80.0.0/13 dev wire
+  subnets=$(arrow network inspect one two | jq -r '.[].IPAM.Config[0].Subnet')
+  [ "$subnets" = $'10.88.0.0/20\n10.88.16.0/20' ]
+  run arrow network create --subnet 10.88.0.0/16 bad
+  [[ $output == *'collides'* ]]
+  mkdir -p "$ARROW_DATA_DIR/networks"
+  echo '[{"base": "10.7.0.0/16", "size": 24}]' >"$ARROW_DATA_DIR/networks/pools.json"
+  arrow network create three
+  rm "$ARROW_DATA_DIR/networks/pools.json"
+  [ "$(arrow network inspect three | jq -r '.[0].IPAM.Config[0].Subnet')" = 10.7.0.0/24 ]
+  for wrong in 10.0.0.0/31 10.0.0.1 x/24 fd00::/64/64; do
+    run arrow network create --subnet "$wrong" bad
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+  done
+}
+
+@test "network: an Arrow reaches the outside by the host's address; --cold is the same" {
+  cat >who.py <<'END'
+# Tells each client its address, over IPv4 and IPv6.
+import socket, threading
+def serve(family, address):
+    s = socket.socket(family)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    s.bind((address, 9000))
+    s.listen()
+    while True:
+        c, a = s.accept()
+        c.sendall((a[0] + "\n").encode())
+        c.close()
+threading.Thread(target=serve, args=(socket.AF_INET6, "::"), daemon=True).start()
+serve(socket.AF_INET, "0.0.0.0")
+END
+  ip netns exec "$PEER" python3 who.py 3>&- &
+  PIDS+=($!)
+  wait_for 30 peer python3 -c 'import socket; socket.create_connection(("127.0.0.1", 9000))'
+  for cold in '' --cold; do
+    # shellcheck disable=SC2086
+    run busy $cold 'nc 192.0.2.2 9000 </dev/null; ping -c 1 -W 10 192.0.2.2 >/dev/null && echo ping'
+    [ "$status" -eq 0 ]
+    [ "$output" = $'192.0.2.1\nping' ]
+  done
+  arrow network create --ipv6 six
+  for cold in '' --cold; do
+    # shellcheck disable=SC2086
+    run busy $cold --network six 'nc 2001:db8::2 9000 </dev/null; nc 192.0.2.2 9000 </dev/null'
+    [ "$output" = $'2001:db8::1\n192.0.2.1' ]
+  done
+}
+
+@test "network: names, aliases and ids are resolved while an Arrow runs" {
+  arrow network create net
+  start web --network net --network-alias www --network-alias site "$web"
+  id=$(state id)
+  run busy --network net "for n in web www site ${id:0:12}; do wget -qO - http://\$n; done
+    nslookup nowhere >/dev/null 2>&1 || echo unknown"
+  [ "$(grep -c "^hello-from-${id:0:12}" <<<"$output")" -eq 4 ]
+  [ "$(tail -n 1 <<<"$output")" = unknown ]
+  # The host's own resolver is not asked for them, and no other host is answered.
+  gateway=$(arrow network inspect net | jq -r '.[0].IPAM.Config[0].Gateway')
+  peer ip route add "$gateway" via 192.0.2.1
+  run peer timeout 3 busybox nslookup web "$gateway"
+  [ "$status" -ne 0 ]
+  peer ip route del "$gateway"
+  kill -9 "${PIDS[0]}"
+  wait_for 30 assert_no_leftovers
+  run busy --network net 'nslookup web >/dev/null 2>&1 || echo unknown'
+  [ "$output" = unknown ]
+}
+
+@test "network: published ports, from other hosts, over the loopback and from Arrows" {
+  start web -p 8080:80 -p 192.0.2.1:8081:80 -p 127.0.0.1:8082:80 "$web"
+  run peer wget -qO - http://192.0.2.1:8080
+  [[ $output == hello-from-* ]]
+  run peer wget -qO - http://192.0.2.1:8081
+  [[ $output == hello-from-* ]]
+  run peer timeout 5 wget -qO - http://192.0.2.1:8082
+  [ "$status" -ne 0 ]
+  for url in 127.0.0.1:8080 '[::1]:8080' 192.0.2.1:8080 192.0.2.1:8081 127.0.0.1:8082; do
+    run host wget -qO - "http://$url"
+    [[ $output == hello-from-* ]]
+  done
+  run peer wget -qO - 'http://[2001:db8::1]:8080'
+  [[ $output == hello-from-* ]]
+  # Hairpin: from another Arrow, and from itself.
+  run busy 'wget -qO - http://192.0.2.1:8080'
+  [[ $output == hello-from-* ]]
+  run arrow port web
+  [ "$(grep -c '^80/tcp -> ' <<<"$output")" -eq 4 ]
+  run arrow port web 80
+  [[ $output == *'0.0.0.0:8080'* && $output == *'[::]:8080'* && $output == *192.0.2.1:8081* ]]
+  run arrow port web 81
+  [ "$status" -eq 125 ]
+
+  # Taken: by an Arrow, by a process; nothing was started.
+  before=$(states | wc -l)
+  run arrow run -p 8080:80 "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  [[ $output == *'8080/tcp'*'in use'* ]]
+  [ "$(states | wc -l)" -eq "$before" ]
+}
+
+@test "network: ports by ranges, at random, exposed ones, and over UDP" {
+  start web -p 9000-9002:80 -p 80 --expose 81 --expose 82/udp -P "$web"
+  run arrow port web 80
+  [ "$(grep -c '0.0.0.0:' <<<"$output")" -eq 2 ]
+  grep -q '0.0.0.0:9000' <<<"$output"
+  run arrow port web
+  grep -q '81/tcp -> 0.0.0.0:' <<<"$output"
+  grep -q '82/udp -> 0.0.0.0:' <<<"$output"
+  run host wget -qO - http://127.0.0.1:9000
+  [[ $output == hello-from-* ]]
+  kill "${PIDS[0]}"
+  wait_for 30 assert_no_leftovers
+
+  start echo -p 5353:5353/udp 'echo up; exec busybox nc -u -ll -p 5353 -e cat'
+  cat >ask.py <<'END'
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+for i in range(10):
+    s.sendto(b"hi %d" % i, (sys.argv[1], 5353))
+    try:
+        print(s.recv(99).decode()); break
+    except OSError:
+        pass
+END
+  for from in host peer; do
+    run "$from" python3 ask.py 192.0.2.1
+    [[ $output == hi* ]]
+  done
+  run host python3 ask.py 127.0.0.1
+  [[ $output == hi* ]]
+  run host python3 ask.py ::1
+  [[ $output == hi* ]]
+}
+
+@test "network: networks are apart, and nobody comes in but by a published port" {
+  arrow network create one
+  arrow network create two
+  arrow network create --internal inner
+  start web --network one "$web"
+  ip=$(address web one)
+  run busy --network one "timeout 5 wget -qO - http://$ip"
+  [[ $output == hello-from-* ]]
+  run busy --network two "timeout 3 wget -qO - http://$ip || echo refused; timeout 3 wget -qO - http://web || echo unknown"
+  [[ $output != *hello-from-* ]]
+  # Another host that knows the way.
+  peer ip route add "$ip" via 192.0.2.1
+  run peer timeout 3 wget -qO - "http://$ip"
+  [ "$status" -ne 0 ]
+  peer ip route del "$ip"
+  run busy --network inner "ip route | grep -c default; timeout 3 wget -qO - http://$ip || echo refused
+    ping -c 1 -W 2 192.0.2.2 >/dev/null || echo no way out"
+  [[ $output == *'no way out'* && $output != *hello-from-* ]]
+  run busy --network one --network two 'ip -o -4 addr | grep -c eth'
+  [ "$output" = 2 ]
+}
+
+@test "network: an Arrow sends from its own addresses only" {
+  start ear 'echo up; exec sleep 1000'
+  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(aw0[^:]*\):.*/\1/p')
+  [ -n "$tap" ]
+  ip netns exec "$NS" tcpdump -i "$tap" -U -w heard.pcap >tcpdump.log 2>&1 3>&- &
+  PIDS+=($!)
+  wait_for 30 grep -q 'listening on' tcpdump.log
+  ip=$(address ear)
+  for what in honest honest-arp mac ip arp-ip arp-mac dhcp ra na ip6 vlan stp honest; do
+    run arrow run --kernel general "$G/spoof" "$what" "$ip"
+    [ "$status" -eq 0 ]
+    [ "$output" = '1 sent' ]
+  done
+  heard() { [ "$(grep -a -o 'spoof-honest-' heard.pcap | wc -l)" -ge 3 ]; }
+  wait_for 30 heard
+  run grep -a -o 'spoof-[a-z0-9-]*' heard.pcap
+  [ "$(sort -u <<<"$output")" = $'spoof-honest-\nspoof-honest-arp-' ]
+}
+
+@test "network: a storm of broadcasts is bounded" {
+  start ear 'echo up; exec sleep 1000'
+  run arrow run "$G/spoof" storm 10.0.0.1 20000
+  [ "$status" -eq 0 ]
+  sent=${output% sent}
+  [ "$sent" -ge 5000 ]
+  # What came to the other one: 500 a second and 1000 at once, out of what was sent.
+  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(aw0[^:]*\):.*/\1/p')
+  packets=$(host cat "/proc/net/dev" | sed -n "s/^ *$tap: *//p" | awk '{ print $10 }')
+  echo "$sent sent, $packets came"
+  [ "$packets" -lt $((sent / 2)) ]
+}
+
+@test "network: a firewall that is flushed is mended, by the watch and by the next start" {
+  start web -p 8080:80 "$web"
+  host nft flush ruleset
+  mended() { peer timeout 5 wget -qO - http://192.0.2.1:8080 | grep -q hello-from-; }
+  wait_for 30 mended
+  host nft flush chain inet arrow forward
+  whole() { host nft list chain inet arrow forward | grep -q '@same accept'; }
+  wait_for 30 whole
+  host nft delete table bridge arrow
+  run busy 'wget -qO - http://web'
+  [[ $output == hello-from-* ]]
+  host nft list table bridge arrow | grep -q jump
+  # What is not Arrow's stays.
+  host nft add table inet other
+  kill "${PIDS[0]}"
+  wait_for 30 assert_no_leftovers
+  wait_for 60 network_is_down
+  host nft list table inet other
+  host nft delete table inet other
+}
+
+@test "network: SIGKILL of the client, keeper, QEMU, proxy, watch and name server leaves nothing" {
+  for victim in client keeper qemu watch names; do
+    start web -p 8080:80 "$web"
+    case $victim in
+    client) kill -9 "${PIDS[-1]}" ;;
+    keeper) kill -9 "$(state keeper_pid)" ;;
+    qemu) kill -9 "$(state vm_pid)" ;;
+    watch) ip netns pids "$NS" | while read -r p; do
+      [ "$(cat "/proc/$p/comm")" != arrow-net ] || kill -9 "$p"
+    done ;;
+    names) ip netns pids "$NS" | while read -r p; do
+      [ "$(cat "/proc/$p/comm")" != dnsmasq ] || kill -9 "$p"
+    done ;;
+    esac
+    if [ "$victim" = watch ] || [ "$victim" = names ]; then
+      # The next start has names again.
+      run busy 'for i in 1 2 3 4 5 6 7 8; do timeout 2 wget -qO - http://web && break; sleep 1; done'
+      [[ $output == *hello-from-* ]]
+      kill "${PIDS[-1]}"
+    fi
+    wait_for 30 no_state
+    wait_for 60 network_is_down
+  done
+}
+
+no_state() {
+  arrow doctor --fix >/dev/null 2>&1 || true
+  assert_no_leftovers
+}
+
+@test "network: many Arrows come and go, and no address is lost" {
+  n=${ARROW_TEST_ARROWS:-12}
+  arrow network create --subnet 10.77.0.0/28 small # 13 addresses
+  for ((i = 0; i < n; i += 4)); do
+    for k in 0 1 2 3; do
+      ip netns exec "$NS" "$ARROW" run --network small "$BUSYBOX" ip -o -4 addr show eth0 \
+        >"out.$((i + k))" 2>&1 3>&- &
+      PIDS+=($!)
+    done
+    wait "${PIDS[@]}"
+    PIDS=()
+  done
+  [ "$(cat out.* | grep -c '10\.77\.0\.')" -eq "$n" ]
+  [ "$(arrow network inspect small | jq '.[0].Containers | length')" -eq 0 ]
+  # All of them are free.
+  start last --network small --ip 10.77.0.14 'echo up; exec sleep 1000'
+  run arrow run --network small --ip 10.77.0.14 "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  [[ $output == *'10.77.0.14 is in use'* ]]
+}
+
+@test "network: none, and what cannot be" {
+  run busy --network none 'ip -o link | grep -c eth'
+  [ "$output" = 0 ]
+  for wrong in host container:x nosuch ns:relative bridge:nosuch ns:/nosuch; do
+    run arrow run --network "$wrong" "$BUSYBOX" true
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+  done
+  run arrow run --network none -p 80:80 "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  for wrong in 0:80 80:0 x 80:80/sctp 1-2:3-5 70000 1.2.3.4.5:80:80; do
+    run arrow run -p "$wrong" "$BUSYBOX" true
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+  done
+}
+
+@test "network: joining a bridge that is not Arrow's" {
+  host ip link add br9 type bridge
+  host ip addr add 172.30.9.1/24 dev br9
+  host ip link set br9 up
+  run busy --network bridge:br9 --ip 172.30.9.5 --mac-address 02:00:00:00:09:05 \
+    'cat /sys/class/net/eth0/address; ip route | grep default; ping -c 1 -W 10 172.30.9.1 >/dev/null && echo ping'
+  [ "$output" = $'02:00:00:00:09:05\ndefault via 172.30.9.1 dev eth0 \nping' ]
+  run busy --network bridge:br9 'ip -o -4 addr show eth0; ip -o link show eth0 | grep -c UP'
+  [ "$output" = 1 ]
+  host ip link del br9
+}
+
+@test "network: joining a network namespace by taking over its interface" {
+  pod=arrow-pod-$$
+  ip netns add "$pod"
+  ip -n "$pod" link set lo up
+  ip -n "$NS" link add pod0 type veth peer name eth0 netns "$pod"
+  host ip addr add 10.244.1.1/24 dev pod0
+  host ip addr add fd00:244::1/64 dev pod0 nodad
+  host ip link set pod0 up
+  ip -n "$pod" addr add 10.244.1.7/24 dev eth0
+  ip -n "$pod" addr add fd00:244::7/64 dev eth0 nodad
+  ip -n "$pod" link set eth0 mtu 1450 up
+  ip -n "$pod" route add default via 10.244.1.1
+  mac=$(ip netns exec "$pod" cat /sys/class/net/eth0/address)
+  start web --network "ns:/run/netns/$pod" "$web"
+  run host timeout 20 wget -qO - http://10.244.1.7
+  [[ $output == hello-from-* ]]
+  run host timeout 20 wget -qO - 'http://[fd00:244::7]'
+  [[ $output == hello-from-* ]]
+  # One Arrow a namespace.
+  run arrow run --network "ns:/run/netns/$pod" "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  [[ $output == *'taken over already'* ]]
+  kill -9 "$(state keeper_pid)"
+  wait_for 30 no_state
+  run busy --network "ns:/run/netns/$pod" \
+    'cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu; ping -c 1 -W 10 10.244.1.1 >/dev/null && echo ping'
+  [ "$output" = "$mac"$'\n1450\nping' ]
+  # It is given back.
+  [ -z "$(ip netns exec "$pod" tc qdisc show dev eth0 ingress)" ]
+  run ip netns exec "$pod" ping -c 1 -W 10 10.244.1.1
+  [ "$status" -eq 0 ]
+  ip netns del "$pod"
+}
