@@ -433,6 +433,8 @@ void keeper_main(const struct keeper_config *config)
 	r = become_keeper(&k, &error);
 	if (r == 0)
 		r = net_serve(config->network, &error);
+	json_decref(k.state->network);
+	k.state->network = net_attachment_json(config->network);
 	if (r == 0)
 		r = log_open(&k.log, config->spec, k.instance->dir_fd, k.instance->id,
 			k.instance->name, &error);

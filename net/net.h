@@ -87,6 +87,12 @@ int net_attach(struct net_attachment *attachment, const struct net_plan *plan,
 	const struct net_request *request, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * What an Arrow got: {"networks": [{"network", "mac", "address4", "address6", "gateway"}], "ports":
+ * [...]}, or NULL where it has no network. Owned by the caller.
+ */
+json_t *net_attachment_json(const struct net_attachment *attachment);
+
 /* Starts what serves the Arrow from this process, the keeper. */
 int net_serve(struct net_attachment *attachment, struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -4,10 +4,10 @@
 # and that of another host on the same wire (peer).
 
 load common
+unset ARROW_NETWORK
 
 setup_file() {
   arrow_setup_file
-  unset ARROW_NETWORK
   guest spoof
   [ "$(id -u)" -eq 0 ]
   export NS=arrow-host-$$ PEER=arrow-peer-$$
@@ -62,7 +62,7 @@ arrow() {
 }
 
 busy() {
-  arrow run "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}"
+  arrow run --rm "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}"
 }
 
 # start NAME [OPTION...] SCRIPT: an Arrow in the background, whose output is in NAME.log; back when it
@@ -70,7 +70,7 @@ busy() {
 start() {
   local name=$1
   shift
-  ip netns exec "$NS" "$ARROW" run --name "$name" "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}" \
+  ip netns exec "$NS" "$ARROW" run --rm --name "$name" "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}" \
     >"$name.log" 2>&1 </dev/null 3>&- &
   PIDS+=($!)
   wait_for 60 grep -q '^up' "$name.log"
@@ -168,7 +168,7 @@ END
   for cold in '' --cold; do
     # shellcheck disable=SC2086
     run busy $cold 'nc 192.0.2.2 9000 </dev/null; ping -c 1 -W 10 192.0.2.2 >/dev/null && echo ping'
-    [ "$status" -eq 0 ]
+    echo "$output"
     [ "$output" = $'192.0.2.1\nping' ]
   done
   arrow network create --ipv6 six
@@ -182,9 +182,10 @@ END
 @test "network: names, aliases and ids are resolved while an Arrow runs" {
   arrow network create net
   start web --network net --network-alias www --network-alias site "$web"
-  id=$(state id)
+  id=$(arrow ps -q --no-trunc)
   run busy --network net "for n in web www site ${id:0:12}; do wget -qO - http://\$n; done
     nslookup nowhere >/dev/null 2>&1 || echo unknown"
+  echo "$output"
   [ "$(grep -c "^hello-from-${id:0:12}" <<<"$output")" -eq 4 ]
   [ "$(tail -n 1 <<<"$output")" = unknown ]
   # The host's own resolver is not asked for them, and no other host is answered.
@@ -225,7 +226,7 @@ END
 
   # Taken: by an Arrow, by a process; nothing was started.
   before=$(states | wc -l)
-  run arrow run -p 8080:80 "$BUSYBOX" true
+  run arrow run --rm -p 8080:80 "$BUSYBOX" true
   [ "$status" -eq 125 ]
   [[ $output == *'8080/tcp'*'in use'* ]]
   [ "$(states | wc -l)" -eq "$before" ]
@@ -297,7 +298,7 @@ END
   wait_for 30 grep -q 'listening on' tcpdump.log
   ip=$(address ear)
   for what in honest honest-arp mac ip arp-ip arp-mac dhcp ra na ip6 vlan stp honest; do
-    run arrow run --kernel general "$G/spoof" "$what" "$ip"
+    run arrow run --rm --kernel general "$G/spoof" "$what" "$ip"
     [ "$status" -eq 0 ]
     [ "$output" = '1 sent' ]
   done
@@ -309,7 +310,7 @@ END
 
 @test "network: a storm of broadcasts is bounded" {
   start ear 'echo up; exec sleep 1000'
-  run arrow run "$G/spoof" storm 10.0.0.1 20000
+  run arrow run --rm "$G/spoof" storm 10.0.0.1 20000
   [ "$status" -eq 0 ]
   sent=${output% sent}
   [ "$sent" -ge 5000 ]
@@ -376,7 +377,7 @@ no_state() {
   arrow network create --subnet 10.77.0.0/28 small # 13 addresses
   for ((i = 0; i < n; i += 4)); do
     for k in 0 1 2 3; do
-      ip netns exec "$NS" "$ARROW" run --network small "$BUSYBOX" ip -o -4 addr show eth0 \
+      ip netns exec "$NS" "$ARROW" run --rm --network small "$BUSYBOX" ip -o -4 addr show eth0 \
         >"out.$((i + k))" 2>&1 3>&- &
       PIDS+=($!)
     done
@@ -387,7 +388,7 @@ no_state() {
   [ "$(arrow network inspect small | jq '.[0].Containers | length')" -eq 0 ]
   # All of them are free.
   start last --network small --ip 10.77.0.14 'echo up; exec sleep 1000'
-  run arrow run --network small --ip 10.77.0.14 "$BUSYBOX" true
+  run arrow run --rm --network small --ip 10.77.0.14 "$BUSYBOX" true
   [ "$status" -eq 125 ]
   [[ $output == *'10.77.0.14 is in use'* ]]
 }
@@ -396,14 +397,14 @@ no_state() {
   run busy --network none 'ip -o link | grep -c eth'
   [ "$output" = 0 ]
   for wrong in host container:x nosuch ns:relative bridge:nosuch ns:/nosuch; do
-    run arrow run --network "$wrong" "$BUSYBOX" true
+    run arrow run --rm --network "$wrong" "$BUSYBOX" true
     [ "$status" -eq 125 ]
     [ "${#lines[@]}" -eq 1 ]
   done
-  run arrow run --network none -p 80:80 "$BUSYBOX" true
+  run arrow run --rm --network none -p 80:80 "$BUSYBOX" true
   [ "$status" -eq 125 ]
   for wrong in 0:80 80:0 x 80:80/sctp 1-2:3-5 70000 1.2.3.4.5:80:80; do
-    run arrow run -p "$wrong" "$BUSYBOX" true
+    run arrow run --rm -p "$wrong" "$BUSYBOX" true
     [ "$status" -eq 125 ]
     [ "${#lines[@]}" -eq 1 ]
   done
@@ -440,7 +441,7 @@ no_state() {
   run host timeout 20 wget -qO - 'http://[fd00:244::7]'
   [[ $output == hello-from-* ]]
   # One Arrow a namespace.
-  run arrow run --network "ns:/run/netns/$pod" "$BUSYBOX" true
+  run arrow run --rm --network "ns:/run/netns/$pod" "$BUSYBOX" true
   [ "$status" -eq 125 ]
   [[ $output == *'taken over already'* ]]
   kill -9 "$(state keeper_pid)"
