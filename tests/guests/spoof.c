@@ -75,7 +75,8 @@ static void udp(const uint8_t *from, unsigned int source, unsigned int to, const
 	put(text, n);
 }
 
-static void arp(const uint8_t *sender_mac, const uint8_t *sender_ip, unsigned int op, const char *text)
+static void arp(
+	const uint8_t *sender_mac, const uint8_t *sender_ip, unsigned int op, const char *text)
 {
 	put("\0\1\x08\0\6\4", 6);
 	put16(op);
@@ -174,7 +175,8 @@ int main(int argc, char **argv)
 	else
 		return 2;
 	for (int i = 0; i < count; i++)
-		if (sendto(fd, frame, size < 60 ? 60 : size, 0, (struct sockaddr *)&to, sizeof(to)) > 0)
+		if (sendto(fd, frame, size < 60 ? 60 : size, 0, (struct sockaddr *)&to,
+			    sizeof(to)) > 0)
 			sent++;
 	printf("%d sent\n", sent);
 	return sent == 0;
