@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Expands a template while it reads it. What is not to be shown (the other branch, the body of an
+ * empty range) is read all the same, with `live` off, so its mistakes are found.
+ */
+#include "cli/format.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/format_value.h"
+#include "util/cleanup.h"
+
+#define DEPTH_MAX 64u
+#define VARIABLES_MAX 16u
+#define NAME_MAX_SIZE 64u
+
+struct variable {
+	char name[NAME_MAX_SIZE];
+	const json_t *value; /* borrowed from the list that is gone through, or owned: */
+	json_t *owned;
+};
+
+struct template
+{
+	const char *at;
+	FILE *out;
+	bool live, trim;
+	unsigned int depth;
+	const json_t *root;
+	struct variable variables[VARIABLES_MAX];
+	size_t n_variables;
+	struct arrow_error *error;
+};
+
+/* How a body ended. */
+enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
+
+#define _cleanup_json_ __attribute__((cleanup(json_decrefp)))
+
+static int bad(struct template *t, const char *what)
+{
+	return arrow_fail(t->error, EINVAL, "--format: %s at '%.20s'", what, t->at);
+}
+
+static void skip_spaces(struct template *t)
+{
+	t->at += strspn(t->at, " \t\r\n");
+}
+
+/* Takes a word of punctuation, if it is next. */
+static bool take(struct template *t, const char *word)
+{
+	skip_spaces(t);
+	if (strncmp(t->at, word, strlen(word)) != 0)
+		return false;
+	t->at += strlen(word);
+	return true;
+}
+
+/* Whether the action ends here. */
+static bool at_end(struct template *t)
+{
+	skip_spaces(t);
+	return strncmp(t->at, "}}", 2) == 0 || strncmp(t->at, "-}}", 3) == 0;
+}
+
+static int take_end(struct template *t)
+{
+	if (!at_end(t))
+		return bad(t, "'}}' is expected");
+	t->trim = *t->at == '-';
+	t->at += t->trim ? 3 : 2;
+	return 0;
+}
+
+/* The length of the name that is next; 0 for none. */
+static size_t name_size(const char *at)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)at[n]) || at[n] == '_')
+		n++;
+	return n < NAME_MAX_SIZE && !isdigit((unsigned char)*at) ? n : 0;
+}
+
+static size_t take_name(struct template *t, char name[NAME_MAX_SIZE])
+{
+	size_t n = name_size(t->at);
+
+	memcpy(name, t->at, n);
+	name[n] = '\0';
+	t->at += n;
+	return n;
+}
+
+static bool take_word(struct template *t, const char *word)
+{
+	skip_spaces(t);
+	if (name_size(t->at) != strlen(word) || strncmp(t->at, word, strlen(word)) != 0)
+		return false;
+	t->at += strlen(word);
+	return true;
+}
+
+static int pipeline(struct template *t, const json_t *dot, json_t **value);
+
+/* ".A.B" behind a value, which is replaced. */
+static int fields(struct template *t, json_t **value)
+{
+	char name[NAME_MAX_SIZE];
+
+	while (*t->at == '.' && name_size(t->at + 1) > 0) {
+		json_t *field;
+
+		t->at++;
+		take_name(t, name);
+		if (!t->live)
+			continue;
+		field = json_object_get(*value, name);
+		if (!field)
+			return arrow_fail(
+				t->error, EINVAL, "--format: there is no field .%s here", name);
+		json_incref(field);
+		json_decref(*value);
+		*value = field;
+	}
+	return 0;
+}
+
+/* A quoted text, a raw one or a number. */
+static int literal(struct template *t, json_t **value)
+{
+	const char *start = t->at, *end;
+	char quote = *start;
+	_cleanup_free_ char *text = NULL;
+	json_error_t ignored;
+
+	if (quote == '"' || quote == '`') {
+		for (end = start + 1; *end && *end != quote; end++)
+			if (*end == '\\' && quote == '"' && end[1])
+				end++;
+		if (*end == '\0')
+			return bad(t, "a text has no end");
+		t->at = end + 1;
+		*value = quote == '`' ? json_stringn(start + 1, (size_t)(end - start) - 1)
+				      : json_loadb(start, (size_t)(t->at - start), JSON_DECODE_ANY,
+						&ignored);
+	} else {
+		end = start + strspn(start, "+-.0123456789eE");
+		*value = json_loadb(start, (size_t)(end - start), JSON_DECODE_ANY, &ignored);
+		if (*value)
+			t->at = end;
+	}
+	return *value ? 0 : bad(t, "a value is expected");
+}
+
+static int variable(struct template *t, json_t **value)
+{
+	char name[NAME_MAX_SIZE];
+
+	t->at++;
+	if (take_name(t, name) == 0) {
+		*value = json_incref((json_t *)t->root);
+		return 0;
+	}
+	for (size_t i = t->n_variables; i-- > 0;) {
+		if (strcmp(t->variables[i].name, name) == 0) {
+			*value = json_incref((json_t *)t->variables[i].value);
+			return 0;
+		}
+	}
+	return arrow_fail(t->error, EINVAL, "--format: there is no variable $%s here", name);
+}
+
+static int operand(struct template *t, const json_t *dot, json_t **value)
+{
+	int r = 0;
+
+	*value = NULL;
+	if (take(t, "(")) {
+		if (t->depth++ == DEPTH_MAX)
+			return bad(t, "it is nested too deeply");
+		r = pipeline(t, dot, value);
+		t->depth--;
+		if (r == 0 && !take(t, ")"))
+			r = bad(t, "')' is expected");
+	} else if (*t->at == '$') {
+		r = variable(t, value);
+	} else if (*t->at == '.' && !isdigit((unsigned char)t->at[1])) {
+		t->at += name_size(t->at + 1) == 0; /* only the dot */
+		*value = json_incref((json_t *)dot);
+	} else if (take_word(t, "true")) {
+		*value = json_true();
+	} else if (take_word(t, "false")) {
+		*value = json_false();
+	} else if (take_word(t, "nil")) {
+		*value = json_null();
+	} else {
+		r = literal(t, value);
+	}
+	return r < 0 ? r : fields(t, value);
+}
+
+/* A function with its arguments; what was piped into it is the last. */
+static int function(struct template *t, const json_t *dot, json_t *piped, json_t **value)
+{
+	char name[NAME_MAX_SIZE];
+	json_t *args[FORMAT_ARGS_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	take_name(t, name);
+	while (r == 0 && !at_end(t) && *t->at != '|' && *t->at != ')') {
+		if (n + 1 == FORMAT_ARGS_MAX)
+			r = bad(t, "too many arguments");
+		else
+			r = operand(t, dot, &args[n]);
+		n += r == 0;
+	}
+	if (piped)
+		args[n++] = json_incref(piped);
+	if (r == 0 && t->live)
+		r = format_call(value, name, args, n, t->error);
+	else if (r == 0)
+		*value = json_null();
+	while (n > 0)
+		json_decref(args[--n]);
+	return r;
+}
+
+static bool is_function(struct template *t)
+{
+	static const char *const constants[] = {"true", "false", "nil"};
+	size_t n = name_size(t->at);
+
+	for (size_t i = 0; i < sizeof(constants) / sizeof(*constants); i++)
+		if (strlen(constants[i]) == n && strncmp(t->at, constants[i], n) == 0)
+			return false;
+	return n > 0;
+}
+
+static int pipeline(struct template *t, const json_t *dot, json_t **value)
+{
+	_cleanup_json_ json_t *piped = NULL;
+	int r;
+
+	for (;;) {
+		json_t *next = NULL;
+
+		skip_spaces(t);
+		if (is_function(t))
+			r = function(t, dot, piped, &next);
+		else if (piped)
+			r = bad(t, "only functions take what is piped");
+		else
+			r = operand(t, dot, &next);
+		if (r < 0) {
+			json_decref(next);
+			return r;
+		}
+		json_decref(piped);
+		piped = next;
+		if (!take(t, "|"))
+			break;
+	}
+	*value = piped;
+	piped = NULL;
+	return 0;
+}
+
+static int body(struct template *t, const json_t *dot, enum stop *stop);
+
+/* A body that is shown or only read. */
+static int branch(struct template *t, bool shown, const json_t *dot, enum stop *stop)
+{
+	bool live = t->live;
+	int r;
+
+	if (t->depth++ == DEPTH_MAX)
+		return bad(t, "it is nested too deeply");
+	t->live = live && shown;
+	r = body(t, dot, stop);
+	t->live = live;
+	t->depth--;
+	if (r == 0 && *stop == STOP_TEXT)
+		r = bad(t, "{{end}} is missing");
+	return r;
+}
+
+/* if and with, up to the {{end}}; with makes what it tested the dot. */
+static int if_block(struct template *t, const json_t *dot, bool with)
+{
+	bool done = false, live = t->live;
+	enum stop stop;
+	int r;
+
+	for (;;) {
+		_cleanup_json_ json_t *value = NULL;
+		bool yes;
+
+		t->live = live && !done;
+		r = pipeline(t, dot, &value);
+		t->live = live;
+		if (r == 0)
+			r = take_end(t);
+		if (r < 0)
+			return r;
+		yes = !done && format_truth(value);
+		r = branch(t, yes, with ? value : dot, &stop);
+		if (r < 0 || stop == STOP_END)
+			return r;
+		done |= yes;
+		if (take_word(t, "if"))
+			continue;
+		r = take_end(t);
+		if (r == 0)
+			r = branch(t, !done, dot, &stop);
+		if (r == 0 && stop == STOP_ELSE)
+			r = bad(t, "there is a second {{else}}");
+		return r;
+	}
+}
+
+/* Sets a variable of the range; an empty name is none. */
+static int set_variable(struct template *t, const char *name, const json_t *value, json_t *owned)
+{
+	struct variable *v = &t->variables[t->n_variables];
+
+	if (*name == '\0') {
+		json_decref(owned);
+		return 0;
+	}
+	if (t->n_variables == VARIABLES_MAX) {
+		json_decref(owned);
+		return bad(t, "too many variables");
+	}
+	strcpy(v->name, name);
+	v->value = owned ? owned : value;
+	v->owned = owned;
+	t->n_variables++;
+	return 0;
+}
+
+static int one_round(struct template *t, const char names[2][NAME_MAX_SIZE], json_t *key,
+	const json_t *value, bool shown, enum stop *stop)
+{
+	size_t before = t->n_variables;
+	int r = set_variable(t, names[0], NULL, key);
+
+	if (r == 0)
+		r = set_variable(t, names[1], value, NULL);
+	if (r == 0)
+		r = branch(t, shown, value, stop);
+	while (t->n_variables > before)
+		json_decref(t->variables[--t->n_variables].owned);
+	return r;
+}
+
+/* "$value := " or "$key, $value := " of a range. */
+static int range_variables(struct template *t, char names[2][NAME_MAX_SIZE])
+{
+	const char *start = t->at;
+
+	names[0][0] = names[1][0] = '\0';
+	if (!take(t, "$"))
+		return 0;
+	take_name(t, names[1]);
+	if (take(t, ",")) {
+		memcpy(names[0], names[1], NAME_MAX_SIZE);
+		if (!take(t, "$") || take_name(t, names[1]) == 0)
+			return bad(t, "a variable is expected");
+	}
+	if (take(t, ":="))
+		return 0;
+	/* It was the value to go through. */
+	t->at = start;
+	names[0][0] = names[1][0] = '\0';
+	return 0;
+}
+
+static int range_block(struct template *t, const json_t *dot)
+{
+	_cleanup_json_ json_t *list = NULL;
+	char names[2][NAME_MAX_SIZE];
+	const char *start, *key;
+	enum stop stop = STOP_TEXT;
+	bool any = false, trim;
+	json_t *one;
+	size_t i;
+	int r = range_variables(t, names);
+
+	if (r == 0)
+		r = pipeline(t, dot, &list);
+	if (r == 0)
+		r = take_end(t);
+	if (r < 0)
+		return r;
+	start = t->at;
+	trim = t->trim;
+	if (t->live && list && !json_is_array(list) && !json_is_object(list) && !json_is_null(list))
+		return arrow_fail(t->error, EINVAL, "--format: range goes through lists and maps");
+	if (t->live && json_is_array(list)) {
+		json_array_foreach (list, i, one) {
+			t->at = start;
+			t->trim = trim;
+			any = true;
+			r = one_round(t, names, json_integer((json_int_t)i), one, true, &stop);
+			if (r < 0)
+				return r;
+		}
+	} else if (t->live && json_is_object(list)) {
+		json_object_foreach (list, key, one) {
+			t->at = start;
+			t->trim = trim;
+			any = true;
+			r = one_round(t, names, json_string(key), one, true, &stop);
+			if (r < 0)
+				return r;
+		}
+	}
+	if (!any) {
+		_cleanup_json_ json_t *nothing = json_null();
+
+		r = one_round(t, names, json_null(), nothing, false, &stop);
+		if (r < 0)
+			return r;
+	}
+	if (stop == STOP_END)
+		return 0;
+	r = take_end(t);
+	if (r == 0)
+		r = branch(t, !any, dot, &stop);
+	if (r == 0 && stop == STOP_ELSE)
+		r = bad(t, "there is a second {{else}}");
+	return r;
+}
+
+/* What stands between {{ and }}. */
+static int action(struct template *t, const json_t *dot, enum stop *stop)
+{
+	_cleanup_json_ json_t *value = NULL;
+	const char *end;
+	int r;
+
+	skip_spaces(t);
+	if (take(t, "/*")) {
+		end = strstr(t->at, "*/");
+		t->at = end ? end + 2 : t->at + strlen(t->at);
+		return take_end(t);
+	}
+	if (take_word(t, "if"))
+		return if_block(t, dot, false);
+	if (take_word(t, "with"))
+		return if_block(t, dot, true);
+	if (take_word(t, "range"))
+		return range_block(t, dot);
+	if (take_word(t, "end")) {
+		*stop = STOP_END;
+		return take_end(t);
+	}
+	if (take_word(t, "else")) { /* its end, or "if", is left to the block */
+		*stop = STOP_ELSE;
+		return 0;
+	}
+	r = pipeline(t, dot, &value);
+	if (r == 0)
+		r = take_end(t);
+	if (r == 0 && t->live)
+		format_write(t->out, value);
+	return r;
+}
+
+/* Text and actions up to the end, an {{end}} or an {{else}}. */
+static int body(struct template *t, const json_t *dot, enum stop *stop)
+{
+	int r = 0;
+
+	*stop = STOP_TEXT;
+	while (r == 0 && *stop == STOP_TEXT && *t->at) {
+		const char *open;
+		size_t size;
+
+		if (t->trim)
+			skip_spaces(t);
+		t->trim = false;
+		open = strstr(t->at, "{{");
+		size = open ? (size_t)(open - t->at) : strlen(t->at);
+		if (open && open[2] == '-' && isspace((unsigned char)open[3]))
+			while (size > 0 && isspace((unsigned char)t->at[size - 1]))
+				size--;
+		if (t->live)
+			fwrite(t->at, 1, size, t->out);
+		if (!open) {
+			t->at += size;
+			break;
+		}
+		t->at = open + (open[2] == '-' && isspace((unsigned char)open[3]) ? 3 : 2);
+		r = action(t, dot, stop);
+	}
+	return r;
+}
+
+int cli_format_one(FILE *out, const char *template, const json_t *value, struct arrow_error *error)
+{
+	struct template t = {
+		.at = template, .out = out, .live = true, .root = value, .error = error};
+	enum stop stop;
+	int r = body(&t, value, &stop);
+
+	if (r == 0 && stop != STOP_TEXT)
+		r = arrow_fail(error, EINVAL, "--format: there is an {{%s}} without a beginning",
+			stop == STOP_END ? "end" : "else");
+	return r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CLI_FORMAT_H
+#define ARROW_CLI_FORMAT_H
+
+/*
+ * --format with the meaning that Docker gives it: "table", "table TEMPLATE", "json", or a template
+ * in the language of Go's text/template, of which scripts use this part:
+ *
+ *   {{.Field.Of.Field}}  {{.}}  {{$}}  {{$name}}  {{"text"}}  {{1}}  {{true}}  {{(PIPELINE).Field}}
+ *   {{FUNCTION ARG...}}  {{PIPELINE | FUNCTION ARG...}}  {{/ * comment * /}}  {{- trimmed -}}
+ *   {{if P}} {{else if P}} {{else}} {{end}}    {{with P}}    {{range P}}    {{range $k, $v := P}}
+ *
+ * Functions: json, join, split, len, index, upper, lower, title, truncate, print, println, printf,
+ * and, or, not, eq, ne, lt, le, gt, ge.
+ */
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "util/error.h"
+
+/* The heading of a field in a table; a field that has none is shown in capitals. */
+struct cli_heading {
+	const char *field; /* NULL ends the list */
+	const char *title;
+};
+
+/*
+ * Expands a template for one value, appended to `out`.
+ * Errors: -EINVAL for what is no template, or names a field that the value does not have.
+ */
+int cli_format_one(FILE *out, const char *template, const json_t *value,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Prints an array of objects to stdout as --format says.
+ *   format:   what the user gave, or NULL for `standard`
+ *   standard: "table {{.ID}}\t{{.Name}}..."
+ *   headings: of the fields, for tables
+ * Nothing is printed when the template fails for one of the rows.
+ */
+int cli_format_rows(const char *format, const char *standard, const struct cli_heading *headings,
+	const json_t *rows, struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/* --format for lists: which template, and the columns of a table. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/format.h"
+#include "cli/table.h"
+#include "util/cleanup.h"
+
+#define TABLE "table"
+#define CELL_MIN 10u /* columns of a cell with its gap, as Docker's tables have it */
+#define CELL_GAP 3u
+
+/* Shells hand on "\t" as two characters; Docker takes them for a tabulator. Owned by the caller. */
+static char *unescape(const char *text)
+{
+	char *copy = strdup(text), *to = copy;
+
+	for (; copy && *text; text++) {
+		if (text[0] == '\\' && (text[1] == 't' || text[1] == 'n')) {
+			*to++ = text[1] == 't' ? '\t' : '\n';
+			text++;
+		} else {
+			*to++ = *text;
+		}
+	}
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
+/* "CreatedAt" becomes "CREATED AT". */
+static void write_capitals(FILE *out, const char *field, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (i > 0 && isupper((unsigned char)field[i]) &&
+			islower((unsigned char)field[i - 1]))
+			fputc(' ', out);
+		fputc(toupper((unsigned char)field[i]), out);
+	}
+}
+
+/* The heading of a table is its template with titles for values. */
+static void write_heading(FILE *out, const char *template, const struct cli_heading *headings)
+{
+	while (*template) {
+		const char *open = strstr(template, "{{"),
+			   *close = open ? strstr(open, "}}") : NULL;
+		const char *dot = open ? strchr(open, '.') : NULL;
+		size_t size = 0, i = 0;
+
+		if (!close) {
+			fputs(template, out);
+			break;
+		}
+		fwrite(template, 1, (size_t)(open - template), out);
+		template = close + 2;
+		if (!dot || dot > close)
+			continue;
+		for (dot++; isalnum((unsigned char)dot[size]) || dot[size] == '_'; size++)
+			;
+		while (headings && headings[i].field &&
+			(strlen(headings[i].field) != size ||
+				strncmp(headings[i].field, dot, size) != 0))
+			i++;
+		if (headings && headings[i].field)
+			fputs(headings[i].title, out);
+		else
+			write_capitals(out, dot, size);
+	}
+	fputc('\n', out);
+}
+
+/* Columns that a cell takes on a terminal. */
+static size_t width_of(const char *text, size_t size)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < size; i++)
+		width += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return width;
+}
+
+/* Prints lines whose cells end with a tabulator in columns; the last cell of a line is free. */
+static int print_columns(const char *text)
+{
+	_cleanup_free_ size_t *widths = NULL;
+	size_t n = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		size_t column = 0;
+
+		for (const char *at = text; *at; at++) {
+			size_t size = strcspn(at, "\t\n"), width = width_of(at, size);
+			bool last = at[size] != '\t';
+
+			if (pass == 1)
+				fwrite(at, 1, size, stdout);
+			if (!last && pass == 0 && column == n) {
+				size_t *more = realloc(widths, (n + 1) * sizeof(*widths));
+
+				if (!more)
+					return -ENOMEM;
+				widths = more;
+				widths[n++] = CELL_MIN;
+			}
+			if (!last && pass == 0 && width + CELL_GAP > widths[column])
+				widths[column] = width + CELL_GAP;
+			if (!last && pass == 1)
+				printf("%*s", (int)(widths[column] - width), "");
+			if (last && pass == 1)
+				putchar('\n');
+			column = last ? 0 : column + 1;
+			at += size;
+			if (*at == '\0')
+				break;
+		}
+	}
+	return 0;
+}
+
+static int write_rows(FILE *out, const char *template, const json_t *rows, struct arrow_error *e)
+{
+	const json_t *row;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (rows, i, row) {
+		if (strcmp(template, "json") == 0)
+			r = json_dumpf(row, out, JSON_COMPACT) < 0
+				    ? arrow_fail(e, ENOMEM, "out of memory")
+				    : 0;
+		else
+			r = cli_format_one(out, template, row, e);
+		if (r < 0)
+			break;
+		fputc('\n', out);
+	}
+	return r;
+}
+
+int cli_format_rows(const char *format, const char *standard, const struct cli_heading *headings,
+	const json_t *rows, struct arrow_error *error)
+{
+	bool plain_table = !format || strcmp(format, TABLE) == 0 || *format == '\0';
+	_cleanup_free_ char *template = unescape(plain_table ? standard : format), *text = NULL;
+	size_t size = 0;
+	const char *cells;
+	bool table;
+	FILE *out;
+	int r;
+
+	out = template ? open_memstream(&text, &size) : NULL;
+	if (!out)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	table = strncmp(template, TABLE " ", strlen(TABLE " ")) == 0;
+	cells = table ? template + strlen(TABLE " ") : template;
+	if (table)
+		write_heading(out, cells, headings);
+	r = write_rows(out, cells, rows, error);
+	if (fclose(out) != 0 && r == 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r < 0)
+		return r;
+	if (table)
+		r = print_columns(text);
+	else
+		fputs(text, stdout);
+	return r < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
+}
