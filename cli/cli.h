@@ -50,6 +50,7 @@ int cmd_stats(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_template(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_registry(int argc, char **argv);
@@ -64,6 +65,7 @@ extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_
 extern const struct argp pause_argp, unpause_argp;
 extern const struct argp rename_argp, rm_argp, logs_argp, container_argp, boot_argp;
 extern const struct argp cp_argp, diff_argp, exec_argp, stats_argp, top_argp;
+extern const struct argp inspect_argp;
 extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,
 	version_argp;
 extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,

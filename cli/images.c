@@ -360,7 +360,7 @@ const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
 	NULL, NULL, NULL};
 const struct argp tag_argp = {
 	no_options, parse, "IMAGE NAME[:TAG]", "Give an image another name.", NULL, NULL, NULL};
-static const struct argp inspect_argp = {
+static const struct argp image_inspect_argp = {
 	no_options, parse, "IMAGE...", "Show images as JSON, as docker does.", NULL, NULL, NULL};
 static const struct argp prune_argp = {prune_options, parse, NULL,
 	"Remove images without a name, and everything in the store that no image reaches.", NULL,
@@ -386,9 +386,9 @@ int cmd_tag(int argc, char **argv)
 	return run(&tag_argp, tag, argc, argv);
 }
 
-static int cmd_inspect(int argc, char **argv)
+static int cmd_image_inspect(int argc, char **argv)
 {
-	return run(&inspect_argp, inspect, argc, argv);
+	return run(&image_inspect_argp, inspect, argc, argv);
 }
 
 static int cmd_prune(int argc, char **argv)
@@ -399,7 +399,7 @@ static int cmd_prune(int argc, char **argv)
 static const struct command subcommands[] = {
 	{"ls", cmd_images, "list the images in the store", NULL},
 	{"rm", cmd_rmi, "remove images", NULL},
-	{"inspect", cmd_inspect, "show images as JSON", NULL},
+	{"inspect", cmd_image_inspect, "show images as JSON", NULL},
 	{"history", cmd_history, "show the steps that made an image", NULL},
 	{"prune", cmd_prune, "remove what no name and no image leads to", NULL},
 	{"tag", cmd_tag, "give an image another name", NULL},

@@ -32,6 +32,7 @@ const struct command commands[] = {
 	{"container", cmd_container, "remove all that do not run; longer names of commands",
 		&container_argp},
 	{"boot", cmd_boot, "start and stop Arrows with the host", &boot_argp},
+	{"inspect", cmd_inspect, "show all that is known of Arrows and images", &inspect_argp},
 	{"pull", cmd_registry, "download an image from a registry", NULL},
 	{"push", cmd_registry, "upload an image to a registry", NULL},
 	{"login", cmd_registry, "log in to a registry", NULL},

@@ -1,62 +1,253 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow ps: the Arrows that run, or all of them. */
+/* arrow ps: the Arrows that run, or all of them, with the fields and filters of docker ps. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/format.h"
+#include "cli/human.h"
 #include "cli/table.h"
 #include "core/arrow.h"
+#include "core/inspect.h"
 #include "core/instance.h"
 #include "core/list.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define COMMAND_WIDTH 24 /* characters of a command that is cut */
+#define COMMAND_WIDTH 20 /* characters of a command that is cut, as Docker cuts */
+
+#define STANDARD                                                                                   \
+	"table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t"      \
+	"{{.Names}}"
+#define WITH_SIZE STANDARD "\t{{.Size}}"
 
 enum { OPT_NO_TRUNC = 256 };
 
+/* clang-format off */
 static const struct argp_option options[] = {
 	{"all", 'a', 0, 0, "Also Arrows that do not run", 0},
 	{"latest", 'l', 0, 0, "Only the one made last, whether it runs or not", 0},
 	{"last", 'n', "N", 0, "Only the N made last, whether they run or not", 0},
-	{"filter", 'f', "name=TEXT|label=KEY[=VALUE]", 0,
-		"Only Arrows with this in their name, or with this label", 0},
-	CLI_FORMAT_OPTION,
+	{"filter", 'f', "KEY=VALUE", 0, "Only Arrows with this ancestor, before, exited, expose, health, "
+		"id, label, name, network, publish, since, status or volume", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0},
 	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids, paths and commands", 0},
 	{"quiet", 'q', 0, 0, "Only ids", 0},
+	{"size", 's', 0, 0, "Also the memory of each, where Docker has the size of its files", 0},
 	{0},
 };
 
-struct input {
-	struct arrow_strings names;  /* any of these */
-	struct arrow_strings labels; /* all of these */
-	bool json, quiet, whole, all;
-	unsigned long last; /* so many at most; 0 for all */
-	time_t now;
+static const struct cli_heading headings[] = {
+	{"ID", "ARROW ID"}, {"RunningFor", "CREATED"}, {0},
 };
+/* clang-format on */
+
+struct input {
+	struct arrow_strings filters;
+	const char *format;
+	bool quiet, whole, all, size;
+	unsigned long last; /* so many at most; 0 for all */
+	struct arrow_paths paths;
+};
+
+static const char *string_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+/* What it was made from: the image, the program or the root directory. */
+static const char *source_of(const json_t *o)
+{
+	return string_of(json_object_get(o, "Config"), "Image");
+}
+
+static bool has_label(const struct input *in, const json_t *o, const char *label)
+{
+	size_t size = strcspn(label, "=");
+	_cleanup_free_ char *key = strndup(label, size);
+	const json_t *labels = json_object_get(json_object_get(o, "Config"), "Labels");
+	const char *value = key ? json_string_value(json_object_get(labels, key)) : NULL;
+
+	return value && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
+}
+
+/* Whether an object has this key: "80" stands for "80/tcp". */
+static bool has_port(const json_t *ports, const char *value)
+{
+	_cleanup_free_ char *tcp = path_format("%s/tcp", value);
+
+	return json_object_get(ports, value) || (tcp && json_object_get(ports, tcp));
+}
+
+static bool has_volume(const struct input *in, const json_t *o, const char *value)
+{
+	const json_t *mount;
+	size_t i;
+
+	json_array_foreach (json_object_get(o, "Mounts"), i, mount)
+		if (strcmp(string_of(mount, "Destination"), value) == 0 ||
+			strcmp(string_of(mount, "Source"), value) == 0)
+			return true;
+	return false;
+}
+
+/* How another Arrow's time of creation compares, for before= and since=. */
+static int compare_created(const struct input *in, const json_t *o, const char *name)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	char id[ARROW_ID_HEX];
+	json_t *other = NULL;
+	int order = 0;
+
+	if (arrow_instance_find(&in->paths, name, id, &error) == 0 &&
+		arrow_describe(&in->paths, id, &other, &error) == 0)
+		order = strcmp(string_of(o, "Created"), string_of(other, "created"));
+	json_decref(other);
+	return order;
+}
+
+static bool has_ancestor(const struct input *in, const json_t *o, const char *value)
+{
+	/* "redis" stands for any tag of it. */
+	const char *image = source_of(o), *slash = strrchr(image, '/');
+	size_t size = strlen(value);
+
+	if (strcmp(image, value) == 0 || strcmp(string_of(o, "Image"), value) == 0)
+		return true;
+	image = slash && !strchr(value, '/') ? slash + 1 : image;
+	return strncmp(image, value, size) == 0 && (image[size] == ':' || image[size] == '\0');
+}
+
+static bool is_before(const struct input *in, const json_t *o, const char *value)
+{
+	return compare_created(in, o, value) < 0;
+}
+
+static bool is_since(const struct input *in, const json_t *o, const char *value)
+{
+	return compare_created(in, o, value) > 0;
+}
+
+static bool has_exit_code(const struct input *in, const json_t *o, const char *value)
+{
+	const json_t *state = json_object_get(o, "State");
+	char code[16];
+
+	snprintf(code, sizeof(code), "%d",
+		(int)json_integer_value(json_object_get(state, "ExitCode")));
+	return strcmp(string_of(state, "Status"), "exited") == 0 && strcmp(code, value) == 0;
+}
+
+static bool exposes(const struct input *in, const json_t *o, const char *value)
+{
+	return has_port(json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value);
+}
+
+static bool publishes(const struct input *in, const json_t *o, const char *value)
+{
+	return has_port(json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value);
+}
+
+static bool has_health(const struct input *in, const json_t *o, const char *value)
+{
+	const json_t *health = json_object_get(json_object_get(o, "State"), "Health");
+
+	return strcmp(health ? string_of(health, "Status") : "none", value) == 0;
+}
+
+static bool has_id(const struct input *in, const json_t *o, const char *value)
+{
+	return strncmp(string_of(o, "Id"), value, strlen(value)) == 0;
+}
+
+static bool has_name(const struct input *in, const json_t *o, const char *value)
+{
+	return strstr(string_of(o, "Name"), value) != NULL;
+}
+
+static bool is_on_network(const struct input *in, const json_t *o, const char *value)
+{
+	const json_t *settings = json_object_get(o, "NetworkSettings");
+
+	return json_object_get(json_object_get(settings, "Networks"), value) ||
+	       strcmp(string_of(json_object_get(o, "HostConfig"), "NetworkMode"), value) == 0;
+}
+
+static bool has_status(const struct input *in, const json_t *o, const char *value)
+{
+	return strcmp(string_of(json_object_get(o, "State"), "Status"), value) == 0;
+}
+
+static const struct filter {
+	const char *key;
+	bool (*matches)(const struct input *in, const json_t *o, const char *value);
+	bool all;     /* every value must match, not any */
+	bool stopped; /* it speaks of Arrows that do not run */
+} filters[] = {
+	{"ancestor", has_ancestor, false, false},
+	{"before", is_before, false, false},
+	{"exited", has_exit_code, false, true},
+	{"expose", exposes, false, false},
+	{"health", has_health, false, false},
+	{"id", has_id, false, false},
+	{"label", has_label, true, false},
+	{"name", has_name, false, false},
+	{"network", is_on_network, false, false},
+	{"publish", publishes, false, false},
+	{"since", is_since, false, false},
+	{"status", has_status, false, true},
+	{"volume", has_volume, false, false},
+};
+
+/* The filter of "key=value", or NULL for what is none. */
+static const struct filter *filter_of(const char *text)
+{
+	size_t size = strcspn(text, "=");
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+		if (strlen(filters[i].key) == size && strncmp(filters[i].key, text, size) == 0)
+			return text[size] && text[size + 1] ? &filters[i] : NULL;
+	return NULL;
+}
+
+/* Those of one key are alternatives, but for labels; those of different keys must all match. */
+static bool is_wanted(const struct input *in, const json_t *o)
+{
+	for (size_t i = 0; i < in->filters.n; i++) {
+		const struct filter *f = filter_of(in->filters.v[i]);
+		bool any = false;
+
+		for (size_t k = f->all ? i : 0; !any && k < (f->all ? i + 1 : in->filters.n); k++)
+			any = filter_of(in->filters.v[k]) == f &&
+			      f->matches(in, o, strchr(in->filters.v[k], '=') + 1);
+		if (!any)
+			return false;
+	}
+	return true;
+}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
-	struct arrow_strings *list = NULL;
+	const struct filter *filter;
 	char *end;
 
 	switch (key) {
 	case 'f':
-		if (strncmp(value, "name=", 5) == 0)
-			list = &in->names;
-		else if (strncmp(value, "label=", 6) == 0)
-			list = &in->labels;
-		if (!list || strchr(value, '=')[1] == '\0')
-			argp_error(state, "--filter takes name=TEXT or label=KEY[=VALUE], not '%s'",
-				value);
-		else if (arrow_strings_add(list, strchr(value, '=') + 1) < 0)
+		filter = filter_of(value);
+		if (!filter)
+			argp_error(state, "'%s' is no filter: see 'arrow ps --help'", value);
+		if (arrow_strings_add(&in->filters, value) < 0)
 			argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
+		in->all |= filter->stopped; /* as Docker has it */
 		return 0;
 	case CLI_FORMAT_KEY:
-		in->json = cli_format_is_json(value, state);
+		in->format = value;
 		return 0;
 	case 'a':
 		in->all = true;
@@ -75,6 +266,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case 'q':
 		in->quiet = true;
 		return 0;
+	case 's':
+		in->size = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "too many arguments: '%s'", value);
 		return 0;
@@ -85,60 +279,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 const struct argp ps_argp = {
 	options, parse, NULL, "List Arrows that run, the newest first.", NULL, NULL, NULL};
-
-static const char *string_of(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
-}
-
-static bool has_label(const json_t *row, const char *label)
-{
-	size_t size = strcspn(label, "=");
-	_cleanup_free_ char *key = strndup(label, size);
-	const char *value =
-		key ? json_string_value(json_object_get(json_object_get(row, "labels"), key))
-		    : NULL;
-
-	return value && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
-}
-
-static bool is_wanted(const json_t *row, const struct input *in)
-{
-	bool named = in->names.n == 0;
-
-	for (size_t i = 0; i < in->names.n; i++)
-		named |= strstr(string_of(row, "name"), in->names.v[i]) != NULL;
-	for (size_t i = 0; named && i < in->labels.n; i++)
-		named = has_label(row, in->labels.v[i]);
-	return named;
-}
-
-static char *id_text(const json_t *row, const void *arg)
-{
-	const struct input *in = arg;
-
-	return strndup(string_of(row, "id"), in->whole ? ARROW_ID_HEX : ARROW_ID_SHORT);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
-}
-
-/* What it was made from: the program, or the root directory. */
-static char *program_text(const json_t *row, const void *arg)
-{
-	const struct input *in = arg;
-	const char *program = string_of(row, "program");
-
-	if (*program == '\0')
-		return strdup(string_of(row, "rootfs"));
-	return strdup(in->whole ? program : base_name(program));
-}
 
 /* Bytes of the first n characters. */
 static size_t bytes_of(const char *text, size_t n)
@@ -154,71 +294,33 @@ static size_t bytes_of(const char *text, size_t n)
 	return at;
 }
 
-static char *command_text(const json_t *row, const void *arg)
+static char *command_text(const struct input *in, const json_t *o)
 {
-	const struct input *in = arg;
-	const json_t *args = json_object_get(row, "args"), *one;
-	_cleanup_free_ char *text = strdup(base_name(string_of(row, "program")));
+	_cleanup_free_ char *text = strdup(string_of(o, "Path"));
+	const json_t *one;
 	size_t i, cut;
 
-	json_array_foreach (args, i, one) {
-		char *longer =
-			text ? path_format("%s%s%s", text, *text ? " " : "", json_string_value(one))
-			     : NULL;
+	json_array_foreach (json_object_get(o, "Args"), i, one) {
+		char *longer = text ? path_format("%s %s", text, json_string_value(one)) : NULL;
 
 		free(text);
 		text = longer;
 	}
-	if (!text)
+	if (!cli_printable(text))
 		return NULL;
 	cut = bytes_of(text, COMMAND_WIDTH);
 	if (in->whole || text[cut] == '\0')
 		return path_format("\"%s\"", text);
-	return path_format("\"%.*s…\"", (int)cut, text);
+	return path_format("\"%.*s…\"", (int)bytes_of(text, COMMAND_WIDTH - 1), text);
 }
 
-/* How long ago something was, in the words that Docker's users know. */
-static char *age_text(const json_t *row, const char *key, const struct input *in)
+static char *status_text(const json_t *state)
 {
-	struct timespec then = {0};
-	long long s = time_parse(string_of(row, key), &then) == 0
-			      ? (long long)(in->now - then.tv_sec)
-			      : 0;
-
-	if (s < 1)
-		return strdup("Less than a second");
-	if (s < 60)
-		return path_format("%lld second%s", s, s == 1 ? "" : "s");
-	if (s < 120)
-		return strdup("About a minute");
-	if (s < 3600)
-		return path_format("%lld minutes", s / 60);
-	if (s < 7200)
-		return strdup("About an hour");
-	if (s < 48 * 3600)
-		return path_format("%lld hours", s / 3600);
-	if (s < 14 * 86400)
-		return path_format("%lld days", s / 86400);
-	if (s < 60 * 86400)
-		return path_format("%lld weeks", s / 604800);
-	if (s < 2 * 31536000)
-		return path_format("%lld months", s / (30 * 86400));
-	return path_format("%lld years", s / 31536000);
-}
-
-static char *created_text(const json_t *row, const void *arg)
-{
-	_cleanup_free_ char *age = age_text(row, "created", arg);
-
-	return age ? path_format("%s ago", age) : NULL;
-}
-
-static char *status_text(const json_t *row, const void *arg)
-{
-	const char *status = string_of(row, "status"), *health = string_of(row, "health");
-	int code = (int)json_integer_value(json_object_get(row, "exit_code"));
-	_cleanup_free_ char *since = age_text(row, "started", arg);
-	_cleanup_free_ char *ago = age_text(row, "finished", arg);
+	const char *status = string_of(state, "Status");
+	const char *health = string_of(json_object_get(state, "Health"), "Status");
+	int code = (int)json_integer_value(json_object_get(state, "ExitCode"));
+	_cleanup_free_ char *since = human_age(string_of(state, "StartedAt"), time(NULL));
+	_cleanup_free_ char *ago = human_age(string_of(state, "FinishedAt"), time(NULL));
 
 	if (!since || !ago)
 		return NULL;
@@ -236,51 +338,151 @@ static char *status_text(const json_t *row, const void *arg)
 	return strdup(strcmp(status, "created") == 0 ? "Created" : "Dead");
 }
 
-static char *engine_text(const json_t *row, const void *arg)
+/* "0.0.0.0:8080->80/tcp, 90/tcp". */
+static char *ports_text(const json_t *o)
 {
-	const char *engine = string_of(row, "engine");
+	json_t *ports = json_object_get(json_object_get(o, "NetworkSettings"), "Ports");
+	char *text = NULL;
+	size_t size = 0, i;
+	FILE *f = open_memstream(&text, &size);
+	const char *key, *gap = "";
+	const json_t *list, *one;
 
-	return path_format("%s%s%s", engine, *engine ? ":" : "", string_of(row, "accel"));
+	if (!f)
+		return NULL;
+	json_object_foreach (ports, key, list) {
+		json_array_foreach (list, i, one) {
+			bool v6 = strchr(string_of(one, "HostIp"), ':') != NULL;
+
+			fprintf(f, "%s%s%s%s:%s->%s", gap, v6 ? "[" : "", string_of(one, "HostIp"),
+				v6 ? "]" : "", string_of(one, "HostPort"), key);
+			gap = ", ";
+		}
+	}
+	fclose(f);
+	return text;
 }
 
-static const struct cli_column columns[] = {
-	{"ARROW ID", NULL, id_text},
-	{"PROGRAM", NULL, program_text},
-	{"COMMAND", NULL, command_text},
-	{"CREATED", NULL, created_text},
-	{"STATUS", NULL, status_text},
-	{"ENGINE", NULL, engine_text},
-	{"NAMES", "name", NULL},
-	{0},
-};
+/* The keys of an object, or "key=value", with commas. */
+static char *joined(json_t *object, bool values)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	const char *key, *gap = "";
+	const json_t *value;
 
-static const struct cli_column quiet_columns[] = {{NULL, NULL, id_text}, {0}};
+	if (!f)
+		return NULL;
+	json_object_foreach (object, key, value) {
+		fprintf(f, "%s%s", gap, key);
+		if (values)
+			fprintf(f, "=%s", json_string_value(value));
+		gap = ",";
+	}
+	fclose(f);
+	return text;
+}
+
+static char *mounts_text(const struct input *in, const json_t *o)
+{
+	char *text = NULL;
+	size_t size = 0, i;
+	FILE *f = open_memstream(&text, &size);
+	const json_t *one;
+
+	if (!f)
+		return NULL;
+	json_array_foreach (json_object_get(o, "Mounts"), i, one) {
+		const char *source = string_of(one, "Source");
+		bool cut = !in->whole && strlen(source) > 15;
+
+		fprintf(f, "%s%.*s%s", i ? "," : "", cut ? (int)bytes_of(source, 14) : 4096, source,
+			cut ? "…" : "");
+	}
+	fclose(f);
+	return text;
+}
+
+/* Docker's zone: "2026-11-24 15:04:05 +0000 UTC". */
+static char *created_at(const json_t *o)
+{
+	const char *text = string_of(o, "Created");
+
+	return path_format("%.10s %.8s +0000 UTC", text, strlen(text) > 11 ? text + 11 : "");
+}
+
+static json_t *row_of(const struct input *in, const json_t *o)
+{
+	json_t *state = json_object_get(o, "State");
+	json_t *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks");
+	_cleanup_free_ char *age = human_age(string_of(o, "Created"), time(NULL));
+	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
+	_cleanup_free_ char *command = command_text(in, o), *status = status_text(state);
+	_cleanup_free_ char *ports = ports_text(o), *mounts = mounts_text(in, o);
+	_cleanup_free_ char *names = joined(networks, false), *created = created_at(o);
+	_cleanup_free_ char *labels =
+		joined(json_object_get(json_object_get(o, "Config"), "Labels"), true);
+	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
+		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
+	_cleanup_free_ char *source = cli_printable(strdup(source_of(o)));
+	const char *id = string_of(o, "Id"), *image = source ? source : "",
+		   *base = strrchr(image, '/');
+
+	/* A path of this host says most by its end. */
+	if (!in->whole && *image == '/' && base && base[1])
+		image = base + 1;
+	return json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID",
+		id, in->whole ? strlen(id) : strnlen(id, ARROW_ID_SHORT), "Image", image, "Command",
+		command, "CreatedAt", created, "RunningFor", ago, "Ports", ports, "State",
+		string_of(state, "Status"), "Status", status, "Size", size, "Names",
+		string_of(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
+}
+
+/* The rows of those that are wanted. */
+static int collect(struct input *in, json_t *rows, struct arrow_error *error)
+{
+	json_t *list = NULL;
+	const json_t *one;
+	size_t i;
+	int r = arrow_list(&in->paths, in->all || in->last, &list, error);
+
+	json_array_foreach (list, i, one) {
+		json_t *o = NULL;
+
+		if (in->last && json_array_size(rows) == in->last)
+			break;
+		/* One that was removed meanwhile is not there. */
+		if (arrow_inspect(&in->paths, string_of(one, "id"), &o, error) < 0)
+			arrow_error_clear(error);
+		else if (is_wanted(in, o))
+			json_array_append_new(rows, row_of(in, o));
+		json_decref(o);
+	}
+	json_decref(list);
+	return r;
+}
 
 int cmd_ps(int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct input in = {.now = time(NULL)};
-	struct arrow_paths paths = {0};
-	json_t *list = NULL;
-	int status;
+	struct input in = {0};
+	json_t *rows = json_array();
+	int r, status = 0;
 
 	cli_parse(&ps_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 ||
-		arrow_list(&paths, in.all || in.last, &list, &error) < 0) {
+	r = arrow_paths_init(&in.paths, &error);
+	if (r == 0)
+		r = collect(&in, rows, &error);
+	if (r == 0)
+		r = cli_format_rows(in.quiet && !in.format ? "{{.ID}}" : in.format,
+			in.size ? WITH_SIZE : STANDARD, headings, rows, &error);
+	if (r < 0)
 		status = cli_error(&error);
-	} else {
-		for (size_t i = json_array_size(list); i-- > 0;)
-			if (!is_wanted(json_array_get(list, i), &in))
-				json_array_remove(list, i);
-		while (in.last && json_array_size(list) > in.last)
-			json_array_remove(list, in.last);
-		status = in.quiet  ? cli_print_table(list, quiet_columns, &in)
-			 : in.json ? cli_print_json(list)
-				   : cli_print_table(list, columns, &in);
-	}
-	json_decref(list);
-	arrow_paths_release(&paths);
-	arrow_strings_release(&in.names);
-	arrow_strings_release(&in.labels);
+	else
+		status = cli_flush();
+	json_decref(rows);
+	arrow_paths_release(&in.paths);
+	arrow_strings_release(&in.filters);
 	return status;
 }

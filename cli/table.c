@@ -21,8 +21,7 @@ bool cli_format_is_json(const char *value, const struct argp_state *state)
 	return json;
 }
 
-/* A text may come from a program's arguments: nothing in it may move the cursor. */
-static char *printable(char *text)
+char *cli_printable(char *text)
 {
 	for (char *c = text; c && *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
@@ -53,7 +52,7 @@ static char *value_text(const json_t *value)
 
 static char *cell_text(const struct cli_column *column, const json_t *row, const void *arg)
 {
-	return printable(column->text ? column->text(row, arg)
+	return cli_printable(column->text ? column->text(row, arg)
 				      : value_text(json_object_get(row, column->key)));
 }
 

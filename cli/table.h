@@ -40,6 +40,12 @@ int cli_print_json(const json_t *json);
  */
 int cli_flush(void);
 
+/*
+ * Makes control characters into '?', in place: a text that comes from a program's arguments may not
+ * move the cursor. Returns text, which may be NULL.
+ */
+char *cli_printable(char *text);
+
 /* "5.1 GiB". Owned by the caller. */
 char *cli_size_text(unsigned long long bytes);
 

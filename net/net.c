@@ -357,35 +357,6 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	return 0;
 }
 
-json_t *net_attachment_json(const struct net_attachment *a)
-{
-	json_t *networks = json_array();
-
-	if (a->n_cards == 0) {
-		json_decref(networks);
-		return NULL;
-	}
-	for (unsigned int i = 0; i < a->n_cards; i++) {
-		const struct net_card *card = &a->cards[i];
-		char mac[NET_MAC_TEXT], text[NET_ADDRESS_TEXT];
-		json_t *o = json_pack("{s:s, s:s}", "network",
-			i < a->n_leases ? a->leases[i].network : "user", "mac",
-			net_mac_text(card->mac, mac));
-
-		for (unsigned int k = 0; k < card->n_addresses; k++)
-			json_object_set_new(o,
-				card->addresses[k].family == 6 ? "address6" : "address4",
-				json_string(net_address_text(&card->addresses[k], true, text)));
-		for (unsigned int k = 0; k < card->n_routes; k++)
-			if (card->routes[k].to.family == 4 && card->routes[k].to.prefix == 0)
-				json_object_set_new(o, "gateway",
-					json_string(net_address_text(
-						&card->routes[k].via, false, text)));
-		json_array_append_new(networks, o);
-	}
-	return json_pack("{s:o, s:o}", "networks", networks, "ports", net_ports_json(&a->ports));
-}
-
 int net_serve(struct net_attachment *a, struct arrow_error *error)
 {
 	int r;

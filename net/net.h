@@ -87,16 +87,13 @@ int net_attach(struct net_attachment *attachment, const struct net_plan *plan,
 	const struct net_request *request, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/*
- * What an Arrow got: {"networks": [{"network", "mac", "address4", "address6", "gateway"}], "ports":
- * [...]}, or NULL where it has no network. Owned by the caller.
- */
-json_t *net_attachment_json(const struct net_attachment *attachment);
-
 /* Starts what serves the Arrow from this process, the keeper. */
 int net_serve(struct net_attachment *attachment, struct arrow_error *error) ARROW_MUST_CHECK;
 
 void net_detach(struct net_attachment *attachment);
+
+/* Docker's NetworkSettings: Networks and Ports; NULL without a card. Owned by the caller. */
+json_t *net_attachment_json(const struct net_attachment *attachment);
 
 /* Closes this process' descriptors of an attachment that another one keeps. */
 void net_attachment_release(struct net_attachment *attachment);

@@ -26,7 +26,18 @@ teardown() {
 
 # value NAME KEY: of an Arrow's state or description.
 value() {
-  arrow ps -a --format json | jq -r --arg name "$1" '.[] | select(.name == $name) | .'"$2"
+  local field
+  case $2 in
+  id) field=.Id ;;
+  status) field=.State.Status ;;
+  exit_code) field=.State.ExitCode ;;
+  error) field=.State.Error ;;
+  vm_pid) field=.State.Pid ;;
+  restarts) field=.RestartCount ;;
+  keeper_pid) field=.Arrow.KeeperPid ;;
+  manual_stop) field=.Arrow.ManualStop ;;
+  esac
+  arrow inspect --type arrow -f "{{$field}}" "$1" 2>/dev/null
 }
 
 is() {
@@ -250,7 +261,7 @@ END
 
 @test "lifecycle: ps -n, -l, -q, --cidfile" {
   for i in 1 2 3; do arrow create --name n$i --cidfile id$i "$B" true >/dev/null; done
-  [ "$(arrow ps -n 2 --format json | jq -r '.[].name' | xargs)" = 'n3 n2' ]
+  [ "$(arrow ps -n 2 --format '{{.Names}}' | xargs)" = 'n3 n2' ]
   [ "$(arrow ps -lq --no-trunc)" = "$(cat id3)" ]
   run -125 arrow create --cidfile id1 "$B" true
   [[ $output == *'id1 is there already'* ]]
@@ -261,7 +272,7 @@ END
   run -0 arrow container prune -f
   [ "$(grep -cE '^[0-9a-f]{64}$' <<<"$output")" -eq 3 ]
   [[ $output == *'Total reclaimed space: '* ]]
-  [ "$(arrow container ls --format json | jq -r '.[].name')" = runs ]
+  [ "$(arrow container ls --format '{{.Names}}')" = runs ]
 }
 
 @test "logs: lines, streams, times, tail, since and until, as Docker stores them" {
@@ -315,14 +326,14 @@ END
     "$ARROW" run --name full "$0" sh -c "i=0; while [ \$i -lt 20000 ]; do echo \"a line that takes room \$i\"; i=\$((i + 1)); done; exit 44" >out
     echo $? >status
     dd if=/dev/zero of="$ARROW_DATA_DIR/arrows/fill" bs=1k 2>/dev/null
-    "$ARROW" ps -a --format json >ps
+    "$ARROW" inspect full >ps
     cp "$ARROW_DATA_DIR"/arrows/*/log.json .
     rm "$ARROW_DATA_DIR/arrows/fill"
     "$ARROW" rm full' "$B"
   [ "$(cat status)" -eq 44 ]
   [ "$(wc -l <out)" -eq 20000 ]
-  [ "$(jq -r '.[].exit_code' ps)" = 44 ]
-  [ "$(jq -r '.[].status' ps)" = exited ]
+  [ "$(jq -r '.[].State.ExitCode' ps)" = 44 ]
+  [ "$(jq -r '.[].State.Status' ps)" = exited ]
   # What is there is whole.
   jq -e -s 'length > 100' log.json
 }
@@ -397,7 +408,7 @@ END
   done
   run -0 arrow boot start
   [ "$output" = $'yes\nunless' ]
-  [ "$(arrow ps --format json | jq -r '.[].name' | sort | xargs)" = 'unless yes' ]
+  [ "$(arrow ps --format '{{.Names}}' | sort | xargs)" = 'unless yes' ]
   arrow boot stop
   [ -z "$(arrow ps -q)" ]
   is unless manual_stop false

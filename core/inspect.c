@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/inspect.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "core/instance.h"
+#include "core/log.h"
+#include "core/spec_json.h"
+#include "util/cleanup.h"
+
+#define NO_TIME "0001-01-01T00:00:00Z" /* Go's zero, which Docker's users test for */
+#define SECOND 1000000000ll            /* ns */
+
+const char *arrow_restart_text(uint32_t restart)
+{
+	static const char *const names[] = {"no", "on-failure", "always", "unless-stopped"};
+
+	return restart < sizeof(names) / sizeof(*names) ? names[restart] : "no";
+}
+
+/* A list of strings; Docker's null for an empty one. */
+static json_t *texts(const struct arrow_strings *list)
+{
+	json_t *array = list->n ? json_array() : json_null();
+
+	for (size_t i = 0; i < list->n; i++)
+		json_array_append_new(array, arrow_text_json(list->v[i]));
+	return array;
+}
+
+/* Strings "key<gap>value" as an object. */
+static json_t *pairs(const struct arrow_strings *list, char gap)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *at = strchr(list->v[i], gap);
+		_cleanup_free_ char *key =
+			at ? strndup(list->v[i], (size_t)(at - list->v[i])) : strdup(list->v[i]);
+
+		if (key)
+			json_object_set_new(object, key, arrow_text_json(at ? at + 1 : ""));
+	}
+	return object;
+}
+
+/* The words of the command, as execve() gets them. */
+static json_t *command(const struct arrow_spec *spec)
+{
+	struct arrow_strings words = spec->args;
+	json_t *array = json_array();
+
+	if (spec->entrypoint)
+		json_array_append_new(array, arrow_text_json(spec->entrypoint));
+	else if (spec->program)
+		json_array_append_new(array, arrow_text_json(spec->program));
+	for (size_t i = 0; i < words.n; i++)
+		json_array_append_new(array, arrow_text_json(words.v[i]));
+	return array;
+}
+
+static json_t *state_json(const struct arrow_state *s)
+{
+	bool active = arrow_life_active(s->life);
+	json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status",
+		arrow_life_text(s->life), "Running",
+		s->life == ARROW_LIFE_RUNNING || s->life == ARROW_LIFE_PAUSED, "Paused",
+		s->life == ARROW_LIFE_PAUSED, "Restarting", s->life == ARROW_LIFE_RESTARTING,
+		"OOMKilled", s->oom, "Dead", s->life == ARROW_LIFE_DEAD, "Pid",
+		active ? s->vm_pid : 0, "ExitCode", active ? 0 : s->exit_code, "Error",
+		arrow_text_json(s->error), "StartedAt", s->started[0] ? s->started : NO_TIME,
+		"FinishedAt", s->finished[0] ? s->finished : NO_TIME);
+
+	if (o && s->health[0])
+		json_object_set_new(o, "Health", json_pack("{s:s}", "Status", s->health));
+	return o;
+}
+
+static json_t *mounts(const struct arrow_spec *spec)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < spec->n_volumes; i++) {
+		const struct arrow_volume *v = &spec->volumes[i];
+
+		json_array_append_new(
+			array, json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "Type", "bind", "Source",
+				       arrow_text_json(v->host), "Destination",
+				       arrow_text_json(v->guest), "Mode", v->read_only ? "ro" : "",
+				       "RW", !v->read_only, "Propagation", "rprivate"));
+	}
+	return array;
+}
+
+static json_t *binds(const struct arrow_spec *spec)
+{
+	json_t *array = spec->n_volumes ? json_array() : json_null();
+
+	for (size_t i = 0; i < spec->n_volumes; i++) {
+		const struct arrow_volume *v = &spec->volumes[i];
+		_cleanup_free_ char *text = NULL;
+
+		if (asprintf(&text, "%s:%s%s", v->host, v->guest, v->read_only ? ":ro" : "") > 0)
+			json_array_append_new(array, arrow_text_json(text));
+	}
+	return array;
+}
+
+static json_t *tmpfs(const struct arrow_spec *spec)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < spec->n_tmpfs; i++)
+		json_object_set_new(object, spec->tmpfs[i].guest,
+			arrow_text_json(spec->tmpfs[i].options ? spec->tmpfs[i].options : ""));
+	return object;
+}
+
+/* What was asked for, in the words of HostConfig.PortBindings. */
+static json_t *port_bindings(const struct arrow_spec *spec)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < spec->ports.n; i++) {
+		const struct net_port *p = &spec->ports.v[i];
+		char key[24], number[8] = "", text[NET_ADDRESS_TEXT] = "";
+		json_t *list;
+
+		snprintf(key, sizeof(key), "%u/%s", p->guest_port, p->udp ? "udp" : "tcp");
+		if (p->host_port)
+			snprintf(number, sizeof(number), "%u", p->host_port);
+		if (p->host.family)
+			net_address_text(&p->host, false, text);
+		list = json_object_get(object, key);
+		if (!list) {
+			list = json_array();
+			json_object_set_new(object, key, list);
+		}
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "HostIp", text, "HostPort", number));
+	}
+	return object;
+}
+
+static json_t *host_config(const struct arrow_spec *spec)
+{
+	const char *driver = spec->log_driver ? spec->log_driver : "json-file";
+
+	return json_pack("{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+		"Binds", binds(spec), "NetworkMode",
+		spec->networks.n ? spec->networks.v[0] : "default", "PortBindings",
+		port_bindings(spec), "RestartPolicy", "Name", arrow_restart_text(spec->restart),
+		"MaximumRetryCount", (json_int_t)spec->restart_max, "AutoRemove", spec->auto_remove,
+		"LogConfig", "Type", driver, "Config", pairs(&spec->log_opts, '='), "Privileged",
+		spec->privileged, "ReadonlyRootfs", spec->read_only, "Memory",
+		(json_int_t)spec->memory, "NanoCpus", (json_int_t)spec->millicpus * (SECOND / 1000),
+		"ShmSize", (json_int_t)spec->shm_size, "Dns", texts(&spec->dns), "DnsOptions",
+		texts(&spec->dns_options), "DnsSearch", texts(&spec->dns_search), "ExtraHosts",
+		texts(&spec->hosts), "Sysctls", pairs(&spec->sysctls, '='), "Tmpfs", tmpfs(spec),
+		"PublishAllPorts", spec->publish_all);
+}
+
+static json_t *exposed(const struct arrow_spec *spec)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < spec->exposed.n; i++)
+		json_object_set_new(object, spec->exposed.v[i], json_object());
+	return object;
+}
+
+static json_t *health(const struct arrow_health *h)
+{
+	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", texts(&h->test), "Interval",
+		(json_int_t)h->interval, "Timeout", (json_int_t)h->timeout, "StartPeriod",
+		(json_int_t)h->start_period, "Retries", (json_int_t)h->retries);
+}
+
+static const char *source_of(const struct arrow_spec *spec)
+{
+	const char *source = spec->image    ? spec->image
+			     : spec->rootfs ? spec->rootfs
+					    : spec->program;
+
+	return source ? source : "";
+}
+
+static json_t *config(const struct arrow_instance *i, const struct arrow_spec *spec)
+{
+	char host[ARROW_ID_SHORT + 1];
+	const char *name = sigabbrev_np((int)spec->stop_signal);
+	char signal[16] = "SIGTERM";
+	json_t *o;
+
+	snprintf(host, sizeof(host), "%.*s", ARROW_ID_SHORT, i->id);
+	if (name)
+		snprintf(signal, sizeof(signal), "SIG%s", name);
+	else if (spec->stop_signal)
+		snprintf(signal, sizeof(signal), "%u", spec->stop_signal);
+	o = json_pack("{s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "Hostname",
+		arrow_text_json(spec->hostname ? spec->hostname : host), "User",
+		arrow_text_json(spec->user ? spec->user : ""), "Tty", spec->tty, "OpenStdin",
+		spec->interactive, "StdinOnce", spec->stdin_once, "Env", texts(&spec->env), "Cmd",
+		texts(&spec->args), "Image", arrow_text_json(source_of(spec)), "WorkingDir",
+		arrow_text_json(spec->workdir ? spec->workdir : ""), "ExposedPorts", exposed(spec),
+		"Labels", pairs(&spec->labels, '='), "StopSignal", signal);
+	if (o && spec->health.test.n)
+		json_object_set_new(o, "Healthcheck", health(&spec->health));
+	return o;
+}
+
+/* The addresses of the first network, which Docker repeats above the others. */
+static json_t *network_settings(const struct arrow_state *s)
+{
+	bool active = arrow_life_active(s->life);
+	json_t *o = active && s->network ? json_deep_copy(s->network)
+					 : json_pack("{s:{}, s:{}}", "Ports", "Networks");
+	static const char *const keys[] = {"IPAddress", "IPPrefixLen", "Gateway", "MacAddress",
+		"GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPv6Gateway"};
+	json_t *networks = json_object_get(o, "Networks");
+	void *first = json_object_iter(networks);
+
+	for (size_t i = 0; o && i < sizeof(keys) / sizeof(*keys); i++) {
+		json_t *value = json_object_get(json_object_iter_value(first), keys[i]);
+
+		if (value)
+			json_object_set(o, keys[i], value);
+		else
+			json_object_set_new(o, keys[i],
+				strstr(keys[i], "PrefixLen") ? json_integer(0) : json_string(""));
+	}
+	return o;
+}
+
+static json_t *describe(const struct arrow_instance *i, const struct arrow_spec *spec)
+{
+	const struct arrow_state *s = &i->state;
+	json_t *words = command(spec), *args = json_array(), *word, *o;
+	_cleanup_free_ char *slash_name = NULL, *log = NULL;
+	const char *digest = spec->image_digest ? spec->image_digest : s->image;
+	size_t n;
+
+	json_array_foreach (words, n, word)
+		if (n > 0)
+			json_array_append(args, word);
+	if (asprintf(&slash_name, "/%s", i->name) < 0 ||
+		asprintf(&log, "%s/" ARROW_LOG_FILE, i->dir) < 0) {
+		json_decref(words);
+		json_decref(args);
+		return NULL;
+	}
+	word = json_array_get(words, 0);
+	o = json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}",
+		"Id", i->id, "Created", i->created, "Path", word ? word : json_null(), "Args", args,
+		"State", state_json(s), "Image", digest, "LogPath",
+		spec->log_driver && strcmp(spec->log_driver, "json-file") != 0 ? "" : log, "Name",
+		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
+		mounts(spec), "HostConfig", host_config(spec), "Config", config(i, spec),
+		"NetworkSettings", network_settings(s));
+	json_decref(words);
+	if (o)
+		json_object_set_new(o, "Arrow",
+			json_pack("{s:s, s:s, s:s, s:i, s:b, s:b}", "Engine", s->engine, "Accel",
+				s->accel, "Kernel", s->kernel, "KeeperPid",
+				arrow_life_active(s->life) ? s->keeper_pid : 0, "Cold", spec->cold,
+				"ManualStop", s->manual_stop));
+	return o;
+}
+
+int arrow_inspect(
+	const struct arrow_paths *paths, const char *id, json_t **object, struct arrow_error *error)
+{
+	struct arrow_instance instance;
+	struct arrow_spec spec;
+	int r = arrow_instance_open(&instance, paths, id, &spec, error);
+
+	if (r == 0) {
+		*object = describe(&instance, &spec);
+		if (!*object)
+			r = arrow_fail(error, ENOMEM, "out of memory");
+	}
+	arrow_instance_release(&instance);
+	arrow_spec_release(&spec);
+	return r;
+}
