@@ -63,6 +63,28 @@ static json_t *command(const struct arrow_spec *spec)
 	return array;
 }
 
+/* The last checks, with Docker's names for what each said. */
+static json_t *health_state(const struct arrow_state *s)
+{
+	static const char *const names[][2] = {{"start", "Start"}, {"end", "End"},
+		{"exit_code", "ExitCode"}, {"output", "Output"}};
+	json_t *log = json_array();
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (s->health_log, i, one) {
+		json_t *entry = json_object();
+
+		for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
+			if (json_object_get(one, names[k][0]))
+				json_object_set(
+					entry, names[k][1], json_object_get(one, names[k][0]));
+		json_array_append_new(log, entry);
+	}
+	return json_pack("{s:s, s:I, s:o}", "Status", s->health, "FailingStreak",
+		(json_int_t)s->health_failures, "Log", log);
+}
+
 static json_t *state_json(const struct arrow_state *s)
 {
 	bool active = arrow_life_active(s->life);
@@ -76,7 +98,7 @@ static json_t *state_json(const struct arrow_state *s)
 		"FinishedAt", s->finished[0] ? s->finished : NO_TIME);
 
 	if (o && s->health[0])
-		json_object_set_new(o, "Health", json_pack("{s:s}", "Status", s->health));
+		json_object_set_new(o, "Health", health_state(s));
 	return o;
 }
 

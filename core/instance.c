@@ -556,17 +556,20 @@ int arrow_instance_find(const struct arrow_paths *paths, const char *text, char 
 	_cleanup_store_ struct store store = STORE_INIT;
 	struct search search = {.prefix = text, .id = id};
 	int r = store_open(&store, paths, error);
+	char target[ARROW_ID_HEX];
 	ssize_t n;
 
 	if (r < 0)
 		return r;
 	/* A name or an id has no slash: nothing outside is looked at. */
 	if (*text && !strchr(text, '/') && text[0] != '.') {
-		n = readlinkat(store.names_fd, text, id, ARROW_ID_HEX);
+		n = readlinkat(store.names_fd, text, target, sizeof(target));
 		if (n == ARROW_ID_HEX - 1) {
-			id[n] = '\0';
-			if (faccessat(store.arrows_fd, id, F_OK, 0) == 0)
+			target[n] = '\0';
+			if (faccessat(store.arrows_fd, target, F_OK, 0) == 0) {
+				memcpy(id, target, sizeof(target));
 				return 0;
+			}
 		}
 		(void)for_each(store.arrows_fd, match_prefix, &search);
 	}

@@ -23,9 +23,7 @@
 #define BACKOFF_MAX_MS 60000u
 #define BACKOFF_RESET_MS 10000u /* one that ran for so long begins anew */
 
-/* The state that others read while the Arrow runs; what cannot be written now is at the next
- * change. */
-static void write_state(struct keeper *k)
+void keeper_write_state(struct keeper *k)
 {
 	k->state_changed = false;
 	if (arrow_state_write(k->instance->dir_fd, k->state) < 0)
@@ -124,7 +122,7 @@ static void wait_for_restart(struct keeper *k)
 	k->state->life = ARROW_LIFE_RESTARTING;
 	if (!k->restart_now)
 		k->state->restarts++;
-	write_state(k);
+	keeper_write_state(k);
 	tell_end(k, true);
 	k->phase = WAITING;
 	k->deadline = now_ms() + pause;
@@ -325,7 +323,7 @@ static void turn(struct keeper *k)
 	peers_check_stalls(k);
 	health_turn(k);
 	if (k->state_changed && k->phase != OVER)
-		write_state(k);
+		keeper_write_state(k);
 	if (k->vm && k->phase != OVER)
 		keeper_check_time(k);
 	if (k->phase == WAITING && now_ms() >= k->deadline)

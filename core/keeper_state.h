@@ -122,6 +122,12 @@ struct keeper {
 	char failure_text[ARROW_TEXT_MAX];
 };
 
+/*
+ * Writes the state that others read while the Arrow runs, now; state_changed has it written at the
+ * end of a turn. What cannot be written is at the next change.
+ */
+void keeper_write_state(struct keeper *k);
+
 /* Goes to a phase that may take so long; 0 for no end. */
 void keeper_phase(struct keeper *k, enum phase phase, uint64_t deadline_ms);
 

@@ -44,7 +44,7 @@ static void go_on(struct keeper *k)
 static void set_life(struct keeper *k, bool paused)
 {
 	k->state->life = paused ? ARROW_LIFE_PAUSED : ARROW_LIFE_RUNNING;
-	k->state_changed = true;
+	keeper_write_state(k); /* before it is answered: whoever asked may look */
 }
 
 static void finish(struct keeper *k, int err, const char *text)

@@ -218,10 +218,11 @@ static int upload_begin(struct upload *u, const char *from, struct arrow_error *
 static int upload_part(struct upload *u, uint64_t size, bool last, struct attempts *attempts,
 	enum http_failure *failure, struct arrow_error *error)
 {
+	const char *location = u->location ? u->location : "";
 	_cleanup_free_ char *url =
-		last ? path_format("%s%sdigest=%s", u->location,
-			       strchr(u->location, '?') ? "&" : "?", u->blob->digest)
-		     : strdup(u->location);
+		last ? path_format("%s%sdigest=%s", location, strchr(location, '?') ? "&" : "?",
+			       u->blob->digest)
+		     : strdup(location);
 	_cleanup_free_ char *range = path_format("Content-Range: %llu-%llu",
 		(unsigned long long)u->at, (unsigned long long)(u->at + size - 1));
 	const char *headers[] = {

@@ -162,12 +162,13 @@ static void take_message(struct qmp *qmp, json_t *message)
 		const char *status = json_string_value(json_object_get(data, "status"));
 
 		if (status && strcmp(status, "completed") == 0) {
-			if (qmp->saving)
+			if (qmp->saving) {
 				ask_final(qmp);
-			else
+			} else {
 				qmp->saved = true;
-			if (qmp->go_on)
-				qmp_cont(qmp);
+				if (qmp->go_on)
+					qmp_cont(qmp);
+			}
 		} else if (status && strcmp(status, "failed") == 0 && !qmp->error) {
 			qmp->error = strdup("the migration failed");
 		}

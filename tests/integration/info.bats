@@ -132,20 +132,20 @@ damage() {
 }
 
 @test "info and doctor: a host that has neither QEMU nor mkfs.erofs" {
-  PATH=/nonexistent "$ARROW" info --format json >json
+  without_system env PATH=/nonexistent "$ARROW" info --format json >json
   [ "$(jq -r '.engines[0].path' json)" = null ]
   [[ $(jq -r '.engines[0].problem' json) == *'sudo apt-get install qemu-system-x86'* ]]
   [ "$(jq -r .images.tool json)" = null ]
 
   status=0
-  PATH=/nonexistent "$ARROW" doctor --format json >json || status=$?
+  without_system env PATH=/nonexistent "$ARROW" doctor --format json >json || status=$?
   [ "$status" -eq 1 ]
   [ "$(check qemu <json)" = missing ]
   [ "$(check qemu mend <json)" = 'sudo apt-get install qemu-system-x86' ]
   [ "$(check mkfs.erofs <json)" = missing ]
   [ "$(check mkfs.erofs mend <json)" = 'sudo apt-get install erofs-utils' ]
   [[ $(check 'kernel build' mend <json) == 'sudo apt-get install'*' flex '* ]]
-  PATH=/nonexistent run -1 "$ARROW" doctor
+  run -1 without_system env PATH=/nonexistent "$ARROW" doctor
   [[ $output == *missing*qemu*'sudo apt-get install qemu-system-x86'* ]]
 }
 
@@ -350,7 +350,8 @@ options_of() {
 
 @test "output that cannot be written is an error" {
   [ -e /dev/full ]
-  for command in info ps doctor version; do
+  run -125 sh -c '"$ARROW" ps >/dev/full'
+  for command in info doctor version; do
     for format in table json; do
       status=0
       "$ARROW" $command --format $format >/dev/full 2>err || status=$?

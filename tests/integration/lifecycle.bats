@@ -36,6 +36,10 @@ value() {
   restarts) field=.RestartCount ;;
   keeper_pid) field=.Arrow.KeeperPid ;;
   manual_stop) field=.Arrow.ManualStop ;;
+  Health*)
+    arrow inspect --type arrow "$1" | jq -r ".[0].State.$2"
+    return
+    ;;
   esac
   arrow inspect --type arrow -f "{{$field}}" "$1" 2>/dev/null
 }
@@ -369,25 +373,25 @@ END
 @test "health: starting, healthy, unhealthy, and what the checks said" {
   arrow run -d --name fit --health-cmd 'echo looked; test -e /fit' --health-interval 300ms --health-retries 2 "$B" \
     sh -c 'ln -s busybox /bin/sh; touch /fit; sleep 4; rm /fit; exec sleep 1000' >/dev/null
-  wait_for 60 is fit health healthy
+  wait_for 60 is fit Health.Status healthy
   arrow ps | grep -qE 'Up .* \(healthy\) .*fit$'
-  wait_for 60 is fit health unhealthy
-  [ "$(value fit 'health_log[-1].exit_code')" = 1 ]
-  [ "$(value fit 'health_log[-1].output')" = looked ]
-  [ "$(value fit 'health_log | length')" -le 5 ]
+  wait_for 60 is fit Health.Status unhealthy
+  [ "$(value fit 'Health.Log[-1].ExitCode')" = 1 ]
+  [ "$(value fit 'Health.Log[-1].Output')" = looked ]
+  [ "$(value fit 'Health.Log | length')" -le 5 ]
   arrow run -d --name slow --health-cmd 'exec sleep 1000' --health-interval 100ms --health-timeout 500ms \
     --health-retries 1 "$B" sh -c 'ln -s busybox /bin/sh; exec sleep 1000' >/dev/null
   arrow run -d --name early --health-cmd false --health-start-interval 100ms --health-start-period 1000s "$B" \
     sh -c 'ln -s busybox /bin/sh; exec sleep 1000' >/dev/null
-  wait_for 60 is slow health unhealthy
-  wait_for 60 eval "value slow 'health_log[-1].output' | grep -q 'took longer'"
-  wait_for 60 is early 'health_log | length' 5
-  is early health starting
+  wait_for 60 is slow Health.Status unhealthy
+  wait_for 60 eval "value slow 'Health.Log[-1].Output' | grep -q 'took longer'"
+  wait_for 60 is early 'Health.Log | length' 5
+  is early Health.Status starting
   arrow ps | grep -qE '\(health: starting\) .*early$'
   arrow create --name none --no-healthcheck "$B" true >/dev/null
-  is none health null
+  is none Health.Status null
   arrow stop -t 0 fit slow early
-  is fit health null
+  is fit Health.Status null
   run -125 arrow run --health-interval 5 "$B" true
   run -125 arrow run --health-cmd true --no-healthcheck "$B" true
 }

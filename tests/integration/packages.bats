@@ -76,7 +76,7 @@ in_docker() {
   serve nginx 80
   wait_for 60 answers nginx
   for _ in 1 2 3 4 5 6 7 8 9 10; do
-    answers 'Welcome to nginx'
+    wait_for 60 answers 'Welcome to nginx'
   done
   arrow stop -t 60 app
   in_docker nginx

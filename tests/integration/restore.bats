@@ -141,7 +141,7 @@ END
     # Nobody begins anew, and nobody says a thing as the saved one.
     [ "$(head -n 1 log.$n | cut -d ' ' -f 1)" -gt 1 ]
     [ "$(cut -d ' ' -f 2-4 log.$n | sort -u | wc -l)" -eq 1 ]
-    [ "$(arrow ps --filter "label=is=$n" --format json | jq length)" -eq 1 ]
+    [ "$(arrow ps -q --filter "label=is=$n" | wc -l)" -eq 1 ]
   done
   wait_for 30 counts one $((at + 3))
   arrow logs one | tail -n +2 >log.one
@@ -151,8 +151,8 @@ END
   # No random number comes twice.
   cat log.[abc][abc] log.one | cut -d ' ' -f 5 | sort | uniq -d >twice
   [ ! -s twice ]
-  run arrow ps --filter label=of=one --format json
-  [ "$(jq length <<<"$output")" -eq 1 ]
+  run arrow ps -q --filter label=of=one
+  [ "${#lines[@]}" -eq 1 ]
 }
 
 @test "restore: one of several processors, and a restored one that is saved itself" {

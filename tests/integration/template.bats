@@ -111,7 +111,8 @@ verbose() {
   arrow template prune --all
   mkdir small
   run unshare -m sh -c \
-    "mount -t tmpfs -o size=8m small small && ARROW_DATA_DIR=\$PWD/small '$ARROW' run --verbose '$B' echo ok && find small/templates -name new"
+    "mount -t tmpfs -o size=8m small small && mkdir -p small/jails '$ARROW_DATA_DIR/jails' &&
+     mount --bind '$ARROW_DATA_DIR/jails' small/jails && ARROW_DATA_DIR=\$PWD/small '$ARROW' run --verbose '$B' echo ok && find small/templates -name new"
   [ "$status" -eq 0 ]
   grep -qx ok <<<"$output"
   [[ $output == *'no template, so the start is cold: '* ]]
