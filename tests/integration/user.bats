@@ -171,7 +171,7 @@ same_tests() {
   uid=$(id -u "$USER_A")
   [ "$(stat -c %U:%a "/tmp/arrow-$uid")" = "$USER_A:700" ]
   [ -z "$(ls -A "/tmp/arrow-$uid/arrows")" ]
-  [ -z "$(ls "$HERE/$USER_A/.local/share/arrow/"{arrows,names} | grep -v -e : -e '^$')" ]
+  [ ! -e "$HERE/$USER_A/.local/share/arrow/names/mine" ]
   [ -d "$HERE/$USER_A/.local/share/arrow/images" ]
   # Somebody else's directory in that place is not used.
   uid=$(id -u "$USER_B")
