@@ -445,19 +445,13 @@ static int collect(struct input *in, json_t *rows, struct arrow_error *error)
 	json_t *list = NULL;
 	const json_t *one;
 	size_t i;
-	int r = arrow_list(&in->paths, in->all || in->last, &list, error);
+	int r = arrow_inspect_all(&in->paths, in->all || in->last, &list, error);
 
 	json_array_foreach (list, i, one) {
-		json_t *o = NULL;
-
 		if (in->last && json_array_size(rows) == in->last)
 			break;
-		/* One that was removed meanwhile is not there. */
-		if (arrow_inspect(&in->paths, string_of(one, "id"), &o, error) < 0)
-			arrow_error_clear(error);
-		else if (is_wanted(in, o))
-			json_array_append_new(rows, row_of(in, o));
-		json_decref(o);
+		if (is_wanted(in, one))
+			json_array_append_new(rows, row_of(in, one));
 	}
 	json_decref(list);
 	return r;

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 
 #include "core/instance.h"
+#include "core/list.h"
 #include "core/log.h"
 #include "core/spec_json.h"
 #include "util/cleanup.h"
@@ -25,41 +26,17 @@ const char *arrow_restart_text(uint32_t restart)
 /* A list of strings; Docker's null for an empty one. */
 static json_t *texts(const struct arrow_strings *list)
 {
-	json_t *array = list->n ? json_array() : json_null();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_array_append_new(array, arrow_text_json(list->v[i]));
-	return array;
-}
-
-/* Strings "key<gap>value" as an object. */
-static json_t *pairs(const struct arrow_strings *list, char gap)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < list->n; i++) {
-		const char *at = strchr(list->v[i], gap);
-		_cleanup_free_ char *key =
-			at ? strndup(list->v[i], (size_t)(at - list->v[i])) : strdup(list->v[i]);
-
-		if (key)
-			json_object_set_new(object, key, arrow_text_json(at ? at + 1 : ""));
-	}
-	return object;
+	return list->n ? arrow_texts_json(list) : json_null();
 }
 
 /* The words of the command, as execve() gets them. */
 static json_t *command(const struct arrow_spec *spec)
 {
-	struct arrow_strings words = spec->args;
-	json_t *array = json_array();
+	json_t *array = arrow_texts_json(&spec->args);
+	const char *first = spec->entrypoint ? spec->entrypoint : spec->program;
 
-	if (spec->entrypoint)
-		json_array_append_new(array, arrow_text_json(spec->entrypoint));
-	else if (spec->program)
-		json_array_append_new(array, arrow_text_json(spec->program));
-	for (size_t i = 0; i < words.n; i++)
-		json_array_append_new(array, arrow_text_json(words.v[i]));
+	if (first)
+		json_array_insert_new(array, 0, arrow_text_json(first));
 	return array;
 }
 
@@ -142,32 +119,6 @@ static json_t *tmpfs(const struct arrow_spec *spec)
 	return object;
 }
 
-/* What was asked for, in the words of HostConfig.PortBindings. */
-static json_t *port_bindings(const struct arrow_spec *spec)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < spec->ports.n; i++) {
-		const struct net_port *p = &spec->ports.v[i];
-		char key[24], number[8] = "", text[NET_ADDRESS_TEXT] = "";
-		json_t *list;
-
-		snprintf(key, sizeof(key), "%u/%s", p->guest_port, p->udp ? "udp" : "tcp");
-		if (p->host_port)
-			snprintf(number, sizeof(number), "%u", p->host_port);
-		if (p->host.family)
-			net_address_text(&p->host, false, text);
-		list = json_object_get(object, key);
-		if (!list) {
-			list = json_array();
-			json_object_set_new(object, key, list);
-		}
-		json_array_append_new(
-			list, json_pack("{s:s, s:s}", "HostIp", text, "HostPort", number));
-	}
-	return object;
-}
-
 static json_t *host_config(const struct arrow_spec *spec)
 {
 	const char *driver = spec->log_driver ? spec->log_driver : "json-file";
@@ -176,15 +127,16 @@ static json_t *host_config(const struct arrow_spec *spec)
 			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
 		"Binds", binds(spec), "NetworkMode",
 		spec->networks.n ? spec->networks.v[0] : "default", "PortBindings",
-		port_bindings(spec), "RestartPolicy", "Name", arrow_restart_text(spec->restart),
-		"MaximumRetryCount", (json_int_t)spec->restart_max, "AutoRemove", spec->auto_remove,
-		"LogConfig", "Type", driver, "Config", pairs(&spec->log_opts, '='), "Privileged",
-		spec->privileged, "ReadonlyRootfs", spec->read_only, "Memory",
-		(json_int_t)spec->memory, "NanoCpus", (json_int_t)spec->millicpus * (SECOND / 1000),
-		"ShmSize", (json_int_t)spec->shm_size, "Dns", texts(&spec->dns), "DnsOptions",
+		net_ports_bindings(&spec->ports, ""), "RestartPolicy", "Name",
+		arrow_restart_text(spec->restart), "MaximumRetryCount",
+		(json_int_t)spec->restart_max, "AutoRemove", spec->auto_remove, "LogConfig", "Type",
+		driver, "Config", arrow_pairs_json(&spec->log_opts), "Privileged", spec->privileged,
+		"ReadonlyRootfs", spec->read_only, "Memory", (json_int_t)spec->memory, "NanoCpus",
+		(json_int_t)spec->millicpus * (SECOND / 1000), "ShmSize",
+		(json_int_t)spec->shm_size, "Dns", texts(&spec->dns), "DnsOptions",
 		texts(&spec->dns_options), "DnsSearch", texts(&spec->dns_search), "ExtraHosts",
-		texts(&spec->hosts), "Sysctls", pairs(&spec->sysctls, '='), "Tmpfs", tmpfs(spec),
-		"PublishAllPorts", spec->publish_all);
+		texts(&spec->hosts), "Sysctls", arrow_pairs_json(&spec->sysctls), "Tmpfs",
+		tmpfs(spec), "PublishAllPorts", spec->publish_all);
 }
 
 static json_t *exposed(const struct arrow_spec *spec)
@@ -230,7 +182,7 @@ static json_t *config(const struct arrow_instance *i, const struct arrow_spec *s
 		spec->interactive, "StdinOnce", spec->stdin_once, "Env", texts(&spec->env), "Cmd",
 		texts(&spec->args), "Image", arrow_text_json(source_of(spec)), "WorkingDir",
 		arrow_text_json(spec->workdir ? spec->workdir : ""), "ExposedPorts", exposed(spec),
-		"Labels", pairs(&spec->labels, '='), "StopSignal", signal);
+		"Labels", arrow_pairs_json(&spec->labels), "StopSignal", signal);
 	if (o && spec->health.test.n)
 		json_object_set_new(o, "Healthcheck", health(&spec->health));
 	return o;
@@ -309,4 +261,10 @@ int arrow_inspect(
 	arrow_instance_release(&instance);
 	arrow_spec_release(&spec);
 	return r;
+}
+
+int arrow_inspect_all(
+	const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)
+{
+	return arrow_list_as(paths, all, describe, "Created", list, error);
 }

@@ -9,38 +9,13 @@
 #include "core/spec_json.h"
 #include "util/cleanup.h"
 
-static json_t *strings_json(const struct arrow_strings *list)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_array_append_new(array, arrow_text_json(list->v[i]));
-	return array;
-}
-
-static json_t *labels_json(const struct arrow_strings *labels)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < labels->n; i++) {
-		_cleanup_free_ char *key = strdup(labels->v[i]);
-		char *value = key ? strchr(key, '=') : NULL;
-
-		if (value)
-			*value++ = '\0';
-		if (key)
-			json_object_set_new(object, key, arrow_text_json(value ? value : ""));
-	}
-	return object;
-}
-
-static json_t *describe(const struct arrow_instance *i, const struct arrow_spec *spec)
+static json_t *state_and_spec(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	json_t *o = arrow_state_json(&i->state);
 	json_t *more = json_pack("{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:o*, s:I, s:i, s:b, s:o*}",
 		"id", i->id, "name", i->name, "created", i->created, "program",
 		arrow_text_json(spec->program), "rootfs", arrow_text_json(spec->rootfs), "args",
-		strings_json(&spec->args), "labels", labels_json(&spec->labels), "memory",
+		arrow_texts_json(&spec->args), "labels", arrow_pairs_json(&spec->labels), "memory",
 		(json_int_t)spec->memory, "millicpus", (int)spec->millicpus, "auto_remove",
 		spec->auto_remove, "spec", arrow_spec_to_json(spec));
 
@@ -60,7 +35,7 @@ int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **des
 	int r = arrow_instance_open(&instance, paths, id, &spec, error);
 
 	if (r == 0) {
-		*description = describe(&instance, &spec);
+		*description = state_and_spec(&instance, &spec);
 		if (!*description)
 			r = arrow_fail(error, ENOMEM, "out of memory");
 	}
@@ -71,6 +46,7 @@ int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **des
 
 struct listing {
 	const struct arrow_paths *paths;
+	json_t *(*describe)(const struct arrow_instance *, const struct arrow_spec *);
 	json_t *list;
 	bool all;
 };
@@ -79,40 +55,32 @@ static void add(const char *id, void *arg)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct listing *l = arg;
-	json_t *o = NULL;
-	bool wanted;
-	const char *status;
-
+	struct arrow_instance instance;
+	struct arrow_spec spec;
 	/* One without a whole config is just being made or removed. */
-	if (arrow_describe(l->paths, id, &o, &error) < 0)
-		return;
-	status = json_string_value(json_object_get(o, "status"));
-	wanted = strcmp(status, arrow_life_text(ARROW_LIFE_RUNNING)) == 0 ||
-		 strcmp(status, arrow_life_text(ARROW_LIFE_PAUSED)) == 0 ||
-		 strcmp(status, arrow_life_text(ARROW_LIFE_RESTARTING)) == 0;
+	bool wanted = arrow_instance_open(&instance, l->paths, id, &spec, &error) == 0;
+	enum arrow_life life = instance.state.life;
+
 	/* What is left of one that was to be removed with its end is gone already. */
-	if (strcmp(status, arrow_life_text(ARROW_LIFE_EXITED)) == 0 &&
-		json_is_true(json_object_get(o, "auto_remove")))
+	if (life == ARROW_LIFE_EXITED && spec.auto_remove)
 		wanted = false;
-	else
-		wanted |= l->all;
-	if (!wanted || json_array_append(l->list, o) < 0)
+	if (wanted && (l->all || arrow_life_active(life)) &&
+		json_array_append_new(l->list, l->describe(&instance, &spec)) < 0)
 		errno = 0;
-	json_decref(o);
+	arrow_instance_release(&instance);
+	arrow_spec_release(&spec);
 }
 
-static const char *created(const json_t *o)
+static int newest_first(const void *a, const void *b, void *key)
 {
-	return json_string_value(json_object_get(o, "created"));
-}
+	const json_t *first = *(json_t *const *)a, *second = *(json_t *const *)b;
 
-static int newest_first(const void *a, const void *b)
-{
-	return strcmp(created(*(json_t *const *)b), created(*(json_t *const *)a));
+	return strcmp(json_string_value(json_object_get(second, key)),
+		json_string_value(json_object_get(first, key)));
 }
 
 /* A new array of the same objects, in order. */
-static json_t *sorted(const json_t *list)
+static json_t *sorted(const json_t *list, const char *created)
 {
 	size_t n = json_array_size(list);
 	_cleanup_free_ json_t **rows = calloc(n + 1, sizeof(*rows));
@@ -121,22 +89,29 @@ static json_t *sorted(const json_t *list)
 	for (size_t i = 0; result && i < n; i++)
 		rows[i] = json_array_get(list, i);
 	if (result)
-		qsort(rows, n, sizeof(*rows), newest_first);
+		qsort_r(rows, n, sizeof(*rows), newest_first, (char *)created);
 	for (size_t i = 0; result && i < n; i++)
 		if (json_array_append(result, rows[i]) < 0)
 			return NULL;
 	return result;
 }
 
-int arrow_list(const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)
+int arrow_list_as(const struct arrow_paths *paths, bool all,
+	json_t *(*describe)(const struct arrow_instance *, const struct arrow_spec *),
+	const char *created, json_t **list, struct arrow_error *error)
 {
-	struct listing l = {.paths = paths, .list = json_array(), .all = all};
+	struct listing l = {.paths = paths, .describe = describe, .list = json_array(), .all = all};
 	int r;
 
 	if (!l.list)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	r = arrow_instances(paths, add, &l, error);
-	*list = r < 0 ? NULL : sorted(l.list);
+	*list = r < 0 ? NULL : sorted(l.list, created);
 	json_decref(l.list);
 	return r == 0 && !*list ? arrow_fail(error, ENOMEM, "out of memory") : r;
+}
+
+int arrow_list(const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)
+{
+	return arrow_list_as(paths, all, state_and_spec, "created", list, error);
 }

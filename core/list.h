@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "core/instance.h"
 #include "util/error.h"
 #include "util/paths.h"
 
@@ -25,5 +26,14 @@ int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **des
  */
 int arrow_list(const struct arrow_paths *paths, bool all, json_t **list,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * The same with other objects.
+ *   describe: makes one, NULL when out of memory; such an Arrow is left out
+ *   created:  the key of its time, by which they are put in order
+ */
+int arrow_list_as(const struct arrow_paths *paths, bool all,
+	json_t *(*describe)(const struct arrow_instance *, const struct arrow_spec *),
+	const char *created, json_t **list, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

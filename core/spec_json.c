@@ -170,6 +170,30 @@ json_t *arrow_text_json(const char *text)
 	return json_string(copy);
 }
 
+json_t *arrow_texts_json(const struct arrow_strings *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->n; i++)
+		json_array_append_new(array, arrow_text_json(list->v[i]));
+	return array;
+}
+
+json_t *arrow_pairs_json(const struct arrow_strings *list)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *value = strchr(list->v[i], '=');
+		_cleanup_free_ char *key = value ? strndup(list->v[i], (size_t)(value - list->v[i]))
+						 : strdup(list->v[i]);
+
+		if (key)
+			json_object_set_new(object, key, arrow_text_json(value ? value + 1 : ""));
+	}
+	return object;
+}
+
 static json_t *object_to_json(
 	const struct field *table, const uint8_t *object, const uint8_t *plain);
 

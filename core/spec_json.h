@@ -29,4 +29,8 @@ int arrow_spec_from_json(
 /* Text for people: what is not UTF-8 becomes '?'. json_null() for NULL. */
 json_t *arrow_text_json(const char *text) ARROW_MUST_CHECK;
 
+/* A list of texts as an array; strings "key=value" as an object, whose values may be "". */
+json_t *arrow_texts_json(const struct arrow_strings *list) ARROW_MUST_CHECK;
+json_t *arrow_pairs_json(const struct arrow_strings *list) ARROW_MUST_CHECK;
+
 #endif

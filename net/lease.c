@@ -43,16 +43,6 @@ static json_t *to_json(const struct net_lease *l)
 	return o;
 }
 
-static bool take_text(const json_t *o, const char *key, char *to, size_t size)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	if (!text || strlen(text) >= size)
-		return false;
-	strcpy(to, text);
-	return true;
-}
-
 static bool take_address(const json_t *o, const char *key, struct net_address *to)
 {
 	const char *text = json_string_value(json_object_get(o, key));
@@ -67,10 +57,10 @@ static int from_json(struct net_lease *l, const json_t *o)
 	const char *device = json_string_value(json_object_get(o, "device"));
 	json_t *aliases = json_object_get(o, "aliases");
 
-	if (!take_text(o, "id", l->id, sizeof(l->id)) ||
-		!take_text(o, "name", l->name, sizeof(l->name)) ||
-		!take_text(o, "tap", l->tap, sizeof(l->tap)) ||
-		!take_text(o, "mac", mac, sizeof(mac)) || net_mac_parse(mac, l->mac) < 0 ||
+	if (!net_take_text(o, "id", l->id, sizeof(l->id)) ||
+		!net_take_text(o, "name", l->name, sizeof(l->name)) ||
+		!net_take_text(o, "tap", l->tap, sizeof(l->tap)) ||
+		!net_take_text(o, "mac", mac, sizeof(mac)) || net_mac_parse(mac, l->mac) < 0 ||
 		!take_address(o, "address4", &l->address4) ||
 		!take_address(o, "address6", &l->address6) || !json_is_array(aliases) ||
 		net_ports_from_json(&l->ports, json_object_get(o, "ports")) < 0)

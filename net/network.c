@@ -93,7 +93,7 @@ static int write_network(
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
 }
 
-static bool take_text(const json_t *o, const char *key, char *to, size_t size)
+bool net_take_text(const json_t *o, const char *key, char *to, size_t size)
 {
 	const char *text = json_string_value(json_object_get(o, key));
 
@@ -133,10 +133,10 @@ static int read_network(struct net_network *n, const struct arrow_paths *paths, 
 		return r;
 	o = json_loads(text, 0, NULL);
 	mtu = json_integer_value(json_object_get(o, "mtu"));
-	ok = take_text(o, "name", n->name, sizeof(n->name)) && strcmp(n->name, name) == 0 &&
-	     take_text(o, "id", n->id, sizeof(n->id)) && strlen(n->id) == 64 &&
-	     take_text(o, "created", n->created, sizeof(n->created)) &&
-	     take_text(o, "bridge", n->bridge, sizeof(n->bridge)) &&
+	ok = net_take_text(o, "name", n->name, sizeof(n->name)) && strcmp(n->name, name) == 0 &&
+	     net_take_text(o, "id", n->id, sizeof(n->id)) && strlen(n->id) == 64 &&
+	     net_take_text(o, "created", n->created, sizeof(n->created)) &&
+	     net_take_text(o, "bridge", n->bridge, sizeof(n->bridge)) &&
 	     take_address(o, "subnet", 4, &n->subnet4) &&
 	     take_address(o, "gateway", 4, &n->gateway4) &&
 	     take_address(o, "range", 4, &n->range4) && mtu >= MTU_MIN && mtu <= MTU_MAX;

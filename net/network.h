@@ -77,6 +77,10 @@ int net_network_list(const struct arrow_paths *paths,
 /* As Docker's `network inspect` has it, with the Arrows that are on it. Owned by the caller. */
 json_t *net_network_json(const struct net_network *network, const struct arrow_paths *paths);
 
+/* For files of this folder: copies a text of an object; false if it is not there or does not fit.
+ */
+bool net_take_text(const json_t *o, const char *key, char *to, size_t size) ARROW_MUST_CHECK;
+
 void net_network_release(struct net_network *network);
 
 #define _cleanup_network_ __attribute__((cleanup(net_network_release)))

@@ -203,6 +203,31 @@ static bool take_port(const json_t *o, const char *key, uint16_t *port)
 	return n >= 0 && n <= 65535;
 }
 
+json_t *net_ports_bindings(const struct net_ports *ports, const char *any)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < ports->n; i++) {
+		const struct net_port *p = &ports->v[i];
+		char key[24], number[8] = "", text[NET_ADDRESS_TEXT];
+		json_t *list;
+
+		snprintf(key, sizeof(key), "%u/%s", p->guest_port, p->udp ? "udp" : "tcp");
+		if (p->host_port)
+			snprintf(number, sizeof(number), "%u", p->host_port);
+		list = json_object_get(object, key);
+		if (!list) {
+			list = json_array();
+			json_object_set_new(object, key, list);
+		}
+		json_array_append_new(list,
+			json_pack("{s:s, s:s}", "HostIp",
+				p->host.family ? net_address_text(&p->host, false, text) : any,
+				"HostPort", number));
+	}
+	return object;
+}
+
 int net_ports_from_json(struct net_ports *ports, const json_t *json)
 {
 	json_t *o;

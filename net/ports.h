@@ -42,6 +42,12 @@ void net_ports_release(struct net_ports *ports);
 json_t *net_ports_json(const struct net_ports *ports);
 int net_ports_from_json(struct net_ports *ports, const json_t *json) ARROW_MUST_CHECK;
 
+/*
+ * Docker's port map: {"80/tcp": [{"HostIp": "...", "HostPort": "8080"}]}; "" for a number that is
+ * open. any: stands for all addresses
+ */
+json_t *net_ports_bindings(const struct net_ports *ports, const char *any);
+
 /* A bound socket of the host, listening if it is TCP's. */
 struct net_socket {
 	int fd;

@@ -5,24 +5,6 @@
 
 #include "net/net.h"
 
-static void add_port(json_t *ports, const struct net_port *port)
-{
-	char key[24], number[8], text[NET_ADDRESS_TEXT];
-	json_t *list;
-
-	snprintf(key, sizeof(key), "%u/%s", port->guest_port, port->udp ? "udp" : "tcp");
-	snprintf(number, sizeof(number), "%u", port->host_port);
-	list = json_object_get(ports, key);
-	if (!list) {
-		list = json_array();
-		json_object_set_new(ports, key, list);
-	}
-	json_array_append_new(list,
-		json_pack("{s:s, s:s}", "HostIp",
-			port->host.family ? net_address_text(&port->host, false, text) : "0.0.0.0",
-			"HostPort", number));
-}
-
 static json_t *card_json(const struct net_card *card)
 {
 	char mac[NET_MAC_TEXT], text[NET_ADDRESS_TEXT];
@@ -56,11 +38,9 @@ json_t *net_attachment_json(const struct net_attachment *a)
 
 	if (a->n_cards == 0)
 		return NULL;
-	ports = json_object();
+	ports = net_ports_bindings(&a->ports, "0.0.0.0");
 	networks = json_object();
 
-	for (size_t i = 0; i < a->ports.n; i++)
-		add_port(ports, &a->ports.v[i]);
 	for (unsigned int i = 0; i < a->n_cards; i++) {
 		char name[NET_NAME_MAX + 16];
 
