@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/each.h"
 #include "core/client.h"
 #include "core/manage.h"
 
@@ -43,17 +44,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			argp_error(state, "--sig-proxy takes true or false, not '%s'", value);
 		in->how.proxy = !value || strcmp(value, "true") == 0;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (in->name)
-			argp_error(state, "too many arguments: '%s'", value);
-		in->name = value;
-		return 0;
-	case ARGP_KEY_END:
-		if (!in->name)
-			argp_error(state, "say which Arrow, by its name or id");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_parse_name(key, value, state, &in->name);
 	}
 }
 

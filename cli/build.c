@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/values.h"
 #include "cli/table.h"
 #include "core/build.h"
 #include "trust/sign.h"
@@ -61,18 +62,6 @@ static const struct argp_option import_options[] = {
 };
 /* clang-format on */
 
-static int set_string(char **where, const char *value, struct arrow_error *error)
-{
-	free(*where);
-	*where = strdup(value);
-	return *where ? 0 : arrow_fail(error, ENOMEM, "out of memory");
-}
-
-static int add_string(struct arrow_strings *list, const char *value, struct arrow_error *error)
-{
-	return arrow_strings_add(list, value) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
-}
-
 /* Returns 1 for an option that is not here. */
 static int parse_value(struct input *in, int key, const char *arg)
 {
@@ -81,7 +70,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 
 	switch (key) {
 	case 't':
-		return add_string(&b->names, arg, e);
+		return cli_add_string(&b->names, arg, e);
 	case 'e':
 		return arrow_build_env(b, arg, e);
 	case 'w':
@@ -93,7 +82,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_CMD:
 		return arrow_build_words(&b->cmd, arg, e);
 	case OPT_KERNEL:
-		return set_string(&b->kernel, arg, e);
+		return cli_set_string(&b->kernel, arg, e);
 	case OPT_LABEL:
 		return arrow_build_label(b, arg, e);
 	case OPT_PORT:
@@ -101,11 +90,11 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_STOP_SIGNAL:
 		return arrow_build_signal(b, arg, e);
 	case OPT_USER:
-		return set_string(&b->user, arg, e);
+		return cli_set_string(&b->user, arg, e);
 	case OPT_VOLUME:
 		return arrow_build_volume(b, arg, e);
 	case ARGP_KEY_ARG:
-		return add_string(&in->operands, arg, e);
+		return cli_add_string(&in->operands, arg, e);
 	default:
 		return 1;
 	}
@@ -167,7 +156,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 			"an image is made of one program or directory, not of '%s' too",
 			in->operands.v[1]);
 	if (in->operands.n == 1) {
-		e = set_string(&in->build.source, in->operands.v[0], &in->error);
+		e = cli_set_string(&in->build.source, in->operands.v[0], &in->error);
 		if (e < 0)
 			return e;
 	}

@@ -13,6 +13,45 @@ void cli_take_names(struct cli_names *names, char *first, struct argp_state *sta
 	state->next = state->argc;
 }
 
+error_t cli_parse_names(int key, char *value, struct argp_state *state, struct cli_names *names)
+{
+	if (key == ARGP_KEY_ARG)
+		cli_take_names(names, value, state);
+	else if (key != ARGP_KEY_END)
+		return ARGP_ERR_UNKNOWN;
+	else if (names->n == 0)
+		argp_error(state, "say which Arrow, by its name or id");
+	return 0;
+}
+
+error_t cli_parse_name(int key, char *value, struct argp_state *state, const char **name)
+{
+	if (key == ARGP_KEY_ARG) {
+		if (*name)
+			argp_error(state, "too many arguments: '%s'", value);
+		*name = value;
+	} else if (key != ARGP_KEY_END) {
+		return ARGP_ERR_UNKNOWN;
+	} else if (!*name) {
+		argp_error(state, "say which Arrow, by its name or id");
+	}
+	return 0;
+}
+
+int cli_with_paths(cli_work work, void *arg)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_paths paths = {0};
+	int r = arrow_paths_init(&paths, &error);
+
+	if (r == 0)
+		r = work(&paths, arg, &error);
+	if (r < 0)
+		r = cli_error(&error);
+	arrow_paths_release(&paths);
+	return r;
+}
+
 int cli_each(const struct cli_names *names,
 	int (*work)(const struct arrow_paths *paths, const char *name, void *arg,
 		struct arrow_error *error),

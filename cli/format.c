@@ -39,8 +39,6 @@ struct template
 /* How a body ended. */
 enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
 
-#define _cleanup_json_ __attribute__((cleanup(json_decrefp)))
-
 static int bad(struct template *t, const char *what)
 {
 	return arrow_fail(t->error, EINVAL, "--format: %s at '%.20s'", what, t->at);
@@ -245,7 +243,7 @@ static bool is_function(struct template *t)
 
 static int pipeline(struct template *t, const json_t *dot, json_t **value)
 {
-	_cleanup_json_ json_t *piped = NULL;
+	json_auto_t *piped = NULL;
 	int r;
 
 	for (;;) {
@@ -299,7 +297,7 @@ static int if_block(struct template *t, const json_t *dot, bool with)
 	int r;
 
 	for (;;) {
-		_cleanup_json_ json_t *value = NULL;
+		json_auto_t *value = NULL;
 		bool yes;
 
 		t->live = live && !done;
@@ -384,7 +382,7 @@ static int range_variables(struct template *t, char names[2][NAME_MAX_SIZE])
 
 static int range_block(struct template *t, const json_t *dot)
 {
-	_cleanup_json_ json_t *list = NULL;
+	json_auto_t *list = NULL;
 	char names[2][NAME_MAX_SIZE];
 	const char *start, *key;
 	enum stop stop = STOP_TEXT;
@@ -423,7 +421,7 @@ static int range_block(struct template *t, const json_t *dot)
 		}
 	}
 	if (!any) {
-		_cleanup_json_ json_t *nothing = json_null();
+		json_auto_t *nothing = json_null();
 
 		r = one_round(t, names, json_null(), nothing, false, &stop);
 		if (r < 0)
@@ -442,7 +440,7 @@ static int range_block(struct template *t, const json_t *dot)
 /* What stands between {{ and }}. */
 static int action(struct template *t, const json_t *dot, enum stop *stop)
 {
-	_cleanup_json_ json_t *value = NULL;
+	json_auto_t *value = NULL;
 	const char *end;
 	int r;
 

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/format.h"
+#include "cli/human.h"
 #include "cli/table.h"
 #include "util/cleanup.h"
 
@@ -75,16 +76,6 @@ static void write_heading(FILE *out, const char *template, const struct cli_head
 	fputc('\n', out);
 }
 
-/* Columns that a cell takes on a terminal. */
-static size_t width_of(const char *text, size_t size)
-{
-	size_t width = 0;
-
-	for (size_t i = 0; i < size; i++)
-		width += ((unsigned char)text[i] & 0xc0) != 0x80;
-	return width;
-}
-
 /* Prints lines whose cells end with a tabulator in columns; the last cell of a line is free. */
 static int print_columns(const char *text)
 {
@@ -95,7 +86,7 @@ static int print_columns(const char *text)
 		size_t column = 0;
 
 		for (const char *at = text; *at; at++) {
-			size_t size = strcspn(at, "\t\n"), width = width_of(at, size);
+			size_t size = strcspn(at, "\t\n"), width = human_width(at, size);
 			bool last = at[size] != '\t';
 
 			if (pass == 1)

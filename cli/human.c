@@ -49,3 +49,12 @@ char *human_age(const char *text, time_t now)
 		return path_format(i == 2 ? "About an %s" : "About a %s", units[i].name);
 	return path_format("%ld %s%s", count, units[i].name, count == 1 ? "" : "s");
 }
+
+size_t human_width(const char *text, size_t size)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < size; i++)
+		width += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return width;
+}

@@ -2,7 +2,8 @@
 #ifndef ARROW_CLI_HUMAN_H
 #define ARROW_CLI_HUMAN_H
 
-/* Sizes and ages in the words of docker's tables. Both are owned by the caller. */
+/* Sizes and ages in the words of docker's tables, owned by the caller; and what a table takes of
+ * them. */
 
 #include <time.h>
 
@@ -11,5 +12,8 @@ char *human_size(unsigned long long bytes);
 
 /* "2 hours" since an RFC 3339 time; "N/A" for what is none. */
 char *human_age(const char *time, time_t now);
+
+/* Columns that a text of so many bytes takes on a terminal, where each character takes one. */
+size_t human_width(const char *text, size_t size);
 
 #endif

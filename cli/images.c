@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/each.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "core/images.h"
@@ -174,8 +175,9 @@ static int filter_rows(const struct input *in, json_t *rows, struct arrow_error 
 	return 0;
 }
 
-static int list(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	static const struct cli_column plain[] = {{"REPOSITORY", "repository", NULL},
 		{"TAG", "tag", NULL}, {"IMAGE ID", NULL, id_text}, {"CREATED", NULL, age_text},
 		{"SIZE", NULL, size_text}, {0}};
@@ -200,8 +202,9 @@ static int list(struct input *in, const struct arrow_paths *paths, struct arrow_
 	return e;
 }
 
-static int history(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int history(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	static const struct cli_column columns[] = {{"IMAGE", NULL, id_text},
 		{"CREATED", NULL, age_text}, {"CREATED BY", NULL, created_by_text},
 		{"SIZE", NULL, size_text}, {"COMMENT", "comment", NULL}, {0}};
@@ -220,8 +223,9 @@ static int history(struct input *in, const struct arrow_paths *paths, struct arr
 	return e;
 }
 
-static int inspect(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	json_t *all = json_array(), *one;
 	int e = 0, status;
 
@@ -248,9 +252,9 @@ static void print_log(const struct arrow_strings *log)
 }
 
 /* Every image is tried; the exit status tells of the first that could not be removed. */
-static int remove_images(
-	struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int remove_images(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	int status = 0;
 
 	if (in->names.n == 0)
@@ -269,15 +273,17 @@ static int remove_images(
 	return cli_flush() ? ARROW_STATUS_ERROR : status;
 }
 
-static int tag(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int tag(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	if (in->names.n != 2)
 		return arrow_fail(error, EINVAL, "name an image, and its new name");
 	return arrow_images_tag(paths, in->names.v[0], in->names.v[1], error);
 }
 
-static int prune(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	_cleanup_free_ char *size = NULL;
 	struct arrow_strings log = {0};
 	uint64_t bytes = 0;
@@ -296,25 +302,16 @@ static int prune(struct input *in, const struct arrow_paths *paths, struct arrow
 	return e;
 }
 
-typedef int (*action)(struct input *in, const struct arrow_paths *paths, struct arrow_error *error);
-
-static int run(const struct argp *argp, action act, int argc, char **argv)
+static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_paths paths = {0};
 	struct input in = {0};
-	int r;
+	int status;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&paths, &error);
-	if (r == 0)
-		r = act(&in, &paths, &error);
-	if (r < 0)
-		r = cli_error(&error);
-	arrow_paths_release(&paths);
+	status = cli_with_paths(work, &in);
 	arrow_strings_release(&in.names);
 	arrow_strings_release(&in.filters);
-	return r;
+	return status;
 }
 
 /* clang-format off */

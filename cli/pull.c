@@ -76,9 +76,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		parse_platform(in, arg, state);
 		return 0;
 	case OPT_TLS_VERIFY:
-		if (arg && strcmp(arg, "true") != 0 && strcmp(arg, "false") != 0)
-			argp_error(state, "--tls-verify takes true or false, not \"%s\"", arg);
-		in->insecure = arg && strcmp(arg, "false") == 0;
+		in->insecure = !registry_tls_verify(arg, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)

@@ -23,6 +23,9 @@ volatile sig_atomic_t *registry_stop(void);
 /* Prints the error. Returns the status to exit with, or dies of the signal that was the reason. */
 int registry_end(struct arrow_error *error);
 
+/* The value of --tls-verify, true for none. Anything else than true or false ends the command. */
+bool registry_tls_verify(const char *value, const struct argp_state *state);
+
 /* Fills in how hosts are spoken to. Errors: ARROW_REGISTRY_TIMEOUT. */
 int registry_http_options(
 	struct http_options *options, bool insecure, struct arrow_error *error) ARROW_MUST_CHECK;

@@ -19,6 +19,13 @@ volatile sig_atomic_t *registry_stop(void)
 	return &stopped;
 }
 
+bool registry_tls_verify(const char *value, const struct argp_state *state)
+{
+	if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		argp_error(state, "--tls-verify takes true or false, not \"%s\"", value);
+	return !value || strcmp(value, "false") != 0;
+}
+
 int registry_end(struct arrow_error *error)
 {
 	int status = cli_error(error);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/values.h"
 #include "cli/table.h"
 #include "core/arrow.h"
 #include "core/client.h"
@@ -178,18 +179,6 @@ struct input {
 	struct arrow_error error;
 };
 
-static int set_string(char **where, const char *value, struct arrow_error *error)
-{
-	free(*where);
-	*where = strdup(value);
-	return *where ? 0 : arrow_fail(error, ENOMEM, "out of memory");
-}
-
-static int add_string(struct arrow_strings *list, const char *value, struct arrow_error *error)
-{
-	return arrow_strings_add(list, value) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
-}
-
 /* The options for limits of the host. Returns 1 for one that is not here. */
 static int parse_limit(struct input *in, int key, const char *arg)
 {
@@ -234,8 +223,8 @@ static int set_health(struct arrow_spec *spec, const char *command, struct arrow
 	if (spec->health.test.n > 0)
 		return arrow_fail(error, EINVAL,
 			"--health-cmd can be given once, and not with --no-healthcheck");
-	r = add_string(&spec->health.test, command ? "CMD-SHELL" : "NONE", error);
-	return r == 0 && command ? add_string(&spec->health.test, command, error) : r;
+	r = cli_add_string(&spec->health.test, command ? "CMD-SHELL" : "NONE", error);
+	return r == 0 && command ? cli_add_string(&spec->health.test, command, error) : r;
 }
 
 /* The options that take text apart: one line each. Returns 1 for one that is not here. */
@@ -275,24 +264,24 @@ static int parse_value(struct input *in, int key, const char *arg)
 
 		r = net_ports_expose(&ports, arg, e);
 		net_ports_release(&ports);
-		return r < 0 ? r : add_string(&spec->exposed, arg, e);
+		return r < 0 ? r : cli_add_string(&spec->exposed, arg, e);
 	}
 	case OPT_NETWORK:
-		return add_string(&spec->networks, arg, e);
+		return cli_add_string(&spec->networks, arg, e);
 	case OPT_NETWORK_ALIAS:
-		return add_string(&spec->network_aliases, arg, e);
+		return cli_add_string(&spec->network_aliases, arg, e);
 	case OPT_IP:
-		return set_string(&spec->ip, arg, e);
+		return cli_set_string(&spec->ip, arg, e);
 	case OPT_IP6:
-		return set_string(&spec->ip6, arg, e);
+		return cli_set_string(&spec->ip6, arg, e);
 	case OPT_MAC:
-		return set_string(&spec->mac, arg, e);
+		return cli_set_string(&spec->mac, arg, e);
 	case OPT_NAME:
 		r = arrow_parse_name(arg, e);
-		return r < 0 ? r : set_string(&spec->name, arg, e);
+		return r < 0 ? r : cli_set_string(&spec->name, arg, e);
 	case 'h':
 		r = arrow_parse_hostname(arg, e);
-		return r < 0 ? r : set_string(&spec->hostname, arg, e);
+		return r < 0 ? r : cli_set_string(&spec->hostname, arg, e);
 	case OPT_DNS:
 		return arrow_parse_dns(spec, arg, e);
 	case OPT_SECURITY_OPT:
@@ -307,27 +296,27 @@ static int parse_value(struct input *in, int key, const char *arg)
 		if (arg[0] != '/')
 			return arrow_fail(e, EINVAL,
 				"the working directory '%s' is not an absolute path", arg);
-		return set_string(&spec->workdir, arg, e);
+		return cli_set_string(&spec->workdir, arg, e);
 	case OPT_ENTRYPOINT:
-		return set_string(&spec->entrypoint, arg, e);
+		return cli_set_string(&spec->entrypoint, arg, e);
 	case 'u':
-		return set_string(&spec->user, arg, e);
+		return cli_set_string(&spec->user, arg, e);
 	case OPT_PULL:
 		return arrow_parse_pull(arg, &spec->pull, e);
 	case OPT_ROOTFS:
-		return set_string(&spec->rootfs, arg, e);
+		return cli_set_string(&spec->rootfs, arg, e);
 	case OPT_FROM:
-		return set_string(&spec->from, arg, e);
+		return cli_set_string(&spec->from, arg, e);
 	case OPT_RESTORE_SIGNAL:
 		return arrow_parse_signal(arg, &spec->restore_signal, e);
 	case OPT_ENGINE:
-		return set_string(&spec->engine, arg, e);
+		return cli_set_string(&spec->engine, arg, e);
 	case OPT_KERNEL:
-		return set_string(&spec->kernel, arg, e);
+		return cli_set_string(&spec->kernel, arg, e);
 	case OPT_DNS_SEARCH:
-		return add_string(&spec->dns_search, arg, e);
+		return cli_add_string(&spec->dns_search, arg, e);
 	case OPT_DNS_OPTION:
-		return add_string(&spec->dns_options, arg, e);
+		return cli_add_string(&spec->dns_options, arg, e);
 	case OPT_HEALTH_CMD:
 		return set_health(spec, arg, e);
 	case OPT_HEALTH_INTERVAL:
@@ -347,13 +336,13 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_STOP_TIMEOUT:
 		return arrow_parse_stop_timeout(arg, &spec->stop_timeout, e);
 	case OPT_LOG_DRIVER:
-		return set_string(&spec->log_driver, arg, e);
+		return cli_set_string(&spec->log_driver, arg, e);
 	case OPT_LOG_OPT:
-		return add_string(&spec->log_opts, arg, e);
+		return cli_add_string(&spec->log_opts, arg, e);
 	case OPT_CAP_ADD:
-		return add_string(&in->cap_add, arg, e);
+		return cli_add_string(&in->cap_add, arg, e);
 	case OPT_CAP_DROP:
-		return add_string(&in->cap_drop, arg, e);
+		return cli_add_string(&in->cap_drop, arg, e);
 	default:
 		return parse_limit(in, key, arg);
 	}
@@ -410,12 +399,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!spec->rootfs)
-			r = set_string(&spec->program, arg, &in->error);
+			r = cli_set_string(&spec->program, arg, &in->error);
 		else
-			r = add_string(&spec->args, arg, &in->error);
+			r = cli_add_string(&spec->args, arg, &in->error);
 		/* All that follows is the program's, with or without a dash. */
 		while (r == 0 && state->next < state->argc)
-			r = add_string(&spec->args, state->argv[state->next++], &in->error);
+			r = cli_add_string(&spec->args, state->argv[state->next++], &in->error);
 		return 0;
 	case ARGP_KEY_END:
 		if (!spec->rootfs && !spec->program && !spec->from)
@@ -481,7 +470,7 @@ static int check(struct input *in, bool create)
 	spec->stdin_once = spec->interactive && !in->detach;
 	/* A log that goes with the Arrow, whose output somebody sees, would only cost time. */
 	if (spec->auto_remove && !in->detach && !create && !spec->log_driver)
-		return set_string(&spec->log_driver, "none", &in->error);
+		return cli_set_string(&spec->log_driver, "none", &in->error);
 	return 0;
 }
 

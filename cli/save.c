@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/each.h"
 #include "cli/table.h"
 #include "core/export.h"
 #include "core/images.h"
@@ -141,8 +142,9 @@ static int save_arrow(struct input *in, const struct arrow_paths *paths, struct 
 	return cli_flush();
 }
 
-static int save(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int save(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	if (names_arrow(in, paths))
 		return save_arrow(in, paths, error);
 	if (in->operands.n == 0)
@@ -155,8 +157,9 @@ static int save(struct input *in, const struct arrow_paths *paths, struct arrow_
 	return arrow_images_save(paths, in->operands.v, in->operands.n, STDOUT_FILENO, error);
 }
 
-static int load(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int load(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	_cleanup_close_ int fd = -1;
 	struct arrow_strings log = {0};
 	int e;
@@ -179,8 +182,9 @@ static int load(struct input *in, const struct arrow_paths *paths, struct arrow_
 	return e < 0 ? e : cli_flush();
 }
 
-static int export(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int export(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	struct input *in = arg;
 	const char *path, *as = in->as;
 	size_t n;
 
@@ -197,24 +201,15 @@ static int export(struct input *in, const struct arrow_paths *paths, struct arro
 	return arrow_images_export_layout(paths, in->operands.v[0], path, error);
 }
 
-static int run(const struct argp *argp,
-	int (*act)(struct input *, const struct arrow_paths *, struct arrow_error *), int argc,
-	char **argv)
+static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_paths paths = {0};
 	struct input in = {0};
-	int r;
+	int status;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&paths, &error);
-	if (r == 0)
-		r = act(&in, &paths, &error);
-	if (r < 0)
-		r = cli_error(&error);
-	arrow_paths_release(&paths);
+	status = cli_with_paths(work, &in);
 	arrow_strings_release(&in.operands);
-	return r;
+	return status;
 }
 
 int cmd_save(int argc, char **argv)

@@ -40,18 +40,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			argp_error(state, "%s", error.text);
 		in->how.detach_keys = value;
 		return 0;
-	case ARGP_KEY_ARG:
-		cli_take_names(&in->names, value, state);
-		return 0;
 	case ARGP_KEY_END:
-		if (in->names.n == 0)
-			argp_error(state, "say which Arrow, by its name or id");
 		if (in->names.n > 1 && in->how.output)
 			argp_error(state, "only one Arrow can be attached to at once");
-		return 0;
+		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		break;
 	}
+	return cli_parse_names(key, value, state, &in->names);
 }
 
 const struct argp start_argp = {options, parse, "ARROW...",

@@ -38,15 +38,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		if (arrow_parse_stop_timeout(value, &in->seconds, &error) < 0)
 			argp_error(state, "%s", error.text);
 		return 0;
-	case ARGP_KEY_ARG:
-		cli_take_names(&in->names, value, state);
-		return 0;
-	case ARGP_KEY_END:
-		if (in->names.n == 0)
-			argp_error(state, "say which Arrow, by its name or id");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_parse_names(key, value, state, &in->names);
 	}
 }
 

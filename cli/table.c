@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/human.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -29,16 +30,6 @@ char *cli_printable(char *text)
 	return text;
 }
 
-/* Columns on a terminal, where each character takes one. */
-static size_t width_of(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
-}
-
 static char *value_text(const json_t *value)
 {
 	if (json_is_string(value))
@@ -53,7 +44,7 @@ static char *value_text(const json_t *value)
 static char *cell_text(const struct cli_column *column, const json_t *row, const void *arg)
 {
 	return cli_printable(column->text ? column->text(row, arg)
-				      : value_text(json_object_get(row, column->key)));
+					  : value_text(json_object_get(row, column->key)));
 }
 
 static void print_line(char *const *cells, const size_t *widths, size_t n)
@@ -62,7 +53,9 @@ static void print_line(char *const *cells, const size_t *widths, size_t n)
 		fputs(cells[i], stdout);
 		/* Nothing is aligned after the last one. */
 		if (i + 1 < n)
-			printf("%*s", (int)(widths[i] - width_of(cells[i])) + GAP, "");
+			printf("%*s",
+				(int)(widths[i] - human_width(cells[i], strlen(cells[i]))) + GAP,
+				"");
 	}
 	putchar('\n');
 }
@@ -100,8 +93,8 @@ int cli_print_table(const json_t *rows, const struct cli_column *columns, const 
 				goto no_memory;
 	}
 	for (i = 0; i < at; i++)
-		if (width_of(cells[i]) > widths[i % n])
-			widths[i % n] = width_of(cells[i]);
+		if (human_width(cells[i], strlen(cells[i])) > widths[i % n])
+			widths[i % n] = human_width(cells[i], strlen(cells[i]));
 	for (i = 0; i < at; i += n)
 		print_line(cells + i, widths, n);
 	return cli_flush();

@@ -22,19 +22,6 @@
 #define CONSOLE_DEADLINE_MS 30000u
 #define ORPHANS_MS 100 /* how often the end of the program is looked for */
 
-int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	failure->status = status;
-	failure->err = err;
-	va_start(args, fmt);
-	errno = err; /* for %m */
-	vsnprintf(failure->text, sizeof(failure->text), fmt, args);
-	va_end(args);
-	return -err;
-}
-
 /* Nobody listens. */
 void loader_note(struct loader *loader, const char *fmt, ...)
 {

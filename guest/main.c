@@ -23,19 +23,6 @@
 #define WATCH_PORT UINT64_C(0x10000) /* streams are 16 bits wide */
 #define WATCH_SIGNALS UINT64_C(0x10001)
 
-int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...)
-{
-	va_list args;
-
-	failure->status = status;
-	failure->err = err;
-	va_start(args, fmt);
-	errno = err; /* for %m */
-	vsnprintf(failure->text, sizeof(failure->text), fmt, args);
-	va_end(args);
-	return -err;
-}
-
 /* Says why there can be no Arrow to the kernel's log, the only ear left, and ends the VM. */
 static void die(const char *what, int err)
 {

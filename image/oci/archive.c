@@ -330,14 +330,20 @@ static int want_blob(struct loader *l, const struct oci_descriptor *d)
 	return oci_blob_copy(l->store, fd, d->digest, d->size, &copied, l->error);
 }
 
+/* A blob that is read, too. */
+static int want_text(struct loader *l, const struct oci_descriptor *d, char **data)
+{
+	int e = want_blob(l, d);
+
+	return e < 0 ? e : oci_blob_read(l->store, d, OCI_MANIFEST_MAX, data, l->error);
+}
+
 static int want_manifest(struct loader *l, const struct oci_descriptor *d)
 {
 	_cleanup_manifest_ struct oci_manifest m = {0};
 	_cleanup_free_ char *data = NULL;
-	int e = want_blob(l, d);
+	int e = want_text(l, d, &data);
 
-	if (e == 0)
-		e = oci_blob_read(l->store, d, OCI_MANIFEST_MAX, &data, l->error);
 	if (e == 0)
 		e = oci_manifest_parse(&m, data, d->size, "the manifest", l->error);
 	if (e == 0)
@@ -353,10 +359,8 @@ static int want_index(struct loader *l, const struct oci_descriptor *d)
 	const struct oci_index_entry *chosen;
 	_cleanup_index_ struct oci_index index = {0};
 	_cleanup_free_ char *data = NULL;
-	int e = want_blob(l, d);
+	int e = want_text(l, d, &data);
 
-	if (e == 0)
-		e = oci_blob_read(l->store, d, OCI_MANIFEST_MAX, &data, l->error);
 	if (e == 0)
 		e = oci_index_parse(&index, data, d->size, "the index", l->error);
 	if (e < 0)

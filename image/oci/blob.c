@@ -260,6 +260,19 @@ void oci_blob_end(struct oci_writer *w)
 	*w = (struct oci_writer){.fd = -1};
 }
 
+/* Commits, and describes what was written. */
+static int commit_as(struct oci_writer *w, const char *media_type,
+	struct oci_descriptor *descriptor, struct arrow_error *error)
+{
+	int e = oci_blob_commit(w, error);
+
+	if (e < 0)
+		return e;
+	*descriptor = (struct oci_descriptor){.size = w->at, .media_type = strdup(media_type)};
+	memcpy(descriptor->digest, w->digest, OCI_DIGEST_SIZE);
+	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
 int oci_blob_put(const struct oci_store *s, const char *media_type, const char *data, size_t size,
 	const char *digest, struct oci_descriptor *descriptor, struct arrow_error *error)
 {
@@ -270,13 +283,7 @@ int oci_blob_put(const struct oci_store *s, const char *media_type, const char *
 		e = oci_blob_restart(&w, error);
 	if (e == 0)
 		e = oci_blob_append(&w, data, size, error);
-	if (e == 0)
-		e = oci_blob_commit(&w, error);
-	if (e < 0)
-		return e;
-	*descriptor = (struct oci_descriptor){.size = size, .media_type = strdup(media_type)};
-	memcpy(descriptor->digest, w.digest, OCI_DIGEST_SIZE);
-	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return e < 0 ? e : commit_as(&w, media_type, descriptor, error);
 }
 
 const char *oci_layer_type(const void *data, size_t size)
@@ -311,11 +318,5 @@ int oci_blob_copy(const struct oci_store *s, int fd, const char *digest, uint64_
 			break;
 		e = oci_blob_append(&w, buf, (size_t)n, error);
 	}
-	if (e == 0)
-		e = oci_blob_commit(&w, error);
-	if (e < 0)
-		return e;
-	*descriptor = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
-	memcpy(descriptor->digest, w.digest, OCI_DIGEST_SIZE);
-	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return e < 0 ? e : commit_as(&w, type, descriptor, error);
 }
