@@ -14,7 +14,7 @@ setup() {
   cd "$BATS_TEST_TMPDIR" || return 1
   export TMPDIR=$BATS_TEST_TMPDIR/tmp
   mkdir "$TMPDIR"
-  PROBE=$(dirname "$ARROW")/tests/unit/test_kvm_probe
+  PROBE=$(dirname "$BARE")/tests/unit/test_kvm_probe
 }
 
 machine() {
