@@ -13,6 +13,7 @@
 
 #include "cli/format_value.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 #define DEPTH_MAX 64u
 #define VARIABLES_MAX 16u
@@ -332,11 +333,10 @@ static int set_variable(struct template *t, const char *name, const json_t *valu
 		json_decref(owned);
 		return 0;
 	}
-	if (t->n_variables == VARIABLES_MAX) {
+	if (t->n_variables == VARIABLES_MAX || !text_copy(v->name, sizeof(v->name), name)) {
 		json_decref(owned);
 		return bad(t, "too many variables");
 	}
-	strcpy(v->name, name);
 	v->value = owned ? owned : value;
 	v->owned = owned;
 	t->n_variables++;

@@ -101,7 +101,7 @@ static int print_columns(const char *text)
 			}
 			if (!last && pass == 0 && width + CELL_GAP > widths[column])
 				widths[column] = width + CELL_GAP;
-			if (!last && pass == 1)
+			if (!last && pass == 1 && column < n)
 				printf("%*s", (int)(widths[column] - width), "");
 			if (last && pass == 1)
 				putchar('\n');

@@ -141,7 +141,8 @@ static int call_len(struct call *c)
 	if (json_is_string(v))
 		c->result = json_integer((json_int_t)json_string_length(v));
 	else if (json_is_array(v) || json_is_object(v))
-		c->result = json_integer((json_int_t)(json_array_size(v) + json_object_size(v)));
+		c->result = json_integer(json_is_array(v) ? (json_int_t)json_array_size(v)
+							  : (json_int_t)json_object_size(v));
 	else
 		return bad(c, "a list, a map or a text");
 	return 0;

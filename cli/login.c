@@ -12,6 +12,7 @@
 #include "registry/insecure.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define SECRET_MAX 4096
 
@@ -127,10 +128,9 @@ static int get_password(const struct input *in, char text[SECRET_MAX], struct ar
 		fputs("WARNING! --password shows the password to others on this machine; use "
 		      "--password-stdin\n",
 			stderr);
-		if (strlen(in->password) >= SECRET_MAX)
-			return arrow_fail(error, E2BIG, "the password is too long");
-		strcpy(text, in->password);
-		return 0;
+		return text_copy(text, SECRET_MAX, in->password)
+			       ? 0
+			       : arrow_fail(error, E2BIG, "the password is too long");
 	}
 	if (!in->from_stdin)
 		return ask("Password", true, text, error);

@@ -240,8 +240,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case 'f':
 		filter = filter_of(value);
-		if (!filter)
+		if (!filter) {
 			argp_error(state, "'%s' is no filter: see 'arrow ps --help'", value);
+			return EINVAL;
+		}
 		if (arrow_strings_add(&in->filters, value) < 0)
 			argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
 		in->all |= filter->stopped; /* as Docker has it */
@@ -306,7 +308,8 @@ static char *command_text(const struct input *in, const json_t *o)
 		free(text);
 		text = longer;
 	}
-	if (!cli_printable(text))
+	text = cli_printable(text);
+	if (!text)
 		return NULL;
 	cut = bytes_of(text, COMMAND_WIDTH);
 	if (in->whole || text[cut] == '\0')

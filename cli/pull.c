@@ -170,29 +170,30 @@ static int check_local(const struct transfer_options *o, const struct oci_refere
 	return e;
 }
 
-static int transfer(const struct input *in, struct transfer_options *o, struct http *h,
+static int transfer(const struct input *in, const struct transfer_options *given, struct http *h,
 	struct oci_reference *reference, const char *data, struct arrow_error *error)
 {
 	_cleanup_registry_ struct registry r = {0};
 	_cleanup_oci_store_ struct oci_store store = {.fd = -1, .blobs_fd = -1, .lock_fd = -1};
+	struct transfer_options o = *given;
 	int e = oci_store_open(&store, data, error);
 
-	o->store = &store;
+	o.store = &store;
 	if (e == 0 && in->push && !in->all)
-		e = check_local(o, reference, error);
+		e = check_local(&o, reference, error);
 	if (e == 0)
 		e = registry_open(
-			&r, h, reference->domain, reference->path, NULL, o->registry, error);
+			&r, h, reference->domain, reference->path, NULL, o.registry, error);
 	if (e < 0)
 		return e;
-	if (in->push && o->out)
-		fprintf(o->out, "The push refers to repository [%s/%s]\n", reference->domain,
+	if (in->push && o.out)
+		fprintf(o.out, "The push refers to repository [%s/%s]\n", reference->domain,
 			reference->path);
 	if (in->all)
-		return in->push ? push_all(o, &r, h, reference, error)
-				: pull_all(o, &r, h, reference, error);
-	return in->push ? transfer_push(o, &r, h, reference, error)
-			: transfer_pull(o, &r, h, reference, error);
+		return in->push ? push_all(&o, &r, h, reference, error)
+				: pull_all(&o, &r, h, reference, error);
+	return in->push ? transfer_push(&o, &r, h, reference, error)
+			: transfer_pull(&o, &r, h, reference, error);
 }
 
 /* What was asked for: a tag and a digest go together, and the digest counts. */

@@ -180,7 +180,7 @@ static int import_file(struct import *in, int fd)
 {
 	_cleanup_layer_ struct oci_layer layer = {0};
 	_cleanup_close_ int seekable = -1;
-	enum oci_archive kind;
+	enum oci_archive kind = OCI_ARCHIVE_ROOTFS;
 	int e = arrow_images_seekable(in->paths, fd, &seekable, in->error);
 
 	if (e == 0)

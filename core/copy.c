@@ -242,9 +242,11 @@ static int copy_out(
 		r = look_here(copy->host, &place, error);
 	if (r == 0)
 		r = choose(&place, copy->host, source.directory, &target, error);
+	if (r == 0 && !target.directory)
+		r = arrow_fail(error, ENOMEM, "out of memory");
 	free(source.path);
 	free(place.path);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (chdir(target.directory) < 0)
 		return arrow_fail(error, errno, "no such directory: '%s': %m", target.directory);

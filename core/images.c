@@ -75,14 +75,14 @@ static int newest_first(const void *a, const void *b)
 static void sort_rows(json_t *rows)
 {
 	size_t n = json_array_size(rows), i;
-	_cleanup_free_ json_t **v = calloc(n + 1, sizeof(*v));
+	_cleanup_free_ json_t **v = calloc(n + 1, sizeof(json_t *));
 	json_t *row;
 
 	if (!v)
 		return;
 	json_array_foreach (rows, i, row)
 		v[i] = json_incref(row);
-	qsort(v, n, sizeof(*v), newest_first);
+	qsort(v, n, sizeof(json_t *), newest_first);
 	json_array_clear(rows);
 	for (i = 0; i < n; i++)
 		json_array_append_new(rows, v[i]);

@@ -277,7 +277,7 @@ static void turn(struct keeper *k)
 
 	keeper_send_job(k);
 	n = fill_poll(k, p);
-	memcpy(peers, k->peers, n_peers * sizeof(*peers));
+	memcpy(peers, k->peers, n_peers * sizeof(struct peer *));
 	if (poll(p, n, poll_timeout(k)) < 0 && errno != EINTR) {
 		keeper_fail(
 			k, ARROW_STATUS_ERROR, "cannot wait for the guest: %s", strerror(errno));

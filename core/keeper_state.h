@@ -75,18 +75,21 @@ struct keeper {
 	const struct keeper_config *config;
 	struct arrow_instance *instance;
 	struct arrow_state *state; /* the instance's */
-	bool state_changed;        /* to be written once the frames are on their way */
-	bool synced;               /* what must survive a power failure was brought to the disk */
 	struct arrow_vm *vm;
 	struct arrow_confinement confinement; /* of the VM's process */
-	bool host_oom;                        /* it was killed for taking more than that gives */
 	struct channel guest;
 	int console_fd, signal_fd, listen_fd;
 	enum phase phase;
 	size_t job_sent;
 	struct arrow_template *template; /* that VMs are clones of, or NULL */
 	struct snapshot snapshot;
-	bool started;
+	bool state_changed; /* to be written once the frames are on their way */
+	bool synced;        /* what must survive a power failure was brought to the disk */
+	bool host_oom;      /* the VM's process was killed for taking more than it may */
+	bool started, exited;
+	bool stdin_closed;        /* the program takes no more, or was told the end */
+	bool stopping;            /* the Arrow is to end: the restart policy has no say */
+	bool restart_now;         /* it was asked to start again at once */
 	uint8_t started_frame[8]; /* payload of STARTED */
 
 	uint64_t deadline;   /* ms, of the phase; 0 for none */
@@ -107,16 +110,12 @@ struct keeper {
 	/* Of stdout and stderr: bytes that came, and bytes that the guest has credit back for. */
 	uint64_t received[2], granted[2];
 	uint64_t stdin_room; /* credit that the guest gives for stdin */
-	bool stdin_closed;   /* the program takes no more, or was told the end */
 
 	uint64_t kill_at;    /* ms: a stop that takes too long becomes SIGKILL; 0 for none */
 	uint64_t vm_kill_at; /* ms: SIGKILL was sent, then the VM is ended; 0 for none */
-	bool stopping;       /* the Arrow is to end: the restart policy has no say */
-	bool restart_now;    /* it was asked to start again at once */
 	uint64_t start_ms;   /* when the VM was started */
 	uint64_t backoff_ms; /* the next pause before a restart */
 
-	bool exited;
 	uint8_t exit_frame[12]; /* payload of EXITED */
 	int failure;            /* status of a failure, or 0 */
 	char failure_text[ARROW_TEXT_MAX];

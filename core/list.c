@@ -83,13 +83,13 @@ static int newest_first(const void *a, const void *b, void *key)
 static json_t *sorted(const json_t *list, const char *created)
 {
 	size_t n = json_array_size(list);
-	_cleanup_free_ json_t **rows = calloc(n + 1, sizeof(*rows));
+	_cleanup_free_ json_t **rows = calloc(n + 1, sizeof(json_t *));
 	json_t *result = rows ? json_array() : NULL;
 
 	for (size_t i = 0; result && i < n; i++)
 		rows[i] = json_array_get(list, i);
 	if (result)
-		qsort_r(rows, n, sizeof(*rows), newest_first, (char *)created);
+		qsort_r(rows, n, sizeof(json_t *), newest_first, (char *)created);
 	for (size_t i = 0; result && i < n; i++)
 		if (json_array_append(result, rows[i]) < 0)
 			return NULL;

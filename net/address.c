@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "util/text.h"
 
 unsigned int net_address_bits(uint8_t family)
 {
@@ -18,9 +19,8 @@ int net_address_parse(const char *text, struct net_address *address)
 	unsigned long prefix;
 
 	*address = (struct net_address){0};
-	if (strlen(text) >= sizeof(host))
+	if (!text_copy(host, sizeof(host), text))
 		return -EINVAL;
-	strcpy(host, text);
 	slash = strchr(host, '/');
 	if (slash)
 		*slash++ = '\0';

@@ -13,6 +13,7 @@
 #include "net/join.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define FILE_MAX (1024u * 1024u)
 
@@ -197,10 +198,9 @@ static int read_lease(struct net_lease *l, int dir_fd, const char *network, cons
 	*l = (struct net_lease){.fd = -1};
 	if (fd < 0)
 		return -errno;
-	if (strlen(id) >= sizeof(l->id) || strlen(network) >= sizeof(l->network))
+	if (!text_copy(l->id, sizeof(l->id), id) ||
+		!text_copy(l->network, sizeof(l->network), network))
 		return -EBADMSG;
-	strcpy(l->network, network);
-	strcpy(l->id, id);
 	dead = flock(fd, LOCK_EX | LOCK_NB) == 0;
 	r = read_file(dir_fd, id, FILE_MAX, &text, NULL);
 	if (r < 0)

@@ -17,6 +17,7 @@
 #include "net/pool.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define MTU_DEFAULT 1500u
 #define MTU_MIN 576u
@@ -97,10 +98,7 @@ bool net_take_text(const json_t *o, const char *key, char *to, size_t size)
 {
 	const char *text = json_string_value(json_object_get(o, key));
 
-	if (!text || strlen(text) >= size)
-		return false;
-	strcpy(to, text);
-	return true;
+	return text && text_copy(to, size, text);
 }
 
 static bool take_address(const json_t *o, const char *key, uint8_t family, struct net_address *to)
@@ -330,10 +328,10 @@ static int take_options(struct net_network *n, struct arrow_error *error)
 					MTU_MAX);
 			n->mtu = (uint32_t)mtu;
 		} else if (strcmp(key, OPTION_BRIDGE) == 0) {
-			if (!*text || strlen(text) >= IFNAMSIZ || strpbrk(text, "/ %:\n"))
+			if (!*text || strpbrk(text, "/ %:\n") ||
+				!text_copy(n->bridge, IFNAMSIZ, text))
 				return arrow_fail(error, EINVAL,
 					"'%s' cannot be the name of an interface", text);
-			strcpy(n->bridge, text);
 		} else {
 			return arrow_fail(error, EINVAL,
 				"no such option of a network: %s; there are " OPTION_MTU
@@ -376,8 +374,9 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 	int r;
 
 	*n = (struct net_network){0};
-	if (!name_is_valid(wish->name) || strcmp(wish->name, "none") == 0 ||
-		strcmp(wish->name, "host") == 0 || strcmp(wish->name, "user") == 0)
+	if (!name_is_valid(wish->name) || !text_copy(n->name, sizeof(n->name), wish->name) ||
+		strcmp(wish->name, "none") == 0 || strcmp(wish->name, "host") == 0 ||
+		strcmp(wish->name, "user") == 0)
 		return arrow_fail(error, EINVAL,
 			"a network cannot be named '%s': letters, digits, _ . - are allowed, and "
 			"not "
@@ -388,7 +387,6 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (access(path, F_OK) == 0)
 		return arrow_fail(error, EEXIST, "network with name %s already exists", wish->name);
-	strcpy(n->name, wish->name);
 	n->internal = wish->internal;
 	n->labels = json_object();
 	n->options = json_object();

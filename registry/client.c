@@ -256,6 +256,7 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 	struct attempts attempts = {0};
 	int e;
 
+	*failure = HTTP_FAILED;
 	if (!url)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	for (;;) {

@@ -146,7 +146,7 @@ static int list_blobs(struct pull *p, struct arrow_error *error)
 	struct statvfs disk;
 
 	p->progress = progress_new(p->options->out);
-	p->blobs = calloc(m->n_layers + 1, sizeof(*p->blobs));
+	p->blobs = calloc(m->n_layers + 1, sizeof(struct oci_descriptor *));
 	p->layers = calloc(m->n_layers + 1, sizeof(*p->layers));
 	if (!p->progress || !p->blobs || !p->layers)
 		return no_memory(error);

@@ -72,6 +72,8 @@ static int qemu_probe(char **version, struct arrow_error *error)
 			error);
 	if (r < 0)
 		return r;
+	if (!output)
+		return arrow_fail(error, EPROTO, "%s does not tell its version", program.path);
 
 	/* "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)" */
 	start = strstr(output, "version ");

@@ -17,7 +17,8 @@ static int make_chain_id(struct oci_image *image)
 	const struct oci_config *c = &image->config;
 	char pair[2 * OCI_DIGEST_SIZE];
 
-	strcpy(image->chain_id, c->n_diff_ids ? c->diff_ids[0] : "sha256:");
+	snprintf(image->chain_id, sizeof(image->chain_id), "%s",
+		c->n_diff_ids ? c->diff_ids[0] : "sha256:");
 	if (c->n_diff_ids == 0)
 		return digest_data("", 0, image->chain_id + strlen("sha256:"));
 	for (size_t i = 1; i < c->n_diff_ids; i++) {
@@ -174,7 +175,8 @@ static int find_id(struct oci_image *image, const struct oci_store *store,
 			oci_image_release(&other);
 			continue;
 		}
-		if (found && strcmp(image->manifest.config.digest, other.manifest.config.digest)) {
+		if (found &&
+			strcmp(image->manifest.config.digest, other.manifest.config.digest) != 0) {
 			oci_image_release(&other);
 			oci_image_release(image);
 			return arrow_fail(error, EINVAL,

@@ -250,7 +250,7 @@ static void list_entry(const void *node, VISIT which, void *arg)
 
 struct rootfs_entry **rootfs_children(const struct rootfs_inode *directory)
 {
-	struct listing list = {calloc(directory->n_children + 1, sizeof(*list.v)), 0};
+	struct listing list = {calloc(directory->n_children + 1, sizeof(struct rootfs_entry *)), 0};
 
 	if (list.v)
 		twalk_r(directory->children, list_entry, &list);

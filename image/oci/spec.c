@@ -73,7 +73,7 @@ static json_t *load(
 		return NULL;
 	}
 	json = json_loadb(data, size, 0, &why);
-	if (json && json_is_object(json))
+	if (json_is_object(json))
 		return json;
 	if (json)
 		(void)arrow_fail(error, EBADMSG, "%s is not a JSON object", what);

@@ -101,7 +101,7 @@ static void a_damaged_spec_is_told(void **state)
 
 static int make_dir(char dir[32])
 {
-	strcpy(dir, "/tmp/arrow-unit-XXXXXX");
+	snprintf(dir, 32, "/tmp/arrow-unit-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

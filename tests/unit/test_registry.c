@@ -53,10 +53,7 @@ static void test_what_is_no_challenge(void **state)
 {
 	static const char *const texts[] = {"", ",,,", "Bearer", "Bearer realm",
 		"Bearer realm=", "Bearer realm=\"", "Bearer realm=\"cut off", "Bearer realm=\"\"",
-		"=\"x\"",
-		"Bearer realm=\"a\x01"
-		"b\"",
-		"\"\"\"\\", "Bearer service=\"x\""};
+		"=\"x\"", "Bearer realm=\"a\001b\"", "\"\"\"\\", "Bearer service=\"x\""};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		_cleanup_challenge_ struct challenge c;

@@ -65,9 +65,8 @@ static void tree_extract(struct tree *t, const char *dir)
 
 /* One entry of an archive that tar would never write. */
 struct item {
-	const char *path;
+	const char *path, *link; /* link: target of a symbolic or hard link */
 	mode_t type;
-	const char *link; /* target of a symbolic or hard link */
 	bool hard;
 };
 
@@ -151,18 +150,18 @@ static void everything_is_kept(void **state)
 
 static void layers_hide(void **state)
 {
-	static const struct item lower[] = {{"a/keep", AE_IFREG, 0, 0}, {"a/gone", AE_IFREG, 0, 0},
-		{"o/x", AE_IFREG, 0, 0}, {"o/y/z", AE_IFREG, 0, 0}, {"dir/in", AE_IFREG, 0, 0},
-		{"file", AE_IFREG, 0, 0}, {"lib", AE_IFLNK, "usr/lib", 0},
-		{"usr/lib/old", AE_IFREG, 0, 0}};
+	static const struct item lower[] = {{"a/keep", 0, AE_IFREG, 0}, {"a/gone", 0, AE_IFREG, 0},
+		{"o/x", 0, AE_IFREG, 0}, {"o/y/z", 0, AE_IFREG, 0}, {"dir/in", 0, AE_IFREG, 0},
+		{"file", 0, AE_IFREG, 0}, {"lib", "usr/lib", AE_IFLNK, 0},
+		{"usr/lib/old", 0, AE_IFREG, 0}};
 	/* The whiteout of what this layer brings itself hides nothing of it, whatever the order. */
-	static const struct item upper[] = {{"a/.wh.gone", AE_IFREG, 0, 0},
-		{"a/new", AE_IFREG, 0, 0}, {"a/.wh.new", AE_IFREG, 0, 0},
-		{"o/first", AE_IFREG, 0, 0}, {"o/y/mine", AE_IFREG, 0, 0},
-		{"o/.wh..wh..opq", AE_IFREG, 0, 0}, {"o/last", AE_IFREG, 0, 0},
-		{"dir", AE_IFREG, 0, 0}, {"file/in", AE_IFREG, 0, 0},
-		{".wh..wh.plnk", AE_IFDIR, 0, 0}, {"lib/new", AE_IFREG, 0, 0},
-		{"none/.wh.x", AE_IFREG, 0, 0}};
+	static const struct item upper[] = {{"a/.wh.gone", 0, AE_IFREG, 0},
+		{"a/new", 0, AE_IFREG, 0}, {"a/.wh.new", 0, AE_IFREG, 0},
+		{"o/first", 0, AE_IFREG, 0}, {"o/y/mine", 0, AE_IFREG, 0},
+		{"o/.wh..wh..opq", 0, AE_IFREG, 0}, {"o/last", 0, AE_IFREG, 0},
+		{"dir", 0, AE_IFREG, 0}, {"file/in", 0, AE_IFREG, 0},
+		{".wh..wh.plnk", 0, AE_IFDIR, 0}, {"lib/new", 0, AE_IFREG, 0},
+		{"none/.wh.x", 0, AE_IFREG, 0}};
 	_cleanup_free_ char *why = NULL, *list = NULL;
 	struct tree t;
 
@@ -191,16 +190,16 @@ static void hostile_entries_are_refused(void **state)
 		size_t n;
 		const char *why;
 	} cases[] = {
-		{{{"../x", AE_IFREG, 0, 0}}, 1, "outside"},
-		{{{"a/../../x", AE_IFREG, 0, 0}}, 1, "outside"},
-		{{{"/a/../x", AE_IFREG, 0, 0}}, 1, "outside"},
-		{{{"h", AE_IFREG, "../../etc/passwd", 1}}, 1, "outside"},
-		{{{"h", AE_IFREG, "/etc/passwd", 1}}, 1, "no file of the image"},
-		{{{"d", AE_IFDIR, 0, 0}, {"h", AE_IFREG, "d", 1}}, 2, "no file of the image"},
-		{{{"a", AE_IFLNK, "b", 0}, {"b", AE_IFLNK, "a", 0}, {"a/x", AE_IFREG, 0, 0}}, 3,
+		{{{"../x", 0, AE_IFREG, 0}}, 1, "outside"},
+		{{{"a/../../x", 0, AE_IFREG, 0}}, 1, "outside"},
+		{{{"/a/../x", 0, AE_IFREG, 0}}, 1, "outside"},
+		{{{"h", "../../etc/passwd", AE_IFREG, 1}}, 1, "outside"},
+		{{{"h", "/etc/passwd", AE_IFREG, 1}}, 1, "no file of the image"},
+		{{{"d", 0, AE_IFDIR, 0}, {"h", "d", AE_IFREG, 1}}, 2, "no file of the image"},
+		{{{"a", "b", AE_IFLNK, 0}, {"b", "a", AE_IFLNK, 0}, {"a/x", 0, AE_IFREG, 0}}, 3,
 			"too many symbolic links"},
-		{{{"f", AE_IFREG, 0, 0}, {"f/x", AE_IFREG, 0, 0}}, 2, "not a directory"},
-		{{{".", AE_IFREG, 0, 0}}, 1, "place of the root"},
+		{{{"f", 0, AE_IFREG, 0}, {"f/x", 0, AE_IFREG, 0}}, 2, "not a directory"},
+		{{{".", 0, AE_IFREG, 0}}, 1, "place of the root"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -222,9 +221,9 @@ static void links_stay_inside(void **state)
 {
 	_cleanup_free_ char *abs =
 		path_format("%s/outside", (char *)((struct fixture *)*state)->dir);
-	const struct item items[] = {{"abs", AE_IFLNK, abs, 0}, {"abs/x", AE_IFREG, 0, 0},
-		{"up", AE_IFLNK, "../../../../../../up-to", 0}, {"up/y", AE_IFREG, 0, 0},
-		{"/rooted", AE_IFREG, 0, 0}};
+	const struct item items[] = {{"abs", abs, AE_IFLNK, 0}, {"abs/x", 0, AE_IFREG, 0},
+		{"up", "../../../../../../up-to", AE_IFLNK, 0}, {"up/y", 0, AE_IFREG, 0},
+		{"/rooted", 0, AE_IFREG, 0}};
 	struct tree t;
 
 	shell("mkdir outside");
@@ -307,7 +306,7 @@ static void depth_is_limited(void **state)
 {
 	_cleanup_free_ char *why = NULL;
 	char path[1100];
-	struct item items[2] = {{"l", AE_IFLNK, path, 0}, {path, AE_IFREG, 0, 0}};
+	struct item items[2] = {{"l", path, AE_IFLNK, 0}, {path, 0, AE_IFREG, 0}};
 	struct tree t;
 
 	memset(path, 'd', sizeof(path));
