@@ -50,6 +50,12 @@ char *human_age(const char *text, time_t now)
 	return path_format("%ld %s%s", count, units[i].name, count == 1 ? "" : "s");
 }
 
+char *human_time(const char *text)
+{
+	return strlen(text) < 19 ? strdup("N/A")
+				 : path_format("%.10s %.8s +0000 UTC", text, text + 11);
+}
+
 size_t human_width(const char *text, size_t size)
 {
 	size_t width = 0;
@@ -57,4 +63,17 @@ size_t human_width(const char *text, size_t size)
 	for (size_t i = 0; i < size; i++)
 		width += ((unsigned char)text[i] & 0xc0) != 0x80;
 	return width;
+}
+
+size_t human_bytes(const char *text, size_t n)
+{
+	size_t at = 0;
+
+	while (text[at] && n > 0) {
+		at++;
+		while (((unsigned char)text[at] & 0xc0) == 0x80)
+			at++;
+		n--;
+	}
+	return at;
 }

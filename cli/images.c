@@ -11,11 +11,14 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
+#include "cli/filter.h"
+#include "cli/format.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "core/images.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define SHORT_ID 12
 
@@ -23,7 +26,8 @@ enum { OPT_NO_TRUNC = 256, OPT_DIGESTS, OPT_NO_PRUNE };
 
 struct input {
 	struct arrow_strings names, filters;
-	bool quiet, all, force, no_trunc, digests, json, ids;
+	const char *format;
+	bool quiet, all, force, no_trunc, digests;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -52,7 +56,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_NO_PRUNE:
 		return 0;
 	case CLI_FORMAT_KEY:
-		in->json = cli_format_is_json(arg, state);
+		in->format = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		return arrow_strings_add(&in->names, arg) < 0 ? ENOMEM : 0;
@@ -61,171 +65,201 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const char *text_of(const json_t *row, const char *key)
+/* Here -f is the format. */
+static error_t parse_inspect(int key, char *arg, struct argp_state *state)
 {
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
+	return parse(key == 'f' ? CLI_FORMAT_KEY : key, arg, state);
 }
 
 /* As docker shows an id: 12 digits, or all of it with its algorithm. */
-static char *id_of(const json_t *row, bool whole)
+static char *id_of(const json_t *image, bool whole)
 {
-	const char *id = text_of(row, "id");
+	const char *id = json_text(image, "id");
 
 	if (whole || strncmp(id, "sha256:", 7) != 0)
 		return strdup(id);
 	return path_format("%.*s", SHORT_ID, id + 7);
 }
 
-static char *id_text(const json_t *row, const void *arg)
+static char *age_of(const json_t *image)
 {
-	return id_of(row, ((const struct input *)arg)->no_trunc);
-}
-
-static char *age_text(const json_t *row, const void *arg)
-{
-	_cleanup_free_ char *age = human_age(text_of(row, "created"), time(NULL));
+	_cleanup_free_ char *age = human_age(json_text(image, "created"), time(NULL));
 
 	return age && strcmp(age, "N/A") != 0 ? path_format("%s ago", age) : STEAL(age);
 }
 
-static char *size_text(const json_t *row, const void *arg)
+static char *size_of(const json_t *image)
 {
-	return human_size((unsigned long long)json_integer_value(json_object_get(row, "size")));
+	return human_size((unsigned long long)json_integer_value(json_object_get(image, "size")));
 }
 
-static char *digest_text(const json_t *row, const void *arg)
+static bool is_dangling(const void *arg, const json_t *image, const char *value)
 {
-	const char *name = text_of(row, "name");
-
-	return strdup(*name ? text_of(row, "digest") : "<none>");
+	return (*json_text(image, "name") == '\0') ==
+	       (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }
 
-/* One line of history: what made it, cut as docker cuts it. */
-static char *created_by_text(const json_t *row, const void *arg)
+static bool has_reference(const void *arg, const json_t *image, const char *value)
 {
-	const char *by = text_of(row, "created_by");
-	bool cut = !((const struct input *)arg)->no_trunc && strlen(by) > 45;
+	const char *repository = json_text(image, "repository");
+	_cleanup_free_ char *tagged = path_format("%s:%s", repository, json_text(image, "tag"));
 
-	return cut ? path_format("%.44s…", by) : strdup(by);
+	return tagged && (fnmatch(value, tagged, FNM_PATHNAME) == 0 ||
+				 fnmatch(value, repository, FNM_PATHNAME) == 0);
 }
 
-static bool is_true(const char *text)
+static bool has_label(const void *arg, const json_t *image, const char *value)
 {
-	return strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+	return cli_has_label(json_object_get(image, "labels"), value);
 }
 
-/* Whether a row passes "key=value". Fails for a key that is unknown. */
-static int passes(const json_t *row, const char *filter, bool *yes, struct arrow_error *error)
+/* The values of before= and since= are times by now. */
+static bool is_before(const void *arg, const json_t *image, const char *value)
 {
-	const char *value = strchr(filter, '=');
-	const char *name = text_of(row, "name"), *label, *equal;
-	_cleanup_free_ char *key = NULL, *tagged = NULL;
-
-	if (!value)
-		return arrow_fail(error, EINVAL, "a filter is KEY=VALUE, not '%s'", filter);
-	if (strncmp(filter, "dangling=", 9) == 0) {
-		*yes = (*name == '\0') == is_true(value + 1);
-		return 0;
-	}
-	if (strncmp(filter, "reference=", 10) == 0) {
-		tagged = path_format("%s:%s", text_of(row, "repository"), text_of(row, "tag"));
-		*yes = tagged &&
-		       (fnmatch(value + 1, tagged, FNM_PATHNAME) == 0 ||
-			       fnmatch(value + 1, text_of(row, "repository"), FNM_PATHNAME) == 0);
-		return 0;
-	}
-	if (strncmp(filter, "label=", 6) == 0) {
-		equal = strchr(value + 1, '=');
-		key = strndup(value + 1, equal ? (size_t)(equal - value - 1) : strlen(value + 1));
-		label = key ? json_string_value(
-				      json_object_get(json_object_get(row, "labels"), key))
-			    : NULL;
-		*yes = label && (!equal || strcmp(label, equal + 1) == 0);
-		return 0;
-	}
-	return arrow_fail(error, EINVAL,
-		"there is no filter '%s'; there are dangling, label and reference", filter);
+	return strcmp(json_text(image, "created"), value) < 0;
 }
 
-/* Takes away what the filters and a name on the command line do not let through. */
-static int filter_rows(const struct input *in, json_t *rows, struct arrow_error *error)
+static bool is_since(const void *arg, const json_t *image, const char *value)
 {
-	for (size_t i = json_array_size(rows); i-- > 0;) {
-		const json_t *row = json_array_get(rows, i);
-		bool yes = true;
+	return strcmp(json_text(image, "created"), value) > 0;
+}
 
-		for (size_t k = 0; yes && k < in->filters.n; k++) {
-			int e = passes(row, in->filters.v[k], &yes, error);
+static const struct cli_filter filters[] = {
+	{"before", is_before, false},
+	{"dangling", is_dangling, false},
+	{"label", has_label, true},
+	{"reference", has_reference, false},
+	{"since", is_since, false},
+	{0},
+};
 
-			if (e < 0)
-				return e;
-		}
-		if (yes && in->names.n == 1) {
-			_cleanup_free_ char *tagged = path_format(
-				"%s:%s", text_of(row, "repository"), text_of(row, "tag"));
+/* Makes the images that before= and since= name into the times when they were made. */
+static int date_filters(
+	const struct arrow_paths *paths, struct input *in, struct arrow_error *error)
+{
+	for (size_t i = 0; i < in->filters.n; i++) {
+		const struct cli_filter *f = cli_filter_find(filters, in->filters.v[i]);
+		json_t *image = NULL;
+		char *dated;
+		int e;
 
-			yes = strcmp(in->names.v[0], text_of(row, "repository")) == 0 ||
-			      (tagged && strcmp(in->names.v[0], tagged) == 0);
-		}
-		if (!yes)
-			json_array_remove(rows, i);
+		if (!f)
+			return arrow_fail(error, EINVAL,
+				"'%s' is no filter: there are before, dangling, label, reference "
+				"and since, each with =VALUE",
+				in->filters.v[i]);
+		if (f->matches != is_before && f->matches != is_since)
+			continue;
+		e = arrow_images_inspect(paths, strchr(in->filters.v[i], '=') + 1, &image, error);
+		if (e < 0)
+			return e;
+		dated = path_format("%s=%s", f->key, json_text(image, "Created"));
+		json_decref(image);
+		if (!dated)
+			return arrow_fail(error, ENOMEM, "out of memory");
+		free(in->filters.v[i]);
+		in->filters.v[i] = dated;
 	}
 	return 0;
 }
 
+/* Whether it is the one that the command line names, if it names one. */
+static bool is_named(const struct input *in, const json_t *image)
+{
+	const char *repository = json_text(image, "repository");
+	_cleanup_free_ char *tagged = path_format("%s:%s", repository, json_text(image, "tag"));
+
+	return in->names.n == 0 || strcmp(in->names.v[0], repository) == 0 ||
+	       (tagged && strcmp(in->names.v[0], tagged) == 0);
+}
+
+/* What Docker's templates name. How many Arrows use it would take a look at all of them. */
+static json_t *row_of(const struct input *in, const json_t *image)
+{
+	_cleanup_free_ char *id = id_of(image, in->no_trunc), *size = size_of(image);
+	_cleanup_free_ char *ago = age_of(image), *at = human_time(json_text(image, "created"));
+	const char *digest = *json_text(image, "name") ? json_text(image, "digest") : "<none>";
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id,
+		"Repository", json_text(image, "repository"), "Tag", json_text(image, "tag"),
+		"Digest", digest, "CreatedSince", ago, "CreatedAt", at, "Size", size, "VirtualSize",
+		size, "SharedSize", "N/A", "UniqueSize", "N/A", "Containers", "N/A");
+}
+
+static json_t *step_row_of(const struct input *in, const json_t *step)
+{
+	_cleanup_free_ char *id = id_of(step, in->no_trunc), *size = size_of(step);
+	_cleanup_free_ char *ago = age_of(step);
+	const char *by = json_text(step, "created_by");
+	bool cut = !in->no_trunc && strlen(by) > 45;
+	_cleanup_free_ char *made = cli_printable(
+		cut ? path_format("%.*s…", (int)human_bytes(by, 44), by) : strdup(by));
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id, "CreatedSince", ago,
+		"CreatedAt", json_text(step, "created"), "CreatedBy", made, "Size", size, "Comment",
+		json_text(step, "comment"));
+}
+
 static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	static const struct cli_heading headings[] = {
+		{"ID", "IMAGE ID"}, {"CreatedSince", "CREATED"}, {0}};
 	struct input *in = arg;
-	static const struct cli_column plain[] = {{"REPOSITORY", "repository", NULL},
-		{"TAG", "tag", NULL}, {"IMAGE ID", NULL, id_text}, {"CREATED", NULL, age_text},
-		{"SIZE", NULL, size_text}, {0}};
-	static const struct cli_column digests[] = {{"REPOSITORY", "repository", NULL},
-		{"TAG", "tag", NULL}, {"DIGEST", NULL, digest_text}, {"IMAGE ID", NULL, id_text},
-		{"CREATED", NULL, age_text}, {"SIZE", NULL, size_text}, {0}};
-	static const struct cli_column quiet[] = {{NULL, NULL, id_text}, {0}};
-	json_t *rows;
+	json_t *images = NULL, *rows, *image;
+	size_t i;
 	int e;
 
 	if (in->names.n > 1)
 		return arrow_fail(error, EINVAL, "name one repository, or none");
-	e = arrow_images_list(paths, &rows, error);
+	e = date_filters(paths, in, error);
+	if (e == 0)
+		e = arrow_images_list(paths, &images, error);
 	if (e < 0)
 		return e;
-	e = filter_rows(in, rows, error);
-	if (e == 0 && in->json)
-		e = cli_print_json(rows);
-	else if (e == 0)
-		e = cli_print_table(rows, in->quiet ? quiet : in->digests ? digests : plain, in);
+	rows = json_array();
+	json_array_foreach (images, i, image)
+		if (is_named(in, image) && cli_filter_passes(filters, &in->filters, image, in))
+			json_array_append_new(rows, row_of(in, image));
+	e = cli_format_rows(in->quiet && !in->format ? "{{.ID}}" : in->format,
+		in->digests ? "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t"
+			      "{{.CreatedSince}}\t{{.Size}}"
+			    : "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t"
+			      "{{.Size}}",
+		headings, rows, error);
 	json_decref(rows);
-	return e;
+	json_decref(images);
+	return e < 0 ? e : cli_flush();
 }
 
 static int history(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	static const struct cli_heading headings[] = {
+		{"ID", "IMAGE"}, {"CreatedSince", "CREATED"}, {0}};
 	struct input *in = arg;
-	static const struct cli_column columns[] = {{"IMAGE", NULL, id_text},
-		{"CREATED", NULL, age_text}, {"CREATED BY", NULL, created_by_text},
-		{"SIZE", NULL, size_text}, {"COMMENT", "comment", NULL}, {0}};
-	static const struct cli_column quiet[] = {{NULL, NULL, id_text}, {0}};
-	json_t *rows;
+	json_t *steps = NULL, *rows, *step;
+	size_t i;
 	int e;
 
 	if (in->names.n != 1)
 		return arrow_fail(error, EINVAL, "name one image");
-	e = arrow_images_history(paths, in->names.v[0], &rows, error);
+	e = arrow_images_history(paths, in->names.v[0], &steps, error);
 	if (e < 0)
 		return e;
-	e = in->json ? cli_print_json(rows)
-		     : cli_print_table(rows, in->quiet ? quiet : columns, in);
+	rows = json_array();
+	json_array_foreach (steps, i, step)
+		json_array_append_new(rows, step_row_of(in, step));
+	e = cli_format_rows(in->quiet && !in->format ? "{{.ID}}" : in->format,
+		"table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+		headings, rows, error);
 	json_decref(rows);
-	return e;
+	json_decref(steps);
+	return e < 0 ? e : cli_flush();
 }
 
 static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 	json_t *all = json_array(), *one;
 	int e = 0, status;
 
@@ -238,7 +272,9 @@ static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_erro
 	}
 	/* What was found is shown, as docker does. */
 	if (e == 0 || json_array_size(all) > 0) {
-		status = cli_print_json(all);
+		status = in->format ? cli_format_rows(in->format, in->format, NULL, all,
+					      e < 0 ? &ignored : error)
+				    : cli_print_json(all);
 		e = e < 0 ? e : status;
 	}
 	json_decref(all);
@@ -317,17 +353,19 @@ static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 /* clang-format off */
 #define NO_TRUNC_OPTION {"no-trunc", OPT_NO_TRUNC, 0, 0, "Show ids and texts whole", 0}
 
+#define FORMAT_OPTION {"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0}
+
 static const struct argp_option list_options[] = {
 	{"quiet", 'q', 0, 0, "Show ids only", 0},
 	{"all", 'a', 0, 0, "Accepted for Docker's sake; always so", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Show only: dangling=BOOL, reference=PATTERN, label=KEY[=VALUE]", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only: before=IMAGE, dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, since=IMAGE", 0},
 	{"digests", OPT_DIGESTS, 0, 0, "Show digests", 0},
-	NO_TRUNC_OPTION, CLI_FORMAT_OPTION, {0},
+	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };
 
 static const struct argp_option history_options[] = {
 	{"quiet", 'q', 0, 0, "Show ids only", 0},
-	NO_TRUNC_OPTION, CLI_FORMAT_OPTION, {0},
+	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };
 
 static const struct argp_option remove_options[] = {
@@ -339,6 +377,12 @@ static const struct argp_option remove_options[] = {
 static const struct argp_option prune_options[] = {
 	{"all", 'a', 0, 0, "Also images that no Arrow uses, and root images of programs and directories", 0},
 	{"force", 'f', 0, 0, "Accepted for Docker's sake; nothing is asked", 0},
+	{0},
+};
+
+static const struct argp_option inspect_options[] = {
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a template as Docker has them", 0},
+	{NULL, 'f', 0, OPTION_ALIAS, NULL, 0},
 	{0},
 };
 
@@ -357,8 +401,8 @@ const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
 	NULL, NULL, NULL};
 const struct argp tag_argp = {
 	no_options, parse, "IMAGE NAME[:TAG]", "Give an image another name.", NULL, NULL, NULL};
-static const struct argp image_inspect_argp = {
-	no_options, parse, "IMAGE...", "Show images as JSON, as docker does.", NULL, NULL, NULL};
+static const struct argp image_inspect_argp = {inspect_options, parse_inspect, "IMAGE...",
+	"Show images as JSON, as docker does.", NULL, NULL, NULL};
 static const struct argp prune_argp = {prune_options, parse, NULL,
 	"Remove images without a name, and everything in the store that no image reaches.", NULL,
 	NULL, NULL};

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/filter.h"
 #include "cli/format.h"
 #include "cli/human.h"
 #include "cli/table.h"
@@ -16,6 +17,7 @@
 #include "core/list.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define COMMAND_WIDTH 20 /* characters of a command that is cut, as Docker cuts */
 
@@ -53,27 +55,10 @@ struct input {
 	struct arrow_paths paths;
 };
 
-static const char *string_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
-
 /* What it was made from: the image, the program or the root directory. */
 static const char *source_of(const json_t *o)
 {
-	return string_of(json_object_get(o, "Config"), "Image");
-}
-
-static bool has_label(const struct input *in, const json_t *o, const char *label)
-{
-	size_t size = strcspn(label, "=");
-	_cleanup_free_ char *key = strndup(label, size);
-	const json_t *labels = json_object_get(json_object_get(o, "Config"), "Labels");
-	const char *value = key ? json_string_value(json_object_get(labels, key)) : NULL;
-
-	return value && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
+	return json_text(json_object_get(o, "Config"), "Image");
 }
 
 /* Whether an object has this key: "80" stands for "80/tcp". */
@@ -84,14 +69,14 @@ static bool has_port(const json_t *ports, const char *value)
 	return json_object_get(ports, value) || (tcp && json_object_get(ports, tcp));
 }
 
-static bool has_volume(const struct input *in, const json_t *o, const char *value)
+static bool has_volume(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *mount;
 	size_t i;
 
 	json_array_foreach (json_object_get(o, "Mounts"), i, mount)
-		if (strcmp(string_of(mount, "Destination"), value) == 0 ||
-			strcmp(string_of(mount, "Source"), value) == 0)
+		if (strcmp(json_text(mount, "Destination"), value) == 0 ||
+			strcmp(json_text(mount, "Source"), value) == 0)
 			return true;
 	return false;
 }
@@ -106,147 +91,122 @@ static int compare_created(const struct input *in, const json_t *o, const char *
 
 	if (arrow_instance_find(&in->paths, name, id, &error) == 0 &&
 		arrow_describe(&in->paths, id, &other, &error) == 0)
-		order = strcmp(string_of(o, "Created"), string_of(other, "created"));
+		order = strcmp(json_text(o, "Created"), json_text(other, "created"));
 	json_decref(other);
 	return order;
 }
 
-static bool has_ancestor(const struct input *in, const json_t *o, const char *value)
+static bool has_ancestor(const void *arg, const json_t *o, const char *value)
 {
 	/* "redis" stands for any tag of it. */
 	const char *image = source_of(o), *slash = strrchr(image, '/');
 	size_t size = strlen(value);
 
-	if (strcmp(image, value) == 0 || strcmp(string_of(o, "Image"), value) == 0)
+	if (strcmp(image, value) == 0 || strcmp(json_text(o, "Image"), value) == 0)
 		return true;
 	image = slash && !strchr(value, '/') ? slash + 1 : image;
 	return strncmp(image, value, size) == 0 && (image[size] == ':' || image[size] == '\0');
 }
 
-static bool is_before(const struct input *in, const json_t *o, const char *value)
+static bool is_before(const void *arg, const json_t *o, const char *value)
 {
-	return compare_created(in, o, value) < 0;
+	return compare_created(arg, o, value) < 0;
 }
 
-static bool is_since(const struct input *in, const json_t *o, const char *value)
+static bool is_since(const void *arg, const json_t *o, const char *value)
 {
-	return compare_created(in, o, value) > 0;
+	return compare_created(arg, o, value) > 0;
 }
 
-static bool has_exit_code(const struct input *in, const json_t *o, const char *value)
+static bool has_exit_code(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *state = json_object_get(o, "State");
 	char code[16];
 
 	snprintf(code, sizeof(code), "%d",
 		(int)json_integer_value(json_object_get(state, "ExitCode")));
-	return strcmp(string_of(state, "Status"), "exited") == 0 && strcmp(code, value) == 0;
+	return strcmp(json_text(state, "Status"), "exited") == 0 && strcmp(code, value) == 0;
 }
 
-static bool exposes(const struct input *in, const json_t *o, const char *value)
+static bool exposes(const void *arg, const json_t *o, const char *value)
 {
 	return has_port(json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value);
 }
 
-static bool publishes(const struct input *in, const json_t *o, const char *value)
+static bool publishes(const void *arg, const json_t *o, const char *value)
 {
 	return has_port(json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value);
 }
 
-static bool has_health(const struct input *in, const json_t *o, const char *value)
+static bool has_health(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *health = json_object_get(json_object_get(o, "State"), "Health");
 
-	return strcmp(health ? string_of(health, "Status") : "none", value) == 0;
+	return strcmp(health ? json_text(health, "Status") : "none", value) == 0;
 }
 
-static bool has_id(const struct input *in, const json_t *o, const char *value)
+static bool has_id(const void *arg, const json_t *o, const char *value)
 {
-	return strncmp(string_of(o, "Id"), value, strlen(value)) == 0;
+	return strncmp(json_text(o, "Id"), value, strlen(value)) == 0;
 }
 
-static bool has_name(const struct input *in, const json_t *o, const char *value)
+static bool has_name(const void *arg, const json_t *o, const char *value)
 {
-	return strstr(string_of(o, "Name"), value) != NULL;
+	return strstr(json_text(o, "Name"), value) != NULL;
 }
 
-static bool is_on_network(const struct input *in, const json_t *o, const char *value)
+static bool is_on_network(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *settings = json_object_get(o, "NetworkSettings");
 
 	return json_object_get(json_object_get(settings, "Networks"), value) ||
-	       strcmp(string_of(json_object_get(o, "HostConfig"), "NetworkMode"), value) == 0;
+	       strcmp(json_text(json_object_get(o, "HostConfig"), "NetworkMode"), value) == 0;
 }
 
-static bool has_status(const struct input *in, const json_t *o, const char *value)
+static bool has_status(const void *arg, const json_t *o, const char *value)
 {
-	return strcmp(string_of(json_object_get(o, "State"), "Status"), value) == 0;
+	return strcmp(json_text(json_object_get(o, "State"), "Status"), value) == 0;
 }
 
-static const struct filter {
-	const char *key;
-	bool (*matches)(const struct input *in, const json_t *o, const char *value);
-	bool all;     /* every value must match, not any */
-	bool stopped; /* it speaks of Arrows that do not run */
-} filters[] = {
-	{"ancestor", has_ancestor, false, false},
-	{"before", is_before, false, false},
-	{"exited", has_exit_code, false, true},
-	{"expose", exposes, false, false},
-	{"health", has_health, false, false},
-	{"id", has_id, false, false},
-	{"label", has_label, true, false},
-	{"name", has_name, false, false},
-	{"network", is_on_network, false, false},
-	{"publish", publishes, false, false},
-	{"since", is_since, false, false},
-	{"status", has_status, false, true},
-	{"volume", has_volume, false, false},
+static bool has_label(const void *arg, const json_t *o, const char *value)
+{
+	return cli_has_label(json_object_get(json_object_get(o, "Config"), "Labels"), value);
+}
+
+static const struct cli_filter filters[] = {
+	{"ancestor", has_ancestor, false},
+	{"before", is_before, false},
+	{"exited", has_exit_code, false},
+	{"expose", exposes, false},
+	{"health", has_health, false},
+	{"id", has_id, false},
+	{"label", has_label, true},
+	{"name", has_name, false},
+	{"network", is_on_network, false},
+	{"publish", publishes, false},
+	{"since", is_since, false},
+	{"status", has_status, false},
+	{"volume", has_volume, false},
+	{0},
 };
-
-/* The filter of "key=value", or NULL for what is none. */
-static const struct filter *filter_of(const char *text)
-{
-	size_t size = strcspn(text, "=");
-
-	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
-		if (strlen(filters[i].key) == size && strncmp(filters[i].key, text, size) == 0)
-			return text[size] && text[size + 1] ? &filters[i] : NULL;
-	return NULL;
-}
-
-/* Those of one key are alternatives, but for labels; those of different keys must all match. */
-static bool is_wanted(const struct input *in, const json_t *o)
-{
-	for (size_t i = 0; i < in->filters.n; i++) {
-		const struct filter *f = filter_of(in->filters.v[i]);
-		bool any = false;
-
-		for (size_t k = f->all ? i : 0; !any && k < (f->all ? i + 1 : in->filters.n); k++)
-			any = filter_of(in->filters.v[k]) == f &&
-			      f->matches(in, o, strchr(in->filters.v[k], '=') + 1);
-		if (!any)
-			return false;
-	}
-	return true;
-}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
-	const struct filter *filter;
+	const struct cli_filter *filter;
 	char *end;
 
 	switch (key) {
 	case 'f':
-		filter = filter_of(value);
+		filter = cli_filter_find(filters, value);
 		if (!filter) {
 			argp_error(state, "'%s' is no filter: see 'arrow ps --help'", value);
 			return EINVAL;
 		}
 		if (arrow_strings_add(&in->filters, value) < 0)
 			argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
-		in->all |= filter->stopped; /* as Docker has it */
+		/* These speak of Arrows that do not run, too, as Docker has it. */
+		in->all |= filter->matches == has_status || filter->matches == has_exit_code;
 		return 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;
@@ -282,23 +242,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 const struct argp ps_argp = {
 	options, parse, NULL, "List Arrows that run, the newest first.", NULL, NULL, NULL};
 
-/* Bytes of the first n characters. */
-static size_t bytes_of(const char *text, size_t n)
-{
-	size_t at = 0;
-
-	while (text[at] && n > 0) {
-		at++;
-		while (((unsigned char)text[at] & 0xc0) == 0x80)
-			at++;
-		n--;
-	}
-	return at;
-}
-
 static char *command_text(const struct input *in, const json_t *o)
 {
-	_cleanup_free_ char *text = strdup(string_of(o, "Path"));
+	_cleanup_free_ char *text = strdup(json_text(o, "Path"));
 	const json_t *one;
 	size_t i, cut;
 
@@ -311,19 +257,19 @@ static char *command_text(const struct input *in, const json_t *o)
 	text = cli_printable(text);
 	if (!text)
 		return NULL;
-	cut = bytes_of(text, COMMAND_WIDTH);
+	cut = human_bytes(text, COMMAND_WIDTH);
 	if (in->whole || text[cut] == '\0')
 		return path_format("\"%s\"", text);
-	return path_format("\"%.*s…\"", (int)bytes_of(text, COMMAND_WIDTH - 1), text);
+	return path_format("\"%.*s…\"", (int)human_bytes(text, COMMAND_WIDTH - 1), text);
 }
 
 static char *status_text(const json_t *state)
 {
-	const char *status = string_of(state, "Status");
-	const char *health = string_of(json_object_get(state, "Health"), "Status");
+	const char *status = json_text(state, "Status");
+	const char *health = json_text(json_object_get(state, "Health"), "Status");
 	int code = (int)json_integer_value(json_object_get(state, "ExitCode"));
-	_cleanup_free_ char *since = human_age(string_of(state, "StartedAt"), time(NULL));
-	_cleanup_free_ char *ago = human_age(string_of(state, "FinishedAt"), time(NULL));
+	_cleanup_free_ char *since = human_age(json_text(state, "StartedAt"), time(NULL));
+	_cleanup_free_ char *ago = human_age(json_text(state, "FinishedAt"), time(NULL));
 
 	if (!since || !ago)
 		return NULL;
@@ -355,10 +301,10 @@ static char *ports_text(const json_t *o)
 		return NULL;
 	json_object_foreach (ports, key, list) {
 		json_array_foreach (list, i, one) {
-			bool v6 = strchr(string_of(one, "HostIp"), ':') != NULL;
+			bool v6 = strchr(json_text(one, "HostIp"), ':') != NULL;
 
-			fprintf(f, "%s%s%s%s:%s->%s", gap, v6 ? "[" : "", string_of(one, "HostIp"),
-				v6 ? "]" : "", string_of(one, "HostPort"), key);
+			fprintf(f, "%s%s%s%s:%s->%s", gap, v6 ? "[" : "", json_text(one, "HostIp"),
+				v6 ? "]" : "", json_text(one, "HostPort"), key);
 			gap = ", ";
 		}
 	}
@@ -397,39 +343,32 @@ static char *mounts_text(const struct input *in, const json_t *o)
 	if (!f)
 		return NULL;
 	json_array_foreach (json_object_get(o, "Mounts"), i, one) {
-		const char *source = string_of(one, "Source");
+		const char *source = json_text(one, "Source");
 		bool cut = !in->whole && strlen(source) > 15;
 
-		fprintf(f, "%s%.*s%s", i ? "," : "", cut ? (int)bytes_of(source, 14) : 4096, source,
-			cut ? "…" : "");
+		fprintf(f, "%s%.*s%s", i ? "," : "", cut ? (int)human_bytes(source, 14) : 4096,
+			source, cut ? "…" : "");
 	}
 	fclose(f);
 	return text;
-}
-
-/* Docker's zone: "2026-11-24 15:04:05 +0000 UTC". */
-static char *created_at(const json_t *o)
-{
-	const char *text = string_of(o, "Created");
-
-	return path_format("%.10s %.8s +0000 UTC", text, strlen(text) > 11 ? text + 11 : "");
 }
 
 static json_t *row_of(const struct input *in, const json_t *o)
 {
 	json_t *state = json_object_get(o, "State");
 	json_t *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks");
-	_cleanup_free_ char *age = human_age(string_of(o, "Created"), time(NULL));
+	_cleanup_free_ char *age = human_age(json_text(o, "Created"), time(NULL));
 	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
 	_cleanup_free_ char *command = command_text(in, o), *status = status_text(state);
 	_cleanup_free_ char *ports = ports_text(o), *mounts = mounts_text(in, o);
-	_cleanup_free_ char *names = joined(networks, false), *created = created_at(o);
+	_cleanup_free_ char *names = joined(networks, false),
+			    *created = human_time(json_text(o, "Created"));
 	_cleanup_free_ char *labels =
 		joined(json_object_get(json_object_get(o, "Config"), "Labels"), true);
 	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
 		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
 	_cleanup_free_ char *source = cli_printable(strdup(source_of(o)));
-	const char *id = string_of(o, "Id"), *image = source ? source : "",
+	const char *id = json_text(o, "Id"), *image = source ? source : "",
 		   *base = strrchr(image, '/');
 
 	/* A path of this host says most by its end. */
@@ -438,8 +377,8 @@ static json_t *row_of(const struct input *in, const json_t *o)
 	return json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID",
 		id, in->whole ? strlen(id) : strnlen(id, ARROW_ID_SHORT), "Image", image, "Command",
 		command, "CreatedAt", created, "RunningFor", ago, "Ports", ports, "State",
-		string_of(state, "Status"), "Status", status, "Size", size, "Names",
-		string_of(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
+		json_text(state, "Status"), "Status", status, "Size", size, "Names",
+		json_text(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
 }
 
 /* The rows of those that are wanted. */
@@ -453,7 +392,7 @@ static int collect(struct input *in, json_t *rows, struct arrow_error *error)
 	json_array_foreach (list, i, one) {
 		if (in->last && json_array_size(rows) == in->last)
 			break;
-		if (is_wanted(in, one))
+		if (cli_filter_passes(filters, &in->filters, one, in))
 			json_array_append_new(rows, row_of(in, one));
 	}
 	json_decref(list);

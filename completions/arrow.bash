@@ -19,13 +19,13 @@ _arrow_takes_value() {
 }
 
 # Arrows that there are, by name.
-_arrow_names() { "$1" ps -a --format json 2>/dev/null | sed -n 's/^ *"name": "\(.*\)",*$/\1/p'; }
+_arrow_names() { "$1" ps -a --format '{{.Names}}' 2>/dev/null; }
 
 # Kernels that are there, by profile and by id.
 _arrow_kernels() { "$1" kernel ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }'; }
 
 # Names of local images.
-_arrow_images() { "$1" images 2>/dev/null | awk 'NR > 1 && $1 != "<none>" { print $1 ":" $2 }'; }
+_arrow_images() { "$1" images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep -v '^<none>'; }
 
 _arrow() {
   local arrow=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT} cur='' prev='' help='' want='' i at=2

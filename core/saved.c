@@ -16,15 +16,9 @@
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define JSON_MAX (4u << 20)
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
 
 /* Which files of which boot were found whole; only unchanged ones give the same text. */
 static char *checked_text(const struct arrow_saved *s, const char *about)
@@ -63,7 +57,7 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read %s/%s: %m", s->dir, name);
-	if (strcmp(hex, text_of(json_object_get(about, "digests"), name)) != 0)
+	if (strcmp(hex, json_text(json_object_get(about, "digests"), name)) != 0)
 		return arrow_fail(error, EBADMSG,
 			"%s/%s is damaged (its digest is not the recorded one): save the Arrow "
 			"again",
@@ -102,9 +96,9 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 {
 	const json_t *machine = json_object_get(about, "machine");
 	_cleanup_free_ char *engine =
-		path_format("%s:%s", text_of(machine, "engine"), text_of(machine, "accel"));
+		path_format("%s:%s", json_text(machine, "engine"), json_text(machine, "accel"));
 	_cleanup_free_ char *identity = NULL, *version = NULL;
-	const char *was = text_of(machine, "identity");
+	const char *was = json_text(machine, "identity");
 	int r;
 
 	r = engine ? arrow_engine_choose(&s->choice, engine, paths->run, error)
@@ -125,11 +119,11 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 	r = s->choice.engine->probe(&version, error);
 	if (r < 0)
 		return r;
-	if (strcmp(version, text_of(machine, "version")) != 0)
+	if (strcmp(version, json_text(machine, "version")) != 0)
 		return arrow_fail(error, ENODEV,
 			"%s was saved by %s %s, and this is %s: install that one, or save it again "
 			"here",
-			s->dir, s->choice.engine->name, text_of(machine, "version"), version);
+			s->dir, s->choice.engine->name, json_text(machine, "version"), version);
 	return 0;
 }
 
@@ -197,7 +191,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, con
 		if (!json_is_object(about))
 			r = arrow_fail(error, EBADMSG, "%s/arrow.json is damaged", s->dir);
 		else if (saved_about_digest(about, digest) < 0 ||
-			 strcmp(digest, text_of(about, "digest")) != 0)
+			 strcmp(digest, json_text(about, "digest")) != 0)
 			r = arrow_fail(error, EBADMSG,
 				"%s/arrow.json is damaged (its digest): save the Arrow again",
 				s->dir);
@@ -210,8 +204,8 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, con
 	if (r == 0)
 		r = check_files(s, about, text, paths, error);
 	if (r == 0) {
-		snprintf(s->image, sizeof(s->image), "%s", text_of(about, "image"));
-		snprintf(s->kernel, sizeof(s->kernel), "%s", text_of(about, "kernel"));
+		snprintf(s->image, sizeof(s->image), "%s", json_text(about, "image"));
+		snprintf(s->kernel, sizeof(s->kernel), "%s", json_text(about, "kernel"));
 		s->stdin_open = json_is_true(json_object_get(about, "stdin"));
 		r = take_cards(s, json_object_get(about, "cards"), error);
 	}

@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
+#include "util/process.h"
 
 /* First in what is hashed; another one makes all images anew. */
 #define FORMAT "arrow-program-image 1"
@@ -65,43 +66,19 @@ static void program_release(struct program *p)
 }
 #define _cleanup_program_ __attribute__((cleanup(program_release)))
 
-static bool is_runnable(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	       faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
-}
-
 /* Looks for a name in the current directory and in PATH. *path stays NULL if it is nowhere. */
 static int find_name(const char *name, char **path)
 {
-	const char *dirs = getenv("PATH");
 	_cleanup_free_ char *here = path_format("./%s", name);
 	struct stat st;
 
 	if (!here)
 		return -ENOMEM;
-	if (is_runnable(here)) {
-		*path = STEAL(here);
-		return 0;
-	}
-	while (dirs && *dirs) {
-		size_t n = strcspn(dirs, ":");
-		_cleanup_free_ char *there =
-			path_format("%.*s/%s", n ? (int)n : 1, n ? dirs : ".", name);
-
-		if (!there)
-			return -ENOMEM;
-		if (is_runnable(there)) {
-			*path = STEAL(there);
-			return 0;
-		}
-		dirs += n;
-		dirs += *dirs == ':';
-	}
+	*path = process_find(here);
+	if (!*path)
+		*path = process_find(name);
 	/* Not runnable, but what the user most likely means: tell why it is not. */
-	if (stat(here, &st) == 0)
+	if (!*path && stat(here, &st) == 0)
 		*path = STEAL(here);
 	return 0;
 }

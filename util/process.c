@@ -216,7 +216,8 @@ static bool is_program(const char *path)
 {
 	struct stat st;
 
-	return access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 && stat(path, &st) == 0 &&
+	       S_ISREG(st.st_mode);
 }
 
 char *process_find(const char *name)

@@ -130,6 +130,24 @@ image_of() {
   [ "$(arrow image inspect "${id:7:12}" | jq -r '.[0].Config.User')" = web ]
   [ "$(arrow image inspect box:1 | jq -r '.[0].RepoTags | sort | join(" ")')" = 'box:1 localhost:5000/team/box:v2' ]
   arrow history box:1 | grep -q 'arrow import'
+  [ "$(arrow history --format '{{.ID}} {{.Size}}' box:1 | wc -l)" -eq "$(arrow history -q box:1 | wc -l)" ]
+  # Docker's templates, and filters; of two images the second is made a second later.
+  [ "$(arrow images --format '{{.Repository}}:{{.Tag}} {{.ID}}' --filter reference='localhost:5000/*/b?x')" = "localhost:5000/team/box:v2 ${id:7:12}" ]
+  [ "$(arrow images --format json box:1 | jq -r '.Repository + " " + .Tag + " " + .ID')" = "box 1 ${id:7:12}" ]
+  [[ $(arrow images --no-trunc --format 'table {{.ID}}\t{{.CreatedAt}}' box:1 | tail -n 1) =~ ^$id\ +[0-9-]{10}\ [0-9:]{8}\ \+0000\ UTC$ ]]
+  [[ $(arrow images --digests box:1 | head -n 1) =~ ^REPOSITORY\ +TAG\ +DIGEST\ +IMAGE\ ID\ +CREATED\ +SIZE$ ]]
+  sleep 1
+  arrow import -q -c 'LABEL kind=later' "$W/root.tar" later:1
+  [ "$(arrow images --format '{{.Repository}}' -f since=box:1 -f label=kind)" = later ]
+  [ "$(arrow images --format '{{.Repository}}' -f before=later:1 -f reference=later -f reference=box)" = box ]
+  [ "$(arrow images -q -f label=kind=later -f label=a=b | wc -l)" -eq 0 ]
+  [ "$(arrow images -q -f dangling=true | wc -l)" -eq 0 ]
+  [ "$(arrow image inspect -f '{{.Config.User}} {{.Os}}' box:1)" = 'web linux' ]
+  arrow rmi later:1
+  for wrong in --filter=kind=x '--format={{.Colour}}' '--filter=since=none:1'; do
+    run arrow images "$wrong"
+    [ "$status" -ne 0 ] && [ "${#lines[@]}" -eq 1 ]
+  done
   run arrow rmi "${id:7:12}"
   [ "$status" -eq 1 ]
   [[ $output == *'several names'* ]]
@@ -245,7 +263,7 @@ image_of() {
   cp prog elsewhere/
   second=$(arrow build -q -t prog:2 --cmd default --env A=1 --port 80 --label x=y elsewhere/prog)
   [ "$first" = "$second" ]
-  [ "$(arrow images --digests --format json | jq -r '[.[] | select(.repository == "prog") | .digest] | unique | length')" = 1 ]
+  [ "$(arrow images --format '{{.Digest}}' prog | sort -u | wc -l)" = 1 ]
   run arrow run prog:1
   [ "$output" = 'default 3' ]
   run arrow run prog:1 given
