@@ -40,10 +40,11 @@ as() {
     "$@" 3>&-
 }
 
-# user_arrow USER ARG...: arrow with its default directories.
+# user_arrow USER ARG...: arrow with its default directories. What it runs is removed with its end.
 user_arrow() {
   local user=$1
   shift
+  [ "$1" != run ] || set -- run --rm "${@:2}"
   as "$user" timeout -k 10 180 "$HERE/build/arrow" "$@"
 }
 
@@ -166,7 +167,7 @@ same_tests() {
 }
 
 @test "user: state is in directories of the user's own, and goes away" {
-  run user_arrow "$USER_A" run --rm --name mine "$BUSYBOX" true
+  run user_arrow "$USER_A" run --name mine "$BUSYBOX" true
   [ "$status" -eq 0 ]
   uid=$(id -u "$USER_A")
   [ "$(stat -c %U:%a "/tmp/arrow-$uid")" = "$USER_A:700" ]
