@@ -3,6 +3,9 @@
 # Pull, push and log in, against Debian's docker-registry with TLS and a password, and with images of
 # docker, podman and skopeo.
 
+# The variables in what guests run are theirs.
+# shellcheck disable=SC2016
+
 bats_require_minimum_version 1.5.0
 load common
 load registry
@@ -96,6 +99,36 @@ setup() {
   docker run --rm --network none "$HOST/arrow/pushed:4" echo docker runs it | grep -qx 'docker runs it'
 }
 
+@test "registry: docker and podman load what save and export write, and run the same" {
+  mkdir -p root/bin root/data
+  cp "$BUSYBOX" root/bin/busybox
+  ln -s busybox root/bin/sh
+  ln root/bin/busybox root/bin/id
+  echo content >root/data/file
+  arrow build -q -t made:1 --env GREETING=hello --user 12:34 --workdir /data --label a=b --entrypoint /bin/sh \
+    --cmd -c --cmd 'echo $GREETING; /bin/id; read line <file; echo $line' ./root
+  said=$(arrow run made:1 | sed 's/ groups=.*//')
+  echo "$said"
+  [ "$said" = $'hello\nuid=12 gid=34\ncontent' ]
+  id=$(arrow images --no-trunc -q made:1)
+  echo '{}' >"$DOCKER_CONFIG/config.json" # podman wants one
+  arrow save -o save.tar made:1
+  arrow export --as docker made:1 export.tar
+  for archive in save export; do
+    [[ $(docker load -i $archive.tar) == *'Loaded image: made:1'* ]]
+    [ "$(docker image inspect -f '{{.Id}} {{.Config.Labels.a}}' made:1)" = "$id b" ]
+    [ "$(docker run --rm --network none made:1 | sed 's/ groups=.*//')" = "$said" ]
+    arrow import docker-daemon:made:1 from-docker:1
+    [ "$(arrow images --no-trunc -q from-docker:1)" = "$id" ]
+    docker rmi -f made:1
+    podman_ load -q -i $archive.tar
+    [ "$(podman_ image inspect -f '{{.Id}}' docker.io/library/made:1)" = "${id#sha256:}" ]
+    [ "$(podman_ run --rm --network none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 docker.io/library/made:1 |
+      sed 's/ groups=.*//')" = "$said" ]
+    podman_ rmi -f made:1
+  done
+}
+
 @test "registry: a push sends what is missing only, also in chunks" {
   login
   head -c 150000000 /dev/urandom >big
@@ -110,7 +143,10 @@ setup() {
   run arrow push "$HOST/chunked/big:1"
   [[ $output != *': Pushed'* ]]
   [[ $output == *'Layer already exists'* ]]
-  skopeo copy -q --src-creds user:secret --src-cert-dir "$CERTS" "docker://$HOST/chunked/big:1" \
+  # Another repository of the registry takes it from there.
+  arrow tag "$HOST/chunked/big:1" "$HOST/mounted/big:1"
+  [[ $(arrow push "$HOST/mounted/big:1") == *': Mounted from another repository'* ]]
+  skopeo copy -q --src-creds user:secret --src-cert-dir "$CERTS" "docker://$HOST/mounted/big:1" \
     "dir:$PWD/dir"
 }
 
