@@ -17,6 +17,7 @@
 #include "core/userns.h"
 #include "image/image.h"
 #include "kernel/build.h"
+#include "net/settle.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -118,6 +119,38 @@ static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
 	arrow_error_clear(&error);
 	r = arrow_kernel_cleanup(paths->data, d->fix, &found, &error);
 	note_left(d, "leftover builds", "kernels half built or half removed", r, found, &error);
+}
+
+/* What is wrong with networks: a number of them, and what --fix did. */
+static void note_networks(struct doctor *d, const char *check, unsigned int found,
+	const char *wrong, const char *mended)
+{
+	if (found == 0)
+		note(d, OK, check, NULL, "none");
+	else if (d->fix)
+		note(d, FIXED, check, NULL, "%s: %u", mended, found);
+	else
+		note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", wrong, found);
+}
+
+/* What killed parts left of networks, and what somebody removed. */
+static void check_networks(struct doctor *d, const struct arrow_paths *paths)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct net_findings f;
+
+	if (net_settle(paths, d->fix, &f, &error) < 0) {
+		note(d, OPTIONAL, "networks", NULL, "%s", error.text);
+		return;
+	}
+	note_networks(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
+		"removed addresses and names of killed Arrows");
+	note_networks(d, "leftover networks", f.left, "networks that are up for nobody",
+		"took down networks that were up for nobody");
+	note_networks(d, "networks alone", f.alone, "networks that nothing watches over",
+		"watches started again");
+	note_networks(d, "broken networks", f.broken, "networks that lack rules or their bridge",
+		"rules and bridges put back");
 }
 
 struct image_check {
@@ -411,6 +444,7 @@ static int examine(struct doctor *d, struct arrow_error *error)
 	/* Mended first, so that what follows tells how things are now. */
 	if (has_paths) {
 		check_leftovers(d, &paths);
+		check_networks(d, &paths);
 		check_digests(d, &paths);
 		check_images(d, &paths);
 	} else {

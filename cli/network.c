@@ -10,6 +10,7 @@
 #include "core/arrow.h"
 #include "net/lease.h"
 #include "net/network.h"
+#include "net/settle.h"
 #include "util/cleanup.h"
 
 enum {
@@ -267,6 +268,8 @@ static int run(const struct input *in, const struct arrow_paths *paths, struct a
 	} commands_known[] = {{"create", 1, 1}, {"ls", 0, 0}, {"list", 0, 0},
 		{"inspect", 1, SIZE_MAX}, {"rm", 1, SIZE_MAX}, {"prune", 0, 0}};
 	_cleanup_close_ int lock = -1;
+	struct net_findings findings;
+	int r;
 	size_t i = 0, n = sizeof(commands_known) / sizeof(*commands_known);
 
 	while (i < n && strcmp(in->command, commands_known[i].name) != 0)
@@ -278,10 +281,12 @@ static int run(const struct input *in, const struct arrow_paths *paths, struct a
 	if (in->names.n < commands_known[i].least || in->names.n > commands_known[i].most)
 		return arrow_fail(error, EINVAL, "network %s takes %s", in->command,
 			commands_known[i].most == 0 ? "no names" : "the name of a network");
+	r = net_settle(paths, true, &findings, error);
+	if (r < 0)
+		return r;
 	lock = net_lock(paths, error);
 	if (lock < 0)
 		return lock;
-	net_lease_sweep_all(paths);
 	switch (in->command[0]) {
 	case 'c':
 		return create(in, paths, error);

@@ -186,6 +186,7 @@ enum {
 	P_LISTEN,
 	P_HEALTH,
 	P_HEALTH_OUTPUT,
+	P_NETWORK,
 	P_VM,
 	P_PEERS = P_VM + ARROW_VM_FDS
 };
@@ -202,6 +203,7 @@ static unsigned int fill_poll(struct keeper *k, struct pollfd *p)
 	p[P_LISTEN] = (struct pollfd){.fd = k->listen_fd, .events = POLLIN};
 	p[P_HEALTH] = (struct pollfd){.fd = k->health.pid_fd, .events = POLLIN};
 	p[P_HEALTH_OUTPUT] = (struct pollfd){.fd = k->health.out_fd, .events = POLLIN};
+	p[P_NETWORK] = (struct pollfd){.fd = k->network_fd, .events = POLLIN};
 	for (int i = 0; i < ARROW_VM_FDS; i++)
 		p[P_VM + i] = (struct pollfd){.fd = k->vm ? k->vm->fds[i] : -1, .events = POLLIN};
 	for (unsigned int i = 0; i < k->n_peers; i++) {
@@ -305,6 +307,8 @@ static void turn(struct keeper *k)
 		take_signal(k);
 	if (p[P_LISTEN].revents)
 		accept_command(k);
+	if (p[P_NETWORK].revents)
+		net_mend(k->config->network, k->network_fd);
 
 	/* Frames that waited for room, then what can be written. */
 	for (unsigned int i = 0; i < k->n_peers; i++)
@@ -414,6 +418,7 @@ void keeper_main(const struct keeper_config *config)
 		.console_fd = -1,
 		.signal_fd = -1,
 		.listen_fd = -1,
+		.network_fd = -1,
 		.health = {.pid_fd = -1, .out_fd = -1},
 		.snapshot = {.fd = -1},
 		.backoff_ms = BACKOFF_FIRST_MS,
@@ -431,6 +436,7 @@ void keeper_main(const struct keeper_config *config)
 	r = become_keeper(&k, &error);
 	if (r == 0)
 		r = net_serve(config->network, &error);
+	k.network_fd = net_follow(config->network);
 	json_decref(k.state->network);
 	k.state->network = net_attachment_json(config->network);
 	if (r == 0)

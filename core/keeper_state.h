@@ -79,6 +79,7 @@ struct keeper {
 	struct arrow_confinement confinement; /* of the VM's process */
 	struct channel guest;
 	int console_fd, signal_fd, listen_fd;
+	int network_fd; /* tells that a watch of its networks is gone; -1 for none */
 	enum phase phase;
 	size_t job_sent;
 	struct arrow_template *template; /* that VMs are clones of, or NULL */

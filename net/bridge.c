@@ -34,34 +34,6 @@ static void network_elements(const struct net_network *n, struct net_elements *e
 		net_elements_subnet(elements, &n->subnet6);
 }
 
-struct repair {
-	struct net_elements elements;
-};
-
-static void add_lease(struct net_lease *lease, bool dead, void *arg)
-{
-	struct repair *repair = arg;
-
-	if (!dead)
-		net_lease_elements(lease, &repair->elements);
-}
-
-int net_bridge_repair(
-	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
-{
-	struct repair repair = {0};
-	int r = net_rules_install(error);
-
-	if (r < 0)
-		return r;
-	network_elements(n, &repair.elements);
-	net_lease_each(paths, n->name, add_lease, &repair);
-	net_lease_each(paths, NET_JOINED, add_lease, &repair);
-	r = net_rules_add(&repair.elements);
-	net_elements_release(&repair.elements);
-	return r < 0 ? arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n->name) : 0;
-}
-
 /* Sets /proc/sys/net/<name>, if it is not so. */
 static int set_sysctl(const char *name, const char *value, struct arrow_error *error)
 {
@@ -91,11 +63,25 @@ static int set_forwarding(const struct net_network *n, struct arrow_error *error
 	return r;
 }
 
+/* Address and state of a bridge that is there. */
+static int mend_bridge(const struct net_network *n, const struct net_link *link)
+{
+	struct net_address address = n->gateway4;
+	int r;
+
+	address.prefix = n->subnet4.prefix;
+	r = net_link_add_address(link->index, &address);
+	address = n->gateway6;
+	address.prefix = n->subnet6.prefix;
+	if (r == 0 && n->subnet6.family)
+		r = net_link_add_address(link->index, &address);
+	return r < 0 || link->up ? r : net_link_up(link->index, 0, 0);
+}
+
 static int make_bridge(const struct net_network *n, struct arrow_error *error)
 {
 	const uint8_t mac[6] = {0x02, 0xa7, n->gateway4.bytes[0], n->gateway4.bytes[1],
 		n->gateway4.bytes[2], n->gateway4.bytes[3]};
-	struct net_address address = n->gateway4;
 	char alias[NET_ALIAS_MAX];
 	struct net_link link;
 	int r;
@@ -104,21 +90,109 @@ static int make_bridge(const struct net_network *n, struct arrow_error *error)
 	r = net_link_make_bridge(n->bridge, mac, n->mtu, alias);
 	if (r == 0)
 		r = net_link_find(n->bridge, &link);
-	address.prefix = n->subnet4.prefix;
 	if (r == 0)
-		r = net_link_add_address(link.index, &address);
-	if (r == 0 && n->subnet6.family) {
-		address = n->gateway6;
-		address.prefix = n->subnet6.prefix;
-		r = net_link_add_address(link.index, &address);
-	}
-	if (r == 0)
-		r = net_link_up(link.index, 0, 0);
+		r = mend_bridge(n, &link);
 	if (r < 0) {
 		net_link_delete(n->bridge);
 		return arrow_fail(error, -r, "cannot make the bridge %s: %m", n->bridge);
 	}
 	return 0;
+}
+
+struct search {
+	const struct net_address *wanted;
+	bool found;
+};
+
+static void find_address(const struct net_address *address, void *arg)
+{
+	struct search *search = arg;
+
+	search->found |= net_address_equal(address, search->wanted);
+}
+
+bool net_bridge_stands(const struct net_network *n)
+{
+	struct search search = {.wanted = &n->gateway4};
+	struct net_link link;
+
+	return net_link_find(n->bridge, &link) == 0 && link.up &&
+	       net_link_addresses(link.index, find_address, &search) == 0 && search.found;
+}
+
+struct ports {
+	int bridge;
+	uint32_t mtu;
+	bool mend, astray; /* one is not on the bridge */
+	struct net_elements elements;
+};
+
+static void see_lease(struct net_lease *lease, bool dead, void *arg)
+{
+	struct ports *ports = arg;
+	struct net_link tap;
+
+	if (dead)
+		return;
+	net_lease_elements(lease, &ports->elements);
+	/* A tap that is not there is being made, or goes just now. */
+	if (!ports->bridge || net_link_find(lease->tap, &tap) < 0 ||
+		(tap.up && tap.master == ports->bridge))
+		return;
+	if (!ports->mend || net_link_up(tap.index, ports->bridge, ports->mtu) < 0)
+		ports->astray = true;
+}
+
+/* What there has to be in the firewall for a network and its Arrows; and see to their taps. */
+static void see_all(
+	const struct net_network *n, const struct arrow_paths *paths, struct ports *ports)
+{
+	struct net_link link;
+
+	if (net_link_find(n->bridge, &link) == 0)
+		ports->bridge = link.index;
+	ports->mtu = n->mtu;
+	network_elements(n, &ports->elements);
+	net_lease_each(paths, n->name, see_lease, ports);
+	/* Those on bridges of others have nobody else who sees to their rules. */
+	ports->bridge = 0;
+	net_lease_each(paths, NET_JOINED, see_lease, ports);
+}
+
+bool net_bridge_whole(const struct net_network *n, const struct arrow_paths *paths)
+{
+	struct ports ports = {0};
+	bool whole = net_bridge_stands(n) && net_rules_whole();
+
+	if (whole)
+		see_all(n, paths, &ports);
+	whole = whole && !ports.astray && net_rules_have(&ports.elements);
+	net_elements_release(&ports.elements);
+	return whole;
+}
+
+int net_bridge_repair(
+	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	struct ports ports = {.mend = true};
+	struct net_link link;
+	int r = net_link_find(n->bridge, &link);
+
+	if (r == -ENODEV)
+		r = make_bridge(n, error);
+	else if (r == 0)
+		r = mend_bridge(n, &link);
+	if (r < 0)
+		return error->text
+			       ? r
+			       : arrow_fail(error, -r, "cannot mend the bridge %s: %m", n->bridge);
+	r = net_rules_install(error);
+	if (r < 0)
+		return r;
+	see_all(n, paths, &ports);
+	r = net_rules_add(&ports.elements);
+	net_elements_release(&ports.elements);
+	return r < 0 ? arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n->name) : 0;
 }
 
 int net_bridge_up(
@@ -150,6 +224,17 @@ int net_bridge_up(
 	if (r == 0)
 		r = net_bridge_repair(n, paths, error);
 	return r == 0 ? net_watch_start(n, paths, error) : r;
+}
+
+bool net_bridge_left(const struct net_network *n, const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *dir = path_format("%s/networks/%s", paths->run, n->name);
+	char alias[NET_ALIAS_MAX];
+	struct net_link link;
+
+	alias_of(n, alias);
+	return (dir && access(dir, F_OK) == 0) ||
+	       (net_link_find(n->bridge, &link) == 0 && strcmp(link.alias, alias) == 0);
 }
 
 void net_bridge_down(const struct net_network *n, const struct arrow_paths *paths)

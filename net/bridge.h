@@ -19,7 +19,16 @@ int net_bridge_up(const struct net_network *network, const struct arrow_paths *p
 /* Removes all of it; hold the lock, and see that no Arrow is on it. */
 void net_bridge_down(const struct net_network *network, const struct arrow_paths *paths);
 
-/* Installs the rules and puts the elements of the network and of its Arrows in; hold the lock. */
+/* True if there is something of a network that net_bridge_down() removes. */
+bool net_bridge_left(const struct net_network *network, const struct arrow_paths *paths);
+
+/* True if the bridge is there, is up and has its address. */
+bool net_bridge_stands(const struct net_network *network);
+
+/* True if, besides, all Arrows of the network are on the bridge, and all their rules are there. */
+bool net_bridge_whole(const struct net_network *network, const struct arrow_paths *paths);
+
+/* Makes the bridge whole again; hold the lock. */
 int net_bridge_repair(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -106,12 +106,13 @@ static void start_lease(struct net_lease *lease, const struct net_lease_wish *wi
 	snprintf(lease->network, sizeof(lease->network), "%s", NET_JOINED);
 	snprintf(lease->id, sizeof(lease->id), "%s", wish->id);
 	snprintf(lease->name, sizeof(lease->name), "%s", wish->name);
-	snprintf(lease->tap, sizeof(lease->tap), "aw%u-%.11s", wish->card % 10, wish->id);
+	net_lease_tap_name(lease->tap, wish);
 }
 
 int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct arrow_paths *paths,
 	const char *device, const struct net_lease_wish *wish, struct arrow_error *error)
 {
+	struct net_elements elements = {0};
 	struct net_link bridge, tap;
 	int r = net_link_find(device, &bridge);
 
@@ -137,8 +138,15 @@ int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct
 		*(card->addresses[i].family == 6 ? &lease->address6 : &lease->address4) =
 			card->addresses[i];
 	r = net_lease_write(lease, paths, error);
+	if (r == 0 && !net_rules_whole())
+		r = net_rules_install(error);
 	if (r < 0)
 		return r;
+	net_lease_elements(lease, &elements);
+	r = net_rules_add(&elements);
+	net_elements_release(&elements);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", device);
 	r = card->fd = net_tap_open(lease->tap);
 	if (r >= 0)
 		r = net_link_find(lease->tap, &tap);

@@ -140,7 +140,6 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 
 	if (l->netns || !l->tap[0])
 		return; /* the namespace has rules of its own */
-	net_elements_interface(elements, NET_SET_TAPS, l->tap);
 	net_elements_mac(elements, l->tap, l->mac);
 	if (l->free) {
 		net_elements_interface(elements, NET_SET_FREE, l->tap);
@@ -175,6 +174,9 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 	net_lease_elements(l, &elements);
 	later = net_rules_remove(&elements);
 	net_elements_release(&elements);
+	/* Networks see to that themselves. */
+	if (strcmp(l->network, NET_JOINED) == 0)
+		net_rules_remove_unused();
 	if (l->netns)
 		net_join_undo(l->netns, l->device);
 	if (hosts)
@@ -369,6 +371,11 @@ static bool name_is_valid(const char *name)
 		       strlen(name);
 }
 
+void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish)
+{
+	snprintf(tap, IFNAMSIZ, NET_TAP "%u-%.10s", wish->card % 10, wish->id);
+}
+
 static int take_names(
 	struct net_lease *l, const struct net_lease_wish *wish, struct arrow_error *error)
 {
@@ -391,7 +398,7 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 
 	*l = (struct net_lease){.fd = -1};
 	snprintf(l->network, sizeof(l->network), "%s", n->name);
-	snprintf(l->tap, sizeof(l->tap), "aw%u-%.11s", wish->card % 10, wish->id);
+	net_lease_tap_name(l->tap, wish);
 	r = take_names(l, wish, error);
 	if (r == 0)
 		r = choose(&l->address4, paths, n, 4, wish->ip, error);

@@ -15,6 +15,9 @@
 /* The directory of leases on no network of Arrow's: joined bridges and namespaces. */
 #define NET_JOINED "@joined"
 
+/* How the names of taps begin: rules.nft guards all that are called so. */
+#define NET_TAP "awt"
+
 struct net_lease {
 	char network[NET_NAME_MAX + 8]; /* name of its directory */
 	char id[65];                    /* of the Arrow */
@@ -46,6 +49,9 @@ struct net_lease_wish {
 int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
 	const struct net_network *network, const struct net_lease_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The name of the tap of an Arrow's card. */
+void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);
 
 /* Writes the file of a lease and locks it; net_lease_take() has done so. */
 int net_lease_write(struct net_lease *lease, const struct arrow_paths *paths,

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "net/bridge.h"
 #include "net/join.h"
 #include "net/proxy.h"
+#include "net/settle.h"
 #include "net/watch.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -369,6 +371,59 @@ int net_serve(struct net_attachment *a, struct arrow_error *error)
 	a->proxy = r;
 	net_sockets_release(&a->sockets);
 	return 0;
+}
+
+int net_follow(const struct net_attachment *a)
+{
+	_cleanup_close_ int fd = epoll_create1(EPOLL_CLOEXEC);
+	/* Once for each end of a watch: the next one may take a while to come. */
+	struct epoll_event event = {.events = EPOLLET};
+	bool any = false;
+
+	for (unsigned int i = 0; fd >= 0 && i < a->n_leases; i++) {
+		const char *network = a->leases[i].network;
+		int alive = net_watch_follow(&a->paths, network);
+
+		if (alive < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, alive, &event) < 0) {
+			close_keep_errno(alive);
+			continue;
+		}
+		any = true;
+		/* It may have been killed before. */
+		if (!net_watch_lives(&a->paths, network))
+			net_mend(a, fd);
+	}
+	return any ? steal_fd(&fd) : -1;
+}
+
+static void __attribute__((noreturn)) mend(const struct net_attachment *a)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct net_findings findings;
+
+	/* The keeper's leases, too: they are not to live longer than it. */
+	close_range(3, ~0u, 0);
+	setsid();
+	(void)!net_settle(&a->paths, true, &findings, &error);
+	_exit(0);
+}
+
+void net_mend(const struct net_attachment *a, int fd)
+{
+	struct epoll_event events[NET_CARDS_MAX];
+	pid_t pid;
+
+	if (epoll_wait(fd, events, NET_CARDS_MAX, 0) < 0)
+		return;
+	/* Twice, so that nobody has to wait for it. */
+	pid = fork();
+	if (pid == 0) {
+		if (fork() == 0)
+			mend(a);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 /*

@@ -8,6 +8,7 @@
  *   net_plan()    says which cards it will have: that is what its template depends on
  *   net_attach()  makes them: leases, taps, published ports, names; before anything starts
  *   net_serve()   in the keeper: the proxy of published ports
+ *   net_follow()  in the keeper: whether the networks are watched over; net_mend() if not
  *   net_detach()  takes all back; a keeper that is killed has it done by whoever sees that
  */
 
@@ -89,6 +90,15 @@ int net_attach(struct net_attachment *attachment, const struct net_plan *plan,
 
 /* Starts what serves the Arrow from this process, the keeper. */
 int net_serve(struct net_attachment *attachment, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Opens what tells the keeper that a watch of its networks was killed, for the rest of its life.
+ * Returns a descriptor that is readable then, for net_mend(); -1 where there is nothing to follow.
+ */
+int net_follow(const struct net_attachment *attachment);
+
+/* Starts those watches again, in a process of its own, which mends what went without them. */
+void net_mend(const struct net_attachment *attachment, int fd);
 
 void net_detach(struct net_attachment *attachment);
 

@@ -39,7 +39,6 @@ static const struct set sets[NET_SETS] = {
 	[NET_SET_ANY4] = {"any4", NFPROTO_INET, 8, 8, false},
 	[NET_SET_PORTS6] = {"ports6", NFPROTO_INET, 24, 20, false},
 	[NET_SET_ANY6] = {"any6", NFPROTO_INET, 8, 20, false},
-	[NET_SET_TAPS] = {"taps", NFPROTO_BRIDGE, IFNAMSIZ, 0, false},
 	[NET_SET_FREE] = {"free", NFPROTO_BRIDGE, IFNAMSIZ, 0, false},
 	[NET_SET_MAC] = {"mac", NFPROTO_BRIDGE, IFNAMSIZ + 8, 0, false},
 	[NET_SET_ADDR4] = {"addr4", NFPROTO_BRIDGE, IFNAMSIZ + 4, 0, false},
@@ -313,6 +312,24 @@ int net_rules_remove(const struct net_elements *elements)
 	return later;
 }
 
+bool net_rules_have(const struct net_elements *elements)
+{
+	char data[512];
+	bool all = !elements->failed;
+
+	for (size_t i = 0; all && i < elements->n; i++) {
+		struct net_element e = elements->v[i];
+		struct nlmsghdr *head = put_header(
+			data, NFT(NFT_MSG_GETSETELEM), NLM_F_ACK, sets[e.set].family, 0, 1);
+
+		if (sets[e.set].interval)
+			continue;
+		put_element(head, &e);
+		all = exchange(head, head->nlmsg_len, 1, NULL, NULL, NULL) == 0;
+	}
+	return all;
+}
+
 static int count(const struct nlmsghdr *head, void *arg)
 {
 	(*(unsigned int *)arg)++;
@@ -424,18 +441,29 @@ static int count_elements(const struct nlmsghdr *head, void *arg)
 	return MNL_CB_OK;
 }
 
+/* How many elements a set has; a negative errno if that cannot be told, as without rules. */
+static int count_set(enum net_set set)
+{
+	char data[512];
+	unsigned int n = 0;
+	struct nlmsghdr *head =
+		put_header(data, NFT(NFT_MSG_GETSETELEM), NLM_F_DUMP, sets[set].family, 0, 1);
+	int r;
+
+	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_TABLE, TABLE);
+	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_SET, sets[set].name);
+	r = exchange(head, head->nlmsg_len, 1, count_elements, &n, NULL);
+	return r < 0 ? r : (int)n;
+}
+
 void net_rules_remove_unused(void)
 {
 	static const uint8_t families[] = {NFPROTO_INET, NFPROTO_BRIDGE};
-	unsigned int used = 0;
 	char data[512];
-	struct nlmsghdr *head =
-		put_header(data, NFT(NFT_MSG_GETSETELEM), NLM_F_DUMP, NFPROTO_INET, 0, 1);
+	struct nlmsghdr *head;
 	size_t size;
 
-	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_TABLE, TABLE);
-	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_SET, sets[NET_SET_BRIDGES].name);
-	if (exchange(head, head->nlmsg_len, 1, count_elements, &used, NULL) < 0 || used > 0)
+	if (count_set(NET_SET_BRIDGES) != 0 || count_set(NET_SET_MAC) != 0)
 		return;
 	size = put_header(data, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES, 0)
 		       ->nlmsg_len;

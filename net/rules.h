@@ -25,7 +25,6 @@ enum net_set {
 	NET_SET_ANY4,
 	NET_SET_PORTS6,
 	NET_SET_ANY6,
-	NET_SET_TAPS,
 	NET_SET_FREE,
 	NET_SET_MAC,
 	NET_SET_ADDR4,
@@ -76,13 +75,16 @@ int net_rules_add(const struct net_elements *elements) ARROW_MUST_CHECK;
  */
 int net_rules_remove(const struct net_elements *elements);
 
+/* True if all of them are there; of intervals that is not asked. */
+bool net_rules_have(const struct net_elements *elements);
+
 /* True if every rule is there. */
 bool net_rules_whole(void);
 
 /* Installs the rules, or mends them; elements stay. */
 int net_rules_install(struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Removes all of it, if no network uses it. */
+/* Removes all of it, if no network and no tap uses it. */
 void net_rules_remove_unused(void);
 
 /* Changes with each change of any rule of this network namespace; 0 if it cannot be told. */

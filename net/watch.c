@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +31,9 @@
 #define LINGER_MS 5000u         /* an empty network stays so long: the next Arrow finds it up */
 #define CHECK_MS 1000u          /* between two looks at the firewall */
 #define READY_DEADLINE_MS 5000u /* of the name server */
-#define RESTART_MS 2000u        /* between two starts of a name server that ends */
+#define RESTART_MS 500u         /* between two starts of a name server that ends */
+#define RETRY_MS 5000u          /* of one that does not come up */
+#define NOBODY 65534u           /* user and group of the name server */
 #define HOSTS_DIR "/mnt"        /* where the name server sees RUN/networks/<network>/hosts */
 
 struct watch {
@@ -60,6 +65,14 @@ bool net_watch_resolves(const struct arrow_paths *paths, const char *network)
 	_cleanup_free_ char *path = file_of(paths, network, "names");
 
 	return path && access(path, F_OK) == 0;
+}
+
+int net_watch_follow(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = file_of(paths, network, "alive");
+	int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+
+	return fd >= 0 ? fd : path ? -errno : -ENOMEM;
 }
 
 /* Asks the name server for its version until it answers. */
@@ -96,6 +109,24 @@ static bool wait_names(const struct watch *w)
 	return false;
 }
 
+/*
+ * Nobody who may take port 53. The name server does not change its user itself: the kernel then
+ * forgets that it is to die with the watch.
+ */
+static int become_nobody(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const uint32_t port = 1u << CAP_NET_BIND_SERVICE;
+	struct __user_cap_data_struct data[2] = {{port, port, port}, {0, 0, 0}};
+
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setgroups(0, NULL) < 0 ||
+		setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+		syscall(SYS_capset, &header, data) < 0 ||
+		prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) < 0)
+		return -errno;
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+}
+
 static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t parent)
 {
 	char address[NET_ADDRESS_TEXT];
@@ -106,14 +137,13 @@ static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t par
 		program = strdup("/usr/sbin/dnsmasq");
 	listen = path_format(
 		"--listen-address=%s", net_address_text(&w->network->gateway4, false, address));
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (!program || !listen || getppid() != parent)
+	if (!program || !listen || become_nobody() < 0 || getppid() != parent)
 		_exit(127);
 	execl(program, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts",
-		"--hostsdir=" HOSTS_DIR, "--bind-interfaces", listen, "--pid-file", "--user=nobody",
-		"--group=nogroup", "--cache-size=1000", "--dns-forward-max=1000",
+		"--hostsdir=" HOSTS_DIR, "--bind-interfaces", listen, "--pid-file",
+		"--user=", "--group=", "--cache-size=1000", "--dns-forward-max=1000",
 		"--log-facility=/dev/null", "--no-dhcp-interface=*",
 		w->network->internal ? "--no-resolv" : NULL, NULL);
 	_exit(127);
@@ -135,10 +165,12 @@ static void start_names(struct watch *w)
 	w->names_fd = (int)syscall(SYS_pidfd_open, w->names, 0);
 	if (w->names_fd >= 0)
 		fcntl(w->names_fd, F_SETFD, FD_CLOEXEC);
+	/* The mark stays while one that was killed is started again: Arrows get its address. */
 	if (mark && wait_names(w)) {
-		int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-		close_keep_errno(fd);
+		close_keep_errno(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	} else if (mark) {
+		unlink(mark);
+		w->restart = now_ms() + RETRY_MS;
 	}
 }
 
@@ -151,15 +183,6 @@ static void stop_names(struct watch *w)
 		;
 	w->names = 0;
 	close_keep_errno(steal_fd(&w->names_fd));
-}
-
-static void names_ended(struct watch *w)
-{
-	_cleanup_free_ char *mark = file_of(w->paths, w->network->name, "names");
-
-	stop_names(w);
-	if (mark)
-		unlink(mark);
 }
 
 /* The name server's user cannot enter RUN: it gets the directory where it can. */
@@ -196,17 +219,17 @@ static bool sweep(struct watch *w)
 	return true;
 }
 
-/* A firewall that somebody flushed. */
-static void check_rules(struct watch *w)
+/* A firewall that somebody flushed, or a bridge that somebody removed. */
+static void check(struct watch *w)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int lock = -1;
 	uint32_t generation = net_rules_generation();
 
-	if (generation == w->generation)
+	if (generation == w->generation && net_bridge_stands(w->network))
 		return;
 	lock = net_lock(w->paths, &error);
-	/* To put in what is there changes nothing, so the rules need not be compared. */
+	/* To put in what is there changes nothing, so what there is need not be compared. */
 	if (lock >= 0 && net_bridge_repair(w->network, w->paths, &error) == 0)
 		w->generation = net_rules_generation();
 }
@@ -229,7 +252,7 @@ static void __attribute__((noreturn)) run(struct watch *w)
 		if (poll(p, 2, CHECK_MS) < 0 && errno != EINTR)
 			_exit(1);
 		if (p[1].revents)
-			names_ended(w);
+			stop_names(w);
 		if (!w->names && now_ms() >= w->restart)
 			start_names(w);
 		if (p[0].revents || w->empty) {
@@ -238,7 +261,7 @@ static void __attribute__((noreturn)) run(struct watch *w)
 				_exit(0);
 		}
 		if (now_ms() >= next_check) {
-			check_rules(w);
+			check(w);
 			next_check = now_ms() + CHECK_MS;
 		}
 	}
@@ -267,6 +290,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 {
 	struct watch w = {.network = network, .paths = paths, .names_fd = -1, .events = -1};
 	_cleanup_free_ char *leases = file_of(paths, network->name, "leases");
+	_cleanup_free_ char *alive = file_of(paths, network->name, "alive");
 	sigset_t none;
 
 	setsid();
@@ -276,6 +300,8 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	if (chdir("/") < 0)
+		_exit(1);
+	if (!alive || open(alive, O_RDWR | O_CLOEXEC) < 0)
 		_exit(1);
 	w.events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	/* A keeper that dies closes its lease. */
@@ -299,12 +325,15 @@ static int make_dirs(const struct arrow_paths *paths, const char *network)
 	_cleanup_free_ char *leases = file_of(paths, network, "leases");
 	_cleanup_free_ char *hosts = file_of(paths, network, "hosts");
 	_cleanup_free_ char *names = file_of(paths, network, "names");
-	int r = leases && hosts && names ? mkdir_all(leases, 0700) : -ENOMEM;
+	_cleanup_free_ char *alive = file_of(paths, network, "alive");
+	int r = leases && hosts && names && alive ? mkdir_all(leases, 0700) : -ENOMEM;
 
 	if (r == 0)
 		r = mkdir_all(hosts, 0755);
 	if (r == 0)
 		unlink(names);
+	if (r == 0 && mkfifo(alive, 0600) < 0 && errno != EEXIST)
+		r = -errno;
 	return r;
 }
 

@@ -5,8 +5,9 @@
 /*
  * The watch: one small process for each network that is up. It runs the network's name server,
  * takes back what killed Arrows had as soon as they are dead, mends a firewall that was flushed,
- * and takes the network down when the last Arrow has left. The first Arrow starts it; one that was
- * killed is started again by the next.
+ * and takes the network down when the last Arrow has left. The first Arrow starts it. It holds the
+ * pipe RUN/networks/<network>/alive open for writing, so that keepers see when it is killed: they
+ * start it again.
  */
 
 #include "net/network.h"
@@ -20,6 +21,12 @@ bool net_watch_lives(const struct arrow_paths *paths, const char *network);
  */
 int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Opens what tells of the watch's end: a descriptor that hangs up while there is none.
+ * Returns it or a negative errno.
+ */
+int net_watch_follow(const struct arrow_paths *paths, const char *network) ARROW_MUST_CHECK;
 
 /* True if the network resolves names, on its gateway's address. */
 bool net_watch_resolves(const struct arrow_paths *paths, const char *network);

@@ -70,15 +70,16 @@ busy() {
 start() {
   local name=$1
   shift
+  rm -f "$name.log" # of one before
   ip netns exec "$NS" "$ARROW" run --rm --name "$name" "${@:1:$#-1}" "$BUSYBOX" sh -c "${*: -1}" \
     >"$name.log" 2>&1 </dev/null 3>&- &
   PIDS+=($!)
-  wait_for 60 grep -q '^up' "$name.log"
+  wait_for 60 grep -qs '^up' "$name.log"
 }
 
 # Nothing of any network is left on the host.
 network_is_down() {
-  [ -z "$(ip -n "$NS" -o link | grep -E ': (arrow|aw[0-9])' || true)" ] &&
+  [ -z "$(ip -n "$NS" -o link | grep -E ': (arrow|awt)' || true)" ] &&
     [ -z "$(host nft list ruleset | grep arrow || true)" ] &&
     [ -z "$(find "$ARROW_RUN_DIR/networks" -type f ! -name lock 2>/dev/null)" ] &&
     [ -z "$(ip netns pids "$NS")" ]
@@ -294,7 +295,7 @@ END
 
 @test "network: an Arrow sends from its own addresses only" {
   start ear 'echo up; exec sleep 1000'
-  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(aw0[^:]*\):.*/\1/p' | tail -n 1)
+  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p' | tail -n 1)
   [ -n "$tap" ]
   ip netns exec "$NS" tcpdump -i "$tap" -U -w heard.pcap >tcpdump.log 2>&1 3>&- &
   PIDS+=($!)
@@ -314,7 +315,7 @@ END
 
 @test "network: a storm of broadcasts is bounded" {
   start ear 'echo up; exec sleep 1000'
-  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(aw0[^:]*\):.*/\1/p' | tail -n 1)
+  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p' | tail -n 1)
   run arrow run --rm "$G/spoof" storm 10.0.0.1 20000
   [ "$status" -eq 0 ]
   sent=${output% sent}
@@ -348,17 +349,72 @@ END
   host nft delete table inet other
 }
 
+# The processes of that name that live in the host's namespace.
+processes() {
+  local pid
+  for pid in $(ip netns pids "$NS"); do
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != "$1" ] || echo "$pid"
+  done
+}
+
+# Another process of that name than this one lives.
+another() {
+  local now
+  now=$(processes "$1")
+  [ -n "$now" ] && [ "$now" != "$2" ]
+}
+
 @test "network: SIGKILL of the client, keeper and QEMU leaves nothing" {
-  for victim in client keeper qemu; do
+  for victim in client keeper qemu watch-and-keeper; do
     start web -p 8080:80 "$web"
     case $victim in
     client) kill -9 "${PIDS[-1]}" ;;
     keeper) kill -9 "$(state keeper_pid)" ;;
     qemu) kill -9 "$(state vm_pid)" ;;
+    watch-and-keeper)
+      # shellcheck disable=SC2046
+      kill -9 $(processes arrow-net) "$(state keeper_pid)"
+      run arrow doctor
+      [[ $output == *'networks that are up for nobody: 1'* ]]
+      ;;
     esac
     wait_for 30 no_state
     wait_for 60 network_is_down
   done
+}
+
+@test "network: SIGKILL of the name server and of the watch: names, rules and addresses come back" {
+  start web -p 8080:80 "$web"
+  fetch() { [[ $(busy 'wget -qO - http://web') == hello-from-* ]]; }
+  server=$(processes dnsmasq) watch=$(processes arrow-net)
+  kill -9 "$server"
+  # One that starts meanwhile has its address all the same.
+  wait_for 60 fetch
+  wait_for 30 another dnsmasq "$server"
+  [ "$(processes arrow-net)" = "$watch" ]
+
+  # Nobody but the keeper is there to see it.
+  server=$(processes dnsmasq)
+  kill -9 "$watch"
+  host nft flush ruleset
+  host ip link del arrow0
+  wait_for 30 another arrow-net "$watch"
+  wait_for 30 another dnsmasq "$server"
+  [ "$(processes dnsmasq | wc -l)" -eq 1 ]
+  fetch
+  run peer wget -qO - http://192.0.2.1:8080
+  [[ $output == hello-from-* ]]
+  run arrow doctor
+  [[ $output != *'doctor --fix'* ]]
+
+  # What no watch sees, doctor does.
+  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p')
+  host ip link set "$tap" nomaster
+  run arrow doctor
+  [[ $output == *'networks that lack rules or their bridge: 1'* ]]
+  run arrow doctor --fix
+  [[ $output == *'rules and bridges put back: 1'* ]]
+  fetch
 }
 
 no_state() {
@@ -414,6 +470,15 @@ no_state() {
   [ "$output" = $'02:00:00:00:09:05\ndefault via 172.30.9.1 dev eth0 \nping' ]
   run busy --network bridge:br9 'ip -o -4 addr show eth0; ip -o link show eth0 | grep -c UP'
   [ "$output" = 1 ]
+  # It is guarded like any other: there, and as long as it is there.
+  start ear --network bridge:br9 --ip 172.30.9.6 'echo up; exec sleep 1000'
+  host nft list set bridge arrow addr4 | grep -q '"awt0-.*" . 172.30.9.6'
+  host nft flush ruleset
+  arrow doctor --fix | grep -q 'rules and bridges put back: 1'
+  host nft list set bridge arrow addr4 | grep -q '"awt0-.*" . 172.30.9.6'
+  kill "${PIDS[0]}"
+  wait_for 30 assert_no_leftovers
+  [ -z "$(host nft list ruleset)" ]
   host ip link del br9
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/settle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "net/bridge.h"
+#include "net/lease.h"
+#include "net/link.h"
+#include "net/rules.h"
+#include "net/watch.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+struct settling {
+	const struct arrow_paths *paths;
+	bool fix;
+	struct net_findings *findings;
+	unsigned int alive;           /* on the network that is looked at */
+	struct net_elements elements; /* of those on bridges that are not Arrow's */
+};
+
+static void see_lease(struct net_lease *lease, bool dead, void *arg)
+{
+	struct settling *s = arg;
+
+	if (!dead) {
+		s->alive++;
+		return;
+	}
+	s->findings->dead++;
+	if (!s->fix)
+		return;
+	/* It goes with its last descriptor, which somebody else may have. */
+	if (lease->tap[0] && !lease->netns)
+		net_link_delete(lease->tap);
+	close_keep_errno(net_lease_end(lease, s->paths));
+}
+
+static int see_network(const struct net_network *n, void *arg, struct arrow_error *error)
+{
+	struct settling *s = arg;
+	bool lives = net_watch_lives(s->paths, n->name);
+	int r;
+
+	s->alive = 0;
+	net_lease_each(s->paths, n->name, see_lease, s);
+	if (s->alive == 0) {
+		/* A watch takes it down in a moment. */
+		if (lives || !net_bridge_left(n, s->paths))
+			return 0;
+		s->findings->left++;
+		if (s->fix)
+			net_bridge_down(n, s->paths);
+		return 0;
+	}
+	if (!lives)
+		s->findings->alone++;
+	else if (!net_bridge_whole(n, s->paths))
+		s->findings->broken++;
+	else
+		return 0;
+	if (!s->fix)
+		return 0;
+	r = net_bridge_repair(n, s->paths, error);
+	return r == 0 && !lives ? net_watch_start(n, s->paths, error) : r;
+}
+
+static void see_joined(struct net_lease *lease, bool dead, void *arg)
+{
+	struct settling *s = arg;
+
+	see_lease(lease, dead, s);
+	if (!dead)
+		net_lease_elements(lease, &s->elements);
+}
+
+/* Arrows on bridges that are not Arrow's: only their rules are. */
+static int settle_joined(struct settling *s, struct arrow_error *error)
+{
+	int r = 0;
+
+	net_lease_each(s->paths, NET_JOINED, see_joined, s);
+	if (s->elements.n && !(net_rules_whole() && net_rules_have(&s->elements))) {
+		s->findings->broken++;
+		if (s->fix)
+			r = net_rules_install(error);
+		if (s->fix && r == 0) {
+			r = net_rules_add(&s->elements);
+			if (r < 0)
+				r = arrow_fail(error, -r, "cannot set up the firewall: %m");
+		}
+	}
+	net_elements_release(&s->elements);
+	return r;
+}
+
+int net_settle(const struct arrow_paths *paths, bool fix, struct net_findings *findings,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *data = path_format("%s/networks", paths->data);
+	_cleanup_free_ char *run = path_format("%s/networks", paths->run);
+	struct settling s = {.paths = paths, .fix = fix, .findings = findings};
+	_cleanup_close_ int lock = -1;
+	int r;
+
+	*findings = (struct net_findings){0};
+	if (!data || !run)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	/* Where there never was a network, nothing is made to look for some. */
+	if (access(data, F_OK) < 0 && access(run, F_OK) < 0)
+		return 0;
+	lock = net_lock(paths, error);
+	if (lock < 0)
+		return lock;
+	r = net_network_list(paths, see_network, &s, error);
+	return r < 0 ? r : settle_joined(&s, error);
+}
