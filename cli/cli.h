@@ -46,6 +46,9 @@ int cmd_boot(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_update(int argc, char **argv);
+int cmd_system(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_kernel(int argc, char **argv);
@@ -65,7 +68,7 @@ extern const struct argp start_argp, stop_argp, restart_argp, kill_argp, attach_
 extern const struct argp pause_argp, unpause_argp;
 extern const struct argp rename_argp, rm_argp, logs_argp, container_argp, boot_argp;
 extern const struct argp cp_argp, diff_argp, exec_argp, stats_argp, top_argp;
-extern const struct argp inspect_argp;
+extern const struct argp inspect_argp, events_argp, update_argp, system_argp;
 extern const struct argp run_argp, create_argp, ps_argp, template_argp, info_argp, doctor_argp,
 	version_argp;
 extern const struct argp build_argp, export_argp, history_argp, images_argp, import_argp, load_argp,

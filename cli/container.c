@@ -6,22 +6,37 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/human.h"
+#include "cli/prune.h"
 #include "cli/table.h"
 #include "core/manage.h"
 #include "util/cleanup.h"
 
+enum { OPT_FILTER = 256 };
+
+struct pruning {
+	bool force, any;
+	struct cli_prune_filter filter;
+};
+
+/* clang-format off */
 static const struct argp_option prune_options[] = {
 	{"force", 'f', 0, 0, "Do not ask", 0},
+	{"filter", OPT_FILTER, "FILTER", 0, "Only what passes: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
 	{0},
 };
+/* clang-format on */
 
 static error_t parse_prune(int key, char *value, struct argp_state *state)
 {
-	bool *force = state->input;
+	struct pruning *in = state->input;
 
 	switch (key) {
 	case 'f':
-		*force = true;
+		in->force = true;
+		return 0;
+	case OPT_FILTER:
+		cli_prune_filter_parse(&in->filter, value, state);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "too many arguments: '%s'", value);
@@ -42,11 +57,11 @@ const struct argp container_argp = {NULL, NULL, "COMMAND [ARG...]",
 
 static void show_removed(const char *id, void *arg)
 {
-	bool *any = arg;
+	struct pruning *in = arg;
 
-	if (!*any)
+	if (!in->any)
 		puts("Deleted Arrows:");
-	*any = true;
+	in->any = true;
 	puts(id);
 }
 
@@ -54,27 +69,27 @@ static int prune(int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
-	bool force = false, any = false;
+	struct pruning in = {0};
 	unsigned long long bytes = 0;
-	char answer[16] = "";
 	int status = 0, flushed;
 
-	cli_parse(&prune_argp, argc, argv, 0, &force);
-	if (!force) {
-		fputs("This removes all Arrows that do not run. Go on? [y/N] ", stdout);
-		fflush(stdout);
-		if (!fgets(answer, sizeof(answer), stdin) || (*answer != 'y' && *answer != 'Y'))
+	cli_parse(&prune_argp, argc, argv, 0, &in);
+	if (!in.force) {
+		puts("WARNING! This will remove all Arrows that do not run.");
+		if (!cli_confirm())
 			return 0;
 	}
 	if (arrow_paths_init(&paths, &error) < 0 ||
-		arrow_prune(&paths, show_removed, &any, &bytes, &error) < 0) {
+		arrow_prune(&paths, cli_prune_filter_passes, &in.filter, show_removed, &in, &bytes,
+			&error) < 0) {
 		status = cli_error(&error);
 	} else {
-		_cleanup_free_ char *size = cli_size_text(bytes);
+		_cleanup_free_ char *size = human_size(bytes);
 
-		printf("%sTotal reclaimed space: %s\n", any ? "\n" : "", size ? size : "?");
+		printf("%sTotal reclaimed space: %s\n", in.any ? "\n" : "", size ? size : "?");
 	}
 	arrow_paths_release(&paths);
+	cli_prune_filter_release(&in.filter);
 	flushed = cli_flush();
 	return status ? status : flushed;
 }

@@ -324,7 +324,7 @@ static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error 
 	struct arrow_strings log = {0};
 	uint64_t bytes = 0;
 	int e = in->names.n ? arrow_fail(error, EINVAL, "prune takes no names")
-			    : arrow_images_prune(paths, in->all, &log, &bytes, error);
+			    : arrow_images_prune(paths, in->all, NULL, NULL, &log, &bytes, error);
 
 	if (e == 0) {
 		size = human_size(bytes);

@@ -10,6 +10,7 @@
 #include "registry/insecure.h"
 #include "registry/transfer.h"
 #include "util/cleanup.h"
+#include "util/event.h"
 #include "util/io.h"
 #include "util/paths.h"
 
@@ -212,6 +213,17 @@ static int parse_name(
 	return e;
 }
 
+/* For `arrow events`, as Docker names it: without its tag in the attribute. */
+static void tell(const char *data, const char *action, const struct oci_reference *reference)
+{
+	_cleanup_free_ char *familiar = oci_reference_familiar(reference);
+	_cleanup_free_ char *name = oci_reference_name(reference);
+
+	if (familiar)
+		event_write(data, "image", action, familiar,
+			json_pack("{s:s}", "name", name ? name : familiar));
+}
+
 static int run(struct input *in, struct arrow_error *error)
 {
 	_cleanup_reference_ struct oci_reference reference = {0};
@@ -246,6 +258,8 @@ static int run(struct input *in, struct arrow_error *error)
 	if (e == 0)
 		e = transfer(in, &o, h, &reference, paths.data, error);
 	http_free(h);
+	if (e == 0)
+		tell(paths.data, in->push ? "push" : "pull", &reference);
 	arrow_paths_release(&paths);
 	if (e < 0)
 		return e;

@@ -12,8 +12,6 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define UNUSED_AFTER_S (24 * 60 * 60)
-
 struct input {
 	const char *command; /* ls, inspect, rm, prune */
 	struct arrow_strings names;
@@ -140,7 +138,7 @@ static int prune(const struct input *in, const char *store, json_t *all, struct 
 	size_t index, removed = 0;
 	json_t *o;
 
-	time_text(time(NULL) - UNUSED_AFTER_S, oldest);
+	time_text(time(NULL) - ARROW_TEMPLATE_UNUSED_S, oldest);
 	json_array_foreach (all, index, o) {
 		int r;
 

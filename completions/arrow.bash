@@ -88,7 +88,7 @@ _arrow() {
     '')
       if [[ $cur == -* ]]; then
         want=$(_arrow_options <<<"$help")
-      elif [[ ' start stop restart kill attach wait rename rm logs exec top stats diff ' = *" ${words[1]} "* ]]; then
+      elif [[ ' start stop restart kill attach wait rename rm logs exec top stats diff update ' = *" ${words[1]} "* ]]; then
         want=$(_arrow_names "$arrow")
       elif [[ ' images rmi tag history save export push ' = *" ${words[1]} "* ]]; then
         want=$(_arrow_images "$arrow")
@@ -96,6 +96,8 @@ _arrow() {
         [[ ' build import load ' = *" ${words[2]} "* ]] || want=$(_arrow_images "$arrow")
       elif [ "${words[1]}" = boot ]; then
         want='start stop'
+      elif [ "${words[1]}" = system ]; then
+        want='df prune events info'
       elif [ "${words[1]}" = container ]; then
         want='prune ls'
       elif [ "${command[*]}" = 'kernel build' ]; then

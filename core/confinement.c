@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/confinement.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+#define SEARCH_DEPTH 8u /* of groups below each other, for those that are lost */
 #define PERIOD_US 100000u
 #define REMOVE_TRIES 50 /* of 10 ms: a killed process leaves its group a moment later */
 
@@ -151,6 +153,7 @@ static int limit_memory(struct making *m, uint64_t overhead)
 
 	if (r < 0 || !dir)
 		return r;
+	free(m->c->oom);
 	m->c->oom =
 		path_format("%s/%s", dir, version == 2 ? "memory.events" : "memory.oom_control");
 	if (version == 2) {
@@ -245,28 +248,52 @@ static int limit_io(struct making *m, struct arrow_error *error)
 		       : 0;
 }
 
+/* Makes the groups that are not there, and sets all limits. */
+static int apply(struct making *m, uint64_t overhead, bool update, struct arrow_error *error)
+{
+	const struct arrow_spec *spec = m->spec;
+	int r = arrow_cgroups_look(&m->groups);
+
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot look at the control groups: %m");
+	r = limit_memory(m, overhead);
+	if (r < 0)
+		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
+	if (r == 0 && (spec->cpus_given || spec->cpu_shares)) {
+		r = limit_cpu(m);
+		if (r < 0)
+			r = arrow_fail(error, -r, "cannot limit the CPU time of the VM: %m");
+	}
+	if (r == 0 && (spec->blkio_weight || (spec->n_rates && !update)))
+		r = limit_io(m, error);
+	arrow_cgroups_release(&m->groups);
+	return r;
+}
+
 int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
 	uint64_t overhead, const char *list, struct arrow_error *error)
 {
 	struct making m = {.c = c, .spec = spec, .id = id, .list = list};
-	int r = arrow_cgroups_look(&m.groups);
+	int r;
 
 	memset(c, 0, sizeof(*c));
-	if (r < 0)
-		return arrow_fail(error, -r, "cannot look at the control groups: %m");
-	r = limit_memory(&m, overhead);
-	if (r < 0)
-		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
-	if (r == 0 && (spec->cpus_given || spec->cpu_shares)) {
-		r = limit_cpu(&m);
-		if (r < 0)
-			r = arrow_fail(error, -r, "cannot limit the CPU time of the VM: %m");
-	}
-	if (r == 0 && (spec->n_rates || spec->blkio_weight))
-		r = limit_io(&m, error);
-	arrow_cgroups_release(&m.groups);
+	r = apply(&m, overhead, false, error);
 	if (r < 0)
 		arrow_limits_end(c);
+	return r;
+}
+
+int arrow_limits_update(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
+	uint64_t overhead, const char *list, int pid, struct arrow_error *error)
+{
+	struct making m = {.c = c, .spec = spec, .id = id, .list = list};
+	unsigned int before = c->n;
+	int r = apply(&m, overhead, true, error);
+
+	for (unsigned int i = before; r == 0 && i < c->n; i++)
+		if (dprintf(c->procs[i], "%d", pid) < 0)
+			r = arrow_fail(error, errno,
+				"cannot move the VM's process to its control group: %m");
 	return r;
 }
 
@@ -312,6 +339,49 @@ void arrow_limits_clean(int dir_fd, const char *list)
 		if (name && strncmp(name, "/arrow-", strlen("/arrow-")) == 0)
 			remove_group(dir);
 	}
+}
+
+/* Removes the group of this name, wherever below dir it is. */
+static void remove_below(const char *dir, const char *name, unsigned int depth)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", dir, name);
+	_cleanup_closedir_ DIR *d = NULL;
+	struct dirent *entry;
+
+	if (path && access(path, F_OK) == 0)
+		remove_group(path);
+	d = depth > 0 ? opendir(dir) : NULL;
+	while (d && (entry = readdir(d))) {
+		_cleanup_free_ char *below = path_format("%s/%s", dir, entry->d_name);
+
+		if (below && entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			remove_below(below, name, depth - 1);
+	}
+}
+
+void arrow_limits_clean_lost(const char *id)
+{
+	_cleanup_free_ char *name = path_format("arrow-%s", id);
+	struct arrow_cgroups groups;
+
+	if (!name || arrow_cgroups_look(&groups) < 0)
+		return;
+	/* Whoever started it may have been in another group: from the top of each hierarchy. */
+	for (size_t i = 0; i < groups.n; i++) {
+		_cleanup_free_ char *dir = strdup(groups.controllers[i].dir);
+		char *slash;
+
+		while (dir && (slash = strrchr(dir, '/')) && slash > dir) {
+			*slash = '\0';
+			if (!is_there(dir, "cgroup.procs")) {
+				*slash = '/';
+				break;
+			}
+		}
+		if (dir)
+			remove_below(dir, name, SEARCH_DEPTH);
+	}
+	arrow_cgroups_release(&groups);
 }
 
 /* ---- telling ---- */

@@ -37,6 +37,13 @@ struct arrow_confinement {
 int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
 	uint64_t overhead, const char *list, struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * The same for a VM that runs: makes what is missing, sets all limits anew, and moves its process.
+ * Errors: as above; what was set before stays.
+ */
+int arrow_limits_update(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
+	uint64_t overhead, const char *list, int pid, struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* Whether the kernel killed the VM's process for want of memory in its group. */
 bool arrow_limits_oom(const struct arrow_confinement *c);
 
@@ -45,6 +52,9 @@ void arrow_limits_end(struct arrow_confinement *c);
 
 /* Removes groups that a killed keeper left, by its list. Fine where there is none. */
 void arrow_limits_clean(int dir_fd, const char *list);
+
+/* The same of an Arrow whose list is lost: groups of its name, wherever they are. */
+void arrow_limits_clean_lost(const char *id);
 
 /*
  * Which limits of a spec hold nowhere on this host, and which in the guest only: one line each,

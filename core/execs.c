@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/keeper_state.h"
+#include "util/cleanup.h"
 #include "util/io.h"
 
 #define NUMBER_OF_PEER 2u
@@ -17,6 +18,8 @@
 
 /* What others hold open of a process that has ended is not waited for any longer than that. */
 #define ORPHAN_MS 2000u
+
+#define COMMAND_MAX 256u /* bytes of a command that events tell */
 
 struct exec {
 	uint32_t number;   /* in the guest */
@@ -30,6 +33,8 @@ struct exec {
 	uint32_t owed[2];      /* credit for the guest, of bytes that were dropped */
 	uint64_t deadline;     /* ms: of those that hold it open */
 	uint8_t exit_frame[12];
+	char id[ARROW_ID_HEX]; /* for events */
+	char command[COMMAND_MAX];
 };
 
 static struct exec *find(struct keeper *k, uint32_t number)
@@ -59,6 +64,19 @@ static void refuse(struct keeper *k, struct peer *peer, int status, int err, con
 	peer->closing = true;
 }
 
+static void tell_end(struct keeper *k, const struct exec *e, const uint8_t *exit_frame)
+{
+	char code[16];
+
+	if (!e->id[0])
+		return;
+	snprintf(code, sizeof(code), "%u",
+		(arrow_get32(exit_frame + 8) & 0xff) +
+			(arrow_get32(exit_frame + 4) != ARROW_EXIT_STATUS ? 128 : 0));
+	arrow_event(k->instance, "exec_die",
+		json_pack("{s:s, s:s}", "execID", e->id, "exitCode", code));
+}
+
 /* Frees the number. The command has been told by then. */
 static void forget(struct keeper *k, struct exec *e)
 {
@@ -70,7 +88,39 @@ static void forget(struct keeper *k, struct exec *e)
 	free(e);
 }
 
-static struct exec *begin(struct keeper *k, struct peer *peer)
+/* The command, of the first piece of its records. Returns false for a worker, of which nothing is
+ * told. */
+static bool take_command(struct exec *e, const uint8_t *records, size_t size)
+{
+	size_t used = 0;
+
+	while (size >= 8 && size - 8 >= arrow_get32(records + 4)) {
+		size_t length = arrow_get32(records + 4), room = COMMAND_MAX - 1 - used;
+
+		if (arrow_get32(records) == ARROW_JOB_FLAGS && length == 4 &&
+			(arrow_get32(records + 8) & ARROW_JOB_WORKER))
+			return false;
+		if (arrow_get32(records) == ARROW_JOB_ARG && room > 0)
+			used += (size_t)snprintf(e->command + used, room + 1, "%s%.*s",
+				used ? " " : "", (int)(length < room ? length : room),
+				(const char *)records + 8);
+		if (used >= COMMAND_MAX)
+			used = COMMAND_MAX - 1;
+		records += 8 + length;
+		size -= 8 + length;
+	}
+	return true;
+}
+
+static void tell(struct keeper *k, const struct exec *e, const char *what)
+{
+	_cleanup_free_ char *action = path_format("%s: %s", what, e->command);
+
+	if (action && e->id[0])
+		arrow_event(k->instance, action, json_pack("{s:s}", "execID", e->id));
+}
+
+static struct exec *begin(struct keeper *k, struct peer *peer, const uint8_t *records, size_t size)
 {
 	uint32_t number = 2;
 	struct exec *e;
@@ -93,6 +143,8 @@ static struct exec *begin(struct keeper *k, struct peer *peer)
 	e->peer = peer;
 	peer->exec = e;
 	k->execs[number - 1] = e;
+	if (take_command(e, records, size) && arrow_id_make(e->id) == 0)
+		tell(k, e, "exec_create");
 	return e;
 }
 
@@ -105,7 +157,7 @@ void execs_request(
 	if (f.length < 4 || arrow_get32(payload) != NUMBER_OF_PEER)
 		return;
 	if (!e && f.type == ARROW_EXEC && peer->streams == 0)
-		e = begin(k, peer);
+		e = begin(k, peer, payload + 4, f.length - 4);
 	if (!e || (e->whole && (f.type == ARROW_EXEC || f.type == ARROW_EXEC_END)))
 		return;
 	memcpy(copy, payload, f.length);
@@ -196,6 +248,7 @@ bool execs_guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *
 	arrow_put32(copy, NUMBER_OF_PEER);
 	switch (f.type) {
 	case ARROW_STARTED:
+		tell(k, e, "exec_start");
 		if (e->peer)
 			peer_send(k, e->peer, ARROW_CONTROL, f.type, copy, length);
 		return true;
@@ -211,6 +264,7 @@ bool execs_guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *
 			return false;
 		e->exited = true;
 		e->kill = false;
+		tell_end(k, e, copy);
 		e->deadline = now_ms() + ORPHAN_MS;
 		memcpy(e->exit_frame, copy, sizeof(e->exit_frame));
 		settle(k, e);
@@ -314,6 +368,7 @@ void execs_end(struct keeper *k)
 			arrow_put32(e->exit_frame, NUMBER_OF_PEER);
 			arrow_put32(e->exit_frame + 4, ARROW_EXIT_SIGNAL);
 			arrow_put32(e->exit_frame + 8, SIGKILL);
+			tell_end(k, e, e->exit_frame);
 		}
 		e->exited = e->ended[0] = e->ended[1] = true;
 		settle(k, e);

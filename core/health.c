@@ -159,8 +159,10 @@ static void take_result(struct keeper *k, int status)
 {
 	const struct arrow_health *h = &k->config->spec->health;
 	struct arrow_state *s = k->state;
+	char before[sizeof(s->health)], action[48];
 
 	keep_result(k, status);
+	memcpy(before, s->health, sizeof(before));
 	if (status == 0) {
 		k->health.succeeded = true;
 		s->health_failures = 0;
@@ -169,6 +171,10 @@ static void take_result(struct keeper *k, int status)
 		s->health_failures++;
 		if (s->health_failures >= (h->retries ? h->retries : DEFAULT_RETRIES))
 			snprintf(s->health, sizeof(s->health), "unhealthy");
+	}
+	if (strcmp(before, s->health) != 0) {
+		snprintf(action, sizeof(action), "health_status: %s", s->health);
+		arrow_event(k->instance, action, NULL);
 	}
 	k->state_changed = true;
 	plan_next(k);

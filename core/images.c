@@ -13,6 +13,7 @@
 #include "image/oci/root.h"
 #include "image/oci/sweep.h"
 #include "util/cleanup.h"
+#include "util/event.h"
 #include "util/digest.h"
 #include "util/io.h"
 
@@ -260,6 +261,12 @@ int arrow_images_history(
 	return 0;
 }
 
+/* For `arrow events`; as Docker, with the id for a name where there is none. */
+static void tell(const char *data, const char *action, const char *id, const char *name)
+{
+	event_write(data, "image", action, id, json_pack("{s:s}", "name", name ? name : id));
+}
+
 int arrow_images_tag(const struct arrow_paths *paths, const char *source, const char *target,
 	struct arrow_error *error)
 {
@@ -273,7 +280,14 @@ int arrow_images_tag(const struct arrow_paths *paths, const char *source, const 
 			target);
 	if (e == 0)
 		e = find(&f, paths, source, error);
-	return e == 0 ? oci_store_tag(&f.store, &r, &f.image.top, NULL, error) : e;
+	if (e == 0)
+		e = oci_store_tag(&f.store, &r, &f.image.top, NULL, error);
+	if (e == 0) {
+		_cleanup_free_ char *name = oci_reference_familiar(&r);
+
+		tell(paths->data, "tag", f.image.manifest.config.digest, name);
+	}
+	return e;
 }
 
 /* Root images that Arrows use, also those that do not run, and the manifests they were made of. */
@@ -361,8 +375,8 @@ int arrow_images_verify(const struct arrow_paths *paths, bool fix, unsigned int 
 }
 
 /* One name of several goes, or the image. */
-static int remove_found(struct found *f, bool force, const struct arrow_strings *used,
-	struct arrow_strings *log, struct arrow_error *error)
+static int remove_found(struct found *f, const char *data, bool force,
+	const struct arrow_strings *used, struct arrow_strings *log, struct arrow_error *error)
 {
 	size_t n = 0;
 	int e = 0;
@@ -374,6 +388,8 @@ static int remove_found(struct found *f, bool force, const struct arrow_strings 
 		_cleanup_free_ char *familiar = familiar_name(f->image.name, NULL);
 
 		e = oci_store_untag(&f->store, f->image.name, false, error);
+		if (e == 0)
+			tell(data, "untag", f->image.manifest.config.digest, NULL);
 		if (e == 0)
 			e = log_line(log, "Untagged", familiar);
 		return e < 0 && !error->text ? arrow_fail(error, -e, "cannot remove it: %m") : e;
@@ -390,8 +406,11 @@ static int remove_found(struct found *f, bool force, const struct arrow_strings 
 	for (size_t i = 0; e == 0 && i < n; i++) {
 		_cleanup_free_ char *familiar = familiar_name(f->names[i], NULL);
 
+		tell(data, "untag", f->image.manifest.config.digest, NULL);
 		e = log_line(log, "Untagged", familiar);
 	}
+	if (e == 0)
+		tell(data, "delete", f->image.manifest.config.digest, NULL);
 	if (e == 0)
 		e = log_line(log, "Deleted", f->image.manifest.config.digest);
 	return e < 0 && !error->text ? arrow_fail(error, -e, "out of memory") : e;
@@ -407,7 +426,7 @@ int arrow_images_remove(const struct arrow_paths *paths, const char *name, bool 
 	if (e == 0)
 		e = used_roots(paths, &used, error);
 	if (e == 0)
-		e = remove_found(&f, force, &used, log, error);
+		e = remove_found(&f, paths->data, force, &used, log, error);
 	arrow_strings_release(&used);
 	if (e == 0)
 		arrow_images_tidy(&f.store, paths);
@@ -427,22 +446,44 @@ static bool is_referrer(const struct oci_store *store, const struct oci_descript
 	       oci_blob_exists(store, m.subject.digest, NULL);
 }
 
+/* Which images go. */
+struct pruning {
+	bool all;
+	bool (*wanted)(const json_t *row, void *arg);
+	void *arg;
+	const struct arrow_strings *used;
+};
+
+static bool passes(const struct oci_image *image, const char *name, const struct pruning *p)
+{
+	json_t *row = p->wanted ? row_of(image, name) : NULL;
+	bool yes = !p->wanted || (row && p->wanted(row, p->arg));
+
+	json_decref(row);
+	return yes;
+}
+
 /* Removes one line, if it is of those that go. */
-static int prune_entry(struct found *f, const struct oci_entry *entry, bool all,
-	const struct arrow_strings *used, struct arrow_strings *log, struct arrow_error *error)
+static int prune_entry(struct found *f, const char *data, const struct oci_entry *entry,
+	const struct pruning *p, struct arrow_strings *log, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 	_cleanup_oci_image_ struct oci_image image = {0};
 	_cleanup_free_ char *familiar = NULL;
 	int e;
 
-	if ((entry->name && !all) || is_referrer(&f->store, &entry->descriptor))
+	if ((entry->name && !p->all) || is_referrer(&f->store, &entry->descriptor))
 		return 0;
 	if (oci_image_read(&image, &f->store, &entry->descriptor, "image", NULL, &ignored) == 0 &&
-		is_used(&image, used))
+		(is_used(&image, p->used) || !passes(&image, entry->name, p)))
 		return 0;
 	familiar = entry->name ? familiar_name(entry->name, NULL) : NULL;
 	e = oci_store_forget(&f->store, entry->descriptor.digest, error);
+	if (e == 0)
+		tell(data, "delete",
+			image.top.media_type ? image.manifest.config.digest
+					     : entry->descriptor.digest,
+			NULL);
 	if (e == 0 && familiar)
 		e = log_line(log, "untagged", familiar);
 	if (e == 0)
@@ -452,11 +493,14 @@ static int prune_entry(struct found *f, const struct oci_entry *entry, bool all,
 	return e < 0 && !error->text ? arrow_fail(error, -e, "out of memory") : e;
 }
 
-int arrow_images_prune(const struct arrow_paths *paths, bool all, struct arrow_strings *log,
+int arrow_images_prune(const struct arrow_paths *paths, bool all,
+	bool (*wanted)(const json_t *row, void *arg), void *wanted_arg, struct arrow_strings *log,
 	uint64_t *bytes, struct arrow_error *error)
 {
 	_cleanup_found_ struct found f = {0};
 	struct arrow_strings used = {0};
+	const struct pruning pruning = {
+		.all = all, .wanted = wanted, .arg = wanted_arg, .used = &used};
 	struct sweep swept = {0};
 	int e = oci_store_open(&f.store, paths->data, error);
 
@@ -465,7 +509,7 @@ int arrow_images_prune(const struct arrow_paths *paths, bool all, struct arrow_s
 	if (e == 0)
 		e = used_roots(paths, &used, error);
 	for (size_t i = 0; e == 0 && i < f.entries.n; i++)
-		e = prune_entry(&f, &f.entries.v[i], all, &used, log, error);
+		e = prune_entry(&f, paths->data, &f.entries.v[i], &pruning, log, error);
 	if (e == 0)
 		e = oci_store_sweep(&f.store, paths->data, (const char *const *)used.v, all, true,
 			SWEEP_WAIT_MS, &swept, error);

@@ -44,8 +44,10 @@ int arrow_images_remove(const struct arrow_paths *paths, const char *name, bool 
 /*
  * Removes images without a name, or (all) those that no Arrow uses, then everything that no image
  * reaches; bytes gets what that gave back.
+ *   wanted: whether one may go, by its row of arrow_images_list(); or NULL
  */
-int arrow_images_prune(const struct arrow_paths *paths, bool all, struct arrow_strings *log,
+int arrow_images_prune(const struct arrow_paths *paths, bool all,
+	bool (*wanted)(const json_t *row, void *arg), void *wanted_arg, struct arrow_strings *log,
 	uint64_t *bytes, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Writes images and their names as an archive. */

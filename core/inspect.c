@@ -122,9 +122,11 @@ static json_t *tmpfs(const struct arrow_spec *spec)
 static json_t *host_config(const struct arrow_spec *spec)
 {
 	const char *driver = spec->log_driver ? spec->log_driver : "json-file";
+	json_t *swap = json_integer(spec->memory_swap_given ? (json_int_t)spec->memory_swap : 0);
+	json_t *pids = spec->pids_max ? json_integer(spec->pids_max) : json_null();
 
 	return json_pack("{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i}",
 		"Binds", binds(spec), "NetworkMode",
 		spec->networks.n ? spec->networks.v[0] : "default", "PortBindings",
 		net_ports_bindings(&spec->ports, ""), "RestartPolicy", "Name",
@@ -136,7 +138,10 @@ static json_t *host_config(const struct arrow_spec *spec)
 		(json_int_t)spec->shm_size, "Dns", texts(&spec->dns), "DnsOptions",
 		texts(&spec->dns_options), "DnsSearch", texts(&spec->dns_search), "ExtraHosts",
 		texts(&spec->hosts), "Sysctls", arrow_pairs_json(&spec->sysctls), "Tmpfs",
-		tmpfs(spec), "PublishAllPorts", spec->publish_all);
+		tmpfs(spec), "PublishAllPorts", spec->publish_all, "MemorySwap", swap, "PidsLimit",
+		pids, "CpuShares", (int)spec->cpu_shares, "CpusetCpus",
+		spec->cpuset_cpus ? spec->cpuset_cpus : "", "BlkioWeight", (int)spec->blkio_weight,
+		"OomKillDisable", spec->oom_kill_disable, "OomScoreAdj", (int)spec->oom_score_adj);
 }
 
 static json_t *exposed(const struct arrow_spec *spec)

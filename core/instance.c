@@ -1,113 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
+/* The folder of one Arrow: its config, its state, its lock. */
 #include "core/instance.h"
 #include "core/confinement.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/event.h"
+#include "core/instance_parts.h"
 #include "core/spec_json.h"
 #include "util/cleanup.h"
 
-#define DIR_MODE 0700
-#define CONFIG_MAX                                                                                 \
-	(64u << 20)             /* a spec holds arguments and environment, which fit into an exec  \
+#define CONFIG_MAX (64u << 20)  /* a spec holds arguments and environment, which fit into an exec  \
 				 */
 #define LOCK_DEADLINE_MS 20000u /* for a lock that is on its way to be free */
-#define REMOVING ".removing-"   /* in front of the id of a folder that is on its way out */
 
-static int no_memory(struct arrow_error *error)
+int instance_no_memory(struct arrow_error *error)
 {
 	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
-/* What orders those who make, rename and remove. */
-struct store {
-	int arrows_fd, names_fd, run_fd, lock_fd;
-};
-
-#define STORE_INIT                                                                                 \
-	{                                                                                          \
-		-1, -1, -1, -1                                                                     \
-	}
-
-static void store_release(struct store *s)
-{
-	close_keep_errno(s->arrows_fd);
-	close_keep_errno(s->names_fd);
-	close_keep_errno(s->run_fd);
-	close_keep_errno(s->lock_fd); /* gives the lock back */
-}
-
-#define _cleanup_store_ __attribute__((cleanup(store_release)))
-
-/* Opens (and makes) a directory. */
-static int open_dir(const char *parent, const char *name, struct arrow_error *error)
-{
-	_cleanup_free_ char *path = path_format("%s/%s", parent, name);
-	int fd;
-
-	if (!path)
-		return no_memory(error);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT) {
-		if (mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
-			return arrow_fail(
-				error, errno, "cannot make the state directory %s: %m", path);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	}
-	if (fd < 0)
-		return arrow_fail(error, errno, "cannot open the state directory %s: %m", path);
-	return fd;
-}
-
-static int store_open(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
-{
-	s->arrows_fd = open_dir(paths->data, "arrows", error);
-	if (s->arrows_fd < 0)
-		return s->arrows_fd;
-	s->names_fd = open_dir(paths->data, "names", error);
-	if (s->names_fd < 0)
-		return s->names_fd;
-	s->run_fd = open_dir(paths->run, "arrows", error);
-	return s->run_fd < 0 ? s->run_fd : 0;
-}
-
-/* Waits for the lock of the store. Holders only ever keep it for a moment. */
-static int store_lock(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
-{
-	uint64_t end = now_ms() + LOCK_DEADLINE_MS;
-	int r = store_open(s, paths, error);
-
-	if (r < 0)
-		return r;
-	s->lock_fd = openat(s->arrows_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->lock_fd < 0)
-		return arrow_fail(
-			error, errno, "cannot use the data directory %s: %m", paths->data);
-	while ((r = flock(s->lock_fd, LOCK_EX | LOCK_NB)) < 0 && now_ms() < end &&
-		(errno == EINTR || errno == EWOULDBLOCK))
-		usleep(500);
-	if (r < 0)
-		return arrow_fail(error, errno,
-			"cannot lock %s/arrows/.lock: %m; is a command stopped that holds it?",
-			paths->data);
-	return 0;
 }
 
 /*
  * The lock of one Arrow is of the open file: a child that was forked with it holds it, too, and
  * others can ask for it without taking it.
  */
-static int try_lock(int fd)
+int instance_try_lock(int fd)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
@@ -122,7 +45,7 @@ static bool is_locked(int fd)
 }
 
 /* Removes what there is of this boot, with the control groups that a killed keeper left. */
-static void remove_run_dir(int dir_fd, const char *path)
+void instance_remove_run(int dir_fd, const char *path)
 {
 	_cleanup_free_ char *list = path_format("%s/cgroups", path);
 
@@ -131,39 +54,23 @@ static void remove_run_dir(int dir_fd, const char *path)
 	remove_tree(dir_fd, path);
 }
 
-static int for_each(int dir_fd, void (*each)(const char *id, void *arg), void *arg)
-{
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *entry;
-
-	if (!dir) {
-		int err = errno;
-
-		close_keep_errno(fd);
-		return -err;
-	}
-	while ((entry = readdir(dir)))
-		if (strlen(entry->d_name) == ARROW_ID_HEX - 1)
-			each(entry->d_name, arg);
-	return 0;
-}
-
-static void instance_clear(struct arrow_instance *i)
+void instance_clear(struct arrow_instance *i)
 {
 	memset(i, 0, sizeof(*i));
 	i->dir_fd = i->lock_fd = -1;
 }
 
-static int set_paths(struct arrow_instance *i, const struct arrow_paths *paths)
+int instance_set_paths(struct arrow_instance *i, const struct arrow_paths *paths)
 {
 	i->dir = path_format("%s/arrows/%s", paths->data, i->id);
 	i->run_dir = path_format("%s/arrows/%s", paths->run, i->id);
 	i->names_dir = path_format("%s/names", paths->data);
-	return i->dir && i->run_dir && i->names_dir ? 0 : -ENOMEM;
+	i->data_dir = strdup(paths->data);
+	return i->dir && i->run_dir && i->names_dir && i->data_dir ? 0 : -ENOMEM;
 }
 
-static int read_config(struct arrow_instance *i, struct arrow_spec *spec, struct arrow_error *error)
+int instance_read_config(
+	struct arrow_instance *i, struct arrow_spec *spec, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
 	const char *name, *created;
@@ -183,19 +90,19 @@ static int read_config(struct arrow_instance *i, struct arrow_spec *spec, struct
 	}
 	i->name = strdup(name);
 	snprintf(i->created, sizeof(i->created), "%s", created);
-	r = i->name ? 0 : no_memory(error);
+	r = i->name ? 0 : instance_no_memory(error);
 	if (r == 0 && spec)
 		r = arrow_spec_from_json(spec, json_object_get(o, "spec"), error);
 	if (r == 0 && spec) {
 		free(spec->name);
 		spec->name = strdup(name);
-		r = spec->name ? 0 : no_memory(error);
+		r = spec->name ? 0 : instance_no_memory(error);
 	}
 	json_decref(o);
 	return r;
 }
 
-static int write_config(const struct arrow_instance *i, const struct arrow_spec *spec)
+int instance_write_config(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:o*}", "id", i->id, "name", i->name, "created",
 		i->created, "spec", arrow_spec_to_json(spec));
@@ -226,16 +133,16 @@ void arrow_instance_sync(const struct arrow_instance *i)
 	}
 }
 
-static int open_locked_file(struct arrow_instance *i, int flags)
+int instance_open_lock(struct arrow_instance *i, int flags)
 {
 	i->lock_fd = openat(i->dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-	return i->lock_fd < 0 ? -errno : try_lock(i->lock_fd);
+	return i->lock_fd < 0 ? -errno : instance_try_lock(i->lock_fd);
 }
 
 int arrow_instance_lock(struct arrow_instance *i)
 {
 	struct stat st;
-	int r = open_locked_file(i, 0);
+	int r = instance_open_lock(i, 0);
 
 	/* One that was removed while we waited for the file has lost its name. */
 	if (r == 0 && (fstat(i->lock_fd, &st) < 0 || st.st_nlink == 0 || access(i->dir, F_OK) < 0))
@@ -278,7 +185,7 @@ void arrow_instance_refresh(struct arrow_instance *i)
 {
 	struct arrow_state *s = &i->state;
 	/* Asked before the state is read: one that ends in between is no dead one. */
-	bool kept = i->lock_fd < 0 && arrow_instance_is_kept(i), ours = i->lock_fd >= 0;
+	bool kept = i->lock_fd < 0 && arrow_instance_is_kept(i), ours = i->lock_fd >= 0, lost;
 	struct timespec now;
 
 	arrow_state_release(s);
@@ -286,7 +193,8 @@ void arrow_instance_refresh(struct arrow_instance *i)
 		s->life = ARROW_LIFE_DEAD;
 	if (kept || !arrow_life_active(s->life))
 		return;
-	if (access(i->run_dir, F_OK) == 0)
+	lost = access(i->run_dir, F_OK) < 0;
+	if (!lost)
 		snprintf(s->error, sizeof(s->error), "its keeper (process %d) was killed",
 			s->keeper_pid);
 	else
@@ -299,6 +207,10 @@ void arrow_instance_refresh(struct arrow_instance *i)
 	if (ours) {
 		(void)!arrow_state_write(i->dir_fd, s);
 		arrow_instance_end(i);
+		/* The list of its control groups went with the folder of this boot. */
+		if (lost)
+			arrow_limits_clean_lost(i->id);
+		arrow_event_number(i, "die", "exitCode", s->exit_code);
 	}
 }
 
@@ -311,9 +223,9 @@ int arrow_instance_open(struct arrow_instance *i, const struct arrow_paths *path
 	if (spec)
 		arrow_spec_init(spec);
 	snprintf(i->id, sizeof(i->id), "%s", id);
-	r = set_paths(i, paths);
+	r = instance_set_paths(i, paths);
 	if (r < 0) {
-		r = no_memory(error);
+		r = instance_no_memory(error);
 		goto fail;
 	}
 	i->dir_fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -322,197 +234,10 @@ int arrow_instance_open(struct arrow_instance *i, const struct arrow_paths *path
 				    : arrow_fail(error, errno, "cannot open %s: %m", i->dir);
 		goto fail;
 	}
-	r = read_config(i, spec, error);
+	r = instance_read_config(i, spec, error);
 	if (r < 0)
 		goto fail;
 	arrow_instance_refresh(i);
-	return 0;
-fail:
-	arrow_instance_release(i);
-	return r;
-}
-
-static int make_id(char id[ARROW_ID_HEX])
-{
-	uint8_t bytes[32];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return -EIO;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		sprintf(id + 2 * i, "%02x", bytes[i]);
-	return 0;
-}
-
-/* A name that nobody chose: two words, as Docker's users know it. */
-static char *make_name(const char *id)
-{
-	static const char *const first[] = {"brisk", "calm", "clever", "deft", "eager", "fleet",
-		"keen", "light", "lucid", "nimble", "quick", "quiet", "sharp", "sleek", "steady",
-		"swift"};
-	static const char *const second[] = {"bow", "dart", "falcon", "feather", "fletcher",
-		"flight", "hawk", "heron", "kestrel", "longbow", "nock", "quiver", "shaft",
-		"swallow", "target", "yew"};
-	unsigned int bits = 0;
-
-	sscanf(id, "%8x", &bits);
-	return path_format(
-		"%s_%s_%04x", first[bits & 15], second[(bits >> 4) & 15], (bits >> 8) & 0xffff);
-}
-
-/* Under the store's lock. */
-static int take_name(
-	const struct store *s, const char *id, const char *name, struct arrow_error *error)
-{
-	char other[ARROW_ID_HEX] = "";
-	ssize_t n;
-
-	for (int i = 0; i < 2; i++) {
-		if (symlinkat(id, s->names_fd, name) == 0)
-			return 0;
-		if (errno != EEXIST)
-			return arrow_fail(error, errno, "cannot take the name %s: %m", name);
-		n = readlinkat(s->names_fd, name, other, sizeof(other) - 1);
-		other[n > 0 ? n : 0] = '\0';
-		if (faccessat(s->arrows_fd, other, F_OK, 0) == 0)
-			break;
-		unlinkat(s->names_fd, name, 0); /* its Arrow is gone */
-	}
-	return arrow_fail(error, EEXIST,
-		"the name '%s' is in use by Arrow %.12s; choose another name, or remove that one",
-		name, other);
-}
-
-/* Under the store's lock: removes the folder of an Arrow, in a way that nobody sees half of it. */
-static void remove_folder(const struct store *s, const char *id)
-{
-	_cleanup_free_ char *aside = path_format(REMOVING "%s", id);
-
-	if (aside && renameat(s->arrows_fd, id, s->arrows_fd, aside) == 0)
-		remove_tree(s->arrows_fd, aside);
-	remove_run_dir(s->run_fd, id);
-}
-
-/* Under the store's lock: folder, lock, name, config. */
-static int create_locked(struct arrow_instance *i, const struct store *s,
-	const struct arrow_spec *spec, struct arrow_error *error)
-{
-	int r;
-
-	if (mkdirat(s->arrows_fd, i->id, DIR_MODE) < 0)
-		return arrow_fail(error, errno, "cannot make the state directory %s: %m", i->dir);
-	i->dir_fd = openat(s->arrows_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	r = i->dir_fd < 0 ? -errno : open_locked_file(i, O_CREAT | O_EXCL);
-	if (r == 0)
-		r = arrow_state_reserve(i->dir_fd);
-	if (r == 0)
-		r = write_config(i, spec);
-	r = r < 0 ? arrow_fail(error, -r, "cannot write the state directory %s: %m", i->dir)
-		  : take_name(s, i->id, i->name, error);
-	if (r < 0)
-		remove_folder(s, i->id);
-	return r;
-}
-
-struct cleaning {
-	const struct arrow_paths *paths;
-	const struct store *store;
-	bool remove;
-	unsigned int found;
-};
-
-/* Under the store's lock: one that has, or had, something of this boot. */
-static void clean_one(const char *id, void *arg)
-{
-	struct cleaning *c = arg;
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_instance i;
-	struct arrow_spec spec;
-	bool gone;
-
-	if (arrow_instance_open(&i, c->paths, id, &spec, &error) < 0) {
-		/* Without a config it was half made, or its folder is gone already. */
-		gone = faccessat(c->store->arrows_fd, id, F_OK, 0) < 0;
-		if (gone && ++c->found && c->remove)
-			remove_run_dir(c->store->run_fd, id);
-		arrow_spec_release(&spec);
-		return;
-	}
-	if (!arrow_instance_is_kept(&i)) {
-		c->found++;
-		if (c->remove && arrow_instance_lock(&i) == 0) {
-			if (spec.auto_remove) {
-				_cleanup_free_ char *name = strdup(i.name);
-
-				remove_folder(c->store, id);
-				if (name)
-					unlinkat(c->store->names_fd, name, 0);
-			} else {
-				arrow_instance_end(&i);
-			}
-		}
-	}
-	arrow_instance_release(&i);
-	arrow_spec_release(&spec);
-}
-
-/* Under the store's lock: folders half made or half removed, and names of nobody. */
-static void clean_rest(const struct store *s)
-{
-	int fd = openat(s->arrows_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	int names = openat(s->names_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *name_dir = names >= 0 ? fdopendir(names) : NULL;
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		_cleanup_free_ char *config = path_format("%s/config.json", entry->d_name);
-
-		if (strncmp(entry->d_name, REMOVING, strlen(REMOVING)) == 0)
-			remove_tree(s->arrows_fd, entry->d_name);
-		else if (strlen(entry->d_name) == ARROW_ID_HEX - 1 && config &&
-			 faccessat(s->arrows_fd, config, F_OK, 0) < 0 && errno == ENOENT)
-			remove_folder(s, entry->d_name);
-	}
-	while (name_dir && (entry = readdir(name_dir))) {
-		char id[ARROW_ID_HEX];
-		ssize_t n = readlinkat(s->names_fd, entry->d_name, id, sizeof(id) - 1);
-
-		if (n < 0)
-			continue;
-		id[n] = '\0';
-		if (faccessat(s->arrows_fd, id, F_OK, 0) < 0 && errno == ENOENT)
-			unlinkat(s->names_fd, entry->d_name, 0);
-	}
-}
-
-int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *paths,
-	const struct arrow_spec *spec, struct arrow_error *error)
-{
-	_cleanup_store_ struct store store = STORE_INIT;
-	struct cleaning cleaning = {.paths = paths, .store = &store, .remove = true};
-	struct timespec now;
-	int r;
-
-	instance_clear(i);
-	r = make_id(i->id);
-	if (r < 0)
-		return arrow_fail(error, -r, "cannot make an id: %m");
-	i->name = spec->name ? strdup(spec->name) : make_name(i->id);
-	clock_gettime(CLOCK_REALTIME, &now);
-	time_text_exact(now, i->created);
-	if (!i->name || set_paths(i, paths) < 0) {
-		r = no_memory(error);
-		goto fail;
-	}
-
-	r = store_lock(&store, paths, error);
-	if (r < 0)
-		goto fail;
-	/* What cannot be looked at now stays for the next one. */
-	(void)for_each(store.run_fd, clean_one, &cleaning);
-	r = create_locked(i, &store, spec, error);
-	if (r < 0)
-		goto fail;
 	return 0;
 fail:
 	arrow_instance_release(i);
@@ -533,138 +258,7 @@ int arrow_instance_prepare(struct arrow_instance *i, struct arrow_error *error)
 
 void arrow_instance_end(struct arrow_instance *i)
 {
-	remove_run_dir(AT_FDCWD, i->run_dir);
-}
-
-struct search {
-	const char *prefix;
-	char *id;
-	unsigned int found;
-};
-
-static void match_prefix(const char *id, void *arg)
-{
-	struct search *s = arg;
-
-	if (strncmp(id, s->prefix, strlen(s->prefix)) == 0 && s->found++ == 0)
-		memcpy(s->id, id, ARROW_ID_HEX);
-}
-
-int arrow_instance_find(const struct arrow_paths *paths, const char *text, char id[ARROW_ID_HEX],
-	struct arrow_error *error)
-{
-	_cleanup_store_ struct store store = STORE_INIT;
-	struct search search = {.prefix = text, .id = id};
-	int r = store_open(&store, paths, error);
-	char target[ARROW_ID_HEX];
-	ssize_t n;
-
-	if (r < 0)
-		return r;
-	/* A name or an id has no slash: nothing outside is looked at. */
-	if (*text && !strchr(text, '/') && text[0] != '.') {
-		n = readlinkat(store.names_fd, text, target, sizeof(target));
-		if (n == ARROW_ID_HEX - 1) {
-			target[n] = '\0';
-			if (faccessat(store.arrows_fd, target, F_OK, 0) == 0) {
-				memcpy(id, target, sizeof(target));
-				return 0;
-			}
-		}
-		(void)for_each(store.arrows_fd, match_prefix, &search);
-	}
-	if (search.found > 1)
-		return arrow_fail(error, EEXIST,
-			"several Arrows have an id that begins with %s; give more of it", text);
-	if (search.found == 0)
-		return arrow_fail_status(
-			error, 1, ENOENT, "no such Arrow: %s; 'arrow ps -a' lists them", text);
-	return 0;
-}
-
-/* Whether a name is this Arrow's. */
-static bool owns_name(const struct arrow_instance *i, int names_fd, const char *name)
-{
-	char id[ARROW_ID_HEX] = "";
-
-	return readlinkat(names_fd, name, id, sizeof(id) - 1) > 0 && strcmp(id, i->id) == 0;
-}
-
-int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *paths,
-	const char *name, struct arrow_error *error)
-{
-	_cleanup_store_ struct store store = STORE_INIT;
-	struct arrow_instance now;
-	struct arrow_spec spec;
-	int r = store_lock(&store, paths, error);
-
-	if (r < 0)
-		return r;
-	/* As it is now: somebody else may have renamed or changed it. */
-	r = arrow_instance_open(&now, paths, i->id, &spec, error);
-	if (r == 0 && strcmp(now.name, name) == 0)
-		r = arrow_fail_status(error, 1, EEXIST, "it is named '%s' already", name);
-	if (r == 0)
-		r = take_name(&store, i->id, name, error);
-	if (r == 0) {
-		_cleanup_free_ char *old = now.name;
-
-		now.name = strdup(name);
-		r = now.name ? write_config(&now, &spec) : -ENOMEM;
-		if (r < 0)
-			r = arrow_fail(error, -r, "cannot write %s/config.json: %m", now.dir);
-		/* Whichever name lost is given back. */
-		if (owns_name(&now, store.names_fd, r < 0 ? name : old))
-			unlinkat(store.names_fd, r < 0 ? name : old, 0);
-	}
-	arrow_instance_release(&now);
-	arrow_spec_release(&spec);
-	return r;
-}
-
-int arrow_instance_store(
-	const struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
-{
-	int r = write_config(i, spec);
-
-	return r < 0 ? arrow_fail(error, -r, "cannot write %s/config.json: %m", i->dir) : 0;
-}
-
-void arrow_instance_remove(struct arrow_instance *i)
-{
-	_cleanup_free_ char *aside = path_format(
-		"%.*s/" REMOVING "%s", (int)(strlen(i->dir) - strlen(i->id) - 1), i->dir, i->id);
-	_cleanup_close_ int names = open(i->names_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_free_ char *name = STEAL(i->name);
-
-	/* As it is named now. */
-	if (read_config(i, NULL, &error) < 0)
-		i->name = STEAL(name);
-	if (names >= 0 && i->name && owns_name(i, names, i->name))
-		unlinkat(names, i->name, 0);
-	remove_run_dir(AT_FDCWD, i->run_dir);
-	/* Renamed first: nobody sees half of it. */
-	if (aside && rename(i->dir, aside) == 0)
-		remove_tree(AT_FDCWD, aside);
-	arrow_instance_release(i);
-}
-
-int arrow_instance_discard(
-	const struct arrow_paths *paths, const char *id, struct arrow_error *error)
-{
-	_cleanup_store_ struct store store = STORE_INIT;
-	_cleanup_free_ char *path = path_format("%s/lock", id);
-	_cleanup_close_ int fd = -1;
-	int r = path ? store_lock(&store, paths, error) : no_memory(error);
-
-	if (r < 0)
-		return r;
-	fd = openat(store.arrows_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && try_lock(fd) < 0)
-		return arrow_fail_status(error, 1, EBUSY, "Arrow %.12s is running", id);
-	remove_folder(&store, id);
-	return 0;
+	instance_remove_run(AT_FDCWD, i->run_dir);
 }
 
 void arrow_instance_release(struct arrow_instance *i)
@@ -673,38 +267,9 @@ void arrow_instance_release(struct arrow_instance *i)
 	free(i->dir);
 	free(i->run_dir);
 	free(i->names_dir);
+	free(i->data_dir);
 	arrow_state_release(&i->state);
 	close_keep_errno(i->dir_fd);
 	close_keep_errno(i->lock_fd);
 	instance_clear(i);
-}
-
-int arrow_instances(const struct arrow_paths *paths, void (*each)(const char *id, void *arg),
-	void *arg, struct arrow_error *error)
-{
-	_cleanup_close_ int fd = open_dir(paths->data, "arrows", error);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = for_each(fd, each, arg);
-	return r < 0 ? arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->data) : 0;
-}
-
-int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *found,
-	struct arrow_error *error)
-{
-	_cleanup_store_ struct store store = STORE_INIT;
-	struct cleaning c = {.paths = paths, .store = &store, .remove = remove};
-	int r = store_lock(&store, paths, error);
-
-	if (r < 0)
-		return r;
-	r = for_each(store.run_fd, clean_one, &c);
-	if (r < 0)
-		return arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->run);
-	if (remove)
-		clean_rest(&store);
-	*found = c.found;
-	return 0;
 }

@@ -27,12 +27,15 @@ struct arrow_instance {
 	char id[ARROW_ID_HEX];
 	char *name; /* owned */
 	char created[TIME_TEXT];
-	char *dir, *run_dir; /* absolute paths, owned */
-	char *names_dir;     /* owned */
-	int dir_fd;          /* of dir */
-	int lock_fd;         /* held locked; -1 without */
+	char *dir, *run_dir;        /* absolute paths, owned */
+	char *names_dir, *data_dir; /* owned */
+	int dir_fd;                 /* of dir */
+	int lock_fd;                /* held locked; -1 without */
 	struct arrow_state state;
 };
+
+/* An id that nothing else has. Returns 0 or -EIO. */
+int arrow_id_make(char id[ARROW_ID_HEX]) ARROW_MUST_CHECK;
 
 /*
  * Makes the folder of a new Arrow, takes its lock and its name, and stores its spec. What killed
@@ -90,8 +93,12 @@ void arrow_instance_end(struct arrow_instance *instance);
 int arrow_instance_rename(struct arrow_instance *instance, const struct arrow_paths *paths,
 	const char *name, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Stores a changed spec, for `arrow update`. The keeper reads it when it is told to. */
-int arrow_instance_store(const struct arrow_instance *instance, const struct arrow_spec *spec,
+/*
+ * Changes the spec of an Arrow that is stored; change() gets it as it is now, and what it returns
+ * other than 0 is returned without a change. The keeper reads it when it is told to.
+ */
+int arrow_instance_change(const struct arrow_paths *paths, const char *id,
+	int (*change)(struct arrow_spec *spec, void *arg, struct arrow_error *error), void *arg,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Brings config and state to the disk, so that a power failure does not lose them. */

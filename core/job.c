@@ -382,6 +382,14 @@ static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
 	add_resolv(job, spec, network);
 }
 
+static void add_limits(struct arrow_job *job, const struct arrow_spec *spec)
+{
+	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
+		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
+	if (spec->pids_max)
+		add_u32(job, ARROW_JOB_PIDS_MAX, spec->pids_max);
+}
+
 static void make_hostname(char text[ARROW_TEXT_MAX], const struct arrow_spec *spec, const char *id)
 {
 	snprintf(text, ARROW_TEXT_MAX, "%.*s", spec->hostname ? 64 : 12,
@@ -456,10 +464,7 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	for (size_t i = 0; i < spec->sysctls.n; i++)
 		add_string(job, ARROW_JOB_SYSCTL, spec->sysctls.v[i]);
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
-	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
-		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
-	if (spec->pids_max)
-		add_u32(job, ARROW_JOB_PIDS_MAX, spec->pids_max);
+	add_limits(job, spec);
 	add_window(job, spec, context);
 	add_machine_id(job, context->id);
 	return finish(job, error);
@@ -526,6 +531,24 @@ int arrow_job_refresh(struct arrow_job *job)
 	arrow_put64(clock, (uint64_t)now.tv_sec);
 	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
 	add(job, ARROW_JOB_CLOCK, clock, sizeof(clock));
+	return job->failed;
+}
+
+int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec)
+{
+	job->size = job->stable;
+	for (size_t at = 0, next; at < job->size; at = next) {
+		uint32_t tag = arrow_get32(job->data + at);
+
+		next = at + 8 + arrow_get32(job->data + at + 4);
+		if (tag != ARROW_JOB_CPU_MAX && tag != ARROW_JOB_PIDS_MAX)
+			continue;
+		memmove(job->data + at, job->data + next, job->size - next);
+		job->size -= next - at;
+		next = at;
+	}
+	add_limits(job, spec);
+	job->stable = job->size;
 	return job->failed;
 }
 

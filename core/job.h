@@ -55,6 +55,12 @@ int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *sp
  */
 int arrow_job_refresh(struct arrow_job *job) ARROW_MUST_CHECK;
 
+/*
+ * Takes the limits of a spec that has changed since it was encoded, for the next VM. Returns 0 or a
+ * negative errno.
+ */
+int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec) ARROW_MUST_CHECK;
+
 void arrow_job_release(struct arrow_job *job);
 
 #endif

@@ -81,6 +81,15 @@ static void note_end(struct keeper *k)
 	snprintf(s->error, sizeof(s->error), "%s", k->exited ? "" : k->failure_text);
 }
 
+/* Whether a command waits for the end of the run. */
+static bool was_stopped(const struct keeper *k)
+{
+	for (unsigned int i = 0; i < k->n_peers; i++)
+		if (k->peers[i]->waits_for)
+			return true;
+	return false;
+}
+
 /* Tells everybody how the run ended; those who did not ask for another run are done with. */
 static void tell_end(struct keeper *k, bool again)
 {
@@ -136,6 +145,7 @@ static void start(struct keeper *k)
 	k->started = k->exited = k->stopping = k->stdin_closed = false;
 	if (k->restart_now)
 		k->state->manual_stop = false;
+	k->restarting = k->restart_now;
 	k->restart_now = false;
 	k->failure = 0;
 	k->failure_text[0] = '\0';
@@ -161,6 +171,11 @@ static bool end_run(struct keeper *k)
 	keeper_end_vm(k);
 	log_finish(&k->log);
 	note_end(k);
+	if (k->state->oom)
+		arrow_event(k->instance, "oom", NULL);
+	arrow_event_number(k->instance, "die", "exitCode", k->state->exit_code);
+	if (was_stopped(k))
+		arrow_event(k->instance, "stop", NULL);
 	again = starts_again(k);
 	if (again)
 		wait_for_restart(k);

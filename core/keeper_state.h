@@ -11,6 +11,7 @@
 #include "core/channel.h"
 #include "core/keeper.h"
 #include "core/confinement.h"
+#include "core/event.h"
 #include "core/log.h"
 #include "core/spec_json.h"
 
@@ -91,6 +92,7 @@ struct keeper {
 	bool stdin_closed;        /* the program takes no more, or was told the end */
 	bool stopping;            /* the Arrow is to end: the restart policy has no say */
 	bool restart_now;         /* it was asked to start again at once */
+	bool restarting;          /* and the program has not started yet */
 	uint8_t started_frame[8]; /* payload of STARTED */
 
 	uint64_t deadline;   /* ms, of the phase; 0 for none */
@@ -139,6 +141,10 @@ void keeper_note(struct keeper *k, const char *what);
 
 /* vm.c: starts the VM: a clone where there is a template, else a cold one. */
 int keeper_start_vm(struct keeper *k, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Takes over the limits of a spec, for this VM and those that follow it. */
+int keeper_limit(struct keeper *k, const struct arrow_spec *limits,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Ends the VM, and takes down what was set up for it. */
 void keeper_end_vm(struct keeper *k);

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/manage.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/client.h"
 #include "core/control.h"
 #include "core/instance.h"
 #include "core/list.h"
+#include "core/usage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -295,25 +293,8 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 	return r;
 }
 
-/* What the files of an Arrow take on disk. */
-static unsigned long long bytes_of(int dir_fd)
-{
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	unsigned long long sum = 0;
-	struct dirent *entry;
-	struct stat st;
-
-	if (!dir)
-		close_keep_errno(fd);
-	while (dir && (entry = readdir(dir)))
-		if (fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-			S_ISREG(st.st_mode))
-			sum += (unsigned long long)st.st_blocks * 512;
-	return sum;
-}
-
-int arrow_prune(const struct arrow_paths *paths, void (*each)(const char *id, void *arg), void *arg,
+int arrow_prune(const struct arrow_paths *paths, bool (*wanted)(const json_t *row, void *arg),
+	void *wanted_arg, void (*each)(const char *id, void *arg), void *arg,
 	unsigned long long *bytes, struct arrow_error *error)
 {
 	json_t *list = NULL;
@@ -327,11 +308,11 @@ int arrow_prune(const struct arrow_paths *paths, void (*each)(const char *id, vo
 		const char *id = json_string_value(json_object_get(o, "id"));
 		struct arrow_instance i;
 
-		if (arrow_instance_open(&i, paths, id, NULL, &gone) < 0)
+		if (!wanted(o, wanted_arg) || arrow_instance_open(&i, paths, id, NULL, &gone) < 0)
 			continue;
 		/* One that runs, or that another command has in hand, is left alone. */
 		if (!arrow_life_active(i.state.life) && arrow_instance_lock(&i) == 0) {
-			*bytes += bytes_of(i.dir_fd);
+			*bytes += arrow_disk_bytes(i.dir_fd, ".");
 			arrow_instance_remove(&i);
 			each(id, arg);
 		} else {

@@ -4,6 +4,8 @@
 
 /* What is done to Arrows that exist, by name or id, or a prefix of the id. */
 
+#include <jansson.h>
+
 #include "core/arrow.h"
 
 #define ARROW_OWN_TIMEOUT (UINT32_MAX - 1) /* that of the Arrow's spec */
@@ -54,8 +56,10 @@ int arrow_rename(const struct arrow_paths *paths, const char *name, const char *
 
 /*
  * Removes all that do not run, and tells each() their ids. bytes gets what they took on disk.
+ *   wanted: whether one may go, by what arrow_list() says of it
  */
-int arrow_prune(const struct arrow_paths *paths, void (*each)(const char *id, void *arg), void *arg,
+int arrow_prune(const struct arrow_paths *paths, bool (*wanted)(const json_t *row, void *arg),
+	void *wanted_arg, void (*each)(const char *id, void *arg), void *arg,
 	unsigned long long *bytes, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*

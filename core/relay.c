@@ -81,6 +81,7 @@ void keeper_signal(struct keeper *k, uint32_t signal)
 
 	if (k->guest.fd < 0 || !k->started || k->exited)
 		return;
+	arrow_event_number(k->instance, "kill", "signal", signal);
 	arrow_put32(payload, 1);
 	arrow_put32(payload + 4, signal);
 	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload)) < 0)
@@ -113,6 +114,10 @@ static void program_started(struct keeper *k, const uint8_t *payload)
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, k->state->started);
 	k->state_changed = true;
+	arrow_event(k->instance, "start", NULL);
+	if (k->restarting)
+		arrow_event(k->instance, "restart", NULL);
+	k->restarting = false;
 }
 
 static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)

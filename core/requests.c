@@ -101,6 +101,8 @@ static void reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
 	struct arrow_instance now;
 	int r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, &error);
 
+	if (r == 0)
+		r = keeper_limit(k, &spec, &error);
 	if (r == 0) {
 		/* What can change while it runs. */
 		k->config->spec->restart = spec.restart;

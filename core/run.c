@@ -17,6 +17,7 @@
 
 #include "core/arrow.h"
 #include "core/client.h"
+#include "core/event.h"
 #include "core/image.h"
 #include "core/instance.h"
 #include "core/jailroot.h"
@@ -585,6 +586,8 @@ static int create(struct run *run, struct arrow_instance *instance, const struct
 		r = write_cidfile(cidfile, instance->id, error);
 	if (r < 0)
 		arrow_instance_remove(instance);
+	else
+		arrow_event(instance, "create", NULL);
 	return r;
 }
 

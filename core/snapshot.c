@@ -45,6 +45,7 @@ static void set_life(struct keeper *k, bool paused)
 {
 	k->state->life = paused ? ARROW_LIFE_PAUSED : ARROW_LIFE_RUNNING;
 	keeper_write_state(k); /* before it is answered: whoever asked may look */
+	arrow_event(k->instance, paused ? "pause" : "unpause", NULL);
 }
 
 static void finish(struct keeper *k, int err, const char *text)

@@ -21,6 +21,8 @@
 #include "core/arrow.h"
 #include "engine/engine.h"
 
+#define ARROW_TEMPLATE_UNUSED_S (24 * 60 * 60) /* then `prune` removes it */
+
 struct arrow_template {
 	char key[65];
 	char *dir;

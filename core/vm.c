@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One VM of a keeper, from its start to its end. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,20 +70,24 @@ void keeper_take_console(struct keeper *k)
 	k->console_used = keep + size;
 }
 
+static uint64_t overhead_of(const struct keeper *k)
+{
+	return strcmp(k->config->vm->accel, "tcg") == 0 ? OVERHEAD + TCG_CACHE : OVERHEAD;
+}
+
 /* Where the VM's process goes: groups of the host, made once for clone and cold VM. */
 static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
 	struct arrow_error *error)
 {
 	const struct arrow_spec *spec = k->config->spec;
 	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
-	bool tcg = strcmp(k->config->vm->accel, "tcg") == 0;
 	int r = 0;
 
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (k->confinement.n == 0)
-		r = arrow_limits_begin(&k->confinement, spec, k->instance->id,
-			tcg ? OVERHEAD + TCG_CACHE : OVERHEAD, list, error);
+		r = arrow_limits_begin(
+			&k->confinement, spec, k->instance->id, overhead_of(k), list, error);
 	if (r < 0)
 		return r;
 	if (spec->cpuset_cpus) {
@@ -145,6 +152,65 @@ int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 		keeper_phase(k, BOOTING, BOOT_DEADLINE_MS);
 	keeper_note(k, k->template ? "the clone's process started" : "the VM's process started");
 	return 0;
+}
+
+/* All threads of the VM's process; those that are born meanwhile have what their parents have. */
+static int move_threads(int pid, const cpu_set_t *cpus)
+{
+	char path[32];
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.' &&
+			sched_setaffinity(
+				(pid_t)strtol(entry->d_name, NULL, 10), sizeof(*cpus), cpus) < 0 &&
+			errno != ESRCH)
+			return -errno;
+	return 0;
+}
+
+static int limit_vm(struct keeper *k, struct arrow_error *error)
+{
+	const struct arrow_spec *spec = k->config->spec;
+	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
+	cpu_set_t cpus;
+	int r = list ? arrow_limits_update(&k->confinement, spec, k->instance->id, overhead_of(k),
+			       list, k->vm->pid, error)
+		     : arrow_fail(error, ENOMEM, "out of memory");
+
+	if (r < 0 || !spec->cpuset_cpus)
+		return r;
+	r = arrow_cpuset_parse(spec->cpuset_cpus, &cpus);
+	if (r == 0)
+		r = move_threads(k->vm->pid, &cpus);
+	return r < 0 ? arrow_fail(error, -r, "cannot keep the VM to the CPUs %s: %m",
+			       spec->cpuset_cpus)
+		     : 0;
+}
+
+int keeper_limit(struct keeper *k, const struct arrow_spec *limits, struct arrow_error *error)
+{
+	struct arrow_spec *spec = k->config->spec;
+	bool restored = k->template && k->template->running;
+
+	spec->memory_swap = limits->memory_swap;
+	spec->memory_swap_given = limits->memory_swap_given;
+	spec->millicpus = limits->millicpus;
+	spec->cpus_given = limits->cpus_given;
+	spec->cpu_shares = limits->cpu_shares;
+	spec->blkio_weight = limits->blkio_weight;
+	spec->pids_max = limits->pids_max;
+	free(spec->cpuset_cpus);
+	spec->cpuset_cpus = limits->cpuset_cpus ? strdup(limits->cpuset_cpus) : NULL;
+	/* A restored one goes on with what it had. */
+	if (!restored && k->phase != HANDING && arrow_job_limit(k->config->job, spec) < 0)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	return k->vm ? limit_vm(k, error) : 0;
 }
 
 /*

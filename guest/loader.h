@@ -164,6 +164,14 @@ int root_enter(struct stage *stage, const struct job *job, struct failure *failu
 int start_process(const struct stage *stage, const struct job *job, bool first,
 	struct process *process, struct failure *failure);
 
+/*
+ * limits.c: whether a process is held by the program's cgroup. The loader enters it before vfork(),
+ * so that the process and all its children are born in it, and leaves it afterwards.
+ */
+bool limits_hold(const struct job *job);
+int limits_enter(const struct job *job, bool first, struct failure *failure);
+int limits_leave(void);
+
 /* exec.c: processes beside the program. */
 /* Where the next records of the process go and how much fits, or NULL; stream.c calls it. */
 uint8_t *exec_room(struct loader *loader, uint32_t number, size_t *size);

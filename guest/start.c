@@ -25,7 +25,6 @@
  */
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define PROGRAM_GROUP "/sys/fs/cgroup/arrow"
 #define ID_FILE_MAX (4u * 1024u * 1024u) /* bytes of /etc/passwd, /etc/group */
 
 /* musl comes without the kernel's headers; these are of linux/capability.h. */
@@ -119,62 +118,6 @@ static int drop_privileges(struct start *s)
 	if ((s->job->flags & ARROW_JOB_NO_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(s->failure, 125, errno, "cannot set no_new_privs: %m");
 	return 0;
-}
-
-/* Writes a file of the cgroup file system. Returns 0 or a negative errno. */
-static int cgroup_write(const char *path, const char *text)
-{
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
-}
-
-static bool is_confined(const struct job *job)
-{
-	return job->cpu_max || job->pids_max;
-}
-
-/* Gives the program's cgroup a controller and a limit. */
-static int set_limit(
-	const struct start *s, const char *controller, const char *file, const char *value)
-{
-	char path[64];
-	int r;
-
-	if (!s->first)
-		return 0;
-	r = cgroup_write("/sys/fs/cgroup/cgroup.subtree_control", controller);
-	if (r == 0 && mkdir(PROGRAM_GROUP, 0755) < 0 && errno != EEXIST)
-		r = -errno;
-	snprintf(path, sizeof(path), PROGRAM_GROUP "/%s", file);
-	return r < 0 ? r : cgroup_write(path, value);
-}
-
-/*
- * Makes the cgroup that holds the program to a part of a CPU and to a number of processes. It is
- * entered by the loader before vfork(), so that the program and all its children are born in it,
- * and left afterwards.
- */
-static int confine(struct start *s)
-{
-	char value[32];
-	int r = 0;
-
-	if (s->job->cpu_max) {
-		snprintf(value, sizeof(value), "%u 100000", s->job->cpu_max * 100);
-		r = set_limit(s, "+cpu", "cpu.max", value);
-	}
-	if (r == 0 && s->job->pids_max) {
-		snprintf(value, sizeof(value), "%u", s->job->pids_max);
-		r = set_limit(s, "+pids", "pids.max", value);
-	}
-	if (r == 0)
-		r = cgroup_write(PROGRAM_GROUP "/cgroup.procs", "0");
-	return r < 0 ? fail(s->failure, 125, -r,
-			       "cannot limit the program to %s: %m; the guest's kernel may lack "
-			       "cgroups, use --kernel general",
-			       s->job->cpu_max ? "a part of a CPU" : "a number of processes")
-		     : 0;
 }
 
 static int executable(const char *path)
@@ -447,7 +390,7 @@ static void close_stdio(const struct start *s)
 static int launch(struct start *s, pid_t *pid)
 {
 	const struct job *job = s->job;
-	int r = is_confined(job) ? confine(s) : 0;
+	int r = limits_hold(job) ? limits_enter(s->job, s->first, s->failure) : 0;
 
 	if (r < 0)
 		return r;
@@ -456,7 +399,7 @@ static int launch(struct start *s, pid_t *pid)
 		r = fail(s->failure, 125, errno, "cannot make a process: %m");
 	else if (s->failure->status)
 		r = -s->failure->err;
-	if (is_confined(job) && cgroup_write("/sys/fs/cgroup/cgroup.procs", "0") < 0 && r == 0)
+	if (limits_hold(job) && limits_leave() < 0 && r == 0)
 		r = fail(s->failure, 125, errno, "cannot leave the cgroup of the program: %m");
 	return r;
 }

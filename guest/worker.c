@@ -311,6 +311,14 @@ static int main_usage(const struct stage *stage, int argc, char **argv)
 	return worker_usage(STDOUT_FILENO, argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0);
 }
 
+/* limit MILLICPUS PIDS: 0 for none */
+static int main_limit(const struct stage *stage, int argc, char **argv)
+{
+	return argc < 3 ? 2
+			: worker_limit(STDOUT_FILENO, (uint32_t)strtoul(argv[1], NULL, 10),
+				  (uint32_t)strtoul(argv[2], NULL, 10));
+}
+
 worker_main *worker_find(const char *name)
 {
 	static const struct {
@@ -323,6 +331,7 @@ worker_main *worker_find(const char *name)
 		{"changes", main_changes},
 		{"processes", main_processes},
 		{"usage", main_usage},
+		{"limit", main_limit},
 	};
 
 	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {

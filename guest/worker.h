@@ -41,6 +41,9 @@ int worker_changes(int out, int upper, int lower);
 int worker_processes(int out);
 int worker_usage(int out, unsigned int interval_ms);
 
+/* limit MILLICPUS PIDS: limits what runs, 0 for none; "0\n", or an errno. limits.c. */
+int worker_limit(int out, uint32_t millicpus, uint32_t pids);
+
 /* send.c: writes an ERROR entry, "WHAT PATH: reason of errno", and returns 1. */
 int entries_error(int out, const char *what, const char *path);
 

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow events: what happens to Arrows and images, with the lines and filters of docker events. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/each.h"
+#include "cli/format.h"
+#include "cli/table.h"
+#include "cli/values.h"
+#include "core/arrow.h"
+#include "core/events.h"
+#include "core/log_read.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+enum { OPT_SINCE = 256, OPT_UNTIL };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"filter", 'f', "KEY=VALUE", 0, "Only events with this container, event, image, label, scope or type", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a template as Docker has them", 0},
+	{"since", OPT_SINCE, "TIME", 0, "Also those that were, from this time on: a date, or a time back as 10m", 0},
+	{"until", OPT_UNTIL, "TIME", 0, "Only up to this time, and not for ever", 0},
+	{0},
+};
+/* clang-format on */
+
+struct input {
+	struct arrow_strings filters;
+	struct events_query query;
+	const char *format;
+	struct arrow_error *error;
+};
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+static const json_t *attributes_of(const json_t *event)
+{
+	return json_object_get(json_object_get(event, "Actor"), "Attributes");
+}
+
+static bool is_container(const json_t *event, const char *value)
+{
+	return strcmp(text_of(event, "Type"), "container") == 0 && *value &&
+	       (strncmp(text_of(event, "id"), value, strlen(value)) == 0 ||
+		       strcmp(text_of(attributes_of(event), "name"), value) == 0);
+}
+
+/* "exec_start" is any command that was started. */
+static bool is_event(const json_t *event, const char *value)
+{
+	const char *action = text_of(event, "Action");
+	size_t size = strlen(value);
+
+	return strncmp(action, value, size) == 0 && (action[size] == '\0' || action[size] == ':');
+}
+
+static bool is_of_image(const json_t *event, const char *value)
+{
+	bool image = strcmp(text_of(event, "Type"), "image") == 0;
+	const char *name = text_of(attributes_of(event), image ? "name" : "image");
+	size_t size = strlen(value);
+
+	return (image && strcmp(text_of(event, "id"), value) == 0) ||
+	       (strncmp(name, value, size) == 0 && (name[size] == '\0' || name[size] == ':'));
+}
+
+static bool has_label(const json_t *event, const char *value)
+{
+	size_t size = strcspn(value, "=");
+	_cleanup_free_ char *key = strndup(value, size);
+	const char *is = key ? json_string_value(json_object_get(attributes_of(event), key)) : NULL;
+
+	return is && (value[size] == '\0' || strcmp(is, value + size + 1) == 0);
+}
+
+static bool has_scope(const json_t *event, const char *value)
+{
+	return strcmp(text_of(event, "scope"), value) == 0;
+}
+
+static bool has_type(const json_t *event, const char *value)
+{
+	return strcmp(text_of(event, "Type"), value) == 0;
+}
+
+static const struct filter {
+	const char *key;
+	bool (*matches)(const json_t *event, const char *value);
+	bool all; /* every value must match, not any */
+} filters[] = {
+	{"container", is_container, false},
+	{"event", is_event, false},
+	{"image", is_of_image, false},
+	{"label", has_label, true},
+	{"scope", has_scope, false},
+	{"type", has_type, false},
+};
+
+/* The filter of "key=value", or NULL for what is none. */
+static const struct filter *filter_of(const char *text)
+{
+	size_t size = strcspn(text, "=");
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+		if (strlen(filters[i].key) == size && strncmp(filters[i].key, text, size) == 0)
+			return text[size] && text[size + 1] ? &filters[i] : NULL;
+	return NULL;
+}
+
+static bool is_wanted(const struct input *in, const json_t *event)
+{
+	for (size_t i = 0; i < in->filters.n; i++) {
+		const struct filter *f = filter_of(in->filters.v[i]);
+		bool any = false;
+
+		for (size_t k = f->all ? i : 0; !any && k < (f->all ? i + 1 : in->filters.n); k++)
+			any = filter_of(in->filters.v[k]) == f &&
+			      f->matches(event, strchr(in->filters.v[k], '=') + 1);
+		if (!any)
+			return false;
+	}
+	return true;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	switch (key) {
+	case 'f':
+		if (!filter_of(value))
+			argp_error(state, "'%s' is no filter: see 'arrow events --help'", value);
+		return cli_add_string(&in->filters, value, in->error) < 0 ? ENOMEM : 0;
+	case CLI_FORMAT_KEY:
+		in->format = value;
+		return 0;
+	case OPT_SINCE:
+	case OPT_UNTIL:
+		in->query.past = true;
+		if (log_parse_time(value, key == OPT_SINCE ? &in->query.since : &in->query.until,
+			    in->error) < 0)
+			argp_error(state, "%s", in->error->text);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "too many arguments: '%s'", value);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp events_argp = {options, parse, NULL,
+	"Show what happens to Arrows and images, as it happens.\v"
+	"With --since or --until also what happened before, as far as it is kept. --until ends "
+	"it.",
+	NULL, NULL, NULL};
+
+/* "2026-11-24T16:04:05.012345678+01:00 container start 5c0a... (image=redis:7, name=cache)" */
+static void print_line(const json_t *event)
+{
+	json_int_t ns = json_integer_value(json_object_get(event, "timeNano"));
+	json_t *attributes = json_object_get(json_object_get(event, "Actor"), "Attributes");
+	time_t seconds = (time_t)(ns / 1000000000);
+	char date[32], zone[8], *text = NULL;
+	const char *key, *gap = " (";
+	const json_t *value;
+	size_t size = 0;
+	struct tm tm;
+	FILE *f = open_memstream(&text, &size);
+	json_t *sorted;
+	char *order;
+
+	if (!f)
+		return;
+	localtime_r(&seconds, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm);
+	fprintf(f, "%s.%09lld", date, (long long)(ns % 1000000000));
+	if (tm.tm_gmtoff)
+		fprintf(f, "%.3s:%s", zone, zone + 3);
+	else
+		fputc('Z', f);
+	fprintf(f, " %s %s %s", text_of(event, "Type"), text_of(event, "Action"),
+		text_of(event, "id"));
+	/* Docker puts the attributes in order. */
+	order = json_dumps(attributes, JSON_SORT_KEYS);
+	sorted = order ? json_loads(order, 0, NULL) : NULL;
+	free(order);
+	json_object_foreach (sorted, key, value) {
+		fprintf(f, "%s%s=%s", gap, key, json_string_value(value));
+		gap = ", ";
+	}
+	if (json_object_size(sorted) > 0)
+		fputc(')', f);
+	json_decref(sorted);
+	fclose(f);
+	puts(cli_printable(text));
+	free(text);
+}
+
+/* The names that Docker's templates have for what its JSON calls otherwise. */
+static json_t *go_event(const json_t *event)
+{
+	static const char *const names[][2] = {{"Status", "status"}, {"ID", "id"}, {"From", "from"},
+		{"Type", "Type"}, {"Action", "Action"}, {"Actor", "Actor"}, {"Scope", "scope"},
+		{"Time", "time"}, {"TimeNano", "timeNano"}};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		json_t *value = json_object_get(event, names[i][1]);
+
+		if (value)
+			json_object_set(o, names[i][0], value);
+		else
+			json_object_set_new(o, names[i][0], json_string(""));
+	}
+	return o;
+}
+
+static int show(const json_t *event, void *arg)
+{
+	struct input *in = arg;
+	json_t *o;
+	int r = 0;
+
+	if (!is_wanted(in, event))
+		return 0;
+	if (!in->format || *in->format == '\0') {
+		print_line(event);
+	} else if (strcmp(in->format, "json") == 0 || strcmp(in->format, "{{json .}}") == 0) {
+		r = json_dumpf(event, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		o = go_event(event);
+		r = cli_format_one(stdout, in->format, o, in->error);
+		json_decref(o);
+		putchar('\n');
+	}
+	/* A reader that is gone, or a full disk, ends it. */
+	return r < 0 ? r : fflush(stdout) != 0 ? -errno : 0;
+}
+
+static int work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+{
+	struct input *in = arg;
+	_cleanup_error_ struct arrow_error reading = ARROW_ERROR_INIT;
+	int r;
+
+	in->error = error;
+	r = arrow_events(paths, &in->query, show, in, &reading);
+	/* A template's error is told already. */
+	if (r < 0 && !error->text)
+		return arrow_fail(error, -r, "%s", reading.text);
+	return r;
+}
+
+int cmd_events(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct input in = {.error = &error};
+	int status;
+
+	cli_parse(&events_argp, argc, argv, 0, &in);
+	status = cli_with_paths(work, &in);
+	arrow_strings_release(&in.filters);
+	return status;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/* arrow update: limits and restart policy of Arrows that there are. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/each.h"
+#include "core/update.h"
+
+enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, OPT_RESTART };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"memory", 'm', "SIZE", 0, "Memory of the VM, of one that does not run", 0},
+	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Memory and swap of the host together; -1 for any swap", 0},
+	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs; of one that runs not more than its VM has", 0},
+	{"cpu-shares", 'c', "N", 0, "Weight against others on the host", 0},
+	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host that are used, as in 0-2,5", 0},
+	{"pids-limit", OPT_PIDS, "N", 0, "Number of processes and threads; -1 for any", 0},
+	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Weight of I/O against others on the host, 10 to 1000", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "When it ended: no, on-failure[:N], always, unless-stopped", 0},
+	{0},
+};
+/* clang-format on */
+
+struct input {
+	struct cli_names names;
+	struct arrow_spec values;
+	unsigned int fields;
+	struct arrow_error error;
+};
+
+/* Returns the field that an option sets, 0 for none of them, or a negative errno. */
+static int parse_value(struct input *in, int key, const char *value)
+{
+	struct arrow_spec *v = &in->values;
+	struct arrow_error *e = &in->error;
+	int r, field;
+
+	switch (key) {
+	case 'm':
+		r = arrow_parse_size(value, &v->memory, e);
+		field = ARROW_UPDATE_MEMORY;
+		break;
+	case OPT_MEMORY_SWAP:
+		r = arrow_parse_memory_swap(v, value, e);
+		field = ARROW_UPDATE_MEMORY_SWAP;
+		break;
+	case OPT_CPUS:
+		r = arrow_parse_cpus(value, &v->millicpus, e);
+		field = ARROW_UPDATE_CPUS;
+		break;
+	case 'c':
+		r = arrow_parse_cpu_shares(v, value, e);
+		field = ARROW_UPDATE_CPU_SHARES;
+		break;
+	case OPT_CPUSET:
+		r = arrow_parse_cpuset(v, value, e);
+		field = ARROW_UPDATE_CPUSET;
+		break;
+	case OPT_PIDS:
+		r = arrow_parse_pids(v, value, e);
+		field = ARROW_UPDATE_PIDS;
+		break;
+	case OPT_BLKIO_WEIGHT:
+		r = arrow_parse_blkio_weight(v, value, e);
+		field = ARROW_UPDATE_BLKIO_WEIGHT;
+		break;
+	case OPT_RESTART:
+		r = arrow_parse_restart(v, value, e);
+		field = ARROW_UPDATE_RESTART;
+		break;
+	default:
+		return 0;
+	}
+	return r < 0 ? r : field;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct input *in = state->input;
+	int field;
+
+	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)
+		return cli_parse_names(key, value, state, &in->names);
+	field = parse_value(in, key, value);
+	if (field < 0)
+		argp_error(state, "%s", in->error.text);
+	in->fields |= (unsigned int)field;
+	return field ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+const struct argp update_argp = {options, parse, "ARROW...",
+	"Change limits and the restart policy of Arrows, whether they run or not.", NULL, NULL,
+	NULL};
+
+static int update(
+	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+
+	return arrow_update(paths, name, &in->values, in->fields, error);
+}
+
+int cmd_update(int argc, char **argv)
+{
+	struct input in = {.error = ARROW_ERROR_INIT};
+	int status;
+
+	arrow_spec_init(&in.values);
+	cli_parse(&update_argp, argc, argv, 0, &in);
+	if (in.fields == 0) {
+		fputs("arrow: say what to change: see 'arrow update --help'\n", stderr);
+		status = 1;
+	} else {
+		status = cli_each(&in.names, update, &in);
+	}
+	arrow_spec_release(&in.values);
+	arrow_error_clear(&in.error);
+	return status;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/update.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/control.h"
+#include "core/exec.h"
+#include "core/instance.h"
+#include "util/cleanup.h"
+
+#define ANSWER_MS 30000u
+
+struct update {
+	const struct arrow_spec *values;
+	unsigned int fields;
+	bool kept;
+};
+
+static int change_cpus(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
+{
+	unsigned int vcpus = (s->millicpus + 999) / 1000;
+
+	if (u->kept && (u->values->millicpus + 999) / 1000 > vcpus)
+		return arrow_fail(error, EBUSY,
+			"its VM was started with %u CPU%s and gets no more while it runs: stop it "
+			"first",
+			vcpus, vcpus == 1 ? "" : "s");
+	s->millicpus = u->values->millicpus;
+	s->cpus_given = true;
+	return 0;
+}
+
+static int change_memory(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
+{
+	if (u->kept && u->values->memory != s->memory)
+		return arrow_fail(error, EBUSY,
+			"its VM was started with %llu MiB of memory, which cannot change while it "
+			"runs: stop it first",
+			(unsigned long long)(s->memory >> 20));
+	if (u->values->memory < ARROW_MEMORY_MIN)
+		return arrow_fail(error, EINVAL,
+			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
+			(unsigned long long)(u->values->memory >> 10), ARROW_MEMORY_MIN >> 20);
+	s->memory = u->values->memory;
+	return 0;
+}
+
+static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
+{
+	const struct update *u = arg;
+	const struct arrow_spec *v = u->values;
+	int r = 0;
+
+	if ((u->fields & ARROW_UPDATE_RESTART) && s->auto_remove && v->restart != ARROW_RESTART_NO)
+		return arrow_fail(error, EINVAL,
+			"it is removed with its end (--rm), so it cannot have a restart policy");
+	if (u->fields & ARROW_UPDATE_MEMORY)
+		r = change_memory(s, u, error);
+	if (r == 0 && (u->fields & ARROW_UPDATE_CPUS))
+		r = change_cpus(s, u, error);
+	if (r < 0)
+		return r;
+	if (u->fields & ARROW_UPDATE_MEMORY_SWAP) {
+		s->memory_swap = v->memory_swap;
+		s->memory_swap_given = v->memory_swap_given;
+	}
+	if (u->fields & ARROW_UPDATE_CPU_SHARES)
+		s->cpu_shares = v->cpu_shares;
+	if (u->fields & ARROW_UPDATE_PIDS)
+		s->pids_max = v->pids_max;
+	if (u->fields & ARROW_UPDATE_BLKIO_WEIGHT)
+		s->blkio_weight = v->blkio_weight;
+	if (u->fields & ARROW_UPDATE_RESTART) {
+		s->restart = v->restart;
+		s->restart_max = v->restart_max;
+	}
+	if (u->fields & ARROW_UPDATE_CPUSET) {
+		free(s->cpuset_cpus);
+		s->cpuset_cpus = strdup(v->cpuset_cpus);
+		if (!s->cpuset_cpus)
+			return arrow_fail(error, ENOMEM, "out of memory");
+	}
+	return arrow_check_limits(s, error);
+}
+
+/* As it was before: a change that could not be made in what runs. */
+static int restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
+{
+	const struct arrow_spec *before = arg;
+
+	s->memory = before->memory;
+	s->memory_swap = before->memory_swap;
+	s->memory_swap_given = before->memory_swap_given;
+	s->millicpus = before->millicpus;
+	s->cpus_given = before->cpus_given;
+	s->cpu_shares = before->cpu_shares;
+	s->pids_max = before->pids_max;
+	s->blkio_weight = before->blkio_weight;
+	s->restart = before->restart;
+	s->restart_max = before->restart_max;
+	free(s->cpuset_cpus);
+	s->cpuset_cpus = before->cpuset_cpus ? strdup(before->cpuset_cpus) : NULL;
+	return 0;
+}
+
+/* Has the loader limit what runs in the guest. */
+static int limit_guest(const struct arrow_paths *paths, const struct arrow_instance *i,
+	const struct arrow_spec *s, struct arrow_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	char cpus[16], pids[16];
+	const char *const argv[] = {"limit", cpus, pids, NULL};
+	size_t size;
+	int r, err;
+
+	snprintf(cpus, sizeof(cpus), "%u", s->millicpus % 1000 ? s->millicpus : 0);
+	snprintf(pids, sizeof(pids), "%u", s->pids_max);
+	r = arrow_worker_output(paths, i->id, argv, 64, &text, &size, error);
+	if (r < 0)
+		return r;
+	err = atoi(text);
+	if (err == 0)
+		return 0;
+	return arrow_fail(error, err,
+		"the limit cannot be set in the guest: %m; its kernel may lack cgroups: stop it "
+		"first");
+}
+
+static int tell(const struct arrow_paths *paths, const struct arrow_instance *i,
+	const struct arrow_spec *spec, const struct update *u, struct arrow_error *error)
+{
+	int r = 0;
+
+	if (u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS))
+		r = limit_guest(paths, i, spec, error);
+	if (r == 0)
+		r = control_ask(i, ARROW_RELOAD, NULL, 0, ANSWER_MS, error);
+	/* It ended just now: what is stored counts for the next start. */
+	if (r < 0 && !arrow_instance_is_kept(i)) {
+		arrow_error_clear(error);
+		r = 0;
+	}
+	return r;
+}
+
+static int update_open(const struct arrow_paths *paths, const struct arrow_instance *i,
+	const struct arrow_spec *before, struct update *u, struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	struct arrow_spec after;
+	struct arrow_instance now;
+	int r;
+
+	u->kept = arrow_instance_is_kept(i);
+	r = arrow_instance_change(paths, i->id, change, u, error);
+	if (r < 0 || !u->kept)
+		return r;
+	r = arrow_instance_open(&now, paths, i->id, &after, error);
+	if (r == 0)
+		r = tell(paths, &now, &after, u, error);
+	if (r < 0 && arrow_instance_change(paths, i->id, restore, (void *)before, &ignored) == 0)
+		(void)!control_ask(i, ARROW_RELOAD, NULL, 0, ANSWER_MS, &ignored);
+	arrow_instance_release(&now);
+	arrow_spec_release(&after);
+	return r;
+}
+
+int arrow_update(const struct arrow_paths *paths, const char *name, const struct arrow_spec *values,
+	unsigned int fields, struct arrow_error *error)
+{
+	struct update u = {.values = values, .fields = fields};
+	struct arrow_instance i;
+	struct arrow_spec before;
+	char id[ARROW_ID_HEX];
+	int r = arrow_instance_find(paths, name, id, error);
+
+	if (r < 0)
+		return r;
+	r = arrow_instance_open(&i, paths, id, &before, error);
+	if (r == 0) {
+		r = update_open(paths, &i, &before, &u, error);
+		if (r < 0) {
+			r = arrow_error_prefix(error, r, "cannot update Arrow %s", i.name);
+			error->status = 1;
+		}
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&before);
+	return r;
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/usage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/images.h"
+#include "core/list.h"
+#include "core/state.h"
+#include "core/template.h"
+#include "kernel/build.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define ROOT_SUFFIX ".erofs"
+
+unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
+{
+	unsigned long long sum;
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	struct stat st;
+	int fd;
+
+	if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	sum = (unsigned long long)st.st_blocks * 512;
+	if (!S_ISDIR(st.st_mode))
+		return sum;
+	fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir)
+		close_keep_errno(fd);
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			sum += arrow_disk_bytes(fd, entry->d_name);
+	return sum;
+}
+
+static unsigned long long bytes_below(const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", dir, name);
+
+	return path ? arrow_disk_bytes(AT_FDCWD, path) : 0;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+static void add(struct arrow_usage *u, const char *id, const char *name, const char *created,
+	unsigned long long size, unsigned int users)
+{
+	json_array_append_new(u->rows, json_pack("{s:s, s:s, s:s, s:I, s:b, s:i}", "id", id, "name",
+					       name, "created", created, "size", (json_int_t)size,
+					       "active", users > 0, "users", (int)users));
+	u->size += size;
+	if (users == 0)
+		u->reclaimable += size;
+}
+
+/* How many Arrows say this of themselves. */
+static unsigned int count(const json_t *arrows, const char *key, const char *value)
+{
+	unsigned int n = 0;
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (arrows, i, o)
+		n += strcmp(text_of(o, key), value) == 0 ||
+		     strcmp(text_of(json_object_get(o, "spec"), key), value) == 0;
+	return n;
+}
+
+/* Of an image that has several names there are several rows, and its bytes are there once. */
+static void add_images(
+	struct arrow_usage *u, const json_t *images, const json_t *arrows, const char *data)
+{
+	_cleanup_free_ char *oci = path_format("%s/oci", data);
+	const json_t *o, *other;
+	size_t i, k;
+
+	json_array_foreach (images, i, o) {
+		_cleanup_free_ char *name =
+			path_format("%s:%s", text_of(o, "repository"), text_of(o, "tag"));
+		unsigned long long size =
+			(unsigned long long)json_integer_value(json_object_get(o, "size"));
+		bool again = false;
+
+		json_array_foreach (images, k, other)
+			again |= k < i &&
+				 strcmp(text_of(other, "digest"), text_of(o, "digest")) == 0;
+		add(u, text_of(o, "id"), name ? name : "", text_of(o, "created"), again ? 0 : size,
+			count(arrows, "image_digest", text_of(o, "digest")));
+	}
+	/* Layers that are shared are on the disk once, too; and what no image reaches, as well. */
+	u->size = oci ? bytes_below(oci, "blobs") : u->size;
+	if (u->reclaimable > u->size)
+		u->reclaimable = u->size;
+}
+
+static void add_arrows(struct arrow_usage *u, const json_t *arrows, const char *data)
+{
+	_cleanup_free_ char *dir = path_format("%s/arrows", data);
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (arrows, i, o) {
+		const char *status = text_of(o, "status");
+		bool active = strcmp(status, arrow_life_text(ARROW_LIFE_RUNNING)) == 0 ||
+			      strcmp(status, arrow_life_text(ARROW_LIFE_PAUSED)) == 0 ||
+			      strcmp(status, arrow_life_text(ARROW_LIFE_RESTARTING)) == 0;
+
+		add(u, text_of(o, "id"), text_of(o, "name"), text_of(o, "created"),
+			dir ? bytes_below(dir, text_of(o, "id")) : 0, active);
+	}
+}
+
+static void add_roots(struct arrow_usage *u, const json_t *arrows, const char *data)
+{
+	_cleanup_free_ char *path = path_format("%s/images", data);
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *dot = strrchr(entry->d_name, '.');
+		_cleanup_free_ char *id = NULL;
+
+		if (!dot || strcmp(dot, ROOT_SUFFIX) != 0)
+			continue;
+		id = strndup(entry->d_name, (size_t)(dot - entry->d_name));
+		if (id)
+			add(u, id, "", "", arrow_disk_bytes(dirfd(dir), entry->d_name),
+				count(arrows, "image", id));
+	}
+}
+
+/* A template that was used is in use for as long as clones of it may come: it is made again. */
+static void add_templates(struct arrow_usage *u, const json_t *templates)
+{
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (templates, i, o)
+		add(u, text_of(o, "id"), "", text_of(o, "used"),
+			(unsigned long long)json_integer_value(json_object_get(o, "bytes")), 0);
+}
+
+static void add_kernels(struct arrow_usage *u, const json_t *kernels, const char *data)
+{
+	_cleanup_free_ char *dir = path_format("%s/kernels", data);
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (kernels, i, o)
+		if (dir)
+			add(u, text_of(o, "id"), text_of(o, "profile"), text_of(o, "created"),
+				bytes_below(dir, text_of(o, "id")),
+				strcmp(text_of(o, "state"), "current") == 0);
+}
+
+int arrow_usage_look(const struct arrow_paths *paths, struct arrow_usage usage[ARROW_USAGE_KINDS],
+	struct arrow_error *error)
+{
+	const char *const own[] = {paths->data, NULL};
+	json_t *images = NULL, *arrows = NULL, *templates = NULL, *kernels = NULL;
+	int r;
+
+	memset(usage, 0, ARROW_USAGE_KINDS * sizeof(*usage));
+	for (int i = 0; i < ARROW_USAGE_KINDS; i++)
+		usage[i].rows = json_array();
+	r = arrow_list(paths, true, &arrows, error);
+	if (r == 0)
+		r = arrow_images_list(paths, &images, error);
+	if (r == 0)
+		r = arrow_template_list(paths->data, &templates, error);
+	if (r == 0)
+		r = arrow_kernel_list(own, false, &kernels, error);
+	if (r == 0) {
+		add_images(&usage[ARROW_USAGE_IMAGES], images, arrows, paths->data);
+		add_arrows(&usage[ARROW_USAGE_ARROWS], arrows, paths->data);
+		add_roots(&usage[ARROW_USAGE_ROOTS], arrows, paths->data);
+		add_templates(&usage[ARROW_USAGE_TEMPLATES], templates);
+		add_kernels(&usage[ARROW_USAGE_KERNELS], kernels, paths->data);
+	}
+	json_decref(images);
+	json_decref(arrows);
+	json_decref(templates);
+	json_decref(kernels);
+	return r;
+}
+
+void arrow_usage_release(struct arrow_usage usage[ARROW_USAGE_KINDS])
+{
+	for (int i = 0; i < ARROW_USAGE_KINDS; i++)
+		json_decref(usage[i].rows);
+	memset(usage, 0, ARROW_USAGE_KINDS * sizeof(*usage));
+}
