@@ -19,13 +19,16 @@
 enum {
 	OPT_ENTRYPOINT = 256,
 	OPT_CMD,
+	OPT_CPUS,
 	OPT_KERNEL,
 	OPT_LABEL,
 	OPT_PORT,
+	OPT_RESTART,
 	OPT_SIGN,
 	OPT_STOP_SIGNAL,
 	OPT_USER,
 	OPT_VOLUME,
+	OPT_WITH_KERNEL,
 };
 
 struct input {
@@ -50,6 +53,10 @@ static const struct argp_option build_options[] = {
 	{"workdir", 'w', "DIR", 0, "Directory that the program starts in", 0},
 	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal that stops the program", 0},
 	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile that it runs on", 0},
+	{"with-kernel", OPT_WITH_KERNEL, 0, 0, "Bring that kernel along, as a layer that images share", 0},
+	{"memory", 'm', "SIZE", 0, "Memory of its VM, where the user says nothing", 0},
+	{"cpus", OPT_CPUS, "N", 0, "CPUs, where the user says nothing", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy, where the user says nothing", 0},
 	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
 	{"sign", OPT_SIGN, "KEY", 0, "Sign the image with this private key (a PEM file)", 0},
 	{0},
@@ -83,6 +90,15 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return arrow_build_words(&b->cmd, arg, e);
 	case OPT_KERNEL:
 		return cli_set_string(&b->kernel, arg, e);
+	case OPT_WITH_KERNEL:
+		b->with_kernel = true;
+		return 0;
+	case 'm':
+		return arrow_build_memory(b, arg, e);
+	case OPT_CPUS:
+		return arrow_build_cpus(b, arg, e);
+	case OPT_RESTART:
+		return arrow_build_restart(b, arg, e);
 	case OPT_LABEL:
 		return arrow_build_label(b, arg, e);
 	case OPT_PORT:

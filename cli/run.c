@@ -244,6 +244,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_TMPFS:
 		return arrow_parse_tmpfs(spec, arg, e);
 	case 'm':
+		spec->memory_given = true;
 		return arrow_parse_size(arg, &spec->memory, e);
 	case OPT_SHM_SIZE:
 		return arrow_parse_size(arg, &spec->shm_size, e);

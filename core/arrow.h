@@ -142,6 +142,7 @@ struct arrow_spec {
 
 	bool cold; /* boot the kernel instead of cloning a template */
 	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
+	bool memory_given, restart_given; /* by options: an image's are not asked */
 	bool stdin_once;  /* the end of a client's input is the end of the program's */
 	bool auto_remove; /* --rm */
 	uint32_t timeout; /* seconds, 0 for none */

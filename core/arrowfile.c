@@ -86,6 +86,18 @@ static int take(struct reader *r, const char *key, const char *value)
 		return arrow_build_workdir(b, value, r->error);
 	if (strcmp(key, "stop-signal") == 0)
 		return arrow_build_signal(b, value, r->error);
+	if (strcmp(key, "memory") == 0)
+		return arrow_build_memory(b, value, r->error);
+	if (strcmp(key, "cpus") == 0)
+		return arrow_build_cpus(b, value, r->error);
+	if (strcmp(key, "restart") == 0)
+		return arrow_build_restart(b, value, r->error);
+	if (strcmp(key, "with-kernel") == 0) {
+		b->with_kernel = strcmp(value, "true") == 0;
+		return b->with_kernel || strcmp(value, "false") == 0
+			       ? 0
+			       : arrow_fail(r->error, EINVAL, "with-kernel is true or false");
+	}
 	if (strcmp(key, "user") == 0)
 		return set_once(r, &b->user, strdup(value));
 	if (strcmp(key, "kernel") == 0)
@@ -272,6 +284,10 @@ static int merge(struct arrow_build *b, struct arrow_build *fresh, struct arrow_
 	merge_text(&b->workdir, &fresh->workdir);
 	merge_text(&b->stop_signal, &fresh->stop_signal);
 	merge_text(&b->kernel, &fresh->kernel);
+	merge_text(&b->memory, &fresh->memory);
+	merge_text(&b->cpus, &fresh->cpus);
+	merge_text(&b->restart, &fresh->restart);
+	b->with_kernel |= fresh->with_kernel;
 	return 0;
 }
 

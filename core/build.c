@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/image.h"
+#include "core/image_kernel.h"
 #include "core/images.h"
 #include "image/oci/archive.h"
 #include "image/store.h"
@@ -36,14 +37,39 @@ static int build_time(int64_t *when, struct arrow_error *error)
 	return 0;
 }
 
+/* "key=value"s for the manifest. */
+static int annotate(struct arrow_strings *list, const struct arrow_build *b,
+	const struct oci_layer *kernel, struct arrow_error *error)
+{
+	const char *const pairs[][2] = {{ARROW_ANNOTATION_KERNEL, b->kernel},
+		{ARROW_ANNOTATION_KERNEL_LAYER, kernel ? kernel->blob.digest : NULL},
+		{ARROW_ANNOTATION_MEMORY, b->memory}, {ARROW_ANNOTATION_CPUS, b->cpus},
+		{ARROW_ANNOTATION_RESTART, b->restart}};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		_cleanup_free_ char *pair = NULL;
+
+		if (!pairs[i][1])
+			continue;
+		pair = path_format("%s=%s", pairs[i][0], pairs[i][1]);
+		if (!pair || arrow_strings_add(list, pair) < 0)
+			return arrow_fail(error, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
 /* Configuration and manifest around a layer, and its names. */
 static int finish(const struct oci_store *store, const struct arrow_build *b,
-	const struct oci_layer *layer, char *const *entrypoint, int64_t created,
-	const char *created_by, char id[OCI_DIGEST_SIZE], struct arrow_error *error)
+	const struct oci_layer *kernel, const struct oci_layer *layer, char *const *entrypoint,
+	int64_t created, const char *created_by, char id[OCI_DIGEST_SIZE],
+	struct arrow_error *error)
 {
 	_cleanup_descriptor_ struct oci_descriptor manifest = {0};
 	_cleanup_oci_image_ struct oci_image image = {0};
-	const struct oci_recipe recipe = {.layer = layer,
+	struct arrow_strings annotations = {0};
+	struct oci_recipe recipe = {.base = kernel,
+		.base_created_by = "arrow build --with-kernel",
+		.layer = layer,
 		.entrypoint = b->entrypoint.n ? b->entrypoint.v : entrypoint,
 		.cmd = b->cmd.v,
 		.env = b->env.v,
@@ -53,11 +79,14 @@ static int finish(const struct oci_store *store, const struct arrow_build *b,
 		.user = b->user,
 		.workdir = b->workdir,
 		.stop_signal = b->stop_signal,
-		.kernel = b->kernel,
 		.created_by = created_by,
 		.created = created};
-	int e = oci_image_build(store, &recipe, &manifest, error);
+	int e = annotate(&annotations, b, kernel, error);
 
+	recipe.annotations = annotations.v;
+	if (e == 0)
+		e = oci_image_build(store, &recipe, &manifest, error);
+	arrow_strings_release(&annotations);
 	if (e == 0)
 		e = oci_image_read(&image, store, &manifest, "the new image", NULL, error);
 	if (e == 0 && b->names.n == 0)
@@ -94,7 +123,7 @@ static int check_names(const struct arrow_strings *names, struct arrow_error *er
 static int build(const struct oci_store *store, const struct arrow_paths *paths,
 	const struct arrow_build *b, char id[OCI_DIGEST_SIZE], struct arrow_error *error)
 {
-	_cleanup_layer_ struct oci_layer layer = {0};
+	_cleanup_layer_ struct oci_layer layer = {0}, kernel = {0};
 	_cleanup_free_ char *entrypoint = NULL;
 	struct arrow_build own = *b;
 	char *words[2] = {NULL, NULL};
@@ -119,7 +148,12 @@ static int build(const struct oci_store *store, const struct arrow_paths *paths,
 		if (!own.kernel)
 			own.kernel = (char *)(uintptr_t) "micro";
 	}
-	return e == 0 ? finish(store, &own, &layer, words, when, "arrow build", id, error) : e;
+	if (e == 0 && b->with_kernel)
+		e = arrow_image_kernel_pack(
+			store, paths, own.kernel ? own.kernel : "general", when, &kernel, error);
+	return e == 0 ? finish(store, &own, b->with_kernel ? &kernel : NULL, &layer, words, when,
+				"arrow build", id, error)
+		      : e;
 }
 
 int arrow_build_image(const struct arrow_paths *paths, const struct arrow_build *b,
@@ -170,7 +204,7 @@ static int import_rootfs(struct import *in, const struct oci_layer *layer)
 	int e;
 
 	b.names = (struct arrow_strings){names, in->name ? 1 : 0};
-	e = finish(in->store, &b, layer, NULL, now_s(), "arrow import", id, in->error);
+	e = finish(in->store, &b, NULL, layer, NULL, now_s(), "arrow import", id, in->error);
 	if (e == 0 && arrow_strings_add(in->log, id) < 0)
 		e = arrow_fail(in->error, ENOMEM, "out of memory");
 	return e;

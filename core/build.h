@@ -13,6 +13,8 @@ struct arrow_build {
 	struct arrow_strings names; /* that it gets */
 	struct arrow_strings entrypoint, cmd, env, ports, volumes, labels;
 	char *user, *workdir, *stop_signal, *kernel;
+	char *memory, *cpus, *restart; /* as those options of `arrow run` */
+	bool with_kernel;              /* the kernel comes along, as a layer */
 };
 
 void arrow_build_release(struct arrow_build *build);
@@ -32,6 +34,11 @@ int arrow_build_label(
 int arrow_build_workdir(
 	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_build_signal(
+	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_build_memory(
+	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_build_cpus(struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_build_restart(
 	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 
 /* A line of a Dockerfile, as `docker import -c` takes it: "CMD [\"/bin/sh\"]", "ENV A=b". */

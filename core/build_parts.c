@@ -23,6 +23,9 @@ void arrow_build_release(struct arrow_build *b)
 	free(b->workdir);
 	free(b->stop_signal);
 	free(b->kernel);
+	free(b->memory);
+	free(b->cpus);
+	free(b->restart);
 	*b = (struct arrow_build){0};
 }
 
@@ -115,6 +118,30 @@ int arrow_build_signal(struct arrow_build *b, const char *text, struct arrow_err
 	int e = arrow_parse_signal(text, &number, error);
 
 	return e < 0 ? e : set(&b->stop_signal, text, error);
+}
+
+int arrow_build_memory(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	uint64_t ignored;
+	int e = arrow_parse_size(text, &ignored, error);
+
+	return e < 0 ? e : set(&b->memory, text, error);
+}
+
+int arrow_build_cpus(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	uint32_t ignored;
+	int e = arrow_parse_cpus(text, &ignored, error);
+
+	return e < 0 ? e : set(&b->cpus, text, error);
+}
+
+int arrow_build_restart(struct arrow_build *b, const char *text, struct arrow_error *error)
+{
+	struct arrow_spec ignored = {0};
+	int e = arrow_parse_restart(&ignored, text, error);
+
+	return e < 0 ? e : set(&b->restart, text, error);
 }
 
 /* CMD and ENTRYPOINT: JSON, or a line for the shell. */

@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/image_kernel.h"
 #include "image/oci/root.h"
 #include "registry/launch.h"
 #include "trust/policy.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *error)
 {
@@ -160,13 +162,37 @@ static int merge_health(struct arrow_health *health, const struct oci_health *fr
 	return add_all(&health->test, from->test);
 }
 
+/* The VM that the image asks for, and when it starts again. */
+static int merge_machine(
+	struct arrow_spec *spec, const json_t *annotations, struct arrow_error *error)
+{
+	const char *memory = json_text(annotations, ARROW_ANNOTATION_MEMORY);
+	const char *cpus = json_text(annotations, ARROW_ANNOTATION_CPUS);
+	const char *restart = json_text(annotations, ARROW_ANNOTATION_RESTART);
+	int e = 0;
+
+	if (*memory && !spec->memory_given)
+		e = arrow_parse_size(memory, &spec->memory, error);
+	if (e == 0 && *cpus && !spec->cpus_given) {
+		e = arrow_parse_cpus(cpus, &spec->millicpus, error);
+		spec->cpus_given = true;
+	}
+	/* One that is removed with its end does not start again. */
+	if (e == 0 && *restart && !spec->restart_given && !spec->auto_remove)
+		e = arrow_parse_restart(spec, restart, error);
+	return e < 0 ? arrow_error_prefix(error, e, "the image %s", spec->image) : 0;
+}
+
 /* What the image brings, where the user said nothing. */
 static int merge(struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
 {
 	const struct oci_config *config = &image->config;
-	const char *kernel = json_string_value(
-		json_object_get(image->manifest.annotations, ARROW_ANNOTATION_KERNEL));
+	const char *kernel = arrow_image_kernel_id(image);
 	int e;
+
+	if (!kernel)
+		kernel = json_string_value(
+			json_object_get(image->manifest.annotations, ARROW_ANNOTATION_KERNEL));
 
 	e = merge_command(spec, config);
 	if (e == 0)
@@ -190,7 +216,8 @@ static int merge(struct arrow_spec *spec, const struct oci_image *image, struct 
 		if (e < 0)
 			return arrow_error_prefix(error, e, "the image %s", spec->image);
 	}
-	return merge_volumes(spec, config, error);
+	e = merge_machine(spec, image->manifest.annotations, error);
+	return e < 0 ? e : merge_volumes(spec, config, error);
 }
 
 static int take_image(
@@ -304,6 +331,12 @@ int arrow_image_from_container(struct arrow_image *image, const struct arrow_pat
 		e = oci_image_find(&oci, &store, spec->image_digest, NULL, error);
 	if (e == 0)
 		e = trust_check_image(paths->data, &store, &oci, spec->image, error);
+	if (e == 0) {
+		e = arrow_image_kernel_install(paths, &store, &oci, spec->kernel, error);
+		if (e < 0)
+			return arrow_error_prefix(
+				error, e, "the kernel of the image %s", spec->image);
+	}
 	if (e == 0)
 		e = oci_root_open(image, paths->data, &store, &oci, spec->image, &made, error);
 	if (e == 0 && spec->verbose && made)

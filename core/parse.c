@@ -559,6 +559,7 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 			break;
 		spec->restart = i;
 		spec->restart_max = (uint32_t)max;
+		spec->restart_given = true;
 		return 0;
 	}
 	return arrow_fail(error, EINVAL,

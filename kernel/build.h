@@ -66,8 +66,9 @@ int arrow_kernel_cleanup(const char *store, bool remove, unsigned int *found,
 
 /*
  * All kernels of the stores, as a JSON array of their kernel.json objects, each with "path" and
- * "state" added: "current" (what its profile names, from this program's configuration), "old", or
- * "damaged". Digests are compared only if verify is set. The array is owned by the caller.
+ * "state" added: "current" (what its profile names, from this program's configuration), "old",
+ * "image" (brought by one), or "damaged". Digests are compared only if verify is set. The array is
+ * owned by the caller.
  */
 int arrow_kernel_list(const char *const *stores, bool verify, json_t **list,
 	struct arrow_error *error) ARROW_MUST_CHECK;

@@ -8,6 +8,7 @@
  * to the one that was built last for a profile. A folder is written beside and renamed.
  */
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "util/error.h"
@@ -31,6 +32,17 @@ struct arrow_kernel {
  */
 int arrow_kernel_open(struct arrow_kernel *kernel, const char *const *stores, const char *cache_dir,
 	const char *name, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Stores a kernel that an image brings, under an id that the caller has from a digest of it all.
+ *   about: JSON with profile, sha256, config_sha256, append and vcpus_max, checked here
+ * Errors: -EBADMSG (it does not fit the kernel), -EBUSY (a build holds the store for long).
+ */
+int arrow_kernel_install(const char *store, const char *id, const char *about, int vmlinux_fd,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Whether any of the stores has a kernel of this id. */
+bool arrow_kernel_is_there(const char *const *stores, const char *id);
 
 void arrow_kernel_release(struct arrow_kernel *kernel);
 

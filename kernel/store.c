@@ -174,6 +174,8 @@ static const char *kernel_state(int kernels_fd, const char *id, const json_t *js
 
 	if (!json || (verify && !digest_matches(kernels_fd, id, json)))
 		return "damaged";
+	if (json_is_true(json_object_get(json, "image")))
+		return "image";
 	if (kernel_profile_load(&profile, name, &ignored) < 0)
 		return "old";
 	current = kernel_store_resolve(kernels_fd, name, named) == 0 && strcmp(named, id) == 0 &&

@@ -68,14 +68,14 @@ static int fail_archive(struct archive *a, struct arrow_error *error)
 }
 
 /* Paths of these archives are relative, with or without "./". */
-static const char *plain_path(const char *path)
+const char *oci_plain_path(const char *path)
 {
 	while (path && path[0] == '.' && path[1] == '/')
 		path += 2;
 	return path ? path : "";
 }
 
-static int open_archive(int fd, struct archive **opened, struct arrow_error *error)
+int oci_archive_open(int fd, struct archive **opened, struct arrow_error *error)
 {
 	int loaded = libarchive_load(error);
 	struct archive *a;
@@ -104,12 +104,12 @@ int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error)
 	bool layout = false, index = false, docker = false;
 	struct archive_entry *entry;
 	struct archive *a;
-	int e = open_archive(fd, &a, error);
+	int e = oci_archive_open(fd, &a, error);
 
 	if (e < 0)
 		return e;
 	while ((e = archive_read_next_header(a, &entry)) >= ARCHIVE_WARN && e != ARCHIVE_EOF) {
-		const char *path = plain_path(archive_entry_pathname(entry));
+		const char *path = oci_plain_path(archive_entry_pathname(entry));
 
 		layout |= strcmp(path, "oci-layout") == 0;
 		index |= strcmp(path, "index.json") == 0;
@@ -254,12 +254,12 @@ static int read_members(struct loader *l, int fd, const char *index)
 {
 	struct archive_entry *entry;
 	struct archive *a;
-	int e = open_archive(fd, &a, l->error), r = 0;
+	int e = oci_archive_open(fd, &a, l->error), r = 0;
 
 	if (e < 0)
 		return e;
 	while (e == 0 && (r = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
-		const char *path = plain_path(archive_entry_pathname(entry));
+		const char *path = oci_plain_path(archive_entry_pathname(entry));
 		const char *target = archive_entry_symlink(entry);
 		struct member *m;
 
@@ -267,7 +267,7 @@ static int read_members(struct loader *l, int fd, const char *index)
 			e = fail_archive(a, l->error);
 		} else if (archive_entry_hardlink(entry)) {
 			m = new_member(l, path);
-			m = m && (m->target = strdup(plain_path(archive_entry_hardlink(entry))))
+			m = m && (m->target = strdup(oci_plain_path(archive_entry_hardlink(entry))))
 				    ? m
 				    : NULL;
 			e = m ? 0 : no_memory(l);
@@ -431,7 +431,7 @@ static int load_layout(struct loader *l)
 static int make_manifest(struct loader *l, const json_t *image, struct oci_descriptor *manifest)
 {
 	const char *path = json_string_value(json_object_get(image, "Config"));
-	const struct member *member = path ? find_member(l, plain_path(path)) : NULL;
+	const struct member *member = path ? find_member(l, oci_plain_path(path)) : NULL;
 	json_t *layers = json_object_get(image, "Layers"), *layer, *list = json_array(), *json;
 	_cleanup_config_ struct oci_config config = {0};
 	_cleanup_descriptor_ struct oci_descriptor d = {0};
@@ -456,7 +456,7 @@ static int make_manifest(struct loader *l, const json_t *image, struct oci_descr
 
 		if (e < 0)
 			break;
-		member = name ? find_member(l, plain_path(name)) : NULL;
+		member = name ? find_member(l, oci_plain_path(name)) : NULL;
 		if (!member)
 			e = arrow_fail(l->error, EBADMSG, "its layer %zu is missing", i + 1);
 		else if (strcmp(member->blob.media_type, OCI_TYPE_LAYER) == 0 &&

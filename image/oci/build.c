@@ -39,7 +39,8 @@ static void set_keys(json_t *object, const char *key, char *const *list)
 	json_object_set_new(object, key, keys);
 }
 
-static void set_labels(json_t *object, char *const *list)
+/* Strings "key=value" as an object. */
+static void set_pairs(json_t *object, const char *name, char *const *list)
 {
 	json_t *labels;
 
@@ -54,7 +55,7 @@ static void set_labels(json_t *object, char *const *list)
 		if (key)
 			json_object_set_new(labels, key, json_string(equal ? equal + 1 : ""));
 	}
-	json_object_set_new(object, "Labels", labels);
+	json_object_set_new(object, name, labels);
 }
 
 static void set_text(json_t *object, const char *key, const char *text)
@@ -65,7 +66,8 @@ static void set_text(json_t *object, const char *key, const char *text)
 
 static char *config_text(const struct oci_recipe *r)
 {
-	json_t *execution = json_object(), *config;
+	json_t *execution = json_object(), *diff_ids = json_array(), *history = json_array();
+	json_t *config;
 	char created[TIME_TEXT], *text;
 
 	time_text((time_t)r->created, created);
@@ -74,14 +76,21 @@ static char *config_text(const struct oci_recipe *r)
 	set_list(execution, "Env", r->env);
 	set_keys(execution, "Volumes", r->volumes);
 	set_keys(execution, "ExposedPorts", r->ports);
-	set_labels(execution, r->labels);
+	set_pairs(execution, "Labels", r->labels);
 	set_text(execution, "User", r->user);
 	set_text(execution, "WorkingDir", r->workdir);
 	set_text(execution, "StopSignal", r->stop_signal);
-	config = json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:[s]}, s:[{s:s, s:s, s:s*}]}", "created",
-		created, "architecture", oci_host_architecture(), "os", "linux", "config",
-		execution, "rootfs", "type", "layers", "diff_ids", r->layer->diff_id, "history",
-		"created", created, "created_by", r->created_by, "comment", r->comment);
+	if (r->base) {
+		json_array_append_new(diff_ids, json_string(r->base->diff_id));
+		json_array_append_new(history, json_pack("{s:s, s:s}", "created", created,
+						       "created_by", r->base_created_by));
+	}
+	json_array_append_new(diff_ids, json_string(r->layer->diff_id));
+	json_array_append_new(history, json_pack("{s:s, s:s, s:s*}", "created", created,
+					       "created_by", r->created_by, "comment", r->comment));
+	config = json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:o}, s:o}", "created", created,
+		"architecture", oci_host_architecture(), "os", "linux", "config", execution,
+		"rootfs", "type", "layers", "diff_ids", diff_ids, "history", history);
 	text = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(config);
 	return text;
@@ -89,14 +98,15 @@ static char *config_text(const struct oci_recipe *r)
 
 static char *manifest_text(const struct oci_recipe *r, const struct oci_descriptor *config)
 {
-	json_t *manifest = json_pack("{s:i, s:s, s:o, s:[o]}", "schemaVersion", 2, "mediaType",
-		OCI_TYPE_MANIFEST, "config", oci_descriptor_json(config), "layers",
-		oci_descriptor_json(&r->layer->blob));
+	json_t *layers = json_array(), *manifest;
 	char *text;
 
-	if (manifest && r->kernel)
-		json_object_set_new(
-			manifest, "annotations", json_pack("{s:s}", "dev.arrow.kernel", r->kernel));
+	if (r->base)
+		json_array_append_new(layers, oci_descriptor_json(&r->base->blob));
+	json_array_append_new(layers, oci_descriptor_json(&r->layer->blob));
+	manifest = json_pack("{s:i, s:s, s:o, s:o}", "schemaVersion", 2, "mediaType",
+		OCI_TYPE_MANIFEST, "config", oci_descriptor_json(config), "layers", layers);
+	set_pairs(manifest, "annotations", r->annotations);
 	text = manifest ? json_dumps(manifest, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(manifest);
 	return text;
@@ -106,8 +116,8 @@ static char *manifest_text(const struct oci_recipe *r, const struct oci_descript
 static int check_texts(const struct oci_recipe *r, struct arrow_error *error)
 {
 	char *const *const lists[] = {
-		r->entrypoint, r->cmd, r->env, r->volumes, r->ports, r->labels};
-	const char *const texts[] = {r->user, r->workdir, r->stop_signal, r->kernel, r->created_by};
+		r->entrypoint, r->cmd, r->env, r->volumes, r->ports, r->labels, r->annotations};
+	const char *const texts[] = {r->user, r->workdir, r->stop_signal, r->created_by};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists) + sizeof(texts) / sizeof(*texts);
 		i++) {

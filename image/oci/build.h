@@ -39,16 +39,21 @@ int oci_layer_from_program(const struct oci_store *store, const char *data, cons
 	int64_t mtime, struct oci_layer *layer, char **entrypoint,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* What an image of one layer is made of. Lists are NULL-terminated or NULL. */
+/* What an image of one or two layers is made of. Lists are NULL-terminated or NULL. */
 struct oci_recipe {
-	const struct oci_layer *layer;
+	const struct oci_layer *base, *layer; /* base: below it, or NULL */
 	char *const *entrypoint,
-		*const *cmd, *const *env, *const *volumes, *const *ports,
-								   *const *labels; /* "key=value" */
-	const char *user, *workdir, *stop_signal, *kernel;                         /* or NULL */
+		*const *cmd, *const *env,
+				     *const *volumes,
+					     *const *ports,
+						     *const *labels,
+							     *const *annotations; /* these two:
+										     "key=value" */
+	const char *user, *workdir, *stop_signal;                                 /* or NULL */
 	const char *created_by; /* for the history */
-	const char *comment;    /* or NULL */
-	int64_t created;        /* seconds since 1970 */
+	const char *base_created_by;
+	const char *comment; /* or NULL */
+	int64_t created;     /* seconds since 1970 */
 };
 
 /* Stores configuration and manifest. Errors: a full disk, text that is not UTF-8. */

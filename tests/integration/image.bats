@@ -276,6 +276,53 @@ image_of() {
   fi
 }
 
+@test "image: a package brings its kernel and what its VM is to be" {
+  local build=(arrow build -q --kernel micro --with-kernel --entrypoint /bin/sh)
+  "${build[@]}" -t pack:1 -m 96m --restart on-failure:2 "$W/root"
+  echo other >"$W/root/data/other"
+  "${build[@]}" -t pack:2 "$W/root"
+  rm "$W/root/data/other"
+  "${build[@]}" -t pack:3 -m 96m --restart on-failure:2 "$W/root"
+  [ "$(arrow images --format '{{.ID}}' pack | sort -u | wc -l)" -eq 2 ]
+  layer=$(arrow image inspect -f '{{index .Annotations "dev.arrow.kernel.layer"}}' pack:1)
+  [ "$(arrow image inspect -f '{{index .Annotations "dev.arrow.kernel.layer"}}' pack:2)" = "$layer" ]
+  # It comes out of the layer, and it is what runs.
+  [ ! -e "$ARROW_DATA_DIR/kernels/${layer#sha256:}" ]
+  run arrow run pack:1 -c 'while read name size rest; do [ $name != MemTotal: ] || echo $((size < 100000)); done </proc/meminfo'
+  [ "$output" = 1 ]
+  cmp "$ARROW_DATA_DIR/kernels/${layer#sha256:}/vmlinux" "$(arrow kernel inspect micro | jq -r '.[0].path // .path')"
+  arrow run -v "$PWD:/x" -m 200m --verbose pack:2 -c 'echo ran' | grep -qx ran
+  arrow kernel ls --format json | jq -r '.[].state' | grep -qx image
+  # Options go before it.
+  id=$(arrow create pack:1)
+  [ "$(arrow inspect -f '{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}} {{.HostConfig.Memory}}' "$id")" = 'on-failure 2 100663296' ]
+  arrow rm "$id"
+  id=$(arrow create -m 128m --restart no pack:1)
+  [ "$(arrow inspect -f '{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.Memory}}' "$id")" = 'no 134217728' ]
+  arrow rm "$id"
+  # A folder for QEMU has the same kernel; a layer of something else is none.
+  arrow export --as folder pack:1 packed
+  cmp packed/vmlinux "$ARROW_DATA_DIR/kernels/${layer#sha256:}/vmlinux"
+  arrow export pack:1 wrong
+  python3 - <<'END'
+import hashlib, json
+i = json.load(open("wrong/index.json"))
+path = "wrong/blobs/sha256/"
+m = json.load(open(path + i["manifests"][0]["digest"][7:]))
+m["annotations"]["dev.arrow.kernel.layer"] = m["layers"][1]["digest"]
+text = json.dumps(m).encode()
+digest = hashlib.sha256(text).hexdigest()
+open(path + digest, "wb").write(text)
+i["manifests"] = [{**i["manifests"][0], "digest": "sha256:" + digest, "size": len(text)}]
+json.dump(i, open("wrong/index.json", "w"))
+END
+  arrow import wrong wrong:1
+  run arrow run wrong:1 -c 'echo ran'
+  [ "$status" -eq 125 ] && [ "${#lines[@]}" -eq 1 ]
+  [[ $output == *'has no place in it'* ]]
+  [ -z "$(find "$ARROW_DATA_DIR/kernels" -name '.build-*')" ]
+}
+
 @test "image: build packs a directory; an Arrowfile says the rest" {
   cp -r "$W/root" tree
   cat >Arrowfile <<'END'

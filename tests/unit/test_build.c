@@ -27,7 +27,8 @@ static void arrowfile_is_read(void **state)
 			"name: [a:1, b]\nprogram: ./p\nentrypoint: [/bin/p, -v]\ncmd: x\n"
 			"env:\n  - A=1\n  - B=2 3\nlabels:\n  k: v\n  e: ''\nports: [80, 53/udp]\n"
 			"volumes:\n- /data\nuser: web\nworkdir: /srv\nstop-signal: RTMIN+3\n"
-			"kernel: general\n",
+			"kernel: general\nmemory: 96m\ncpus: 1.5\nrestart: "
+			"on-failure:2\nwith-kernel: true\n",
 			NULL),
 		0);
 	assert_string_equal(b.names.v[1], "b");
@@ -41,6 +42,10 @@ static void arrowfile_is_read(void **state)
 	assert_string_equal(b.ports.v[1], "53/udp");
 	assert_string_equal(b.volumes.v[0], "/data");
 	assert_string_equal(b.kernel, "general");
+	assert_string_equal(b.memory, "96m");
+	assert_string_equal(b.cpus, "1.5");
+	assert_string_equal(b.restart, "on-failure:2");
+	assert_true(b.with_kernel);
 	arrow_build_release(&b);
 }
 
