@@ -200,6 +200,9 @@ int tty_eof_byte(int master);
 
 /* stream.c */
 struct process *stream_process(struct loader *loader, uint32_t number);
+/* From now on the program's stdin is taken, which may come before there is a program. 0 or -errno.
+ */
+int stream_expect(struct loader *loader);
 int stream_watch(struct loader *loader, uint32_t number);
 void stream_ready(struct loader *loader, uint16_t stream, uint32_t events);
 /* Takes what the host sends. */

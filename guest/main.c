@@ -121,6 +121,11 @@ static int do_job(struct loader *loader, struct failure *failure)
 	if (r < 0)
 		return fail(failure, 125, -r, "the job is malformed: %s", why);
 
+	if (job->flags & ARROW_JOB_STDIN) {
+		r = stream_expect(loader);
+		if (r < 0)
+			return fail(failure, 125, -r, "cannot make the buffer of stdin: %m");
+	}
 	loader->notes = job->flags & ARROW_JOB_NOTES;
 	note_time(loader, "ready", loader->ready_us);
 	note_time(loader, "job taken", guest_us());

@@ -370,7 +370,7 @@ static int make_stdio(struct start *s, struct process *p)
 			return fail(s->failure, 125, errno,
 				"cannot give descriptor %d to user %u: %m", fd, s->user.uid);
 	}
-	if (!carried)
+	if (!carried || p->in.ring)
 		return 0;
 	p->in.ring = mmap(
 		NULL, ARROW_WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -410,9 +410,12 @@ int start_process(const struct stage *stage, const struct job *job, bool first,
 	_cleanup_free_ struct start *s = calloc(1, sizeof(*s)); /* too large for the stack */
 	_cleanup_free_ char **env = NULL;
 	_cleanup_free_ char *home = NULL;
+	/* Of the program some may have come already, see stream_expect(). */
+	struct input in = first ? process->in : (struct input){.ring = NULL};
 	pid_t pid = -1;
 	int r;
 
+	in.fd = -1;
 	if (!s)
 		return fail(failure, 125, ENOMEM, "cannot start the program: %m");
 	s->stage = stage;
@@ -423,7 +426,7 @@ int start_process(const struct stage *stage, const struct job *job, bool first,
 	s->stdio[0] = s->stdio[1] = s->stdio[2] = -1;
 	*process = (struct process){.tty = -1,
 		.slave = -1,
-		.in = {.fd = -1},
+		.in = in,
 		.out = {{.fd = -1, .credit = ARROW_WINDOW}, {.fd = -1, .credit = ARROW_WINDOW}}};
 	if (job->flags & ARROW_JOB_WORKER) {
 		s->worker = worker_find(job->argv[0]);

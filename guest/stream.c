@@ -59,14 +59,39 @@ void stream_ready(struct loader *loader, uint16_t stream, uint32_t events)
 	}
 }
 
+int stream_expect(struct loader *loader)
+{
+	struct input *in = &loader->processes[PROGRAM - 1].in;
+
+	in->ring = mmap(
+		NULL, ARROW_WINDOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (in->ring != MAP_FAILED)
+		return 0;
+	in->ring = NULL;
+	return -errno;
+}
+
+/* The input behind a stream, if there is one: from stream_expect() on, or a process. */
+static struct input *input_behind(struct loader *loader, uint16_t stream)
+{
+	uint32_t number = ARROW_STREAM_PROCESS(stream);
+	struct process *p = stream_process(loader, number);
+
+	if (ARROW_STREAM_FD(stream) != 0)
+		return NULL;
+	if (p)
+		return &p->in;
+	return number == PROGRAM && loader->processes[PROGRAM - 1].in.ring
+		       ? &loader->processes[PROGRAM - 1].in
+		       : NULL;
+}
+
 /* The input that a DATA frame goes to, if anybody takes it. */
 static struct input *input_of(struct loader *loader, const struct arrow_frame *frame)
 {
-	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
+	struct input *in = frame->type == ARROW_DATA ? input_behind(loader, frame->stream) : NULL;
 
-	if (!p || ARROW_STREAM_FD(frame->stream) != 0 || frame->type != ARROW_DATA)
-		return NULL;
-	return p->in.fd >= 0 && !p->in.ended && p->in.length < ARROW_WINDOW ? &p->in : NULL;
+	return in && in->ring && !in->ended && in->length < ARROW_WINDOW ? in : NULL;
 }
 
 static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
@@ -163,17 +188,18 @@ static int sink_end(void *arg, const struct arrow_frame *frame)
 {
 	struct loader *loader = arg;
 	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
+	struct input *in = input_behind(loader, frame->stream);
 	uint32_t fd = ARROW_STREAM_FD(frame->stream);
 	size_t size = loader->control_size;
 
 	loader->control_size = 0;
 	if (frame->stream == ARROW_CONTROL)
 		return loader_control(loader, frame, size);
+	if (in && frame->type == ARROW_EOF)
+		in->ended = true;
 	if (!p || fd > 2)
 		return 0;
-	if (frame->type == ARROW_EOF && fd == 0) {
-		p->in.ended = true;
-	} else if (frame->type == ARROW_CLOSED && fd != 0) {
+	if (frame->type == ARROW_CLOSED && fd != 0) {
 		p->out[fd - 1].unwanted = true;
 		p->out[fd - 1].readable = true;
 	} else if (frame->type == ARROW_CREDIT && fd != 0 && size >= 4) {

@@ -29,9 +29,10 @@ bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm
 {
 	const char *wanted = getenv("ARROW_ZYGOTE");
 
-	/* A forked network card sends and receives nothing yet, so these are executed. */
-	if (config->n_nics)
-		return false;
+	/* QEMU's own network is sockets of its process, and ports on its command line. */
+	for (unsigned int i = 0; i < config->n_nics; i++)
+		if (config->nics[i].kind == ARROW_NIC_USER)
+			return false;
 	return program->own && config->template_dir && config->origin == ARROW_VM_CLONE &&
 	       strcmp(config->accel, "tcg") == 0 && config->n_shares == 0 &&
 	       !(config->limits && config->limits->oom_score_adj) &&
@@ -136,8 +137,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	if (fd < 0)
 		return fd;
 	for (unsigned int i = 0; i < config->n_nics; i++)
-		if (config->nics[i].kind != ARROW_NIC_USER)
-			fds[n++] = config->nics[i].fd;
+		fds[n++] = config->nics[i].fd;
 	for (unsigned int i = 0; i < config->n_disks; i++)
 		fds[n++] = config->disks[i].fd;
 	r = send_request(fd, request->name, fds, n);
@@ -163,8 +163,8 @@ static int build_command(struct qemu_command *command, const struct qemu_program
 	struct arrow_vm_config config = *like;
 
 	for (unsigned int i = 0; i < like->n_nics; i++)
-		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind,
-			.fd = like->nics[i].kind == ARROW_NIC_USER ? -1 : QEMU_ZYGOTE_NIC + (int)i};
+		nics[i] = (struct arrow_nic){
+			.kind = like->nics[i].kind, .fd = QEMU_ZYGOTE_NIC + (int)i};
 	config.nics = nics;
 
 	for (unsigned int i = 0; i < like->n_disks; i++)
@@ -190,13 +190,22 @@ become_holder(const struct arrow_vm_config *config, struct qemu_command *command
 	size_t n = sizeof(head) / sizeof(*head) - 1;
 	char **argv = calloc(n + command->count + 1, sizeof(*argv));
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	bool apart = false;
 	sigset_t none;
 
-	/* Cards that lead nowhere, for its own time. */
+	/*
+	 * Cards that lead nowhere, for its own time; sockets it makes itself. A tap is seen where
+	 * it is made, so that is nobody's network.
+	 */
 	for (unsigned int i = 0; i < config->n_nics; i++) {
-		int fd = config->idle_nic(config->nics[i].kind);
+		bool tap = config->nics[i].kind == ARROW_NIC_TAP;
+		int fd;
 
-		if (fd < 0 && config->nics[i].kind != ARROW_NIC_USER)
+		if (tap && !apart && unshare(CLONE_NEWNET) < 0)
+			_exit(1);
+		apart |= tap;
+		fd = tap ? config->idle_nic(ARROW_NIC_TAP) : -1;
+		if (fd < 0 && tap)
 			_exit(1);
 		kept[5 + i] = fd;
 		sprintf(nics + strlen(nics), "%d,", fd);

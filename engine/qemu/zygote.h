@@ -36,7 +36,7 @@ enum {
 #define QEMU_ZYGOTE_DISKS 8u
 #define QEMU_ZYGOTE_NICS 8u
 
-/* Whether a VM of this configuration can be forked: one without volumes and network cards. */
+/* Whether a VM of this configuration can be forked: one without volumes and QEMU's own network. */
 bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm_config *config);
 
 /* What an Arrow brings: the ends of its sockets that are QEMU's. */

@@ -43,8 +43,9 @@ struct holder {
 	const char *dir, *jail_root;
 	int lock, ram, state;
 	unsigned int n_disks, n_cards;
-	int cards[QEMU_ZYGOTE_NICS];
-	bool network; /* QEMU's own: its cards have no descriptor */
+	int cards[QEMU_ZYGOTE_NICS]; /* taps; -1 for a card of a socket */
+	int peers[QEMU_ZYGOTE_NICS]; /* whose other end stays open here: QEMU gives up a closed one
+				      */
 	struct arrow_jail_watch jail;
 	uint64_t deadline; /* ms, of getting ready */
 	uint64_t idle_ms;
@@ -274,7 +275,6 @@ static int spawn(struct holder *h, int log, char **argv)
 	struct arrow_jail jail = {.root = h->jail_root,
 		.userns_fd = -1,
 		.forks = true,
-		.network = h->network,
 		.read_only = read_only,
 		.n_read_only = 2,
 		.ram_fd = h->ram,
@@ -293,6 +293,8 @@ static int spawn(struct holder *h, int log, char **argv)
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 			close(ours[i]);
+		for (unsigned int i = 0; i < h->n_cards; i++)
+			close_keep_errno(h->peers[i]);
 		become_qemu(&jail, self, log, argv);
 	}
 	return h->qemu < 0 ? (int)h->qemu : 0;
@@ -315,9 +317,12 @@ static int start_qemu(struct holder *h, char **argv)
 		r = make_listener();
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
 		r = make_disk(QEMU_ZYGOTE_DISK + (int)i);
-	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++)
-		if (h->cards[i] >= 0 && dup2(h->cards[i], QEMU_ZYGOTE_NIC + (int)i) < 0)
+	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++) {
+		if (h->cards[i] < 0)
+			r = make_pair(QEMU_ZYGOTE_NIC + (int)i, &h->peers[i]);
+		else if (dup2(h->cards[i], QEMU_ZYGOTE_NIC + (int)i) < 0)
 			r = -errno;
+	}
 	for (unsigned int i = 0; i < h->n_cards; i++)
 		close_keep_errno(h->cards[i]);
 	h->qmp.fd = qmp;
@@ -363,8 +368,7 @@ static int arm(struct holder *h)
 	int r;
 
 	for (unsigned int i = 0; i < h->n_cards; i++)
-		if (h->cards[i] >= 0)
-			sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
+		sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
 	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks);
 	if (r < 0)
 		return r;
@@ -461,11 +465,11 @@ static int take_arguments(struct holder *h, char **argv)
 		if (h->n_cards == QEMU_ZYGOTE_NICS)
 			return -E2BIG;
 		h->cards[h->n_cards] = (int)strtol(at, &end, 10);
-		h->network |= h->cards[h->n_cards] < 0;
 		if (*end != ',')
 			return -EINVAL;
 	}
 	h->jail_root = argv[7];
+	memset(h->peers, 0xff, sizeof(h->peers));
 	h->idle_ms = 1000ull * (*argv[8] ? strtoul(argv[8], NULL, 10) : IDLE_S);
 	return h->n_disks > QEMU_ZYGOTE_DISKS ? -E2BIG : 0;
 }

@@ -180,6 +180,32 @@ END
   done
 }
 
+# Both ways: what it asks for, and what comes to it by itself.
+@test "network: an Arrow that is forked off a zygote has its card, on a bridge and by passt" {
+  [ "$(arrow info --format json | jq -r '.engines[0].path, .engine.accel' | xargs)" = \
+    "$(realpath /var/lib/arrow/hypervisor/current/qemu-system-x86_64) tcg" ] ||
+    skip "no zygotes here; they need: sudo make hypervisor"
+  ip netns exec "$PEER" busybox nc -ll -p 7000 -e /bin/echo hello-from-peer 3>&- &
+  PIDS+=($!)
+  for net in bridge user; do
+    arrow template prune --all
+    busy --network $net true
+    socket=$(echo "$ARROW_DATA_DIR"/templates/*/zygote.lock)
+    wait_for 90 test -S "${socket%.lock}"
+    [ -z "$(ip -n "$NS" -o link show type tun)" ]
+    for name in first second; do
+      start $name --network $net -p 8080:80 "mkfifo /tmp/f; nc 192.0.2.2 7000 <>/tmp/f; $web"
+      wait_for 30 running
+      qemu=$(ps -o ppid= -p "$(state vm_pid)")
+      [[ $(ps -o args= -p "$(ps -o ppid= -p "$qemu")") == arrow-zygote* ]]
+      [[ $(peer curl -s -m 20 --retry 9 --retry-all-errors --retry-delay 1 http://192.0.2.1:8080/) == hello-from-* ]]
+      grep -q '^hello-from-peer' $name.log
+      arrow kill $name
+      wait "${PIDS[-1]}" || true
+    done
+  done
+}
+
 @test "network: names, aliases and ids are resolved while an Arrow runs" {
   arrow network create net
   start web --network net --network-alias www --network-alias site "$web"

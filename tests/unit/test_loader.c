@@ -11,6 +11,11 @@
 
 #include "guest/channel.h"
 #include "guest/job.h"
+/* The loader has a fail() of its own. */
+#pragma push_macro("fail")
+#undef fail
+#include "guest/loader.h"
+#pragma pop_macro("fail")
 #include "guest/user.h"
 #include "util/cleanup.h"
 
@@ -651,6 +656,71 @@ static void frames_arrive_however_they_are_cut(void **state)
 	close(channel->fd);
 }
 
+/* What stream.c has of the rest of the loader. */
+int loader_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
+{
+	return 0;
+}
+
+uint8_t *exec_room(struct loader *loader, uint32_t number, size_t *size)
+{
+	return NULL;
+}
+
+void exec_took(struct loader *loader, uint32_t number, size_t size)
+{
+}
+
+int tty_eof_byte(int master)
+{
+	return -1;
+}
+
+void tty_resize(int master, uint16_t rows, uint16_t columns)
+{
+}
+
+/* A host need not wait for STARTED: the loader takes frames while it waits for the time, too. */
+static void stdin_that_is_there_before_the_program_is_kept(void **state)
+{
+	_cleanup_free_ struct loader *loader = calloc(1, sizeof(*loader));
+	struct process *p = &loader->processes[PROGRAM - 1];
+	struct channel_sink sink = stream_sink(loader);
+	uint8_t wire[2 * ARROW_FRAME_HEADER + 5];
+	int peer, pipe_fds[2];
+	char got[16];
+
+	open_channel(&loader->channel, &peer);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	arrow_frame_encode(wire, (struct arrow_frame){ARROW_STREAM(PROGRAM, 0), ARROW_DATA, 5});
+	memcpy(wire + ARROW_FRAME_HEADER, "early", 5);
+	arrow_frame_encode(wire + ARROW_FRAME_HEADER + 5,
+		(struct arrow_frame){ARROW_STREAM(PROGRAM, 0), ARROW_EOF, 0});
+
+	/* Without the flag STDIN nobody takes it; with it, it waits. */
+	assert_int_equal(write(peer, wire, sizeof(wire)), sizeof(wire));
+	assert_true(channel_receive(&loader->channel, &sink, 1000) > 0);
+	assert_false(p->in.ended);
+	assert_int_equal(stream_expect(loader), 0);
+	loader->channel.readable = true;
+	assert_int_equal(write(peer, wire, sizeof(wire)), sizeof(wire));
+	assert_true(channel_receive(&loader->channel, &sink, 1000) > 0);
+	assert_true(p->in.ended);
+
+	/* As start_process() leaves it. */
+	p->tty = p->slave = p->out[0].fd = p->out[1].fd = -1;
+	p->in.fd = pipe_fds[1];
+	p->in.writable = p->used = true;
+	loader->top = PROGRAM;
+	stream_pump(loader);
+	assert_int_equal(read(pipe_fds[0], got, sizeof(got)), 5);
+	assert_memory_equal(got, "early", 5);
+	assert_int_equal(read(pipe_fds[0], got, sizeof(got)), 0);
+	close(pipe_fds[0]);
+	close(peer);
+	close(loader->channel.fd);
+}
+
 static void a_frame_that_is_too_long_ends_the_channel(void **state)
 {
 	static const uint32_t lengths[] = {ARROW_FRAME_MAX + 1, INT32_MAX, UINT32_MAX};
@@ -816,6 +886,7 @@ int main(void)
 		cmocka_unit_test(damaged_user_files_do_no_harm),
 		cmocka_unit_test(a_user_in_too_many_groups_keeps_the_first),
 		cmocka_unit_test(frames_arrive_however_they_are_cut),
+		cmocka_unit_test(stdin_that_is_there_before_the_program_is_kept),
 		cmocka_unit_test(a_frame_that_is_too_long_ends_the_channel),
 		cmocka_unit_test(what_the_sink_refuses_ends_the_receiving),
 		cmocka_unit_test(control_frames_have_room_when_data_has_none),
