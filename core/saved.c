@@ -13,6 +13,7 @@
 
 #include "core/saved_files.h"
 #include "core/spec_json.h"
+#include "util/checked.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
@@ -20,40 +21,11 @@
 
 #define JSON_MAX (4u << 20)
 
-/* Which files of which boot were found whole; only unchanged ones give the same text. */
-static char *checked_text(const struct arrow_saved *s, const char *about)
-{
-	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd};
-	_cleanup_free_ char *boot = NULL, *text = NULL;
-	char digest[DIGEST_HEX];
-	size_t size = 0;
-	FILE *f;
-
-	if (read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, NULL) < 0 ||
-		digest_data(about, strlen(about), digest) < 0)
-		return NULL;
-	f = open_memstream(&text, &size);
-	if (!f)
-		return NULL;
-	fprintf(f, "%.36s %s\n", boot, digest);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
-		struct stat st;
-
-		if (fstat(fds[i], &st) < 0)
-			st = (struct stat){0};
-		fprintf(f, "%llu %llu %lld %lld.%09ld %lld.%09ld\n", (unsigned long long)st.st_dev,
-			(unsigned long long)st.st_ino, (long long)st.st_size,
-			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-			(long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
-	}
-	return fclose(f) == 0 ? STEAL(text) : NULL;
-}
-
 static int check_file(const struct arrow_saved *s, const json_t *about, const char *name, int fd,
 	struct arrow_error *error)
 {
 	char hex[DIGEST_HEX];
-	int r = saved_digest(fd, hex);
+	int r = digest_sparse(fd, hex);
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read %s/%s: %m", s->dir, name);
@@ -68,22 +40,25 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 static int check_files(const struct arrow_saved *s, const json_t *about, const char *text,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
-	_cleanup_free_ char *line = checked_text(s, text), *note = NULL, *before = NULL;
-	char key[DIGEST_HEX];
+	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd};
+	_cleanup_free_ char *line = NULL, *note = NULL;
+	char key[DIGEST_HEX], digest[DIGEST_HEX];
 	int r;
 
-	if (line && digest_data(s->dir, strlen(s->dir), key) == 0)
+	if (digest_data(text, strlen(text), digest) == 0 &&
+		digest_data(s->dir, strlen(s->dir), key) == 0) {
+		line = checked_text(fds, sizeof(fds) / sizeof(*fds), digest);
 		note = path_format("%s/saved-%.16s", paths->run, key);
-	if (note && read_file(AT_FDCWD, note, 4096, &before, NULL) == 0 &&
-		strcmp(before, line) == 0)
+	}
+	if (checked_find(note, line))
 		return 0;
 	r = check_file(s, about, "ram", s->ram_fd, error);
 	if (r == 0)
 		r = check_file(s, about, "state", s->state_fd, error);
 	if (r == 0)
 		r = check_file(s, about, "root", s->root_fd, error);
-	if (r == 0 && note && write_file_atomic(AT_FDCWD, note, 0600, line, strlen(line)) < 0)
-		unlink(note);
+	if (r == 0)
+		checked_write(note, line);
 	return r;
 }
 

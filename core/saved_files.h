@@ -12,12 +12,6 @@
 /* Changes when the files change their meaning. */
 #define SAVED_FORMAT 1
 
-/*
- * SHA-256 of a file whose zeros do not count, be they holes or not: of all blocks of 64 KiB that
- * have another byte, with their places, and of its size. Returns 0 or a negative errno.
- */
-int saved_digest(int fd, char hex[DIGEST_HEX]) ARROW_MUST_CHECK;
-
 /* What the engine says of itself: one line of its program, then the CPU. Owned by the caller. */
 int saved_identity(const struct arrow_engine_choice *choice, char **text,
 	struct arrow_error *error) ARROW_MUST_CHECK;

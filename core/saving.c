@@ -20,52 +20,11 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define BLOCK 65536u
 #define CONVERT_DEADLINE_MS 300000u
 
 uint64_t saved_memory(const struct arrow_spec *spec)
 {
 	return (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1);
-}
-
-int saved_digest(int fd, char hex[DIGEST_HEX])
-{
-	static const uint8_t zeros[BLOCK];
-	_cleanup_free_ uint8_t *block = malloc(BLOCK);
-	struct digest *d = digest_begin();
-	off_t at = 0, size = lseek(fd, 0, SEEK_END);
-	int r = size < 0 ? -errno : 0;
-
-	if (!block || !d)
-		r = -ENOMEM;
-	while (r == 0 && at < size) {
-		off_t data = lseek(fd, at, SEEK_DATA);
-		uint64_t where;
-		ssize_t n;
-
-		if (data < 0 && errno == ENXIO)
-			break; /* holes up to the end */
-		if (data > at)
-			at = data - data % BLOCK;
-		n = pread(fd, block, BLOCK, at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			r = n < 0 ? -errno : -EIO;
-			break;
-		}
-		where = (uint64_t)at;
-		if (memcmp(block, zeros, (size_t)n) != 0) {
-			digest_add(d, &where, sizeof(where));
-			digest_add(d, block, (size_t)n);
-		}
-		at += n;
-	}
-	if (d) {
-		digest_add(d, &size, sizeof(size));
-		digest_end(d, hex);
-	}
-	return r;
 }
 
 int saved_about_digest(const json_t *about, char hex[DIGEST_HEX])
@@ -285,7 +244,7 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 	if (r == 0)
 		r = choice->engine->probe(&version, error);
 	for (size_t i = 0; r == 0 && i < 3; i++) {
-		r = saved_digest(fds[i], hex);
+		r = digest_sparse(fds[i], hex);
 		if (r < 0)
 			r = fail_write(s, -r, error);
 		json_object_set_new(digests, names[i], json_string(hex));

@@ -17,15 +17,18 @@
 #include "core/channel.h"
 #include "guest/blob.h"
 #include "net/link.h"
+#include "util/checked.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define BOOT_DEADLINE_MS 120000u
 #define SAVE_DEADLINE_MS 60000u
 
 /* Changes when the files of a template change their meaning. */
 #define FORMAT 1
+#define JSON_MAX 65536u
 
 /* The digest of the loader that this program carries. */
 static int loader_digest(char hex[DIGEST_HEX])
@@ -60,6 +63,39 @@ static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct ar
 	return r;
 }
 
+/* So that the next does not read them. */
+static void note_whole(const struct arrow_template *t)
+{
+	_cleanup_free_ char *note = path_format("%s/checked", t->dir);
+	_cleanup_free_ char *line = checked_text((const int[]){t->ram_fd, t->state_fd}, 2, "");
+
+	checked_write(note, line);
+}
+
+/* Whether the files are those that were written, by their digests; once a boot and change. */
+static bool is_whole(const struct arrow_template *t, int dir)
+{
+	_cleanup_free_ char *note = path_format("%s/checked", t->dir), *text = NULL;
+	_cleanup_free_ char *line = checked_text((const int[]){t->ram_fd, t->state_fd}, 2, "");
+	char ram[DIGEST_HEX], state[DIGEST_HEX];
+	json_t *about, *digests;
+	bool whole;
+
+	if (checked_find(note, line))
+		return true;
+	if (read_file(dir, "template.json", JSON_MAX, &text, NULL) < 0)
+		return false;
+	about = json_loads(text, 0, NULL);
+	digests = json_object_get(about, "digests");
+	whole = digest_sparse(t->ram_fd, ram) == 0 && digest_sparse(t->state_fd, state) == 0 &&
+		strcmp(json_text(digests, "ram"), ram) == 0 &&
+		strcmp(json_text(digests, "state"), state) == 0;
+	json_decref(about);
+	if (whole)
+		note_whole(t);
+	return whole;
+}
+
 /* Opens what is in t->dir. Returns 0, or -ENOENT where there is no whole template. */
 static int open_files(struct arrow_template *t)
 {
@@ -70,7 +106,7 @@ static int open_files(struct arrow_template *t)
 	/* QEMU opens it for writing, which the jail turns into reading where it can. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
-	if (t->ram_fd < 0 || t->state_fd < 0) {
+	if (t->ram_fd < 0 || t->state_fd < 0 || !is_whole(t, dir)) {
 		close_keep_errno(steal_fd(&t->ram_fd));
 		close_keep_errno(steal_fd(&t->state_fd));
 		return -ENOENT;
@@ -223,19 +259,24 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	return r;
 }
 
-static int write_description(const char *dir, const struct arrow_engine *engine,
+static int write_description(const struct arrow_template *t, const struct arrow_engine *engine,
 	const struct arrow_vm_config *vm, const char *kernel_id, struct arrow_error *error)
 {
-	_cleanup_free_ char *path = path_format("%s/template.json", dir), *text = NULL;
-	char created[TIME_TEXT];
+	_cleanup_free_ char *path = path_format("%s/template.json", t->dir), *text = NULL;
+	char created[TIME_TEXT], ram[DIGEST_HEX], state[DIGEST_HEX];
 	json_t *o;
 	int r;
 
 	time_text(time(NULL), created);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i}", "created", created, "kernel",
-		kernel_id, "engine", engine->name, "accel", vm->accel, "memory",
+	r = digest_sparse(t->ram_fd, ram);
+	if (r == 0)
+		r = digest_sparse(t->state_fd, state);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot read the template %s: %m", t->dir);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:{s:s, s:s}}", "created", created,
+		"kernel", kernel_id, "engine", engine->name, "accel", vm->accel, "memory",
 		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
-		"shares", (int)vm->n_shares);
+		"shares", (int)vm->n_shares, "digests", "ram", ram, "state", state);
 	text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	json_decref(o);
 	if (!path || !text)
@@ -268,10 +309,12 @@ static int make(struct arrow_template *t, const char *templates, const char *ker
 	else
 		r = boot_and_save(t, engine, vm, error);
 	if (r == 0)
-		r = write_description(t->dir, engine, vm, kernel_id, error);
+		r = write_description(t, engine, vm, kernel_id, error);
 	/* After a power failure the name must not stand for less than the whole. */
 	if (r == 0 && (fsync(t->ram_fd) < 0 || fsync(t->state_fd) < 0))
 		r = arrow_fail(error, errno, "cannot write the template %s: %m", t->dir);
+	if (r == 0)
+		note_whole(t);
 	if (r == 0 && rename(t->dir, final) < 0)
 		r = arrow_fail(error, errno, "cannot name the template %s: %m", final);
 	if (r < 0) {
@@ -320,7 +363,7 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	}
 	if (open_files(t) == 0) /* somebody else made it meanwhile */
 		return 0;
-	arrow_template_discard(t->dir); /* a folder without its files */
+	arrow_template_discard(t->dir); /* one that is damaged */
 	r = make(t, templates, kernel_id, engine, vm, error);
 	if (r < 0)
 		goto fail;

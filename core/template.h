@@ -8,7 +8,8 @@
  *
  *   STORE/templates/<key>/ram            the guest's memory; sparse, never changed
  *   STORE/templates/<key>/state          the state of its devices
- *   STORE/templates/<key>/template.json  what it was made of
+ *   STORE/templates/<key>/template.json  what it was made of, and the digests of those two
+ *   STORE/templates/<key>/checked        a note that they were compared, see util/checked.h
  *
  * The key is the digest of all that a template depends on: kernel, loader, engine (its program and
  * the CPU that the guest sees), memory, vCPUs, devices, owner. When one of them changes, another

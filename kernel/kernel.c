@@ -11,39 +11,21 @@
 
 #include "kernel/config.h"
 #include "kernel/store.h"
+#include "util/checked.h"
 #include "util/cleanup.h"
 #include "util/io.h"
-
-/* One line that says which file of which boot was found whole: only an unchanged one gives it. */
-static char *checked_line(const struct stat *st)
-{
-	_cleanup_free_ char *boot = NULL;
-
-	if (read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, NULL) < 0)
-		return NULL;
-	return path_format("%.36s %llu %llu %lld %lld.%09ld %lld.%09ld\n", boot,
-		(unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
-		(long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-		(long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
-}
 
 /* Compares the file with its digest unless this was done. The note of it is only a help. */
 static int check_digest(struct arrow_kernel *k, const char *sha256, const char *profile,
 	const char *cache_dir, struct arrow_error *error)
 {
-	_cleanup_free_ char *note = NULL, *line = NULL, *before = NULL;
-	struct stat st;
+	_cleanup_free_ char *note =
+		cache_dir ? path_format("%s/kernel-%s", cache_dir, k->id) : NULL;
+	_cleanup_free_ char *text = checked_text(&k->fd, 1, "");
 	char hex[DIGEST_HEX];
 	int r;
 
-	if (fstat(k->fd, &st) < 0)
-		return arrow_fail(error, errno, "cannot read the kernel %s: %m", k->path);
-	if (cache_dir) {
-		note = path_format("%s/kernel-%s", cache_dir, k->id);
-		line = checked_line(&st);
-	}
-	if (note && line && read_file(AT_FDCWD, note, 512, &before, NULL) == 0 &&
-		strcmp(before, line) == 0)
+	if (checked_find(note, text))
 		return 0;
 
 	r = digest_fd(k->fd, hex);
@@ -54,8 +36,7 @@ static int check_digest(struct arrow_kernel *k, const char *sha256, const char *
 			"kernel %.12s is damaged (its digest is not the recorded one); run 'arrow "
 			"kernel rm %.12s && arrow kernel build %s'",
 			k->id, k->id, profile);
-	if (note && line && write_file_atomic(AT_FDCWD, note, 0600, line, strlen(line)) < 0)
-		unlink(note);
+	checked_write(note, text);
 	return 0;
 }
 

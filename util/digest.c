@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "util/digest.h"
 
+#include <string.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdint.h>
@@ -8,6 +9,8 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+
+#define SPARSE_BLOCK 65536u
 
 struct digest {
 	EVP_MD_CTX *ctx;
@@ -87,4 +90,44 @@ int digest_fd(int fd, char hex[DIGEST_HEX])
 	n = n < 0 ? -errno : 0;
 	digest_end(d, hex);
 	return (int)n;
+}
+
+int digest_sparse(int fd, char hex[DIGEST_HEX])
+{
+	static const uint8_t zeros[SPARSE_BLOCK];
+	_cleanup_free_ uint8_t *block = malloc(SPARSE_BLOCK);
+	struct digest *d = digest_begin();
+	off_t at = 0, size = lseek(fd, 0, SEEK_END);
+	int r = size < 0 ? -errno : 0;
+
+	if (!block || !d)
+		r = -ENOMEM;
+	while (r == 0 && at < size) {
+		off_t data = lseek(fd, at, SEEK_DATA);
+		uint64_t where;
+		ssize_t n;
+
+		if (data < 0 && errno == ENXIO)
+			break; /* holes up to the end */
+		if (data > at)
+			at = data - data % SPARSE_BLOCK;
+		n = pread(fd, block, SPARSE_BLOCK, at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = n < 0 ? -errno : -EIO;
+			break;
+		}
+		where = (uint64_t)at;
+		if (memcmp(block, zeros, (size_t)n) != 0) {
+			digest_add(d, &where, sizeof(where));
+			digest_add(d, block, (size_t)n);
+		}
+		at += n;
+	}
+	if (d) {
+		digest_add(d, &size, sizeof(size));
+		digest_end(d, hex);
+	}
+	return r;
 }

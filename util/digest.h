@@ -22,4 +22,10 @@ int digest_data(const void *data, size_t size, char hex[DIGEST_HEX]) ARROW_MUST_
 /* SHA-256 of a file from its start; the file offset does not move. 0 or a negative errno. */
 int digest_fd(int fd, char hex[DIGEST_HEX]) ARROW_MUST_CHECK;
 
+/*
+ * SHA-256 of a file whose zeros do not count, be they holes or not: of all blocks of 64 KiB that
+ * have another byte, with their places, and of its size. Returns 0 or a negative errno.
+ */
+int digest_sparse(int fd, char hex[DIGEST_HEX]) ARROW_MUST_CHECK;
+
 #endif

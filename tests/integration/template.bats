@@ -91,12 +91,30 @@ verbose() {
   [ "${output%% *}" = "$want" ]
 }
 
-@test "template: a damaged one is set aside, and the start is cold" {
+@test "template: a damaged one is made anew; one that cannot be used is set aside, and the start is cold" {
   export ARROW_ZYGOTE=off # which has read its template
   arrow template prune --all
   arrow run "$B" true
   for damage in 'truncate -s 1000' 'truncate -s 0' 'sh -c "head -c 40000 /dev/urandom >\$0"'; do
     eval "$damage $T/*/state"
+    # Its digest is not right: it is made anew.
+    cp -r "$T"/*/ damaged
+    verbose
+    [[ $output == *"the clone's process started"* ]]
+    [[ $output != *'cold VM'* ]]
+    ! cmp -s damaged/state "$T"/*/state
+    rm -r damaged
+    # Its digest is right, and yet QEMU cannot use it.
+    eval "$damage $T/*/state"
+    python3 - "$T"/*/ <<'END'
+import hashlib, json, struct, sys
+state = open(sys.argv[1] + "state", "rb").read()
+path = sys.argv[1] + "template.json"
+about = json.load(open(path))
+block = struct.pack("<Q", 0) + state if state.strip(b"\0") else b""
+about["digests"]["state"] = hashlib.sha256(block + struct.pack("<q", len(state))).hexdigest()
+json.dump(about, open(path, "w"))
+END
     verbose
     [[ $output == *'no clone could be started, so a cold VM is: '* ]]
     [ "$(templates)" -eq 0 ]
