@@ -64,9 +64,11 @@ int cli_each(const struct cli_names *names,
 	if (arrow_paths_init(&paths, &error) < 0)
 		return cli_error(&error);
 	for (int i = 0; i < names->n; i++) {
-		if (work(&paths, names->v[i], arg, &error) == 0) {
+		int r = work(&paths, names->v[i], arg, &error);
+
+		if (r == 0) {
 			puts(names->v[i]);
-		} else {
+		} else if (r < 0) {
 			cli_error(&error);
 			status = 1;
 		}

@@ -31,8 +31,9 @@ typedef int (*cli_work)(const struct arrow_paths *paths, void *arg, struct arrow
 int cli_with_paths(cli_work work, void *arg);
 
 /*
- * Does something to each, and prints its name as it was given, or what went wrong. Returns the exit
- * status of the command: 0, or 1 if something went wrong with any.
+ * Does something to each, and prints its name as it was given, or what went wrong; nothing where
+ * work() returns 1. Returns the exit status of the command: 0, or 1 if something went wrong with
+ * any.
  */
 int cli_each(const struct cli_names *names,
 	int (*work)(const struct arrow_paths *paths, const char *name, void *arg,

@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
+#include "cli/filter.h"
 #include "cli/format.h"
 #include "cli/table.h"
 #include "cli/values.h"
@@ -15,6 +16,7 @@
 #include "core/log_read.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };
 
@@ -35,101 +37,61 @@ struct input {
 	struct arrow_error *error;
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
-
 static const json_t *attributes_of(const json_t *event)
 {
 	return json_object_get(json_object_get(event, "Actor"), "Attributes");
 }
 
-static bool is_container(const json_t *event, const char *value)
+static bool is_container(const void *arg, const json_t *event, const char *value)
 {
-	return strcmp(text_of(event, "Type"), "container") == 0 && *value &&
-	       (strncmp(text_of(event, "id"), value, strlen(value)) == 0 ||
-		       strcmp(text_of(attributes_of(event), "name"), value) == 0);
+	return strcmp(json_text(event, "Type"), "container") == 0 && *value &&
+	       (strncmp(json_text(event, "id"), value, strlen(value)) == 0 ||
+		       strcmp(json_text(attributes_of(event), "name"), value) == 0);
 }
 
 /* "exec_start" is any command that was started. */
-static bool is_event(const json_t *event, const char *value)
+static bool is_event(const void *arg, const json_t *event, const char *value)
 {
-	const char *action = text_of(event, "Action");
+	const char *action = json_text(event, "Action");
 	size_t size = strlen(value);
 
 	return strncmp(action, value, size) == 0 && (action[size] == '\0' || action[size] == ':');
 }
 
-static bool is_of_image(const json_t *event, const char *value)
+static bool is_of_image(const void *arg, const json_t *event, const char *value)
 {
-	bool image = strcmp(text_of(event, "Type"), "image") == 0;
-	const char *name = text_of(attributes_of(event), image ? "name" : "image");
+	bool image = strcmp(json_text(event, "Type"), "image") == 0;
+	const char *name = json_text(attributes_of(event), image ? "name" : "image");
 	size_t size = strlen(value);
 
-	return (image && strcmp(text_of(event, "id"), value) == 0) ||
+	return (image && strcmp(json_text(event, "id"), value) == 0) ||
 	       (strncmp(name, value, size) == 0 && (name[size] == '\0' || name[size] == ':'));
 }
 
-static bool has_label(const json_t *event, const char *value)
+static bool has_label(const void *arg, const json_t *event, const char *value)
 {
-	size_t size = strcspn(value, "=");
-	_cleanup_free_ char *key = strndup(value, size);
-	const char *is = key ? json_string_value(json_object_get(attributes_of(event), key)) : NULL;
-
-	return is && (value[size] == '\0' || strcmp(is, value + size + 1) == 0);
+	return cli_has_label(attributes_of(event), value);
 }
 
-static bool has_scope(const json_t *event, const char *value)
+static bool has_scope(const void *arg, const json_t *event, const char *value)
 {
-	return strcmp(text_of(event, "scope"), value) == 0;
+	return strcmp(json_text(event, "scope"), value) == 0;
 }
 
-static bool has_type(const json_t *event, const char *value)
+static bool has_type(const void *arg, const json_t *event, const char *value)
 {
-	return strcmp(text_of(event, "Type"), value) == 0;
+	return strcmp(json_text(event, "Type"), value) == 0;
 }
 
-static const struct filter {
-	const char *key;
-	bool (*matches)(const json_t *event, const char *value);
-	bool all; /* every value must match, not any */
-} filters[] = {
+static const struct cli_filter filters[] = {
 	{"container", is_container, false},
 	{"event", is_event, false},
 	{"image", is_of_image, false},
 	{"label", has_label, true},
 	{"scope", has_scope, false},
 	{"type", has_type, false},
+	{0},
 };
-
-/* The filter of "key=value", or NULL for what is none. */
-static const struct filter *filter_of(const char *text)
-{
-	size_t size = strcspn(text, "=");
-
-	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
-		if (strlen(filters[i].key) == size && strncmp(filters[i].key, text, size) == 0)
-			return text[size] && text[size + 1] ? &filters[i] : NULL;
-	return NULL;
-}
-
-static bool is_wanted(const struct input *in, const json_t *event)
-{
-	for (size_t i = 0; i < in->filters.n; i++) {
-		const struct filter *f = filter_of(in->filters.v[i]);
-		bool any = false;
-
-		for (size_t k = f->all ? i : 0; !any && k < (f->all ? i + 1 : in->filters.n); k++)
-			any = filter_of(in->filters.v[k]) == f &&
-			      f->matches(event, strchr(in->filters.v[k], '=') + 1);
-		if (!any)
-			return false;
-	}
-	return true;
-}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -137,8 +99,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 	switch (key) {
 	case 'f':
-		if (!filter_of(value))
-			argp_error(state, "'%s' is no filter: see 'arrow events --help'", value);
+		if (!cli_filter_find(filters, value))
+			argp_failure(
+				state, 1, 0, "'%s' is no filter: see 'arrow events --help'", value);
 		return cli_add_string(&in->filters, value, in->error) < 0 ? ENOMEM : 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;
@@ -189,8 +152,8 @@ static void print_line(const json_t *event)
 		fprintf(f, "%.3s:%s", zone, zone + 3);
 	else
 		fputc('Z', f);
-	fprintf(f, " %s %s %s", text_of(event, "Type"), text_of(event, "Action"),
-		text_of(event, "id"));
+	fprintf(f, " %s %s %s", json_text(event, "Type"), json_text(event, "Action"),
+		json_text(event, "id"));
 	/* Docker puts the attributes in order. */
 	order = json_dumps(attributes, JSON_SORT_KEYS);
 	sorted = order ? json_loads(order, 0, NULL) : NULL;
@@ -232,7 +195,7 @@ static int show(const json_t *event, void *arg)
 	json_t *o;
 	int r = 0;
 
-	if (!is_wanted(in, event))
+	if (!cli_filter_passes(filters, &in->filters, event, NULL))
 		return 0;
 	if (!in->format || *in->format == '\0') {
 		print_line(event);

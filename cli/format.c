@@ -242,6 +242,30 @@ static bool is_function(struct template *t)
 	return n > 0;
 }
 
+/* A field with an argument, as {{.Label "key"}}: what an object has by that key, or "". */
+static int method(struct template *t, const json_t *dot, json_t **value)
+{
+	json_auto_t *key = NULL;
+	const char *text;
+	json_t *found;
+	int r;
+
+	skip_spaces(t);
+	if (at_end(t) || *t->at == '|' || *t->at == ')')
+		return 0;
+	r = operand(t, dot, &key);
+	if (r < 0 || !t->live)
+		return r;
+	text = json_string_value(key);
+	if (!text || !json_is_object(*value))
+		return bad(t, "only functions and .Label take arguments");
+	found = json_object_get(*value, text);
+	found = found ? json_incref(found) : json_string("");
+	json_decref(*value);
+	*value = found;
+	return 0;
+}
+
 static int pipeline(struct template *t, const json_t *dot, json_t **value)
 {
 	json_auto_t *piped = NULL;
@@ -257,6 +281,8 @@ static int pipeline(struct template *t, const json_t *dot, json_t **value)
 			r = bad(t, "only functions take what is piped");
 		else
 			r = operand(t, dot, &next);
+		if (r == 0)
+			r = method(t, dot, &next);
 		if (r < 0) {
 			json_decref(next);
 			return r;

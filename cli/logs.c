@@ -44,14 +44,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPT_UNTIL:
 		if (log_parse_time(value, key == OPT_SINCE ? &in->query.since : &in->query.until,
 			    &error) < 0)
-			argp_error(state, "%s", error.text);
+			argp_failure(state, 1, 0, "%s", error.text);
 		return 0;
 	case 'n':
 		in->query.tail = strtol(value, &end, 10);
 		if (strcmp(value, "all") == 0 || (*value == '-' && *end == '\0'))
 			in->query.tail = -1;
 		else if (*value < '0' || *value > '9' || *end)
-			argp_error(state, "--tail takes a number or all, not '%s'", value);
+			argp_failure(state, 1, 0, "--tail takes a number or all, not '%s'", value);
 		return 0;
 	case 't':
 		in->timestamps = true;

@@ -91,8 +91,10 @@ int cmd_port(int argc, char **argv)
 		r = net_lease_ports(&paths, in.arrow, &ports, &error);
 	if (r == 0)
 		r = print_ports(&in, &ports, &error);
-	if (r < 0)
-		r = cli_error(&error);
+	if (r < 0) {
+		cli_error(&error);
+		r = 1; /* as Docker */
+	}
 	net_ports_release(&ports);
 	arrow_paths_release(&paths);
 	return r;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/filter.h"
 #include "core/log_read.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -32,16 +33,6 @@ void cli_prune_filter_parse(
 		argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
 }
 
-static bool has_label(const json_t *row, const char *label)
-{
-	size_t size = strcspn(label, "=");
-	_cleanup_free_ char *key = strndup(label, size);
-	const json_t *labels = json_object_get(row, "labels");
-	const char *value = key ? json_string_value(json_object_get(labels, key)) : NULL;
-
-	return value && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
-}
-
 bool cli_prune_filter_passes(const json_t *row, void *arg)
 {
 	const struct cli_prune_filter *f = arg;
@@ -52,10 +43,10 @@ bool cli_prune_filter_passes(const json_t *row, void *arg)
 		(!created || time_parse(created, &when) < 0 || when.tv_sec >= f->until.tv_sec))
 		return false;
 	for (size_t i = 0; i < f->labels.n; i++)
-		if (!has_label(row, f->labels.v[i]))
+		if (!cli_has_label(json_object_get(row, "labels"), f->labels.v[i]))
 			return false;
 	for (size_t i = 0; i < f->not_labels.n; i++)
-		if (has_label(row, f->not_labels.v[i]))
+		if (cli_has_label(json_object_get(row, "labels"), f->not_labels.v[i]))
 			return false;
 	return true;
 }

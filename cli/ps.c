@@ -52,6 +52,8 @@ struct input {
 	const char *format;
 	bool quiet, whole, all, size;
 	unsigned long last; /* so many at most; 0 for all */
+	/* Of each filter: when the Arrow that it names was made, for before= and since=. */
+	struct arrow_strings times;
 	struct arrow_paths paths;
 };
 
@@ -81,19 +83,13 @@ static bool has_volume(const void *arg, const json_t *o, const char *value)
 	return false;
 }
 
-/* How another Arrow's time of creation compares, for before= and since=. */
-static int compare_created(const struct input *in, const json_t *o, const char *name)
+/* How the time of creation compares with that of the Arrow that a filter names. */
+static int compare_created(const struct input *in, const json_t *o, const char *value)
 {
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	char id[ARROW_ID_HEX];
-	json_t *other = NULL;
-	int order = 0;
-
-	if (arrow_instance_find(&in->paths, name, id, &error) == 0 &&
-		arrow_describe(&in->paths, id, &other, &error) == 0)
-		order = strcmp(json_text(o, "Created"), json_text(other, "created"));
-	json_decref(other);
-	return order;
+	for (size_t i = 0; i < in->filters.n; i++)
+		if (strchr(in->filters.v[i], '=') + 1 == value)
+			return strcmp(json_text(o, "Created"), in->times.v[i]);
+	return 0;
 }
 
 static bool has_ancestor(const void *arg, const json_t *o, const char *value)
@@ -200,7 +196,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case 'f':
 		filter = cli_filter_find(filters, value);
 		if (!filter) {
-			argp_error(state, "'%s' is no filter: see 'arrow ps --help'", value);
+			argp_failure(
+				state, 1, 0, "'%s' is no filter: see 'arrow ps --help'", value);
 			return EINVAL;
 		}
 		if (arrow_strings_add(&in->filters, value) < 0)
@@ -249,7 +246,8 @@ static char *command_text(const struct input *in, const json_t *o)
 	size_t i, cut;
 
 	json_array_foreach (json_object_get(o, "Args"), i, one) {
-		char *longer = text ? path_format("%s %s", text, json_string_value(one)) : NULL;
+		const char *arg = json_string_value(one), *quote = strchr(arg, ' ') ? "'" : "";
+		char *longer = text ? path_format("%s %s%s%s", text, quote, arg, quote) : NULL;
 
 		free(text);
 		text = longer;
@@ -353,6 +351,21 @@ static char *mounts_text(const struct input *in, const json_t *o)
 	return text;
 }
 
+/* Labels that can be shown. */
+static json_t *labels_of(json_t *labels)
+{
+	json_t *shown = json_object(), *value;
+	const char *key;
+
+	json_object_foreach (labels, key, value) {
+		_cleanup_free_ char *text = cli_printable(strdup(json_string_value(value)));
+
+		if (text)
+			json_object_set_new(shown, key, json_string(text));
+	}
+	return shown;
+}
+
 static json_t *row_of(const struct input *in, const json_t *o)
 {
 	json_t *state = json_object_get(o, "State");
@@ -360,11 +373,11 @@ static json_t *row_of(const struct input *in, const json_t *o)
 	_cleanup_free_ char *age = human_age(json_text(o, "Created"), time(NULL));
 	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
 	_cleanup_free_ char *command = command_text(in, o), *status = status_text(state);
-	_cleanup_free_ char *ports = ports_text(o), *mounts = mounts_text(in, o);
+	_cleanup_free_ char *ports = ports_text(o), *mounts = cli_printable(mounts_text(in, o));
 	_cleanup_free_ char *names = joined(networks, false),
 			    *created = human_time(json_text(o, "Created"));
-	_cleanup_free_ char *labels =
-		joined(json_object_get(json_object_get(o, "Config"), "Labels"), true);
+	json_t *config = json_object_get(o, "Config"), *row;
+	_cleanup_free_ char *labels = joined(json_object_get(config, "Labels"), true);
 	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
 		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
 	_cleanup_free_ char *source = cli_printable(strdup(source_of(o)));
@@ -374,11 +387,39 @@ static json_t *row_of(const struct input *in, const json_t *o)
 	/* A path of this host says most by its end. */
 	if (!in->whole && *image == '/' && base && base[1])
 		image = base + 1;
-	return json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID",
+	cli_printable(labels);
+	row = json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID",
 		id, in->whole ? strlen(id) : strnlen(id, ARROW_ID_SHORT), "Image", image, "Command",
 		command, "CreatedAt", created, "RunningFor", ago, "Ports", ports, "State",
 		json_text(state, "Status"), "Status", status, "Size", size, "Names",
 		json_text(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
+	/* {{.Label "key"}}, which no JSON has. */
+	if (row && in->format && strstr(in->format, ".Label "))
+		json_object_set_new(row, "Label", labels_of(json_object_get(config, "Labels")));
+	return row;
+}
+
+/* Looks up the Arrows that filters name, once. */
+static int look_up(struct input *in, struct arrow_error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < in->filters.n; i++) {
+		const struct cli_filter *f = cli_filter_find(filters, in->filters.v[i]);
+		bool timed = f->matches == is_before || f->matches == is_since;
+		char id[ARROW_ID_HEX];
+		json_t *other = NULL;
+
+		if (timed)
+			r = arrow_instance_find(
+				&in->paths, strchr(in->filters.v[i], '=') + 1, id, error);
+		if (r == 0 && timed)
+			r = arrow_describe(&in->paths, id, &other, error);
+		if (r == 0 && arrow_strings_add(&in->times, json_text(other, "created")) < 0)
+			r = arrow_fail(error, ENOMEM, "out of memory");
+		json_decref(other);
+	}
+	return r;
 }
 
 /* The rows of those that are wanted. */
@@ -387,8 +428,10 @@ static int collect(struct input *in, json_t *rows, struct arrow_error *error)
 	json_t *list = NULL;
 	const json_t *one;
 	size_t i;
-	int r = arrow_inspect_all(&in->paths, in->all || in->last, &list, error);
+	int r = look_up(in, error);
 
+	if (r == 0)
+		r = arrow_inspect_all(&in->paths, in->all || in->last, &list, error);
 	json_array_foreach (list, i, one) {
 		if (in->last && json_array_size(rows) == in->last)
 			break;
@@ -413,12 +456,15 @@ int cmd_ps(int argc, char **argv)
 	if (r == 0)
 		r = cli_format_rows(in.quiet && !in.format ? "{{.ID}}" : in.format,
 			in.size ? WITH_SIZE : STANDARD, headings, rows, &error);
-	if (r < 0)
-		status = cli_error(&error);
-	else
+	if (r < 0) {
+		cli_error(&error);
+		status = 1; /* as Docker, for filters and templates */
+	} else {
 		status = cli_flush();
+	}
 	json_decref(rows);
 	arrow_paths_release(&in.paths);
 	arrow_strings_release(&in.filters);
+	arrow_strings_release(&in.times);
 	return status;
 }

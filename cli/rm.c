@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow rm, wait and rename. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -54,7 +55,14 @@ static int remove_one(
 {
 	const struct input *in = arg;
 
-	return arrow_remove(paths, name, in->force, error);
+	int r = arrow_remove(paths, name, in->force, error);
+
+	/* As Docker: told, and no failure. */
+	if (r == -ENOENT && in->force) {
+		cli_error(error);
+		return 1;
+	}
+	return r;
 }
 
 int cmd_rm(int argc, char **argv)

@@ -478,8 +478,9 @@ static int check(struct input *in, bool create)
 static int run(struct input *in, bool create, int *status)
 {
 	struct arrow_paths paths = {0};
-	char id[ARROW_ID_HEX];
+	char id[ARROW_ID_HEX] = "";
 	int r = check(in, create);
+	bool checked = r == 0;
 
 	if (r == 0)
 		r = arrow_paths_init(&paths, &in->error);
@@ -497,13 +498,17 @@ static int run(struct input *in, bool create, int *status)
 				.detach_keys = in->detach_keys,
 			},
 			id, status, &in->error);
-	if (r == 0 && (create || in->detach)) {
-		/* One that was interrupted before its program started has no id to tell. */
-		if (*status == 0)
-			puts(id);
-		if (*status == 0)
-			*status = cli_flush();
+	/*
+	 * As Docker: also the id of one whose program could not be started; but one that was
+	 * interrupted before its program started has no id to tell.
+	 */
+	if ((create || in->detach) && *id && *status == 0) {
+		puts(id);
+		*status = cli_flush();
 	}
+	/* Docker's daemon makes it, and its failures are 1. */
+	if (r < 0 && create && checked)
+		in->error.status = 1;
 	arrow_paths_release(&paths);
 	return r;
 }

@@ -32,7 +32,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case 's':
 		if (arrow_parse_signal(value, &in->signal, &error) < 0)
-			argp_error(state, "%s", error.text);
+			argp_failure(state, 1, 0, "%s", error.text);
 		return 0;
 	case 't':
 		if (arrow_parse_stop_timeout(value, &in->seconds, &error) < 0)

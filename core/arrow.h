@@ -234,7 +234,7 @@ struct arrow_attach {
  * Makes an Arrow and starts it.
  *   spec:    its paths are made absolute
  *   cidfile: a file that gets the id, and must not be there; or NULL
- *   id:      gets its id
+ *   id:      gets its id, or "" if it is gone again
  *   status:  gets the exit status of the program (128+n for signal n), or 0 for one that was left
  * Errors: with the status that Docker gives for it.
  */

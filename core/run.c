@@ -620,8 +620,10 @@ int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const ch
 	if (r == 0) {
 		memcpy(id, instance.id, ARROW_ID_HEX);
 		r = start(&run, paths, &instance, spec, how, status, error);
-		if (instance.dir) /* no keeper has it */
+		if (instance.dir) { /* no keeper has it */
 			arrow_instance_remove(&instance);
+			id[0] = '\0';
+		}
 	}
 	run_release(&run, spec);
 	return r;

@@ -15,6 +15,7 @@
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define ROOT_SUFFIX ".erofs"
 
@@ -48,13 +49,6 @@ static unsigned long long bytes_below(const char *dir, const char *name)
 	return path ? arrow_disk_bytes(AT_FDCWD, path) : 0;
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
-
 static void add(struct arrow_usage *u, const char *id, const char *name, const char *created,
 	unsigned long long size, unsigned int users)
 {
@@ -74,8 +68,8 @@ static unsigned int count(const json_t *arrows, const char *key, const char *val
 	size_t i;
 
 	json_array_foreach (arrows, i, o)
-		n += strcmp(text_of(o, key), value) == 0 ||
-		     strcmp(text_of(json_object_get(o, "spec"), key), value) == 0;
+		n += strcmp(json_text(o, key), value) == 0 ||
+		     strcmp(json_text(json_object_get(o, "spec"), key), value) == 0;
 	return n;
 }
 
@@ -89,16 +83,16 @@ static void add_images(
 
 	json_array_foreach (images, i, o) {
 		_cleanup_free_ char *name =
-			path_format("%s:%s", text_of(o, "repository"), text_of(o, "tag"));
+			path_format("%s:%s", json_text(o, "repository"), json_text(o, "tag"));
 		unsigned long long size =
 			(unsigned long long)json_integer_value(json_object_get(o, "size"));
 		bool again = false;
 
 		json_array_foreach (images, k, other)
 			again |= k < i &&
-				 strcmp(text_of(other, "digest"), text_of(o, "digest")) == 0;
-		add(u, text_of(o, "id"), name ? name : "", text_of(o, "created"), again ? 0 : size,
-			count(arrows, "image_digest", text_of(o, "digest")));
+				 strcmp(json_text(other, "digest"), json_text(o, "digest")) == 0;
+		add(u, json_text(o, "id"), name ? name : "", json_text(o, "created"),
+			again ? 0 : size, count(arrows, "image_digest", json_text(o, "digest")));
 	}
 	/* Layers that are shared are on the disk once, too; and what no image reaches, as well. */
 	u->size = oci ? bytes_below(oci, "blobs") : u->size;
@@ -113,13 +107,13 @@ static void add_arrows(struct arrow_usage *u, const json_t *arrows, const char *
 	size_t i;
 
 	json_array_foreach (arrows, i, o) {
-		const char *status = text_of(o, "status");
+		const char *status = json_text(o, "status");
 		bool active = strcmp(status, arrow_life_text(ARROW_LIFE_RUNNING)) == 0 ||
 			      strcmp(status, arrow_life_text(ARROW_LIFE_PAUSED)) == 0 ||
 			      strcmp(status, arrow_life_text(ARROW_LIFE_RESTARTING)) == 0;
 
-		add(u, text_of(o, "id"), text_of(o, "name"), text_of(o, "created"),
-			dir ? bytes_below(dir, text_of(o, "id")) : 0, active);
+		add(u, json_text(o, "id"), json_text(o, "name"), json_text(o, "created"),
+			dir ? bytes_below(dir, json_text(o, "id")) : 0, active);
 	}
 }
 
@@ -149,7 +143,7 @@ static void add_templates(struct arrow_usage *u, const json_t *templates)
 	size_t i;
 
 	json_array_foreach (templates, i, o)
-		add(u, text_of(o, "id"), "", text_of(o, "used"),
+		add(u, json_text(o, "id"), "", json_text(o, "used"),
 			(unsigned long long)json_integer_value(json_object_get(o, "bytes")), 0);
 }
 
@@ -161,9 +155,9 @@ static void add_kernels(struct arrow_usage *u, const json_t *kernels, const char
 
 	json_array_foreach (kernels, i, o)
 		if (dir)
-			add(u, text_of(o, "id"), text_of(o, "profile"), text_of(o, "created"),
-				bytes_below(dir, text_of(o, "id")),
-				strcmp(text_of(o, "state"), "current") == 0);
+			add(u, json_text(o, "id"), json_text(o, "profile"), json_text(o, "created"),
+				bytes_below(dir, json_text(o, "id")),
+				strcmp(json_text(o, "state"), "current") == 0);
 }
 
 int arrow_usage_look(const struct arrow_paths *paths, struct arrow_usage usage[ARROW_USAGE_KINDS],

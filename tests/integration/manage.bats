@@ -73,7 +73,7 @@ destroy bb' ]
   [ "$(jq -r 'select(.Actor.Attributes.exitCode == "4") | .Type + .status + .scope' <<<"$output")" = containerexec_dielocal ]
   run -0 arrow events --since "$begin" --until 0s -f event=rename --format '{{.Actor.Attributes.oldName}} {{.Type}}'
   [ "$output" = '/aa container' ]
-  run -125 arrow events -f nothing=1
+  run -1 arrow events -f nothing=1
   run -125 arrow events --until 0s --since 1h --format '{{.Nothing}}'
 }
 
