@@ -340,7 +340,7 @@ options_of() {
     run -125 arrow $command superfluous
   done
   for filter in '' name name= tier=web label= =x; do
-    run -125 --separate-stderr arrow ps --filter "$filter"
+    run -1 --separate-stderr arrow ps --filter "$filter"
     [[ $stderr == *"'$filter' is no filter"* ]]
   done
   run -125 arrow no-such-command

@@ -43,7 +43,7 @@ teardown() {
   arrow ps --no-trunc >table
   run ! grep -q $'\e' table
   grep -qE "^$id +$B " table
-  grep -q "'a command that is too long'\"" table
+  grep -q "a command that is too long'\"" table
   # Columns are aligned: every name begins at the same place.
   [ "$(awk '{ print match($0, /(NAMES|first|second)$/) }' table | sort -u | wc -l)" -eq 1 ]
 
