@@ -55,6 +55,7 @@ enum {
 	OPT_NETWORK,
 	OPT_NETWORK_ALIAS,
 	OPT_NO_HEALTHCHECK,
+	OPT_PLATFORM,
 	OPT_PRIVILEGED,
 	OPT_PULL,
 	OPT_READ_ONLY,
@@ -76,6 +77,7 @@ enum {
 /* clang-format off */
 static const struct argp_option options[] = {
 	{0, 0, 0, 0, "What is run:", 1},
+	{"platform", OPT_PLATFORM, "OS/ARCH", 0, "Of an image; only this host's can be", 0},
 	{"pull", OPT_PULL, "always|missing|never", 0, "When to fetch an image (missing)", 0},
 	{"from", OPT_FROM, "DIR", 0, "Go on where an Arrow was saved ('arrow save'); it brings its program and its machine", 0},
 	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command of this root directory; the directory itself is not changed", 0},
@@ -302,6 +304,8 @@ static int parse_value(struct input *in, int key, const char *arg)
 		return cli_set_string(&spec->entrypoint, arg, e);
 	case 'u':
 		return cli_set_string(&spec->user, arg, e);
+	case OPT_PLATFORM:
+		return arrow_parse_platform(arg, e);
 	case OPT_PULL:
 		return arrow_parse_pull(arg, &spec->pull, e);
 	case OPT_ROOTFS:

@@ -200,6 +200,7 @@ int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error 
 
 /* "INT", "SIGINT", "2", "SIGRTMIN+3". Errors name it. */
 int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_platform(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARROW_MUST_CHECK;
 
 /*

@@ -28,6 +28,19 @@ int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *error
 	return arrow_fail(error, EINVAL, "--pull takes always, missing or never, not '%s'", text);
 }
 
+int arrow_parse_platform(const char *text, struct arrow_error *error)
+{
+	const char *host = oci_host_architecture();
+	const char *arch = strncmp(text, "linux/", 6) == 0 ? text + 6 : text;
+	size_t size = strcspn(arch, "/");
+
+	/* A variant is of no account: this host runs all those of its own architecture. */
+	if (strlen(host) == size && strncmp(host, arch, size) == 0)
+		return 0;
+	return arrow_fail(
+		error, ENOTSUP, "cannot run images of %s: Arrows here are linux/%s", text, host);
+}
+
 static int set_text(char **where, const char *text)
 {
 	if (*where || !text)

@@ -108,6 +108,13 @@ image_of() {
   [[ $output == *'no such image, and no such program'* ]]
 }
 
+@test "image: --platform is this host's" {
+  [ "$(arrow run --platform linux/amd64 box:1 /bin/echo same)" = same ]
+  run arrow run --platform linux/arm64 box:1
+  [ "$status" -eq 125 ]
+  [[ $output == *'cannot run images of linux/arm64: Arrows here are linux/amd64'* ]]
+}
+
 @test "image: two starts at once make one root; later ones make none" {
   arrow import -q -c 'CMD ["/bin/echo","up"]' <(cat "$W/root.tar"; head -c 10240 /dev/zero) twice 2>/dev/null ||
     arrow import -q -c 'CMD ["/bin/echo","up"]' "$W/root.tar" twice
@@ -495,6 +502,10 @@ END
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(tr -d '\r' <<<"$output")" = $'hello\n1234\n77\n77 88\n/srv/new' ]
+  # What run.cmd says is the same command, in the words of another shell.
+  sed -n 's/\r$//; s/ ^$/ \\/; s/ %\*$//; s/^qemu-system-x86_64.exe/qemu-system-x86_64/; /^qemu/,$p' moved/run.cmd >moved/cmd.sh
+  (cd moved && timeout -k 10 120 sh ./cmd.sh </dev/null) >said
+  [ "$(tr -d '\r' <said)" = $'hello\n1234\n77\n77 88\n/srv/new' ]
   # A program that fails says so, and input reaches it.
   arrow import -q -c 'CMD ["/bin/sh","-c","read line; echo got $line; exit 3"]' "$W/root.tar" reads
   arrow export --as folder reads reads
