@@ -50,7 +50,7 @@ const struct command commands[] = {
 	{"tag", cmd_tag, "give an image another name", &tag_argp},
 	{"rmi", cmd_rmi, "remove images", &rmi_argp},
 	{"history", cmd_history, "show the steps that made an image", &history_argp},
-	{"network", cmd_network, "make, list, inspect and remove networks", &network_argp},
+	{"network", cmd_network, "make, show and remove networks; connect Arrows to them", &network_argp},
 	{"port", cmd_port, "show the published ports of an Arrow", &port_argp},
 	{"kernel", cmd_kernel, "build, list, inspect and remove guest kernels", NULL},
 	{"template", cmd_template, "list, inspect and remove the VMs that Arrows are cloned from",

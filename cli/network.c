@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/arrow.h"
+#include "core/connect.h"
 #include "net/lease.h"
 #include "net/network.h"
 #include "net/settle.h"
@@ -21,11 +22,15 @@ enum {
 	OPT_IPV6,
 	OPT_LABEL,
 	OPT_NO_TRUNC,
+	OPT_ALIAS,
+	OPT_IP,
+	OPT_IP6,
 };
 
 struct input {
 	const char *command;
-	struct arrow_strings names, subnets, gateways, labels, options;
+	struct arrow_strings names, subnets, gateways, labels, options, aliases;
+	const char *ip, *ip6;
 	const char *range, *driver;
 	bool internal, ipv6, json, quiet, no_trunc, force;
 };
@@ -46,7 +51,11 @@ static const struct argp_option options[] = {
 	{"quiet", 'q', 0, 0, "Names only", 0},
 	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids", 0},
 	{0, 0, 0, 0, "prune:", 3},
-	{"force", 'f', 0, 0, "Accepted for Docker's sake; nothing is asked", 0},
+	{"force", 'f', 0, 0, "Accepted for Docker's sake, also by disconnect; nothing is asked", 0},
+	{0, 0, 0, 0, "connect:", 4},
+	{"alias", OPT_ALIAS, "NAME", 0, "Another name of the Arrow on its networks", 0},
+	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address, if it is the Arrow's first network", 0},
+	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address, if it is the Arrow's first network", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -88,6 +97,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'q':
 		in->quiet = true;
 		return 0;
+	case OPT_ALIAS:
+		return add(&in->aliases, arg);
+	case OPT_IP:
+		in->ip = arg;
+		return 0;
+	case OPT_IP6:
+		in->ip6 = arg;
+		return 0;
 	case OPT_NO_TRUNC:
 		in->no_trunc = true;
 		return 0;
@@ -102,7 +119,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return add(&in->names, arg);
 	case ARGP_KEY_END:
 		if (!in->command)
-			argp_error(state, "say what to do: create, ls, inspect, rm or prune");
+			argp_error(state,
+				"say what to do: create, ls, inspect, connect, disconnect, rm or "
+				"prune");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -112,9 +131,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 const struct argp network_argp = {
 	options,
 	parse,
-	"create NAME\nls\ninspect NAME...\nrm NAME...\nprune",
+	"create NAME\nls\ninspect NAME...\nconnect NAME ARROW\ndisconnect NAME ARROW\nrm "
+	"NAME...\nprune",
 	"Make, show and remove the networks that Arrows are on.\v"
-	"'arrow run --network NAME' puts an Arrow on one. The network 'bridge' is made when it is "
+	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that for "
+	"one "
+	"that does not run. The network 'bridge' is made when it is "
 	"first used. What a network has on the host (bridge, rules, name server) is there while "
 	"Arrows are on it.",
 	NULL,
@@ -239,7 +261,7 @@ static int rm(const struct input *in, const struct arrow_paths *paths, struct ar
 	return cli_flush();
 }
 
-static int prune(const struct arrow_paths *paths, struct arrow_error *error)
+static int prune(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	struct collecting c = {.paths = paths, .list = json_array()};
 	int r = net_network_list(paths, collect, &c, error);
@@ -260,45 +282,66 @@ static int prune(const struct arrow_paths *paths, struct arrow_error *error)
 	return r < 0 ? r : cli_flush();
 }
 
+static int join(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	return arrow_connect(paths, in->names.v[1],
+		&(struct arrow_connection){
+			.network = in->names.v[0],
+			.ip = in->ip,
+			.ip6 = in->ip6,
+			.aliases = &in->aliases,
+		},
+		error);
+}
+
+static int leave(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	return arrow_disconnect(paths, in->names.v[1], in->names.v[0], error);
+}
+
 static int run(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	static const struct {
 		const char *name;
-		size_t least, most;
-	} commands_known[] = {{"create", 1, 1}, {"ls", 0, 0}, {"list", 0, 0},
-		{"inspect", 1, SIZE_MAX}, {"rm", 1, SIZE_MAX}, {"prune", 0, 0}};
+		int (*run)(const struct input *, const struct arrow_paths *, struct arrow_error *);
+		size_t least, most; /* names */
+		bool locked;
+	} known[] = {
+		{"create", create, 1, 1, true},
+		{"ls", ls, 0, 0, true},
+		{"list", ls, 0, 0, true},
+		{"inspect", inspect, 1, SIZE_MAX, true},
+		{"connect", join, 2, 2, false},
+		{"disconnect", leave, 2, 2, false},
+		{"rm", rm, 1, SIZE_MAX, true},
+		{"prune", prune, 0, 0, true},
+	};
 	_cleanup_close_ int lock = -1;
 	struct net_findings findings;
+	size_t i = 0, n = sizeof(known) / sizeof(*known);
 	int r;
-	size_t i = 0, n = sizeof(commands_known) / sizeof(*commands_known);
 
-	while (i < n && strcmp(in->command, commands_known[i].name) != 0)
+	while (i < n && strcmp(in->command, known[i].name) != 0)
 		i++;
 	if (i == n)
 		return arrow_fail(error, EINVAL,
-			"no such command: network %s; there are create, ls, inspect, rm and prune",
+			"no such command: network %s; there are create, ls, inspect, connect, "
+			"disconnect, rm and prune",
 			in->command);
-	if (in->names.n < commands_known[i].least || in->names.n > commands_known[i].most)
+	if (in->names.n < known[i].least || in->names.n > known[i].most)
 		return arrow_fail(error, EINVAL, "network %s takes %s", in->command,
-			commands_known[i].most == 0 ? "no names" : "the name of a network");
+			known[i].most == 0   ? "no names"
+			: known[i].most == 2 ? "the names of a network and of an Arrow"
+					     : "the name of a network");
 	r = net_settle(paths, true, &findings, error);
 	if (r < 0)
 		return r;
-	lock = net_lock(paths, error);
-	if (lock < 0)
-		return lock;
-	switch (in->command[0]) {
-	case 'c':
-		return create(in, paths, error);
-	case 'l':
-		return ls(in, paths, error);
-	case 'i':
-		return inspect(in, paths, error);
-	case 'r':
-		return rm(in, paths, error);
-	default:
-		return prune(paths, error);
+	if (known[i].locked) {
+		lock = net_lock(paths, error);
+		if (lock < 0)
+			return lock;
 	}
+	return known[i].run(in, paths, error);
 }
 
 int cmd_network(int argc, char **argv)
@@ -320,5 +363,6 @@ int cmd_network(int argc, char **argv)
 	arrow_strings_release(&in.gateways);
 	arrow_strings_release(&in.labels);
 	arrow_strings_release(&in.options);
+	arrow_strings_release(&in.aliases);
 	return r;
 }

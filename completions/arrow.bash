@@ -51,6 +51,8 @@ _arrow() {
     want="$("$arrow" image --help | _arrow_commands) --help"
   elif [ "${words[1]}" = template ] && [ ${#words[@]} -eq 3 ]; then
     want='ls inspect rm prune --help'
+  elif [ "${words[1]}" = network ] && [ ${#words[@]} -eq 3 ]; then
+    want='create ls inspect connect disconnect rm prune --help'
   else
     help=$("$arrow" "${command[@]}" --help 2>/dev/null) || return 0
     # Behind the program of `arrow run`, all is the program's.
@@ -74,6 +76,7 @@ _arrow() {
     --pull) want='always missing never' ;;
     --as) want='oci docker folder' ;;
     --engine) want='qemu qemu:kvm qemu:tcg' ;;
+    --network) want="none user $("$arrow" network ls -q 2>/dev/null)" ;;
     --kernel) want=$(_arrow_kernels "$arrow") ;;
     --filter | -f) want='name= label=' ;;
     --restart) want='no on-failure always unless-stopped' ;;
@@ -94,6 +97,11 @@ _arrow() {
         want=$(_arrow_images "$arrow")
       elif [ "${words[1]}" = image ]; then
         [[ ' build import load ' = *" ${words[2]} "* ]] || want=$(_arrow_images "$arrow")
+      elif [ "${words[1]}" = network ]; then
+        case ${words[2]} in
+        inspect | rm) want=$("$arrow" network ls -q 2>/dev/null) ;;
+        connect | disconnect) want="$("$arrow" network ls -q 2>/dev/null) $(_arrow_names "$arrow")" ;;
+        esac
       elif [ "${words[1]}" = boot ]; then
         want='start stop'
       elif [ "${words[1]}" = system ]; then

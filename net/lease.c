@@ -364,7 +364,7 @@ static int choose(struct net_address *address, const struct arrow_paths *paths,
 	return r;
 }
 
-static bool name_is_valid(const char *name)
+bool net_lease_name_is_valid(const char *name)
 {
 	return *name && strlen(name) < 128 &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
@@ -383,7 +383,7 @@ static int take_names(
 	snprintf(l->name, sizeof(l->name), "%s", wish->name);
 	l->aliases = json_array();
 	for (const char *const *a = wish->aliases; a && *a; a++) {
-		if (!name_is_valid(*a))
+		if (!net_lease_name_is_valid(*a))
 			return arrow_fail(
 				error, EINVAL, "'%s' is no name that a network can resolve", *a);
 		json_array_append_new(l->aliases, json_string(*a));

@@ -50,6 +50,9 @@ int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
 	const struct net_network *network, const struct net_lease_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* True for a name that a network can resolve. */
+bool net_lease_name_is_valid(const char *name);
+
 /* The name of the tap of an Arrow's card. */
 void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);
 

@@ -94,18 +94,24 @@ static void plan_user(struct net_plan *plan)
 	plan->user_kind = passt ? ARROW_NIC_STREAM : ARROW_NIC_USER;
 }
 
-int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_error *error)
+const char *net_default(void)
 {
 	const char *named = getenv(NETWORK_ENV);
-	const char *chosen[] = {named && *named ? named : NULL, NULL};
+
+	if (named && *named)
+		return named;
+	return can_make_networks() ? NET_DEFAULT : "user";
+}
+
+int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_error *error)
+{
+	const char *chosen[] = {net_default(), NULL};
 	int r = 0;
 
 	*plan = (struct net_plan){0};
 	if (!networks || !networks[0]) {
-		if (!chosen[0] && !can_make_networks())
+		if (strcmp(chosen[0], "user") == 0 && !can_make_networks())
 			plan->note = "no right to make networks here: the user-mode one is taken";
-		if (!chosen[0])
-			chosen[0] = plan->note ? "user" : NET_DEFAULT;
 		networks = chosen;
 	}
 	for (const char *const *n = networks; *n && r == 0; n++) {

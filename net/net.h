@@ -77,6 +77,9 @@ struct net_attachment {
 int net_plan(struct net_plan *plan, const char *const *networks,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* What an empty list is. */
+const char *net_default(void);
+
 /* True if a card may get IPv6 addresses, which not every kernel has. */
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths);
 

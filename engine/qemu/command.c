@@ -225,8 +225,8 @@ static void add_user_nic(struct qemu_command *c, const struct arrow_nic *nic, un
 
 static void add_network(struct qemu_command *c, const struct arrow_vm_config *config)
 {
-	/* From the last to the first, as the disks. */
-	for (unsigned int i = config->n_nics; i-- > 0;) {
+	/* The guest numbers them in this order. */
+	for (unsigned int i = 0; i < config->n_nics; i++) {
 		const struct arrow_nic *nic = &config->nics[i];
 
 		if (nic->kind == ARROW_NIC_USER)

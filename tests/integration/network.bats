@@ -469,6 +469,46 @@ no_state() {
   [[ $output == *'10.77.0.14 is in use'* ]]
 }
 
+@test "network: connect and disconnect Arrows that do not run" {
+  arrow network create one
+  arrow network create --subnet 10.98.0.0/24 two
+  two=$(arrow network inspect two | jq -r '.[0].Id')
+  arrow create --name box --network none "$BUSYBOX" sh -c 'ip -o -4 addr | grep -c " eth"; ip -o -4 addr show eth0; exec sleep 1000'
+  run arrow network connect --ip 10.97.0.9 two box
+  [ "$status" -eq 1 ]
+  [ "${#lines[@]}" -eq 1 ]
+  arrow network connect --alias crate --ip 10.98.0.9 two box
+  arrow network connect one box
+  run arrow network connect "${two:0:12}" box
+  [ "$status" -eq 1 ]
+  [[ $output == *'on network two already' ]]
+  [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = two ]
+  arrow start box
+  says() { [[ $(arrow logs box) == 2*10.98.0.9/24* ]]; }
+  wait_for 60 says
+  run busy --network two 'ping -c 1 -W 10 crate >/dev/null && echo ping'
+  [ "$output" = ping ]
+  for what in connect disconnect; do
+    run arrow network $what one box
+    [ "$status" -eq 1 ]
+    [[ $output == *'Arrow box runs'* ]]
+    [ "${#lines[@]}" -eq 1 ]
+  done
+  arrow stop -t 0 box
+  arrow network disconnect "${two:0:12}" box
+  run arrow network disconnect two box
+  [ "$status" -eq 1 ]
+  [[ $output == *'is not on network two' ]]
+  arrow network disconnect -f one box
+  arrow start box
+  says() { [[ $(arrow logs box | tail -n 1) == 0 ]]; }
+  wait_for 60 says
+  run arrow network connect nosuch box
+  [ "$status" -ne 0 ]
+  [[ $output == *'network nosuch not found'* ]]
+  arrow rm -f box
+}
+
 @test "network: none, and what cannot be" {
   run busy --network none 'ip -o link | grep -c eth'
   [ "$output" = 0 ]
