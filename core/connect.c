@@ -11,61 +11,43 @@
 #define NONE "none"
 #define USER "user"
 
-/* An Arrow that does not run, locked, as it is stored now, with its networks named. */
-struct target {
-	struct arrow_instance instance;
-	struct arrow_spec spec;
-};
-
-static void target_release(struct target *t)
-{
-	if (t->instance.dir)
-		arrow_instance_release(&t->instance);
-	arrow_spec_release(&t->spec);
-}
-
 static int no_memory(struct arrow_error *error)
 {
 	return arrow_fail(error, ENOMEM, "out of memory");
 }
 
-static int target_open(struct target *t, const struct arrow_paths *paths, const char *arrow,
-	struct arrow_error *error)
+/* Opens and locks an Arrow, which must not run. */
+static int open_idle(struct arrow_instance *instance, const struct arrow_paths *paths,
+	const char *arrow, struct arrow_error *error)
 {
 	char id[ARROW_ID_HEX];
-	int r;
+	int r = arrow_instance_find(paths, arrow, id, error);
 
-	t->instance.dir_fd = t->instance.lock_fd = -1;
-	arrow_spec_init(&t->spec);
-	r = arrow_instance_find(paths, arrow, id, error);
 	if (r == 0)
-		r = arrow_instance_open(&t->instance, paths, id, NULL, error);
+		r = arrow_instance_open(instance, paths, id, NULL, error);
 	if (r < 0)
 		return r;
-	r = arrow_instance_lock_wait(&t->instance, error);
+	r = arrow_instance_lock_wait(instance, error);
 	if (r == -EBUSY) {
 		arrow_error_clear(error);
-		return arrow_fail_status(error, 1, EBUSY,
+		r = arrow_fail_status(error, 1, EBUSY,
 			"Arrow %s runs, and its microVM takes no card while it does: stop it, then "
 			"connect or disconnect it, and start it again",
 			arrow);
 	}
-	/* Only now nobody else changes it. */
-	if (r == 0) {
-		struct arrow_instance now;
+	return r;
+}
 
-		arrow_spec_release(&t->spec);
-		r = arrow_instance_open(&now, paths, id, &t->spec, error);
-		arrow_instance_release(&now);
-	}
-	if (r == 0 && t->spec.from)
+/* Its networks by name, also where none is named. */
+static int name_networks(struct arrow_spec *spec, const char *arrow, struct arrow_error *error)
+{
+	if (spec->from)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s was restored from %s, whose network cards it has to have", arrow,
-			t->spec.from);
-	if (r == 0 && t->spec.networks.n == 0 &&
-		arrow_strings_add(&t->spec.networks, net_default()) < 0)
+			spec->from);
+	if (spec->networks.n == 0 && arrow_strings_add(&spec->networks, net_default()) < 0)
 		return no_memory(error);
-	return r;
+	return 0;
 }
 
 /* The same network under another name that --network takes. */
@@ -120,23 +102,37 @@ static void forget_first(struct arrow_spec *spec)
 	free(STEAL(spec->mac));
 }
 
-static int add(struct arrow_spec *spec, const struct net_network *n,
-	const struct arrow_connection *c, const char *arrow, struct arrow_error *error)
-{
-	bool first;
-	int r;
+/* What is to be done to a spec. */
+struct change {
+	const struct arrow_paths *paths;
+	const char *arrow;
+	const struct arrow_connection *connection; /* to be made */
+	const struct net_network *network;
+	const char *left; /* name or id of the network that is left */
+};
 
+static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+{
+	const struct change *change = arg;
+	const struct arrow_connection *c = change->connection;
+	const struct net_network *n = change->network;
+	bool first;
+	int r = name_networks(spec, change->arrow, error);
+
+	if (r < 0)
+		return r;
 	if (find(&spec->networks, n->name) < spec->networks.n)
-		return arrow_fail_status(
-			error, 1, EEXIST, "Arrow %s is on network %s already", arrow, n->name);
+		return arrow_fail_status(error, 1, EEXIST, "Arrow %s is on network %s already",
+			change->arrow, n->name);
 	if (find(&spec->networks, USER) < spec->networks.n)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s is on the user-mode network, which goes with no other: "
 			"'arrow network disconnect user %s' takes it off",
-			arrow, arrow);
+			change->arrow, change->arrow);
 	if (spec->networks.n == NET_CARDS_MAX)
 		return arrow_fail_status(error, 1, E2BIG,
-			"Arrow %s is on %u networks, which is the most", arrow, NET_CARDS_MAX);
+			"Arrow %s is on %u networks, which is the most", change->arrow,
+			NET_CARDS_MAX);
 	if (strcmp(spec->networks.v[0], NONE) == 0)
 		take_away(&spec->networks, 0);
 	first = spec->networks.n == 0;
@@ -155,11 +151,51 @@ static int add(struct arrow_spec *spec, const struct net_network *n,
 	return r;
 }
 
+static int leave(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+{
+	_cleanup_network_ struct net_network n = {0};
+	const struct change *change = arg;
+	struct arrow_strings *networks = &spec->networks;
+	const char *name = canonical(change->left);
+	int r = name_networks(spec, change->arrow, error);
+	size_t at;
+
+	if (r < 0)
+		return r;
+	at = find(networks, name);
+	/* By its name, for that may be no network of Arrow's, or gone; or by its id. */
+	if (at == networks->n && net_network_find(&n, change->paths, name) == 0)
+		at = find(networks, n.name);
+	if (at == networks->n || strcmp(networks->v[at], NONE) == 0)
+		return arrow_fail_status(error, 1, ENOENT, "Arrow %s is not on network %s",
+			change->arrow, change->left);
+	take_away(networks, at);
+	if (at == 0)
+		forget_first(spec);
+	if (networks->n == 0 && arrow_strings_add(networks, NONE) < 0)
+		return no_memory(error);
+	return 0;
+}
+
+static int change_idle(struct change *change,
+	int (*how)(struct arrow_spec *, void *, struct arrow_error *), struct arrow_error *error)
+{
+	struct arrow_instance instance = {.dir_fd = -1, .lock_fd = -1};
+	int r = open_idle(&instance, change->paths, change->arrow, error);
+
+	if (r == 0)
+		r = arrow_instance_change(change->paths, instance.id, how, change, error);
+	if (instance.dir)
+		arrow_instance_release(&instance);
+	return r;
+}
+
 int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	const struct arrow_connection *connection, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
-	struct target t = {0};
+	struct change change = {
+		.paths = paths, .arrow = arrow, .connection = connection, .network = &n};
 	int lock = net_lock(paths, error), r;
 
 	if (lock < 0)
@@ -167,46 +203,13 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	r = net_network_open(&n, paths, canonical(connection->network), error);
 	/* A keeper that ends needs it. */
 	close_keep_errno(lock);
-	if (r < 0)
-		return r;
-	r = target_open(&t, paths, arrow, error);
-	if (r == 0)
-		r = add(&t.spec, &n, connection, arrow, error);
-	if (r == 0)
-		r = arrow_instance_store(&t.instance, &t.spec, error);
-	target_release(&t);
-	return r;
+	return r < 0 ? r : change_idle(&change, add, error);
 }
 
 int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const char *network,
 	struct arrow_error *error)
 {
-	_cleanup_network_ struct net_network n = {0};
-	const char *name = canonical(network);
-	struct target t = {0};
-	size_t at = 0;
-	int r = target_open(&t, paths, arrow, error);
+	struct change change = {.paths = paths, .arrow = arrow, .left = network};
 
-	if (r == 0) {
-		struct arrow_strings *networks = &t.spec.networks;
-
-		at = find(networks, name);
-		/* By its id, or one that is no network of Arrow's, or that is gone. */
-		if (at == networks->n && net_network_find(&n, paths, name) == 0)
-			at = find(networks, n.name);
-		if (at == networks->n || strcmp(networks->v[at], NONE) == 0) {
-			r = arrow_fail_status(
-				error, 1, ENOENT, "Arrow %s is not on network %s", arrow, network);
-		} else {
-			take_away(networks, at);
-			if (at == 0)
-				forget_first(&t.spec);
-			if (networks->n == 0 && arrow_strings_add(networks, NONE) < 0)
-				r = no_memory(error);
-		}
-	}
-	if (r == 0)
-		r = arrow_instance_store(&t.instance, &t.spec, error);
-	target_release(&t);
-	return r;
+	return change_idle(&change, leave, error);
 }

@@ -145,7 +145,8 @@ static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t par
 		"--hostsdir=" HOSTS_DIR, "--bind-interfaces", listen, "--pid-file",
 		"--user=", "--group=", "--cache-size=1000", "--dns-forward-max=1000",
 		"--log-facility=/dev/null", "--no-dhcp-interface=*",
-		w->network->internal ? "--no-resolv" : NULL, NULL);
+		/* Names without a dot are those of Arrows; nobody else is asked for them. */
+		"--domain-needed", w->network->internal ? "--no-resolv" : NULL, NULL);
 	_exit(127);
 }
 
