@@ -38,6 +38,9 @@
 	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) |              \
 		CAP(CAP_MKNOD) | CAP(CAP_SETFCAP))
 
+/* What a process that makes others has for them alone: namespaces, a user, and losing all of it. */
+#define FORK_CAPS (CAP(CAP_SYS_ADMIN) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_SETPCAP))
+
 /* A user of its own cannot fill the table of processes: QEMU's threads are far fewer. */
 #define THREADS_MAX 1024
 
@@ -192,7 +195,8 @@ static void bound_caps(uint64_t caps)
 
 static int change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
 {
-	uint64_t caps = jail->n_mounts ? VOLUME_CAPS : 0;
+	uint64_t caps = (jail->n_mounts ? VOLUME_CAPS : 0) |
+			(jail->forks && jail->namespaces ? FORK_CAPS : 0);
 	struct rlimit threads = {THREADS_MAX, THREADS_MAX};
 
 	*what = "become a user of its own";

@@ -51,8 +51,9 @@ struct arrow_jail {
 	bool kvm;              /* /dev/kvm is there */
 	const struct arrow_vm_limits *limits; /* of engine/engine.h, or NULL */
 	/*
-	 * It makes processes like itself, which enter a filter of their own on top and may outlive
-	 * it: so there is no namespace of processes.
+	 * It makes processes like itself, which may outlive it: so there is no namespace of
+	 * processes. It keeps the capabilities to give each of them namespaces and a user of its
+	 * own; they lose all, and enter a filter of their own on top.
 	 */
 	bool forks;
 	bool network; /* keeps the network of the caller, and its /etc/resolv.conf */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define QMP_LINE_MAX                                                                               \
 	65536u /* bytes; QEMU's greeting and the answers that we ask for are far shorter */
@@ -43,9 +44,10 @@ int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
 /*
  * For QEMU_ZYGOTE_*: asks for the machine to be paused for good and forked from then on. n_disks:
  * nodes d0, d1...
+ *   isolate, user: as x-arrow-fork has them (hypervisor/)
  */
 int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
-	unsigned int n_disks);
+	unsigned int n_disks, bool isolate, uid_t user);
 
 /* A session that is open already, in a machine that was forked. */
 int qmp_take_over(struct qmp *qmp, int fd);

@@ -183,7 +183,8 @@ become_holder(const struct arrow_vm_config *config, struct qemu_command *command
 	int kept[QEMU_ZYGOTE_NICS + 5] = {
 		config->kernel_fd, config->initrd_fd, config->ram_fd, config->state_fd, lock_fd};
 	const char *idle = getenv("ARROW_ZYGOTE_IDLE");
-	char *environment[] = {NULL};
+	const char *base = getenv("ARROW_JAIL_UID_BASE");
+	char *environment[] = {base ? path_format("ARROW_JAIL_UID_BASE=%s", base) : NULL, NULL};
 	char lock[12], ram[12], state[12], disks[12], nics[QEMU_ZYGOTE_NICS * 12 + 1] = "";
 	const char *head[] = {QEMU_ZYGOTE_NAME, config->template_dir, lock, ram, state, disks, nics,
 		config->jail_root ? config->jail_root : "", idle ? idle : "", NULL};

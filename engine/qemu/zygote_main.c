@@ -47,6 +47,8 @@ struct holder {
 	int peers[QEMU_ZYGOTE_NICS]; /* whose other end stays open here: QEMU gives up a closed one
 				      */
 	struct arrow_jail_watch jail;
+	bool isolate;      /* forks get namespaces of their own */
+	uid_t user;        /* and users from this one on; 0 for none */
 	uint64_t deadline; /* ms, of getting ready */
 	uint64_t idle_ms;
 	int channel, console, control; /* our ends */
@@ -297,6 +299,8 @@ static int spawn(struct holder *h, int log, char **argv)
 			close_keep_errno(h->peers[i]);
 		become_qemu(&jail, self, log, argv);
 	}
+	h->isolate = jail.namespaces;
+	h->user = jail.namespaces && !jail.own_users && jail.uid == 0 ? arrow_jail_uid_base() : 0;
 	return h->qemu < 0 ? (int)h->qemu : 0;
 }
 
@@ -369,7 +373,8 @@ static int arm(struct holder *h)
 
 	for (unsigned int i = 0; i < h->n_cards; i++)
 		sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
-	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks);
+	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks,
+		h->isolate, h->user);
 	if (r < 0)
 		return r;
 	if (now >= h->deadline || poll(&p, 1, (int)(h->deadline - now)) != 1)

@@ -120,6 +120,17 @@ field() {
   [ "$(field "$vm" CapEff)$(field "$vm" CapBnd)" = 00000000000000000000000000000000 ]
   [ "$(field "$vm" NoNewPrivs)" = 1 ]
   [ "$(field "$vm" Seccomp_filters)" -gt "$(field "$(field "$vm" PPid)" Seccomp_filters)" ]
+  # Namespaces and a user of its own; of the file systems it sees the jail's root.
+  zygote=$(field "$vm" PPid)
+  for ns in mnt net ipc uts cgroup; do
+    [ "$(readlink "/proc/$vm/ns/$ns")" != "$(readlink "/proc/$zygote/ns/$ns")" ]
+    [ "$(readlink "/proc/$vm/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+  done
+  [ "$(awk '{ print $5 }' "/proc/$vm/mountinfo")" = / ]
+  if [ "$(id -u)" -eq 0 ]; then
+    user=$((0x70000000 + vm))
+    [ "$(printf '%s\n' $(field "$vm" Uid) $(field "$vm" Gid) | sort -u)" = $user ]
+  fi
   # No descriptor of a template's Arrow but the files of its machine: what it has was given to it.
   run ls -l "/proc/$(field "$vm" PPid)/fd"
   for fd in /proc/"$vm"/fd/*; do
