@@ -68,15 +68,19 @@ const struct argp logs_argp = {options, parse, "ARROW",
 static int show(const struct log_entry *entry, void *arg)
 {
 	struct input *in = arg;
-	FILE *f = entry->fd == 2 ? stderr : stdout;
+	FILE *f;
+
+	/* A reader that is gone, or a full disk, ends it. */
+	if (!entry)
+		return fflush(stdout) != 0 || fflush(stderr) != 0 ? -EIO : 0;
+	f = entry->fd == 2 ? stderr : stdout;
+	if (f == stderr) /* in the order in which it was written */
+		fflush(stdout);
 
 	if (in->timestamps && !in->inside[entry->fd])
 		fprintf(f, "%s ", entry->time);
 	fwrite(entry->text, 1, entry->size, f);
 	in->inside[entry->fd] = entry->size > 0 && entry->text[entry->size - 1] != '\n';
-	/* A reader that is gone, or a full disk, ends it. */
-	if (in->query.follow && fflush(f) != 0)
-		return -errno;
 	return ferror(f) ? -EIO : 0;
 }
 

@@ -15,7 +15,7 @@
 
 /* Room for a window of each of stdout and stderr, and for control frames beside them. */
 #define CHANNEL_OUT_MAX (2u * ARROW_WINDOW + 4u * ARROW_FRAME_MAX)
-#define CHANNEL_IN_MAX (4u * (ARROW_FRAME_MAX + ARROW_FRAME_HEADER))
+#define CHANNEL_IN_MAX (2u * (ARROW_FRAME_MAX + ARROW_FRAME_HEADER))
 
 struct channel {
 	int fd;

@@ -18,7 +18,7 @@
 #define MAX_FILES 1000u
 
 /* Entries of one log_write() go out together: as much as a frame can become, six bytes a byte. */
-#define BATCH_MAX (8u * ARROW_LOG_LINE)
+#define BATCH_MAX (7u * ARROW_LOG_LINE)
 
 static int parse_count(const char *text, uint32_t max, uint32_t *n)
 {

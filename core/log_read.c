@@ -27,6 +27,7 @@ struct reader {
 	void *arg;
 	int dir_fd, fd; /* of the file that is being read; owned */
 	char *data;     /* what was read and not parsed */
+	char *text;     /* of one line */
 	size_t used;
 	bool done; /* beyond --until */
 };
@@ -84,32 +85,114 @@ static int compare(const struct timespec *a, const struct timespec *b)
 	return a->tv_nsec < b->tv_nsec ? -1 : a->tv_nsec > b->tv_nsec;
 }
 
-/* A line that is no entry, such as half of one, is passed over. */
-static int take_line(struct reader *r, const char *line, size_t size)
+/* An entry of which the strings are known. */
+static int take_entry(struct reader *r, const struct log_entry *entry)
 {
 	const struct log_query *q = r->query;
+	struct timespec when;
+
+	if (!q->until.tv_sec && !q->since.tv_sec)
+		return r->each(entry, r->arg);
+	if (time_parse(entry->time, &when) < 0)
+		return 0;
+	if (q->until.tv_sec && compare(&when, &q->until) > 0)
+		r->done = true;
+	else if (!q->since.tv_sec || compare(&when, &q->since) >= 0)
+		return r->each(entry, r->arg);
+	return 0;
+}
+
+/* A line that is no entry, such as half of one, is passed over. */
+static int take_any_line(struct reader *r, const char *line, size_t size)
+{
 	json_t *o = json_loadb(line, size, JSON_ALLOW_NUL, NULL);
 	const json_t *text = json_object_get(o, "log");
 	const char *stream = json_string_value(json_object_get(o, "stream"));
 	const char *time = json_string_value(json_object_get(o, "time"));
-	struct timespec when;
 	int result = 0;
 
-	if (json_is_string(text) && stream && time && time_parse(time, &when) == 0) {
-		if (q->until.tv_sec && compare(&when, &q->until) > 0)
-			r->done = true;
-		else if (!q->since.tv_sec || compare(&when, &q->since) >= 0)
-			result = r->each(
-				&(struct log_entry){
-					.fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
-					.time = time,
-					.text = json_string_value(text),
-					.size = json_string_length(text),
-				},
-				r->arg);
-	}
+	if (json_is_string(text) && stream && time)
+		result = take_entry(r, &(struct log_entry){
+					       .fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
+					       .time = time,
+					       .text = json_string_value(text),
+					       .size = json_string_length(text),
+				       });
 	json_decref(o);
 	return result;
+}
+
+/*
+ * Takes the text at the beginning of a line apart, up to its quote, into r->text. Returns what is
+ * behind the quote; NULL for escapes that are left to a whole parser.
+ */
+static const char *unescape(struct reader *r, const char *at, const char *end, size_t *size)
+{
+	char *to = r->text;
+
+	while (at < end && *at != '"') {
+		size_t n = 0;
+
+		while (at + n < end && at[n] != '"' && at[n] != '\\')
+			n++;
+		memcpy(to, at, n);
+		to += n;
+		at += n;
+		if (at == end || *at == '"')
+			break;
+		if (at + 1 == end)
+			return NULL;
+		switch (at[1]) {
+		case 'n':
+			*to++ = '\n';
+			break;
+		case 't':
+			*to++ = '\t';
+			break;
+		case 'r':
+			*to++ = '\r';
+			break;
+		case '"':
+		case '\\':
+			*to++ = at[1];
+			break;
+		default:
+			return NULL;
+		}
+		at += 2;
+	}
+	*size = (size_t)(to - r->text);
+	return at < end ? at + 1 : NULL;
+}
+
+/* Lines as core/log.c writes them are read without a parser: it takes most of the time. */
+static int take_line(struct reader *r, const char *line, size_t size)
+{
+	static const char head[] = "{\"log\":\"", out[] = ",\"stream\":\"stdout\",\"time\":\"",
+			  err[] = ",\"stream\":\"stderr\",\"time\":\"";
+	const char *end = line + size, *at = NULL;
+	char time[TIME_TEXT];
+	size_t text_size = 0, left;
+	bool is_out;
+
+	if (size > sizeof(head) && memcmp(line, head, sizeof(head) - 1) == 0)
+		at = unescape(r, line + sizeof(head) - 1, end, &text_size);
+	left = at ? (size_t)(end - at) : 0;
+	is_out = left > sizeof(out) && memcmp(at, out, sizeof(out) - 1) == 0;
+	if (!is_out && !(left > sizeof(err) && memcmp(at, err, sizeof(err) - 1) == 0))
+		return take_any_line(r, line, size);
+	at += sizeof(out) - 1;
+	left = (size_t)(end - at);
+	if (left < 3 || left - 2 >= sizeof(time) || memcmp(end - 2, "\"}", 2) != 0)
+		return take_any_line(r, line, size);
+	memcpy(time, at, left - 2);
+	time[left - 2] = '\0';
+	return take_entry(r, &(struct log_entry){
+				     .fd = is_out ? 1 : 2,
+				     .time = time,
+				     .text = r->text,
+				     .size = text_size,
+			     });
 }
 
 /* Reads to the end of the file. Returns 0, or what each() gave. */
@@ -241,6 +324,9 @@ static int follow(struct reader *r, const struct arrow_instance *instance)
 		}
 		if (e < 0)
 			return e;
+		e = r->each(NULL, r->arg);
+		if (e < 0)
+			return e;
 		if (kept && !r->done && poll(&p, 1, LOOK_MS) > 0)
 			while (read(watch, events, sizeof(events)) > 0)
 				;
@@ -272,13 +358,14 @@ static int check_driver(
 int arrow_logs(const struct arrow_paths *paths, const char *name, const struct log_query *query,
 	int (*each)(const struct log_entry *entry, void *arg), void *arg, struct arrow_error *error)
 {
-	_cleanup_free_ char *data = malloc(LINE_MAX);
-	struct reader reader = {.query = query, .each = each, .arg = arg, .fd = -1, .data = data};
+	_cleanup_free_ char *data = malloc(LINE_MAX), *text = malloc(LINE_MAX);
+	struct reader reader = {
+		.query = query, .each = each, .arg = arg, .fd = -1, .data = data, .text = text};
 	struct arrow_instance instance;
 	struct arrow_spec spec;
 	char id[ARROW_ID_HEX];
-	int r = data ? arrow_instance_find(paths, name, id, error)
-		     : arrow_fail(error, ENOMEM, "out of memory");
+	int r = data && text ? arrow_instance_find(paths, name, id, error)
+			     : arrow_fail(error, ENOMEM, "out of memory");
 
 	if (r < 0)
 		return r;

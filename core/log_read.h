@@ -25,7 +25,8 @@ struct log_entry {
 
 /*
  * Reads the log of an Arrow, by name or id.
- *   each: takes an entry; a negative errno ends the reading, and is returned
+ *   each: takes an entry, or NULL before it is waited for more; a negative errno ends the reading,
+ *         and is returned
  * Errors: -ENOENT (no such Arrow), -ENOTSUP (it has no log that can be read).
  */
 int arrow_logs(const struct arrow_paths *paths, const char *name, const struct log_query *query,

@@ -38,7 +38,8 @@ def must(argv, **options):
 def arrow(stack, folder, build):
     command = os.path.join(build, "arrow")
     env = dict(os.environ, ARROW_DATA_DIR=folder + "/data", ARROW_RUN_DIR=folder + "/run")
-    must([command, "run", "-d", "--name", NAME, BUSYBOX, "sleep", "3600"], env=env)
+    must([command, "run", "-d", "--network", "none", "--name", NAME, BUSYBOX, "sleep", "3600"],
+         env=env)
     stack.callback(run, [command, "rm", "-f", NAME], env=env)
     return [command, "exec", NAME, BUSYBOX, "true"], env
 
