@@ -17,7 +17,8 @@
 #include "core/spec_json.h"
 #include "util/cleanup.h"
 
-#define CONFIG_MAX (64u << 20)  /* a spec holds arguments and environment, which fit into an exec  \
+#define CONFIG_MAX                                                                                 \
+	(64u << 20)             /* a spec holds arguments and environment, which fit into an exec  \
 				 */
 #define LOCK_DEADLINE_MS 20000u /* for a lock that is on its way to be free */
 
