@@ -478,8 +478,11 @@ int arrow_instance_discard(
 	_cleanup_store_ struct store store = STORE_INIT;
 	_cleanup_free_ char *path = path_format("%s/lock", id);
 	_cleanup_close_ int fd = -1;
-	int r = path ? store_lock(&store, paths, error) : instance_no_memory(error);
+	int r;
 
+	if (!path)
+		return instance_no_memory(error);
+	r = store_lock(&store, paths, error);
 	if (r < 0)
 		return r;
 	fd = openat(store.arrows_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
