@@ -3,14 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,410 +14,10 @@
 #include "core/arrow.h"
 #include "core/client.h"
 #include "core/event.h"
-#include "core/image.h"
-#include "core/instance.h"
-#include "core/jailroot.h"
-#include "core/job.h"
 #include "core/keeper.h"
-#include "core/confinement.h"
-#include "core/log.h"
-#include "core/saved.h"
-#include "core/template.h"
-#include "core/userns.h"
-#include "engine/engine.h"
-#include "guest/blob.h"
-#include "image/image.h"
-#include "kernel/kernel.h"
-#include "net/net.h"
+#include "core/prepare.h"
 #include "util/cleanup.h"
 #include "util/io.h"
-#include "util/process.h"
-
-/* Each costs a virtio-mmio device, of which microvm has 24. */
-#define VOLUMES_MAX 20u
-
-/* All that a run holds until it is over. */
-struct run {
-	struct arrow_image image;
-	struct arrow_kernel kernel;
-	struct arrow_engine_choice choice;
-	struct arrow_job job;
-	char *jail_root;
-	struct arrow_template template; /* ram_fd is -1 for a cold start */
-	struct arrow_saved saved;       /* with spec->from */
-	struct arrow_disk disk;
-	struct arrow_share *shares;
-	char **file_names; /* one a volume, NULL for directories */
-	struct net_plan network_plan;
-	struct net_attachment network;
-	struct arrow_nic nics[NET_CARDS_MAX];
-	int initrd_fd, userns_fd;
-	uint64_t begin_us;
-};
-
-static void run_release(struct run *run, const struct arrow_spec *spec)
-{
-	arrow_image_release(&run->image);
-	arrow_kernel_release(&run->kernel);
-	arrow_job_release(&run->job);
-	arrow_template_release(&run->template);
-	arrow_saved_release(&run->saved);
-	net_attachment_release(&run->network);
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		if (run->shares)
-			close_keep_errno(run->shares[i].fd);
-		if (run->file_names)
-			free(run->file_names[i]);
-	}
-	free(run->jail_root);
-	free(run->shares);
-	free(run->file_names);
-	close_keep_errno(run->initrd_fd);
-	close_keep_errno(run->userns_fd);
-}
-
-static unsigned int vcpus_of(const struct arrow_spec *spec)
-{
-	return (spec->millicpus + 999) / 1000;
-}
-
-static int check_limits(const struct arrow_spec *spec, struct arrow_error *error)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct sysinfo info;
-	uint64_t total;
-
-	if (sysinfo(&info) < 0)
-		return arrow_fail(error, errno, "cannot ask for the host's memory: %m");
-	total = (uint64_t)info.totalram * info.mem_unit;
-	if (spec->memory > total)
-		return arrow_fail(error, ENOMEM,
-			"%llu MiB of memory is more than this host has (%llu MiB): ask for less "
-			"with -m",
-			(unsigned long long)(spec->memory >> 20),
-			(unsigned long long)(total >> 20));
-	if (spec->memory < ARROW_MEMORY_MIN)
-		return arrow_fail(error, EINVAL,
-			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
-			(unsigned long long)(spec->memory >> 10), ARROW_MEMORY_MIN >> 20);
-	if (cpus > 0 && spec->millicpus > (unsigned long)cpus * 1000)
-		return arrow_fail(error, EINVAL,
-			"%g CPUs are more than this host has (%ld): ask for less with --cpus",
-			spec->millicpus / 1000.0, cpus);
-	if (spec->n_volumes > VOLUMES_MAX)
-		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
-			spec->n_volumes, VOLUMES_MAX);
-	return arrow_check_limits(spec, error);
-}
-
-/* Says which limits this host cannot keep; as Docker, of those only that were asked for. */
-static int tell_limits(const struct arrow_spec *spec, struct arrow_error *error)
-{
-	_cleanup_free_ char *nowhere = NULL, *guest_only = NULL;
-	int r = arrow_limits_missing(spec, &nowhere, &guest_only, error);
-
-	if (r == 0 && nowhere)
-		fprintf(stderr,
-			"arrow: no control group can be made here, so these have no effect: %s\n",
-			nowhere);
-	if (r == 0 && guest_only && spec->verbose)
-		fprintf(stderr,
-			"arrow: no control group can be made here, so these hold in the guest "
-			"only: %s\n",
-			guest_only);
-	return r;
-}
-
-static int open_volumes(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
-{
-	run->shares = calloc(spec->n_volumes + 1, sizeof(*run->shares));
-	run->file_names = calloc(spec->n_volumes + 1, sizeof(*run->file_names));
-	if (!run->shares || !run->file_names)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < spec->n_volumes; i++)
-		run->shares[i].fd = -1;
-
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		const struct arrow_volume *v = &spec->volumes[i];
-		struct stat st;
-		int fd = open(v->host, O_PATH | O_CLOEXEC);
-
-		if (fd < 0)
-			return arrow_fail(error, errno,
-				"no such volume: cannot open %s: %m; make it first, or correct -v",
-				v->host);
-		run->shares[i] = (struct arrow_share){.fd = fd, .read_only = v->read_only};
-		if (fstat(fd, &st) < 0)
-			return arrow_fail(
-				error, errno, "cannot look at the volume %s: %m", v->host);
-		if (S_ISDIR(st.st_mode))
-			continue;
-		if (!S_ISREG(st.st_mode))
-			return arrow_fail(error, EINVAL,
-				"volume %s: it is neither a directory nor a file", v->host);
-		/* The name in the guest's share does not matter to anybody. */
-		run->file_names[i] = strdup("file");
-		if (!run->file_names[i])
-			return arrow_fail(error, ENOMEM, "out of memory");
-		run->shares[i].file = run->file_names[i];
-	}
-	return 0;
-}
-
-/* The initramfs travels in this program; QEMU wants a file. */
-static int open_initrd(int *fd, struct arrow_error *error)
-{
-	size_t size = (size_t)(arrow_initramfs_end - arrow_initramfs);
-	int r;
-
-	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0)
-		return arrow_fail(error, errno, "cannot make the initramfs: %m");
-	r = write_full(*fd, arrow_initramfs, size);
-	/* What runs the VM cannot change it for the next one. */
-	if (r == 0 && fcntl(*fd, F_ADD_SEALS,
-			      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		r = -errno;
-	return r < 0 ? arrow_fail(error, -r, "cannot make the initramfs: %m") : 0;
-}
-
-/* The smallest profile that will do. */
-static const char *kernel_of(const struct arrow_spec *spec, bool ipv6)
-{
-	if (spec->kernel)
-		return spec->kernel;
-	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000 ||
-		spec->pids_max || ipv6)
-		return "general";
-	return "micro";
-}
-
-static struct arrow_vm_config vm_of(const struct run *run, const struct arrow_spec *spec)
-{
-	return (struct arrow_vm_config){
-		.kernel_fd = run->kernel.fd,
-		.initrd_fd = run->initrd_fd,
-		.append = run->kernel.append,
-		.memory = (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
-		.vcpus = vcpus_of(spec),
-		.disks = &run->disk,
-		.n_disks = 1,
-		.shares = run->shares,
-		.n_shares = (unsigned int)spec->n_volumes,
-		.jail_root = run->jail_root,
-		.nics = run->nics,
-		.n_nics = run->network_plan.n,
-		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
-		.accel = run->choice.accel,
-		.tsc_khz = run->choice.tsc_khz,
-	};
-}
-
-/* The template to clone from. Without one the start is cold, which is slower and no failure. */
-static void open_template(
-	struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec)
-{
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_vm_config vm = vm_of(run, spec);
-
-	if (spec->cold || spec->from)
-		return;
-	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
-		    &vm, &error) < 0 &&
-		spec->verbose)
-		fprintf(stderr, "arrow: no template, so the start is cold: %s\n", error.text);
-}
-
-/* Which cards there will be, which the template depends on. */
-static int plan_network(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
-{
-	int r = net_plan(&run->network_plan, (const char *const *)spec->networks.v, error);
-
-	if (r == 0 && run->network_plan.note && spec->verbose)
-		fprintf(stderr, "arrow: %s\n", run->network_plan.note);
-	for (unsigned int i = 0; r == 0 && i < run->network_plan.n; i++)
-		run->nics[i] =
-			(struct arrow_nic){.kind = net_plan_kind(&run->network_plan, i), .fd = -1};
-	return r;
-}
-
-/* Makes the cards. */
-static int attach_network(struct run *run, const struct arrow_paths *paths,
-	const struct arrow_instance *instance, const struct arrow_spec *spec,
-	struct arrow_error *error)
-{
-	struct net_ports ports = {0};
-	int r = net_ports_copy(&ports, &spec->ports) < 0
-			? arrow_fail(error, ENOMEM, "out of memory")
-			: 0;
-
-	for (size_t i = 0; r == 0 && spec->publish_all && i < spec->exposed.n; i++)
-		r = net_ports_expose(&ports, spec->exposed.v[i], error);
-	if (r == 0)
-		r = net_attach(&run->network, &run->network_plan,
-			&(struct net_request){
-				.id = instance->id,
-				.name = instance->name,
-				.ip = spec->ip,
-				.ip6 = spec->ip6,
-				.mac = spec->mac,
-				.aliases = (const char *const *)spec->network_aliases.v,
-				.ports = &ports,
-			},
-			paths, error);
-	net_ports_release(&ports);
-	for (unsigned int i = 0; r == 0 && i < run->network.n_cards; i++) {
-		run->nics[i].fd = run->network.cards[i].fd;
-		run->nics[i].forwards = run->network.forwards;
-		run->nics[i].n_forwards =
-			run->network.forwards ? (unsigned int)run->network.ports.n : 0;
-	}
-	return r;
-}
-
-/* A name of a program without a slash is one of the current directory, else of PATH. */
-static char *absolute(const char *cwd, const char *path, bool program)
-{
-	struct stat st;
-	char *found;
-
-	if (path[0] == '/')
-		return strdup(path);
-	if (program && !strchr(path, '/') && (stat(path, &st) < 0 || !S_ISREG(st.st_mode))) {
-		found = process_find(path);
-		if (found && found[0] == '/')
-			return found;
-		free(found);
-	}
-	return path_format("%s/%s", cwd, strncmp(path, "./", 2) == 0 ? path + 2 : path);
-}
-
-/* What is stored must be found from any directory. */
-static int make_absolute(struct arrow_spec *spec, struct arrow_error *error)
-{
-	_cleanup_free_ char *cwd = getcwd(NULL, 0);
-	bool failed = !cwd;
-
-	for (size_t i = 0; !failed && i < spec->n_volumes + 2; i++) {
-		char **path = i == 0   ? &spec->program
-			      : i == 1 ? &spec->rootfs
-				       : &spec->volumes[i - 2].host;
-		char *whole = *path ? absolute(cwd, *path, i == 0) : NULL;
-
-		if (!*path)
-			continue;
-		failed = !whole;
-		if (whole) {
-			free(*path);
-			*path = whole;
-		}
-	}
-	return failed ? arrow_fail(error, errno, "cannot find out the current directory: %m") : 0;
-}
-
-/* For a start from a saved Arrow: what is in its directory, and a spec that is whole with it. */
-static int open_saved(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
-	struct arrow_error *error)
-{
-	struct arrow_saved *s = &run->saved;
-	int r = arrow_saved_open(s, paths, spec->from, error);
-
-	if (r == 0)
-		r = arrow_saved_merge(spec, s, error);
-	if (r < 0)
-		return r;
-	run->choice = s->choice;
-	run->image.fd = steal_fd(&s->root_fd);
-	run->template.ram_fd = steal_fd(&s->ram_fd);
-	run->template.state_fd = steal_fd(&s->state_fd);
-	run->template.running = true;
-	memcpy(run->image.digest, s->image, sizeof(s->image));
-	memcpy(run->kernel.id, s->kernel, sizeof(s->kernel));
-	run->kernel.append = strdup("");
-	return run->kernel.append ? 0 : arrow_fail(error, ENOMEM, "out of memory");
-}
-
-/* The cards are devices of the VM that was saved. */
-static int check_cards(
-	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
-{
-	const struct arrow_saved *s = &run->saved;
-	bool same = s->n_nics == run->network_plan.n;
-
-	for (unsigned int i = 0; same && i < s->n_nics; i++)
-		same = s->nics[i].kind == run->nics[i].kind;
-	return same ? 0
-		    : arrow_fail(error, EINVAL,
-			      "the Arrow in %s was saved with %u network card%s, and needs as many "
-			      "of the same kind: give it other networks with --network",
-			      s->dir, s->n_nics, s->n_nics == 1 ? "" : "s");
-}
-
-/* What the program runs on: its root, a kernel, an engine. */
-static int resolve_program(struct run *run, const struct arrow_paths *paths,
-	const struct arrow_spec *spec, struct arrow_error *error)
-{
-	int r;
-
-	if (spec->image)
-		r = arrow_image_from_container(&run->image, paths, spec, error);
-	else if (spec->rootfs)
-		r = arrow_image_from_directory(
-			&run->image, paths->data, spec->rootfs, run->userns_fd, error);
-	else
-		r = arrow_image_from_program(&run->image, paths->data, spec->program, error);
-	if (r < 0)
-		return r;
-	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,
-		kernel_of(spec, net_plan_ipv6(&run->network_plan, paths)), error);
-	if (r < 0)
-		return r;
-	if (vcpus_of(spec) > run->kernel.vcpus_max)
-		return arrow_fail(error, EINVAL,
-			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name "
-			"general",
-			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
-	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
-	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
-}
-
-static int resolve(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
-	struct arrow_error *error)
-{
-	struct log scratch;
-	int r = 0;
-
-	run->initrd_fd = run->userns_fd = -1;
-	run->begin_us = now_us();
-	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
-	run->saved = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
-	if (spec->from)
-		r = open_saved(run, paths, spec, error);
-	if (r == 0)
-		r = check_limits(spec, error);
-	if (r == 0)
-		r = tell_limits(spec, error);
-	if (r == 0)
-		r = plan_network(run, spec, error);
-	if (r < 0)
-		return r;
-	r = log_options(&scratch, spec, error);
-	if (r < 0)
-		return r;
-	r = open_volumes(run, spec, error);
-	if (r < 0)
-		return r;
-	if (spec->n_volumes || spec->rootfs) {
-		r = arrow_userns_create(&run->userns_fd, error);
-		if (r < 0)
-			return r;
-	}
-	r = spec->from ? check_cards(run, spec, error) : resolve_program(run, paths, spec, error);
-	if (r == 0)
-		r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
-	run->disk.fd = run->image.fd;
-	return r;
-}
 
 /* The job, which knows the Arrow's id. */
 static int encode(struct run *run, const struct arrow_spec *spec,
@@ -444,7 +40,7 @@ static void __attribute__((noreturn))
 become_keeper(struct run *run, const struct arrow_paths *paths, struct arrow_instance *instance,
 	struct arrow_spec *spec, const struct arrow_attach *how, int client_fd)
 {
-	struct arrow_vm_config vm = vm_of(run, spec);
+	struct arrow_vm_config vm = run_vm(run, spec);
 	struct arrow_state *s = &instance->state;
 
 	vm.name = instance->name;
@@ -477,7 +73,7 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 	sigset_t signals;
 	pid_t keeper;
 
-	r = attach_network(run, paths, instance, spec, error);
+	r = run_attach_network(run, paths, instance, spec, error);
 	if (r == 0)
 		r = encode(run, spec, instance, error);
 	if (r == 0)
@@ -524,7 +120,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	pid_t keeper;
 	int fd = -1, r;
 
-	open_template(run, paths, spec);
+	run_open_template(run, paths, spec);
 	keeper = start_keeper(run, paths, instance, spec, how, &fd, error);
 	if (keeper < 0) {
 		net_detach(&run->network);
@@ -571,12 +167,12 @@ static int write_cidfile(const char *path, const char *id, struct arrow_error *e
 static int create(struct run *run, struct arrow_instance *instance, const struct arrow_paths *paths,
 	struct arrow_spec *spec, const char *cidfile, struct arrow_error *error)
 {
-	int r = resolve(run, paths, spec, error);
+	int r = run_resolve(run, paths, spec, error);
 
 	if (r == 0 && cidfile && access(cidfile, F_OK) == 0)
 		return write_cidfile(cidfile, "", error);
 	if (r == 0)
-		r = make_absolute(spec, error);
+		r = run_make_absolute(spec, error);
 	if (r == 0)
 		r = arrow_instance_create(instance, paths, spec, error);
 	if (r < 0)
@@ -652,7 +248,7 @@ int arrow_start(const struct arrow_paths *paths, const char *name, const struct 
 		} else if (r == 0) {
 			r = check_terminal(&spec, how, error);
 			if (r == 0)
-				r = resolve(&run, paths, &spec, error);
+				r = run_resolve(&run, paths, &spec, error);
 			instance.state.manual_stop = false;
 			instance.state.restarts = 0;
 			if (r == 0)
