@@ -150,6 +150,13 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 	_cleanup_close_ int fd = connect_to(paths, name, error);
 
 	*worker = (struct arrow_worker){.in = -1, .out = -1, .words = -1, .carrier = -1};
+	if (fd == -ESRCH) {
+		arrow_error_clear(error);
+		return arrow_fail_status(error, NOT_RUNNING, ESRCH,
+			"Arrow %s is not running, and has files and processes only while it does: "
+			"start it first, with 'arrow start'",
+			name);
+	}
 	if (fd < 0)
 		return fd;
 	for (size_t i = 0; r == 0 && argv[i]; i++)

@@ -159,6 +159,15 @@ destroy bb' ]
   run -125 arrow system prune --filter nothing
 }
 
+@test "not running: cp, diff and top say so, and what to do" {
+  arrow create --name aa "$BUSYBOX" true
+  for command in 'cp aa:/bin/busybox .' "cp $BUSYBOX aa:/tmp" 'diff aa' 'top aa'; do
+    # shellcheck disable=SC2086
+    run -1 arrow $command
+    [[ $output == *'Arrow aa is not running'*'start it first'* ]]
+  done
+}
+
 @test "killed: all of them, and the folder of this boot: the next command removes what is left" {
   arrow run -d --rm --name aa "$BUSYBOX" sleep 1000
   arrow run -d --name bb "$BUSYBOX" sleep 1000
