@@ -1,7 +1,7 @@
 # A thin front for meson. `make help` lists what it can do.
 BUILD ?= build
 
-.PHONY: all help run test hypervisor bench install asan lint format clean
+.PHONY: all help run test stress hypervisor bench install asan lint format clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
@@ -13,6 +13,7 @@ help:
 	@echo 'make            build Arrow; commands land in $(BUILD)/'
 	@echo 'sudo make run   install the packages, build Arrow and its kernels, run the hello Arrow'
 	@echo 'sudo make test  install the packages, build, run all tests'
+	@echo 'sudo make stress start 10000 Arrows that use disk and network, and check each'
 	@echo 'make hypervisor build a QEMU for Arrow, smaller and faster than Debian'\''s'
 	@echo 'make bench      measure, and write docs/benchmarks.md'
 	@echo 'make install    install to PREFIX (/usr/local), honours DESTDIR'
@@ -26,6 +27,12 @@ run:
 
 test:
 	@tests/run $(BUILD)
+
+# Templates and zygotes of its own, and the kernels of this machine.
+stress: all
+	@data=$$(mktemp -d) && ln -s /var/lib/arrow/kernels /var/lib/arrow/hypervisor $$data/ && \
+	ARROW=$(abspath $(BUILD))/arrow ARROW_DATA_DIR=$$data ARROW_RUN_DIR=$$data/run tests/stress/zygote $(or $(COUNT),10000); \
+	status=$$?; rm -rf $$data; exit $$status
 
 hypervisor:
 	@tools/hypervisor

@@ -112,7 +112,12 @@ static const char *group(
 		return NULL;
 	c->procs[c->n] = -1;
 	c->dirs[c->n++] = STEAL(dir);
-	dir = path_format("%s/cgroup.procs", c->dirs[c->n - 1]);
+	/*
+	 * A process that enters by itself, with one thread: by "tasks", which only version 1 has,
+	 * the kernel does so at once; else it waits many milliseconds for all other processes.
+	 */
+	dir = path_format("%s/%s", c->dirs[c->n - 1],
+		is_there(c->dirs[c->n - 1], "tasks") ? "tasks" : "cgroup.procs");
 	c->procs[c->n - 1] = dir ? open(dir, O_WRONLY | O_CLOEXEC) : -1;
 	return c->procs[c->n - 1] < 0 ? NULL : c->dirs[c->n - 1];
 }

@@ -22,7 +22,7 @@
 /* The groups of one VM. */
 struct arrow_confinement {
 	char *dirs[ARROW_LIMITS_DIRS]; /* owned */
-	int procs[ARROW_LIMITS_DIRS];  /* cgroup.procs of each, for the VM's process; owned */
+	int procs[ARROW_LIMITS_DIRS];  /* of each, for the VM's process to write "0" to; owned */
 	unsigned int n;
 	char *oom; /* file with the kernel's count of what it killed there, or NULL; owned */
 };

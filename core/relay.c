@@ -65,6 +65,8 @@ static void tell_time(struct keeper *k, const uint8_t *asked)
 	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
 	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload)) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	else if (!k->started)
+		keeper_note(k, "the guest runs");
 }
 
 void keeper_tell_clock(struct keeper *k)

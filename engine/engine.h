@@ -70,7 +70,7 @@ struct arrow_nic {
 
 /* What holds the VM's process. */
 struct arrow_vm_limits {
-	const int *procs; /* cgroup.procs of groups to enter; borrowed */
+	const int *procs; /* files of groups, to enter by "0"; borrowed */
 	unsigned int n_procs;
 	const cpu_set_t *cpus; /* that it may run on, or NULL */
 	int oom_score_adj;

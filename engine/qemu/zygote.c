@@ -23,7 +23,8 @@
 
 #define ANSWER_DEADLINE_S 10 /* many may ask at once */
 #define FIXED_FDS 4u         /* stderr, QMP, channel, console; then cards and disks */
-#define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS)
+#define GROUPS 8u
+#define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS + GROUPS)
 
 bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm_config *config)
 {
@@ -36,6 +37,7 @@ bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm
 	return program->own && config->template_dir && config->origin == ARROW_VM_CLONE &&
 	       strcmp(config->accel, "tcg") == 0 && config->n_shares == 0 &&
 	       !(config->limits && config->limits->oom_score_adj) &&
+	       (!config->limits || config->limits->n_procs <= GROUPS) &&
 	       config->n_disks <= QEMU_ZYGOTE_DISKS && config->n_nics <= QEMU_ZYGOTE_NICS &&
 	       !(wanted && strcmp(wanted, "off") == 0);
 }
@@ -110,16 +112,11 @@ pid_t qemu_zygote_pid(int pidfd)
 	return line ? (pid_t)strtol(line + 5, NULL, 10) : 0;
 }
 
-/* Puts the process where its limits are, before it has any thread but one. */
-static int confine(int pidfd, const struct arrow_vm_limits *limits)
+/* Before it has any thread but one. Control groups it enters itself. */
+static int keep_to_cpus(int pidfd, const struct arrow_vm_limits *limits)
 {
-	pid_t pid = limits ? qemu_zygote_pid(pidfd) : 0;
-
-	for (unsigned int i = 0; limits && i < limits->n_procs; i++)
-		if (dprintf(limits->procs[i], "%d", (int)pid) < 0)
-			return -errno;
 	if (limits && limits->cpus &&
-		sched_setaffinity(pid, sizeof(*limits->cpus), limits->cpus) < 0)
+		sched_setaffinity(qemu_zygote_pid(pidfd), sizeof(*limits->cpus), limits->cpus) < 0)
 		return -errno;
 	return 0;
 }
@@ -140,11 +137,13 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 		fds[n++] = config->nics[i].fd;
 	for (unsigned int i = 0; i < config->n_disks; i++)
 		fds[n++] = config->disks[i].fd;
+	for (unsigned int i = 0; config->limits && i < config->limits->n_procs; i++)
+		fds[n++] = config->limits->procs[i];
 	r = send_request(fd, request->name, fds, n);
 	if (r == 0)
 		process = r = receive_pidfd(fd);
 	if (r >= 0)
-		r = confine(process, config->limits);
+		r = keep_to_cpus(process, config->limits);
 	if (r == 0 && send(fd, "G", 1, MSG_NOSIGNAL) != 1)
 		r = -errno;
 	if (r < 0)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a start costs: a static program, whole commands, each kind of Arrow beside its peers.
 
-    tests/bench/start.py BUILD [--rounds N] [--idle N]
+    tests/bench/start.py BUILD [--rounds N] [--idle N] [--many N] [--json FILE]
 
 One run, the kinds in turn, medians. Kinds that this host lacks are left out and named. As root, with a
-warm page cache and no network."""
+warm page cache and no network. `make bench` runs it, and draws what it leaves in FILE."""
 import argparse
 import contextlib
 import json
@@ -17,9 +17,12 @@ import sys
 import tempfile
 import time
 
+from exec import docker_env
+
 DEADLINE = 120
 DEBIAN = "/usr/bin/qemu-system-x86_64"
 BUSYBOX = "/bin/busybox"
+MANY_S = 90  # s for starting as many as fit
 
 
 def output(*argv, **options):
@@ -27,12 +30,19 @@ def output(*argv, **options):
                           **options).stdout
 
 
+def say(text):
+    """At once, also where the output is no terminal."""
+    print(text, flush=True)
+
+
 class Kinds:
     """Command lines and environments of whole commands that print hello's line."""
 
-    def __init__(self, build, work):
+    def __init__(self, build, work, stack):
+        self.stack, self.docker_env = stack, dict(os.environ)
         self.arrow, self.hello, self.work = build + "/arrow", build + "/hello", work
-        self.env = dict(os.environ, ARROW_DATA_DIR=work + "/data", ARROW_RUN_DIR=work + "/run")
+        self.env = dict(os.environ, ARROW_DATA_DIR=work + "/data", ARROW_RUN_DIR=work + "/run",
+                        ARROW_NETWORK="none")
         self.env.pop("ARROW_QEMU", None)
         self.arrows, self.peers, self.missing = {}, {}, []
         os.mkdir(work + "/data")
@@ -48,8 +58,8 @@ class Kinds:
         for make in self.runc, self.podman, self.docker, self.ctr:
             try:
                 self.peers[make.__name__ + " run"] = make()
-            except (OSError, subprocess.SubprocessError):
-                self.missing.append(make.__name__)
+            except (OSError, RuntimeError, subprocess.SubprocessError) as why:
+                self.missing.append("%s: %s" % (make.__name__, str(why).split("\n")[0][:150]))
 
     def runc(self):
         bundle = self.work + "/bundle"
@@ -77,24 +87,31 @@ class Kinds:
                                     "arrow/hello", "/hello"])
 
     def docker(self):
-        output("docker", "import", self.image(), "arrow-bench/hello", stderr=subprocess.DEVNULL)
+        self.docker_env = docker_env(self.stack, self.work) or self.docker_env
+        output("docker", "import", self.image(), "arrow-bench/hello", env=self.docker_env,
+               stderr=subprocess.DEVNULL)
+        self.stack.callback(subprocess.run, ["docker", "rmi", "-f", "arrow-bench/hello"],
+                            env=self.docker_env, check=False, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
         return self.tried(["docker", "run", "--rm", "--network", "none", "arrow-bench/hello",
                            "/hello"])
 
     def ctr(self):
-        output("ctr", "version", stderr=subprocess.DEVNULL)
-        return self.tried(["ctr", "run", "--rm", "--rootfs", self.work + "/bundle/rootfs", "bench",
-                           "/hello"])
+        own = self.work + "/dockerd/exec/containerd/containerd.sock"
+        ctr = ["ctr"] + (["--address", own] if os.path.exists(own) else [])
+        output(*ctr, "version", stderr=subprocess.DEVNULL)
+        return self.tried(ctr + ["run", "--rm", "--rootfs", self.work + "/bundle/rootfs",
+                                 "arrow-bench", "/hello"])
 
     def tried(self, argv):
-        output(*argv, stderr=subprocess.DEVNULL)
+        output(*argv, env=self.docker_env, stderr=subprocess.DEVNULL)
         return argv
 
     def all(self):
         for name, env in self.arrows.items():
             yield name, [self.arrow, "run", "--rm", self.hello], env
         for name, argv in self.peers.items():
-            yield name, argv, dict(os.environ)
+            yield name, argv, self.docker_env
 
     def warm_up(self):
         """Templates, and the zygote."""
@@ -118,38 +135,55 @@ def whole_commands(kinds, rounds):
             start = time.perf_counter()
             output(*argv, env=env, stderr=subprocess.DEVNULL)
             times[name].append((time.perf_counter() - start) * 1000)
-    print("\nWhole commands, ms, %d rounds in turn:\n" % rounds)
-    print("| | median | least |\n|---|---|---|")
+    say("\nWhole commands, ms, %d rounds in turn:\n" % rounds)
+    say("| | median | least |\n|---|---:|---:|")
     for name, values in times.items():
-        print("| %s | %.1f | %.1f |" % (name, statistics.median(values), min(values)))
+        say("| %s | %.1f | %.1f |" % (name, statistics.median(values), min(values)))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
-STEPS = ("the clone's process started", "the program started", "the program ended",
-         "the VM is gone")
-GUEST = ("job taken", "root entered", "program started")
+# Of `arrow run --verbose`, in order; the first output and the end are seen from outside.
+STEPS = {
+    "process": "the clone's process started",
+    "resumed": "the guest runs",
+    "program": "the program started",
+    "first output": None,
+    "VM gone": "the VM is gone",
+    "whole command": None,
+}
+
+
+def one_start(kinds, env):
+    """When each step was reached, ms since the command began."""
+    start = time.perf_counter()
+    with subprocess.Popen([kinds.arrow, "run", "--rm", "--verbose", kinds.hello], env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as command:
+        os.read(command.stdout.fileno(), 1)
+        first = (time.perf_counter() - start) * 1000
+        _, said = command.communicate(timeout=DEADLINE)
+        times = {"first output": first, "whole command": (time.perf_counter() - start) * 1000}
+    notes = said.decode(errors="replace").splitlines()
+    for step, note in STEPS.items():
+        if note:
+            times[step] = next(float(n.split()[1]) for n in notes if n.endswith("  " + note))
+    return times
 
 
 def where(kinds, rounds):
-    """Where the milliseconds go, by the notes of --verbose."""
-    print("\nWhere they go, ms since the command began (guest: since its loader had the job):\n")
-    print("| | %s |\n|%s" % (" | ".join(STEPS + tuple("guest: " + g for g in GUEST[1:])),
-                              "---|" * (len(STEPS) + len(GUEST))))
+    """Where the milliseconds go."""
+    say("\nWhere they go, ms since the command began. *Resumed*: the guest's first question arrived:\n")
+    say("| | %s |\n|---|%s" % (" | ".join(STEPS), "---:|" * len(STEPS)))
+    found = {}
     for name, env in kinds.arrows.items():
-        samples = []
-        for _ in range(rounds):
-            notes = subprocess.run([kinds.arrow, "run", "--rm", "--verbose", kinds.hello], env=env,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                   timeout=DEADLINE, check=True).stderr.splitlines()
-            host = [next(float(n.split()[1]) for n in notes if n.endswith(s)) for s in STEPS]
-            guest = [next(float(n.split(" at ")[1].split()[0]) for n in notes
-                          if n.startswith("arrow: %s at " % g)) for g in GUEST]
-            samples.append(host + [g - guest[0] for g in guest[1:]])
-        print("| %s | %s |" % (name, " | ".join(
-            "%.1f" % statistics.median(column) for column in zip(*samples))))
+        samples = [one_start(kinds, env) for _ in range(rounds)]
+        found[name] = {s: statistics.median(sample[s] for sample in samples) for s in STEPS}
+        say("| %s | %s |" % (name, " | ".join("%.1f" % ms for ms in found[name].values())))
+    return found
 
 
 @contextlib.contextmanager
-def idle(kinds, env, count):
+def idle(kinds, env, count, go_on=lambda starts: True):
     argv = [kinds.arrow, "run", "--rm", "-i", BUSYBOX, "cat"]
     clients, starts = [], []
     try:
@@ -162,6 +196,8 @@ def idle(kinds, env, count):
             if clients[-1].stdout.readline() != b"?\n":
                 raise RuntimeError("Arrow %d of %d did not start" % (len(clients), count))
             starts.append((time.perf_counter() - start) * 1000)
+            if not go_on(starts):
+                break
         yield starts
     finally:
         for client in clients:
@@ -172,9 +208,9 @@ def idle(kinds, env, count):
 
 
 def memory(kinds, count):
-    print("\nIdle Arrows (`busybox cat`, 512 MiB each), MiB of each VM's process, one after another:\n")
-    print("| | how many | PSS | anonymous | first start, ms | last start, ms |")
-    print("|---|---|---|---|---|---|")
+    say("\nIdle Arrows (`busybox cat`, 512 MiB each), MiB of each VM's process, one after another:\n")
+    say("| | how many | PSS | anonymous | first start, ms | last start, ms |")
+    say("|---|---:|---:|---:|---:|---:|")
     for name, env in kinds.arrows.items():
         with idle(kinds, env, count) as starts:
             time.sleep(2)
@@ -189,9 +225,40 @@ def memory(kinds, count):
                     continue
                 pss.append(kib["Pss:"] / 1024)
                 own.append(kib["Anonymous:"] / 1024)
-            print("| %s | %d | %.1f | %.1f | %.0f | %.0f |" % (
+            say("| %s | %d | %.1f | %.1f | %.0f | %.0f |" % (
                 name, len(pss), statistics.median(pss), statistics.median(own), starts[0],
                 starts[-1]))
+
+
+def available():
+    with open("/proc/meminfo") as f:
+        return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in f}
+
+
+def many(kinds, count):
+    """As many idle ones as fit, of the fastest kind: until one fifth of the memory is left."""
+    name, env = next(iter(kinds.arrows.items()))
+    before, begin = available()["MemAvailable"], time.monotonic()
+    marks = [n for n in (10, 100, 300, 1000) if n <= count]
+
+    def go_on(starts):
+        now = available()
+        last = (now["MemAvailable"] < now["MemTotal"] / 5 or time.monotonic() - begin > MANY_S or
+                len(starts) == count)
+        if len(starts) in marks or last:
+            ms = sum(starts) / len(starts)
+            say("| %d | %.0f | %.1f | %.1f | %.0f | %.0f |" % (
+                len(starts), before - now["MemAvailable"],
+                (before - now["MemAvailable"]) / len(starts), 1000 / ms,
+                statistics.median(starts[:10]), statistics.median(starts[-10:])))
+        return not last
+
+    say("\nAs many idle ones as fit, %s, started one after another; at most %d, %d s, four fifths of "
+        "the memory:\n" % (name, count, MANY_S))
+    say("| Arrows | fall of MemAvailable, MiB | for each | starts a second | first ten, ms | "
+        "last ten, ms |\n|---:|---:|---:|---:|---:|---:|")
+    with idle(kinds, env, count, go_on):
+        pass
 
 
 def main():
@@ -199,18 +266,27 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--idle", type=int, default=20)
+    parser.add_argument("--many", type=int, default=1000)
+    parser.add_argument("--json")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="arrow-bench-") as work:
-        kinds = Kinds(os.path.abspath(args.build), work)
+    with contextlib.ExitStack() as stack:
+        work = stack.enter_context(tempfile.TemporaryDirectory(
+            prefix="arrow-bench-", ignore_cleanup_errors=True))
+        kinds = Kinds(os.path.abspath(args.build), work, stack)
+        stack.callback(subprocess.run, [kinds.arrow, "template", "prune", "--all"], env=kinds.env,
+                       stdout=subprocess.DEVNULL, check=False)
         kinds.warm_up()
-        whole_commands(kinds, args.rounds)
-        where(kinds, max(3, args.rounds // 3))
+        found = {"whole": whole_commands(kinds, args.rounds),
+                 "where": where(kinds, max(2, args.rounds // 3))}
         if args.idle:
             memory(kinds, args.idle)
+        if args.many:
+            many(kinds, args.many)
         for name in kinds.missing:
-            print("\nNot measured: %s" % name)
-        subprocess.run([kinds.arrow, "template", "prune", "--all"], env=kinds.env,
-                       stdout=subprocess.DEVNULL, check=False)
+            say("\nNot measured: %s" % name)
+        if args.json:
+            with open(args.json, "w") as f:
+                json.dump(found, f)
 
 
 if __name__ == "__main__":

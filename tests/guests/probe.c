@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <sys/xattr.h>
@@ -156,6 +159,31 @@ static int xattr(const char *path, const char *name)
 	return 0;
 }
 
+/* A connection to itself: its first sequence number and port, as the kernel has chosen them. Takes
+ * CAP_NET_ADMIN. */
+static void tcp(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(7),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	int on = 1, queue = 2; /* TCP_SEND_QUEUE, which musl has not */
+	unsigned int number = 0;
+	socklen_t size = sizeof(number);
+
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(listener, 1) < 0 ||
+		connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ||
+		getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, &size) < 0)
+		return;
+	printf("sequence %u\n", number);
+	size = sizeof(address);
+	if (getsockname(fd, (struct sockaddr *)&address, &size) == 0)
+		printf("port %u\n", ntohs(address.sin_port));
+}
+
 /* What must differ from clone to clone, and the clocks. */
 static int unique(void)
 {
@@ -174,6 +202,8 @@ static int unique(void)
 		(unsigned long long)bytes[1]);
 	printf("stack %p\n", (void *)&local);
 	printf("map %p\n", mmap(NULL, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	printf("program %p\n", (void *)unique);
+	tcp();
 	printf("time %lld.%03ld\n", (long long)real.tv_sec, real.tv_nsec / 1000000);
 	printf("monotonic %lld\n", (long long)mono.tv_sec);
 	return 0;

@@ -190,9 +190,9 @@ field() {
   wait_for 30 eval '! holders >/dev/null'
 }
 
-@test "zygote: forks with disk input, none hangs (ARROW_FORKS: how many)" {
+@test "zygote: forks with disk and network, none hangs (ARROW_FORKS: how many)" {
   begin_zygote
-  ARROW=$ARROW "$SOURCE/tests/bench/forks" "${ARROW_FORKS:-200}"
+  "$SOURCE/tests/stress/zygote" "${ARROW_FORKS:-200}"
 }
 
 # The memory of the only VM that nobody else has, in MiB.
