@@ -19,6 +19,7 @@
 /* The addresses that QEMU's own user-mode network has, too. */
 #define GUEST "10.0.2.15"
 #define GATEWAY "10.0.2.2"
+#define GATEWAY_MAC "52:55:0a:00:02:02"
 #define DNS "10.0.2.3"
 #define PREFIX 24
 
@@ -39,6 +40,22 @@ void net_user_configure(struct net_card *card, struct net_address *dns)
 	card->routes[0] = route;
 	card->n_routes = 1;
 	card->mtu = 1500;
+}
+
+static void see_route(const struct net_route *route, void *arg)
+{
+	*(bool *)arg |= route->to.family == 4 && route->to.prefix == 0;
+}
+
+/*
+ * passt looks for an interface to take addresses from, all of which it is told; it wants one
+ * nevertheless, where no route leads out. The loopback's will do: it binds to none.
+ */
+static bool leads_out(void)
+{
+	bool found = false;
+
+	return net_link_routes(0, see_route, &found) < 0 || found;
 }
 
 /* ADDRESS/HOST:GUEST,... for one protocol; NULL if there are none, or without memory. */
@@ -149,7 +166,9 @@ int net_user_start(struct net_card *card, const struct net_ports *ports, struct 
 			(char *)"-4", (char *)"-a", (char *)GUEST, (char *)"-n", (char *)"24",
 			(char *)"-g", (char *)GATEWAY, (char *)"--dns-forward", (char *)DNS,
 			(char *)"--no-map-gw", (char *)"--no-dhcp", (char *)"--quiet", (char *)"-t",
-			tcp ? tcp : (char *)"none", (char *)"-u", udp ? udp : (char *)"none", NULL};
+			tcp ? tcp : (char *)"none", (char *)"-u", udp ? udp : (char *)"none",
+			(char *)"-M", (char *)GATEWAY_MAC, leads_out() ? NULL : (char *)"-i",
+			(char *)"lo", NULL};
 
 		pid = fork();
 		if (pid == 0)
