@@ -263,9 +263,8 @@ END
 @test "restore: a read-only root gets the new identity, and stays read-only" {
   arrow run -di --name one --read-only "$B" sh -c 'read x; cat /etc/hostname; touch /x; echo $?' >/dev/null
   arrow save one saved
-  run arrow run --rm -i --hostname other --from saved <<<go
-  [[ $output == other* ]]
-  [[ $output == *$'\n1' ]]
+  run --separate-stderr arrow run --rm -i --hostname other --from saved <<<go
+  [ "$output" = $'other\n1' ]
 }
 
 @test "restore: damaged files are found before anything starts" {

@@ -133,7 +133,7 @@ same_tests() {
 @test "user: a volume that is one file, and one that cannot be opened" {
   for user in "$USER_A" "$USER_B"; do
     as "$user" sh -c 'mkdir -p one; echo before >one/file; echo other >one/other'
-    run user_arrow "$user" run -v ./one/file:/etc/file -v ./one/other:/etc/other:ro "$BUSYBOX" sh -c \
+    run --separate-stderr user_arrow "$user" run -v ./one/file:/etc/file -v ./one/other:/etc/other:ro "$BUSYBOX" sh -c \
       'cat /etc/file; echo after >/etc/file; echo x >/etc/other; ls /etc | grep -c -e file -e other'
     [ "$status" -eq 0 ]
     [ "${lines[0]}" = before ]
