@@ -3,6 +3,7 @@
 # Arrows that are paused, and saved while they run: what is restored goes on as somebody else, from
 # files that never change.
 
+bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # An ordinary user can do all of this: once a user with subordinate ids, once one without.
 
+bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
