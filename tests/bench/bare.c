@@ -18,9 +18,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/channel.h"
+#include "core/jailroot.h"
 #include "core/job.h"
 #include "engine/engine.h"
 #include "guest/blob.h"
@@ -87,6 +89,18 @@ static int hand_job(struct bare *b)
 	return r < 0 ? r : channel_send(&b->guest, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
 }
 
+/* As the keeper does; the loader waits for it. */
+static int tell_time(struct bare *b, const uint8_t *asked)
+{
+	uint8_t payload[16];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	memcpy(payload, asked, 8);
+	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	return channel_send(&b->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
+}
+
 static int take_frame(struct bare *b, struct arrow_frame f, const uint8_t *payload)
 {
 	if (f.type == ARROW_DATA && f.stream != ARROW_CONTROL)
@@ -95,6 +109,8 @@ static int take_frame(struct bare *b, struct arrow_frame f, const uint8_t *paylo
 	case ARROW_READY:
 		step(b, "ready");
 		return hand_job(b);
+	case ARROW_TIME:
+		return f.length == 8 ? tell_time(b, payload) : -EPROTO;
 	case ARROW_STARTED:
 		step(b, "started");
 		return 0;
@@ -191,6 +207,7 @@ int main(int argc, char **argv)
 	struct arrow_job_context context = {.id = "0123456789abcdef0123456789abcdef"};
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int kernel = -1, image = -1, initrd = -1;
+	_cleanup_free_ char *jail_root = NULL;
 	struct arrow_engine_choice choice;
 	struct arrow_paths paths;
 	struct arrow_spec spec;
@@ -218,6 +235,8 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = arrow_engine_choose(&choice, NULL, paths.run, &error);
 	if (r == 0)
+		r = arrow_jail_root(paths.data, choice.engine, &jail_root, &error);
+	if (r == 0)
 		r = arrow_job_encode(&b.job, &spec, &context, &error);
 	if (r == 0)
 		r = run(&b, choice.engine,
@@ -230,6 +249,7 @@ int main(int argc, char **argv)
 				.vcpus = 1,
 				.disks = &(struct arrow_disk){.fd = image},
 				.n_disks = 1,
+				.jail_root = jail_root,
 				.userns_fd = -1,
 				.accel = choice.accel,
 				.tsc_khz = choice.tsc_khz,
