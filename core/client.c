@@ -310,7 +310,7 @@ static int take_frame(
 		c->credit += arrow_get32(payload);
 	else if (fd == 0 && f.type == ARROW_CLOSED)
 		c->reads_stdin = false;
-	else if (fd != 0 && f.type == ARROW_DATA)
+	else if (fd != 0 && f.type == ARROW_DATA && c->options->output) /* else left just now */
 		r = output_take(&c->out[fd - 1], payload, f.length);
 	return r < 0 ? arrow_fail(error, -r, "the guest sent more than it may") : 0;
 }
