@@ -94,6 +94,10 @@ END
   done
 }
 
+parent() {
+  ps -o ppid= -p "$1" | tr -d ' '
+}
+
 # Both ways: what it asks for, and what comes to it by itself.
 @test "network: an Arrow that is forked off a zygote has its card, on a bridge and by passt" {
   export ARROW_ZYGOTE_IDLE=20
@@ -111,8 +115,8 @@ END
     for name in first second; do
       start $name --network $net -p 8080:80 "mkfifo /tmp/f; nc 192.0.2.2 7000 <>/tmp/f; $web"
       wait_for 30 running
-cat $(states) >&3; ps -ef | grep qemu | cut -c1-120 >&3;      qemu=$(ps -o ppid= -p "$(state vm_pid)")
-      [[ $(ps -o args= -p "$(ps -o ppid= -p "$qemu")") == arrow-zygote* ]]
+      qemu=$(parent "$(state vm_pid)")
+      [[ $(ps -o args= -p "$(parent "$qemu")") == arrow-zygote* ]]
       [[ $(peer curl -s -m 20 --retry 9 --retry-all-errors --retry-delay 1 http://192.0.2.1:8080/) == hello-from-* ]]
       grep -q '^hello-from-peer' $name.log
       arrow kill $name
