@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time to the first answer of a Python program with imports: restored, started, and with podman.
 
-    restore.py ARROW ROOTFS [N]
+    sudo tests/bench/restore.py [BUILD [ROUNDS]]
 
-Prints Markdown: the median and the fastest of N whole commands, each from its start to its end. podman
+Prints Markdown: the median and the fastest of whole commands, each from its start to its end. podman
 is left out where there is none, or where it does not run here.
 """
 import os
@@ -15,8 +15,12 @@ import sys
 import tempfile
 import time
 
-arrow, rootfs = os.path.realpath(sys.argv[1]), sys.argv[2]
-count = int(sys.argv[3]) if len(sys.argv) > 3 else 11
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else SOURCE + "/build")
+arrow = build + "/arrow"
+count = int(sys.argv[2]) if len(sys.argv) > 2 else 11
+rootfs = subprocess.run([SOURCE + "/tests/rootfs", SOURCE + "/build/test-rootfs"], check=True, text=True,
+                        stdout=subprocess.PIPE).stdout.strip()
 program = """
 import argparse, hashlib, random, re, subprocess, threading
 table = {n: hashlib.sha256(str(n).encode()).hexdigest() for n in range(20000)}
@@ -35,8 +39,8 @@ def measure(command):
     return f"{statistics.median(times):.0f} | {min(times):.0f}"
 
 
-with tempfile.TemporaryDirectory() as work:
-    os.environ["ARROW_RUN_DIR"], os.environ["ARROW_DATA_DIR"] = work + "/run", work + "/data"
+with tempfile.TemporaryDirectory(prefix="arrow-bench-", ignore_cleanup_errors=True) as work:
+    os.environ.update(ARROW_RUN_DIR=work + "/run", ARROW_DATA_DIR=work + "/data", ARROW_NETWORK="none")
     start = [arrow, "run", "--rm", "-i", "--rootfs", rootfs]
     subprocess.run(start + ["true"], check=True, stdin=subprocess.DEVNULL)
     subprocess.run([arrow, "run", "-di", "--name", "warm", "--rootfs", rootfs, "python3", "-c", program],
