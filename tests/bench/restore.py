@@ -16,6 +16,7 @@ import tempfile
 import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ULIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
 build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else SOURCE + "/build")
 arrow = build + "/arrow"
 count = int(sys.argv[2]) if len(sys.argv) > 2 else 11
@@ -51,7 +52,8 @@ with tempfile.TemporaryDirectory(prefix="arrow-bench-", ignore_cleanup_errors=Tr
     print("| to the first answer | median, ms | fastest, ms |\n|---|---|---|")
     print("| `arrow run --from` |", measure([arrow, "run", "--rm", "-i", "--from", work + "/saved"]), "|")
     print("| `arrow run` |", measure(start + ["python3", "-c", program]), "|")
-    podman = ["podman", "run", "--rm", "-i", "--network", "none", "--rootfs", rootfs, "python3", "-c", program]
+    podman = ["podman", "run", "--rm", "-i", "--network", "none", *ULIMITS,
+              "--rootfs", rootfs, "python3", "-c", program]
     if shutil.which("podman") and subprocess.run(podman, input=b"7\n", capture_output=True).returncode == 0:
         print("| `podman run` |", measure(podman), "|")
     subprocess.run([arrow, "rm", "-f", "warm"], stdout=subprocess.DEVNULL)
