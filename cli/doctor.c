@@ -91,18 +91,29 @@ static void note(struct doctor *d, enum state state, const char *check, const ch
 					       "check", check, "text", text, "mend", mend));
 }
 
+/* A number of things that are wrong, and what --fix did to them. */
+static void note_found(struct doctor *d, const char *check, unsigned int found, const char *wrong,
+	const char *mended)
+{
+	if (found == 0)
+		note(d, OK, check, NULL, "none");
+	else if (d->fix)
+		note(d, FIXED, check, NULL, "%s: %u", mended, found);
+	else
+		note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", wrong, found);
+}
+
 /* Something that was left behind: its number, counted or removed. */
 static void note_left(struct doctor *d, const char *check, const char *what, int r,
 	unsigned int found, const struct arrow_error *error)
 {
+	char removed[80];
+
+	snprintf(removed, sizeof(removed), "removed %s", what);
 	if (r < 0)
 		note(d, OPTIONAL, check, NULL, "%s", error->text);
-	else if (found == 0)
-		note(d, OK, check, NULL, "none");
-	else if (d->fix)
-		note(d, FIXED, check, NULL, "removed %s: %u", what, found);
 	else
-		note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", what, found);
+		note_found(d, check, found, what, removed);
 }
 
 static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
@@ -121,18 +132,6 @@ static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
 	note_left(d, "leftover builds", "kernels half built or half removed", r, found, &error);
 }
 
-/* What is wrong with networks: a number of them, and what --fix did. */
-static void note_networks(struct doctor *d, const char *check, unsigned int found,
-	const char *wrong, const char *mended)
-{
-	if (found == 0)
-		note(d, OK, check, NULL, "none");
-	else if (d->fix)
-		note(d, FIXED, check, NULL, "%s: %u", mended, found);
-	else
-		note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", wrong, found);
-}
-
 /* What killed parts left of networks, and what somebody removed. */
 static void check_networks(struct doctor *d, const struct arrow_paths *paths)
 {
@@ -143,13 +142,13 @@ static void check_networks(struct doctor *d, const struct arrow_paths *paths)
 		note(d, OPTIONAL, "networks", NULL, "%s", error.text);
 		return;
 	}
-	note_networks(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
+	note_found(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
 		"removed addresses and names of killed Arrows");
-	note_networks(d, "leftover networks", f.left, "networks that are up for nobody",
+	note_found(d, "leftover networks", f.left, "networks that are up for nobody",
 		"took down networks that were up for nobody");
-	note_networks(d, "networks alone", f.alone, "networks that nothing watches over",
+	note_found(d, "networks alone", f.alone, "networks that nothing watches over",
 		"watches started again");
-	note_networks(d, "broken networks", f.broken, "networks that lack rules or their bridge",
+	note_found(d, "broken networks", f.broken, "networks that lack rules or their bridge",
 		"rules and bridges put back");
 }
 
