@@ -160,6 +160,9 @@ struct arrow_spec {
 	char *kernel; /* profile or id, or NULL: chosen by what the program needs */
 };
 
+/* Copies the limits that change while an Arrow runs (all but memory); what `to` had is freed. */
+void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from);
+
 void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 

@@ -65,6 +65,19 @@ void arrow_strings_release(struct arrow_strings *list)
 	*list = (struct arrow_strings){0};
 }
 
+void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from)
+{
+	to->memory_swap = from->memory_swap;
+	to->memory_swap_given = from->memory_swap_given;
+	to->millicpus = from->millicpus;
+	to->cpus_given = from->cpus_given;
+	to->cpu_shares = from->cpu_shares;
+	to->blkio_weight = from->blkio_weight;
+	to->pids_max = from->pids_max;
+	free(to->cpuset_cpus);
+	to->cpuset_cpus = from->cpuset_cpus ? strdup(from->cpuset_cpus) : NULL;
+}
+
 void arrow_spec_release(struct arrow_spec *spec)
 {
 	arrow_strings_release(&spec->args);

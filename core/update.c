@@ -92,17 +92,9 @@ static int restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
 	const struct arrow_spec *before = arg;
 
 	s->memory = before->memory;
-	s->memory_swap = before->memory_swap;
-	s->memory_swap_given = before->memory_swap_given;
-	s->millicpus = before->millicpus;
-	s->cpus_given = before->cpus_given;
-	s->cpu_shares = before->cpu_shares;
-	s->pids_max = before->pids_max;
-	s->blkio_weight = before->blkio_weight;
 	s->restart = before->restart;
 	s->restart_max = before->restart_max;
-	free(s->cpuset_cpus);
-	s->cpuset_cpus = before->cpuset_cpus ? strdup(before->cpuset_cpus) : NULL;
+	arrow_spec_take_limits(s, before);
 	return 0;
 }
 

@@ -198,15 +198,7 @@ int keeper_limit(struct keeper *k, const struct arrow_spec *limits, struct arrow
 	struct arrow_spec *spec = k->config->spec;
 	bool restored = k->template && k->template->running;
 
-	spec->memory_swap = limits->memory_swap;
-	spec->memory_swap_given = limits->memory_swap_given;
-	spec->millicpus = limits->millicpus;
-	spec->cpus_given = limits->cpus_given;
-	spec->cpu_shares = limits->cpu_shares;
-	spec->blkio_weight = limits->blkio_weight;
-	spec->pids_max = limits->pids_max;
-	free(spec->cpuset_cpus);
-	spec->cpuset_cpus = limits->cpuset_cpus ? strdup(limits->cpuset_cpus) : NULL;
+	arrow_spec_take_limits(spec, limits);
 	/* A restored one goes on with what it had. */
 	if (!restored && k->phase != HANDING && arrow_job_limit(k->config->job, spec) < 0)
 		return arrow_fail(error, ENOMEM, "out of memory");
