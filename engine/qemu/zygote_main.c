@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -490,6 +491,7 @@ int qemu_zygote_main(int argc, char **argv)
 
 	if (argc < 10 || take_arguments(&h, argv) < 0)
 		return 1;
+	prctl(PR_SET_NAME, "arrow-zygote");
 	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	/* Names are relative from here on: the path may be longer than a socket's may be. */
 	if (h.watch < 0 || chdir(h.dir) < 0 ||
