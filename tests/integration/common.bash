@@ -17,12 +17,17 @@ arrow_setup_file() {
   mkdir -p "$G"
 
   # What these tests run is removed with its end; lifecycle.bats tests what is kept, by $BARE.
-  # ARROW_START=cold: every `arrow run` boots, instead of cloning.
+  # ARROW_START=cold: every `arrow run` and `create` boots, instead of cloning; but in a test of clones,
+  # which says `export ARROW_START=`.
   export BARE=$ARROW
   mkdir "$BATS_FILE_TMPDIR/bin"
   cat >"$BATS_FILE_TMPDIR/bin/arrow" <<END
 #!/bin/sh
-[ "\$1" != run ] || { shift; set -- run --rm ${ARROW_START:+--$ARROW_START} "\$@"; }
+start=\${ARROW_START-${ARROW_START-}}
+case "\$1" in
+run) shift; set -- run --rm \${start:+--\$start} "\$@" ;;
+create) shift; set -- create \${start:+--\$start} "\$@" ;;
+esac
 exec "$ARROW" "\$@"
 END
   chmod +x "$BATS_FILE_TMPDIR/bin/arrow"
