@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow events: what happens to Arrows and images, with the lines and filters of docker events. */
+/* arrow events: what happens to Arrows, images and networks, with the lines and filters of docker
+ * events. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ enum { OPT_SINCE = 256, OPT_UNTIL };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"filter", 'f', "KEY=VALUE", 0, "Only events with this container, event, image, label, scope or type", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Only events with this container, event, image, label, network, scope or type", 0},
 	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a template as Docker has them", 0},
 	{"since", OPT_SINCE, "TIME", 0, "Also those that were, from this time on: a date, or a time back as 10m", 0},
 	{"until", OPT_UNTIL, "TIME", 0, "Only up to this time, and not for ever", 0},
@@ -42,11 +43,27 @@ static const json_t *attributes_of(const json_t *event)
 	return json_object_get(json_object_get(event, "Actor"), "Attributes");
 }
 
+static const char *id_of(const json_t *event)
+{
+	return json_text(json_object_get(event, "Actor"), "ID");
+}
+
+/* By id, the beginning of one, or name. */
+static bool is_actor(const json_t *event, const char *type, const char *value)
+{
+	return strcmp(json_text(event, "Type"), type) == 0 && *value &&
+	       (strncmp(id_of(event), value, strlen(value)) == 0 ||
+		       strcmp(json_text(attributes_of(event), "name"), value) == 0);
+}
+
 static bool is_container(const void *arg, const json_t *event, const char *value)
 {
-	return strcmp(json_text(event, "Type"), "container") == 0 && *value &&
-	       (strncmp(json_text(event, "id"), value, strlen(value)) == 0 ||
-		       strcmp(json_text(attributes_of(event), "name"), value) == 0);
+	return is_actor(event, "container", value);
+}
+
+static bool is_network(const void *arg, const json_t *event, const char *value)
+{
+	return is_actor(event, "network", value);
 }
 
 /* "exec_start" is any command that was started. */
@@ -64,7 +81,7 @@ static bool is_of_image(const void *arg, const json_t *event, const char *value)
 	const char *name = json_text(attributes_of(event), image ? "name" : "image");
 	size_t size = strlen(value);
 
-	return (image && strcmp(json_text(event, "id"), value) == 0) ||
+	return (image && strcmp(id_of(event), value) == 0) ||
 	       (strncmp(name, value, size) == 0 && (name[size] == '\0' || name[size] == ':'));
 }
 
@@ -88,6 +105,7 @@ static const struct cli_filter filters[] = {
 	{"event", is_event, false},
 	{"image", is_of_image, false},
 	{"label", has_label, true},
+	{"network", is_network, false},
 	{"scope", has_scope, false},
 	{"type", has_type, false},
 	{0},
@@ -122,7 +140,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 const struct argp events_argp = {options, parse, NULL,
-	"Show what happens to Arrows and images, as it happens.\v"
+	"Show what happens to Arrows, images and networks, as it happens.\v"
 	"With --since or --until also what happened before, as far as it is kept. --until ends "
 	"it.",
 	NULL, NULL, NULL};
@@ -152,8 +170,7 @@ static void print_line(const json_t *event)
 		fprintf(f, "%.3s:%s", zone, zone + 3);
 	else
 		fputc('Z', f);
-	fprintf(f, " %s %s %s", json_text(event, "Type"), json_text(event, "Action"),
-		json_text(event, "id"));
+	fprintf(f, " %s %s %s", json_text(event, "Type"), json_text(event, "Action"), id_of(event));
 	/* Docker puts the attributes in order. */
 	order = json_dumps(attributes, JSON_SORT_KEYS);
 	sorted = order ? json_loads(order, 0, NULL) : NULL;

@@ -29,7 +29,7 @@ const struct command commands[] = {
 	{"stats", cmd_stats, "show what Arrows use, every second", &stats_argp},
 	{"diff", cmd_diff, "list what an Arrow has changed in its root", &diff_argp},
 	{"ps", cmd_ps, "list Arrows", &ps_argp},
-	{"events", cmd_events, "show what happens to Arrows and images", &events_argp},
+	{"events", cmd_events, "show what happens to Arrows, images and networks", &events_argp},
 	{"update", cmd_update, "change limits and the restart policy of Arrows", &update_argp},
 	{"system", cmd_system, "show what takes disk, and remove what nobody needs", &system_argp},
 	{"container", cmd_container, "remove all that do not run; longer names of commands",

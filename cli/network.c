@@ -13,6 +13,7 @@
 #include "net/network.h"
 #include "net/settle.h"
 #include "util/cleanup.h"
+#include "util/event.h"
 
 enum {
 	OPT_SUBNET = 256,
@@ -279,6 +280,9 @@ static int prune(const struct input *in, const struct arrow_paths *paths, struct
 			puts(name);
 	}
 	json_decref(c.list);
+	if (r == 0)
+		event_write(
+			paths->data, "network", "prune", "", json_pack("{s:s}", "reclaimed", "0"));
 	return r < 0 ? r : cli_flush();
 }
 

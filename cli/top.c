@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
+#include "core/event.h"
 #include "core/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -221,6 +222,8 @@ static int get_rows(
 
 	if (r == 0 && parse_answer(in, text, size, rows) < 0)
 		r = arrow_fail(error, EPROTO, "the Arrow sent nonsense instead of its processes");
+	if (r == 0)
+		arrow_event_named(paths, in->name, "top");
 	error->status = 1;
 	return r;
 }

@@ -108,7 +108,8 @@ struct change {
 	const char *arrow;
 	const struct arrow_connection *connection; /* to be made */
 	const struct net_network *network;
-	const char *left; /* name or id of the network that is left */
+	const char *left;      /* name or id of the network that is left */
+	char id[ARROW_ID_HEX]; /* gets the Arrow's */
 };
 
 static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
@@ -183,8 +184,10 @@ static int change_idle(struct change *change,
 	struct arrow_instance instance = {.dir_fd = -1, .lock_fd = -1};
 	int r = open_idle(&instance, change->paths, change->arrow, error);
 
-	if (r == 0)
+	if (r == 0) {
+		memcpy(change->id, instance.id, sizeof(change->id));
 		r = arrow_instance_change(change->paths, instance.id, how, change, error);
+	}
 	if (instance.dir)
 		arrow_instance_release(&instance);
 	return r;
@@ -211,5 +214,9 @@ int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const c
 {
 	struct change change = {.paths = paths, .arrow = arrow, .left = network};
 
-	return change_idle(&change, leave, error);
+	int r = change_idle(&change, leave, error);
+
+	if (r == 0)
+		net_network_event(paths, canonical(network), "disconnect", change.id);
+	return r;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/entries.h"
+#include "core/event.h"
 #include "core/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -370,7 +371,11 @@ int arrow_copy_out(
 {
 	int r = libarchive_load(error);
 
-	return with_status(r < 0 ? r : copy_out(paths, copy, error), error);
+	if (r == 0)
+		r = copy_out(paths, copy, error);
+	if (r == 0)
+		arrow_event_named(paths, copy->name, "archive-path");
+	return with_status(r, error);
 }
 
 int arrow_copy_in(
@@ -378,5 +383,9 @@ int arrow_copy_in(
 {
 	int r = libarchive_load(error);
 
-	return with_status(r < 0 ? r : copy_in(paths, copy, error), error);
+	if (r == 0)
+		r = copy_in(paths, copy, error);
+	if (r == 0)
+		arrow_event_named(paths, copy->name, "extract-to-dir");
+	return with_status(r, error);
 }

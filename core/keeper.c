@@ -81,13 +81,14 @@ static void note_end(struct keeper *k)
 	snprintf(s->error, sizeof(s->error), "%s", k->exited ? "" : k->failure_text);
 }
 
-/* Whether a command waits for the end of the run. */
-static bool was_stopped(const struct keeper *k)
+/* For `arrow events`: a command has stopped it, and waits for its end. */
+static void tell_stop(const struct keeper *k)
 {
 	for (unsigned int i = 0; i < k->n_peers; i++)
-		if (k->peers[i]->waits_for)
-			return true;
-	return false;
+		if (k->peers[i]->waits_for) {
+			arrow_event(k->instance, "stop", NULL);
+			return;
+		}
 }
 
 /* Tells everybody how the run ended; those who did not ask for another run are done with. */
@@ -132,6 +133,7 @@ static void wait_for_restart(struct keeper *k)
 	if (!k->restart_now)
 		k->state->restarts++;
 	keeper_write_state(k);
+	tell_stop(k);
 	tell_end(k, true);
 	k->phase = WAITING;
 	k->deadline = now_ms() + pause;
@@ -174,8 +176,6 @@ static bool end_run(struct keeper *k)
 	if (k->state->oom)
 		arrow_event(k->instance, "oom", NULL);
 	arrow_event_number(k->instance, "die", "exitCode", k->state->exit_code);
-	if (was_stopped(k))
-		arrow_event(k->instance, "stop", NULL);
 	again = starts_again(k);
 	if (again)
 		wait_for_restart(k);
@@ -406,6 +406,7 @@ static void end(struct keeper *k)
 
 	close_keep_errno(k->listen_fd);
 	net_detach(k->config->network);
+	tell_stop(k);
 	if (k->config->spec->auto_remove) {
 		arrow_instance_remove(k->instance);
 	} else {

@@ -14,6 +14,7 @@ static void attach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 	for (unsigned int i = 0; i < 2; i++)
 		peer->acked[i] = k->received[i]; /* from here on */
 	peer_answer(k, peer, ARROW_ATTACH, 0, NULL);
+	arrow_event(k->instance, "attach", NULL);
 	if (k->started)
 		peer_send(k, peer, ARROW_CONTROL, ARROW_STARTED, k->started_frame,
 			sizeof(k->started_frame));
@@ -23,6 +24,9 @@ static void attach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 
 static void detach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
+	/* Not the one that only started it. */
+	if (peer->streams)
+		arrow_event(k->instance, "detach", NULL);
 	peer->bound = false;
 	peer->streams = 0;
 	peer->closing = true;
@@ -142,7 +146,13 @@ static void send_signal(struct keeper *k, struct peer *peer, const uint8_t *payl
 
 static void set_window(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
+	char height[8], width[8];
+
 	pass_on(k, peer, ARROW_WINSIZE, payload);
+	snprintf(height, sizeof(height), "%u", arrow_get16(payload + 4));
+	snprintf(width, sizeof(width), "%u", arrow_get16(payload + 6));
+	arrow_event(
+		k->instance, "resize", json_pack("{s:s, s:s}", "height", height, "width", width));
 }
 
 static const struct request {

@@ -120,6 +120,8 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	pid_t keeper;
 	int fd = -1, r;
 
+	if (how->input || how->output)
+		arrow_event(instance, "attach", NULL);
 	run_open_template(run, paths, spec);
 	keeper = start_keeper(run, paths, instance, spec, how, &fd, error);
 	if (keeper < 0) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/control.h"
+#include "core/event.h"
 #include "core/exec.h"
 #include "core/instance.h"
 #include "util/cleanup.h"
@@ -174,6 +175,8 @@ int arrow_update(const struct arrow_paths *paths, const char *name, const struct
 	r = arrow_instance_open(&i, paths, id, &before, error);
 	if (r == 0) {
 		r = update_open(paths, &i, &before, &u, error);
+		if (r == 0)
+			arrow_event(&i, "update", NULL);
 		if (r < 0) {
 			r = arrow_error_prefix(error, r, "cannot update Arrow %s", i.name);
 			error->status = 1;

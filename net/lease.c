@@ -182,8 +182,8 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 	if (hosts)
 		unlink(hosts);
 	/* Last: as long as it is there, somebody else can finish this. */
-	if (path)
-		unlink(path);
+	if (path && unlink(path) == 0 && strcmp(l->network, NET_JOINED) != 0)
+		net_network_event(paths, l->network, "disconnect", l->id);
 	net_lease_release(l);
 	return later;
 }

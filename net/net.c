@@ -196,6 +196,7 @@ static int attach_network(struct net_attachment *a, unsigned int index, const ch
 		r = net_lease_take(lease, &a->paths, &n, wish, error);
 	if (r < 0)
 		return r;
+	net_network_event(&a->paths, n.name, "connect", lease->id);
 	net_lease_elements(lease, &elements);
 	r = net_rules_add(&elements);
 	net_elements_release(&elements);

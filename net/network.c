@@ -16,6 +16,7 @@
 #include "net/link.h"
 #include "net/pool.h"
 #include "util/cleanup.h"
+#include "util/event.h"
 #include "util/io.h"
 #include "util/text.h"
 
@@ -367,6 +368,14 @@ static int make_identity(struct net_network *n, struct arrow_error *error)
 	return 0;
 }
 
+static void tell(const struct arrow_paths *paths, const struct net_network *n, const char *action,
+	const char *container)
+{
+	event_write(paths->data, "network", action, n->id,
+		json_pack("{s:s*, s:s, s:s}", "container", container, "name", n->name, "type",
+			"bridge"));
+}
+
 int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 	const struct net_wish *wish, struct arrow_error *error)
 {
@@ -403,7 +412,9 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 		r = net_pool_choose(n, wish->ipv6, paths, error);
 	if (r == 0)
 		r = write_network(n, paths, error);
-	if (r < 0)
+	if (r == 0)
+		tell(paths, n, "create", NULL);
+	else
 		net_network_release(n);
 	return r;
 }
@@ -428,6 +439,7 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 		return arrow_fail(
 			error, path ? errno : ENOMEM, "cannot remove network %s: %m", n.name);
 	net_bridge_down(&n, paths);
+	tell(paths, &n, "destroy", NULL);
 	return 0;
 }
 
@@ -458,6 +470,15 @@ json_t *net_network_json(const struct net_network *n, const struct arrow_paths *
 		"Config", ipam, "Internal", n->internal, "Containers", net_lease_json(paths, n),
 		"Labels", n->labels, "Options", n->options, "Bridge", n->bridge, "Mtu",
 		(int)n->mtu);
+}
+
+void net_network_event(const struct arrow_paths *paths, const char *name, const char *action,
+	const char *container)
+{
+	_cleanup_network_ struct net_network n = {0};
+
+	if (net_network_find(&n, paths, name) == 0)
+		tell(paths, &n, action, container);
 }
 
 void net_network_release(struct net_network *n)

@@ -81,6 +81,13 @@ json_t *net_network_json(const struct net_network *network, const struct arrow_p
  */
 bool net_take_text(const json_t *o, const char *key, char *to, size_t size) ARROW_MUST_CHECK;
 
+/*
+ * Tells `arrow events` of a network, if there is one of that name or id.
+ *   container: the id of the Arrow that it is about, or NULL
+ */
+void net_network_event(const struct arrow_paths *paths, const char *name, const char *action,
+	const char *container);
+
 void net_network_release(struct net_network *network);
 
 #define _cleanup_network_ __attribute__((cleanup(net_network_release)))

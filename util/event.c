@@ -2,6 +2,7 @@
 #include "util/event.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,8 @@ void event_write(
 	const char *data, const char *type, const char *action, const char *id, json_t *attributes)
 {
 	_cleanup_free_ char *text = NULL, *line = NULL;
+	/* Docker has these names of before for what it told of then. */
+	bool older = strcmp(type, "network") != 0;
 	json_t *from, *event;
 	struct timespec now;
 
@@ -71,10 +74,10 @@ void event_write(
 		if (i > 0)
 			shorten(attributes);
 		from = json_object_get(attributes, "image");
-		event = json_pack("{s:s, s:s, s:O*, s:s, s:s, s:{s:s, s:O}, s:s, s:I, s:I}",
-			"status", action, "id", id, "from", from, "Type", type, "Action", action,
-			"Actor", "ID", id, "Attributes", attributes, "scope", "local", "time",
-			(json_int_t)now.tv_sec, "timeNano",
+		event = json_pack("{s:s*, s:s*, s:O*, s:s, s:s, s:{s:s, s:O}, s:s, s:I, s:I}",
+			"status", older ? action : NULL, "id", older ? id : NULL, "from", from,
+			"Type", type, "Action", action, "Actor", "ID", id, "Attributes", attributes,
+			"scope", "local", "time", (json_int_t)now.tv_sec, "timeNano",
 			(json_int_t)now.tv_sec * 1000000000 + now.tv_nsec);
 		free(text);
 		text = event ? json_dumps(event, JSON_COMPACT) : NULL;

@@ -3,10 +3,10 @@
 #define ARROW_UTIL_EVENT_H
 
 /*
- * What happens to Arrows and images, for `arrow events`: one JSON object a line, as Docker has it,
- * in DATA/events.json. Keepers and commands add to it themselves, each line by one write, so nobody
- * waits for anybody. A file of more than EVENT_FILE_MAX becomes events.json.1. What cannot be
- * written, as on a full disk, is not told; nothing fails for it.
+ * What happens to Arrows, images and networks, for `arrow events`: one JSON object a line, as
+ * Docker has it, in DATA/events.json. Keepers and commands add to it themselves, each line by one
+ * write, so nobody waits for anybody. A file of more than EVENT_FILE_MAX becomes events.json.1.
+ * What cannot be written, as on a full disk, is not told; nothing fails for it.
  */
 
 #include <jansson.h>
@@ -19,7 +19,7 @@
 /*
  * Tells of something.
  *   data:       the data directory
- *   type:       container, image
+ *   type:       container, image, network
  *   attributes: an object, stolen; or NULL
  */
 void event_write(

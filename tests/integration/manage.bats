@@ -26,6 +26,10 @@ teardown() {
   # shellcheck disable=SC2086
   [ -z "$ids" ] || arrow rm -f $ids >/dev/null
   assert_no_leftovers
+  [ -z "${NS:-}" ] || {
+    ip netns pids "$NS" | xargs -r kill -9
+    ip netns del "$NS"
+  }
 }
 
 # told ACTION...: what the listener has written is this, in this order.
@@ -75,6 +79,63 @@ destroy bb' ]
   [ "$output" = '/aa container' ]
   run -1 arrow events -f nothing=1
   run -125 arrow events --until 0s --since 1h --format '{{.Nothing}}'
+}
+
+@test "events: networks, terminals and looks from outside have Docker's names and attributes" {
+  [ "$(id -u)" = 0 ] || skip 'needs root, for networks'
+  local id begin
+  NS=arrow-events-$$
+  ip netns add "$NS"
+  ip -n "$NS" link set lo up
+  host() { timeout -k 10 120 ip netns exec "$NS" "$BARE" "$@"; }
+  told_of() { arrow events --since "$begin" --until 0s -f "type=$1" --format '{{.Action}}' | grep -q "^$2"; }
+  begin=$(date +%s.%N)
+  host network create one
+  id=$(host run -dit --name aa --network one --rootfs "$ROOT" sh)
+  mkfifo keys
+  timeout -k 10 120 ip netns exec "$NS" script -qec "stty rows 33 cols 77; $BARE attach aa" /dev/null <keys >/dev/null 3>&- 4>&- &
+  exec 5>keys
+  wait_for 30 told_of container resize
+  printf '\020\021' >&5
+  wait_for 30 told_of container detach
+  exec 5>&-
+  host top aa
+  host cp aa:/bin/busybox out
+  host cp out aa:/tmp/in
+  host update --pids-limit 90 aa
+  host stop -t 0 aa
+  host network disconnect one aa
+  host rm aa
+  host network prune
+  run -0 arrow events --since "$begin" --until 0s --format '{{.Type}} {{.Action}}'
+  echo "$output"
+  [ "$output" = 'network create
+container create
+network connect
+container start
+container attach
+container resize
+container detach
+container top
+container archive-path
+container extract-to-dir
+container update
+container kill
+container kill
+container die
+network disconnect
+container stop
+network disconnect
+container destroy
+network destroy
+network prune' ]
+  run -0 arrow events --since "$begin" --until 0s -f network=one -f event=connect --format json
+  [ "$(jq -c '[.Type, .Actor.Attributes, .scope, .status, .id, .from]' <<<"$output")" = \
+    '["network",{"container":"'"$id"'","name":"one","type":"bridge"},"local",null,null,null]' ]
+  run -0 arrow events --since "$begin" --until 0s -f type=network -f event=disconnect
+  [[ ${lines[0]} =~ \ network\ disconnect\ [0-9a-f]{64}\ \(container=$id,\ name=one,\ type=bridge\)$ ]]
+  run -0 arrow events --since "$begin" --until 0s -f event=resize --format '{{.Actor.Attributes.height}} {{.Actor.Attributes.width}}'
+  [ "$output" = '33 77' ]
 }
 
 @test "events: the end of an Arrow whose keeper was killed, and lines that a full disk has cut" {
