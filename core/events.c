@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/event.h"
 #include "util/io.h"
+#include "util/lines.h"
 
 #define LOOK_MS 500 /* between two looks where no change is told */
 #define NS 1000000000ll
@@ -21,9 +22,8 @@ struct reader {
 	int (*each)(const json_t *event, void *arg);
 	void *arg;
 	const char *data;
-	int fd;     /* of the file that is being read; owned */
-	char *text; /* what was read and not parsed: EVENT_LINE_MAX bytes */
-	size_t used;
+	int fd; /* of the file that is being read; owned */
+	struct lines lines;
 };
 
 static int open_file(const char *data, const char *name)
@@ -47,8 +47,9 @@ static long long ns_of(const struct timespec *t)
 }
 
 /* A line that is no event, such as half of one, is passed over. */
-static int take_line(struct reader *r, const char *line, size_t size)
+static int take_line(void *arg, const char *line, size_t size)
 {
+	struct reader *r = arg;
 	const struct events_query *q = r->query;
 	json_t *event = json_loadb(line, size, 0, NULL);
 	long long when = json_integer_value(json_object_get(event, "timeNano"));
@@ -60,30 +61,9 @@ static int take_line(struct reader *r, const char *line, size_t size)
 	return e;
 }
 
-/* Reads to the end of the file. Returns 0, or what each() gave. */
 static int read_on(struct reader *r)
 {
-	ssize_t n;
-
-	while (r->fd >= 0 && (n = read(r->fd, r->text + r->used, EVENT_LINE_MAX - r->used)) > 0) {
-		size_t start = 0;
-		char *newline;
-
-		r->used += (size_t)n;
-		while ((newline = memchr(r->text + start, '\n', r->used - start))) {
-			size_t size = (size_t)(newline - r->text) - start;
-			int e = take_line(r, r->text + start, size);
-
-			if (e < 0)
-				return e;
-			start += size + 1;
-		}
-		if (start == 0 && r->used == EVENT_LINE_MAX)
-			start = r->used; /* no line of ours is so long */
-		memmove(r->text, r->text + start, r->used - start);
-		r->used -= start;
-	}
-	return 0;
+	return r->fd >= 0 ? lines_read(&r->lines, r->fd, take_line, r) : 0;
 }
 
 /* What there is now: of the two files the older one first. The newer one stays open. */
@@ -104,7 +84,7 @@ static int read_files(struct reader *r)
 		return e;
 	close_keep_errno(r->fd);
 	r->fd = newest;
-	r->used = 0;
+	lines_reset(&r->lines);
 	return e < 0 ? e : read_on(r);
 }
 
@@ -126,7 +106,7 @@ static bool next_file(struct reader *r)
 	}
 	close_keep_errno(r->fd);
 	r->fd = newest;
-	r->used = 0;
+	lines_reset(&r->lines);
 	return true;
 }
 
@@ -171,17 +151,14 @@ static int follow(struct reader *r)
 int arrow_events(const struct arrow_paths *paths, const struct events_query *query,
 	int (*each)(const json_t *event, void *arg), void *arg, struct arrow_error *error)
 {
-	_cleanup_free_ char *text = malloc(EVENT_LINE_MAX);
-	struct reader r = {.query = query,
-		.each = each,
-		.arg = arg,
-		.data = paths->data,
-		.fd = -1,
-		.text = text};
-	int e = text ? read_files(&r) : -ENOMEM;
+	struct reader r = {.query = query, .each = each, .arg = arg, .data = paths->data, .fd = -1};
+	int e = lines_init(&r.lines, EVENT_LINE_MAX);
 
+	if (e == 0)
+		e = read_files(&r);
 	if (e == 0)
 		e = follow(&r);
 	close_keep_errno(r.fd);
+	lines_release(&r.lines);
 	return e < 0 ? arrow_fail(error, -e, "cannot read the events in %s: %m", paths->data) : 0;
 }

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/lines.h"
 
 #define FILES_MAX 1000      /* as many as max-file allows */
 #define BLOCK (64u * 1024u) /* bytes that are read at once */
@@ -26,10 +27,9 @@ struct reader {
 	int (*each)(const struct log_entry *entry, void *arg);
 	void *arg;
 	int dir_fd, fd; /* of the file that is being read; owned */
-	char *data;     /* what was read and not parsed */
-	char *text;     /* of one line */
-	size_t used;
-	bool done; /* beyond --until */
+	struct lines lines;
+	char *text; /* of one line */
+	bool done;  /* beyond --until */
 };
 
 static int open_log(int dir_fd, unsigned int n)
@@ -195,37 +195,27 @@ static int take_line(struct reader *r, const char *line, size_t size)
 			     });
 }
 
-/* Reads to the end of the file. Returns 0, or what each() gave. */
+static int take_line_until(void *arg, const char *line, size_t size)
+{
+	struct reader *r = arg;
+	int e = take_line(r, line, size);
+
+	return e < 0 ? e : r->done;
+}
+
+/* Reads to the end of the file, or of what is wanted. Returns 0, or what each() gave. */
 static int read_on(struct reader *r)
 {
-	for (;;) {
-		ssize_t n = r->done ? 0 : read(r->fd, r->data + r->used, LINE_MAX - r->used);
-		size_t start = 0;
-		char *newline;
+	int e = r->done ? 0 : lines_read(&r->lines, r->fd, take_line_until, r);
 
-		if (n <= 0)
-			return 0;
-		r->used += (size_t)n;
-		while (!r->done && (newline = memchr(r->data + start, '\n', r->used - start))) {
-			size_t size = (size_t)(newline - r->data) - start;
-			int e = take_line(r, r->data + start, size);
-
-			if (e < 0)
-				return e;
-			start += size + 1;
-		}
-		if (start == 0 && r->used == LINE_MAX)
-			start = r->used; /* no line of ours is so long */
-		memmove(r->data, r->data + start, r->used - start);
-		r->used -= start;
-	}
+	return e < 0 ? e : 0;
 }
 
 static void use(struct reader *r, int fd)
 {
 	close_keep_errno(r->fd);
 	r->fd = fd;
-	r->used = 0;
+	lines_reset(&r->lines);
 }
 
 /* Reads what there is now, from the oldest file to the newest, which stays open. */
@@ -358,14 +348,13 @@ static int check_driver(
 int arrow_logs(const struct arrow_paths *paths, const char *name, const struct log_query *query,
 	int (*each)(const struct log_entry *entry, void *arg), void *arg, struct arrow_error *error)
 {
-	_cleanup_free_ char *data = malloc(LINE_MAX), *text = malloc(LINE_MAX);
-	struct reader reader = {
-		.query = query, .each = each, .arg = arg, .fd = -1, .data = data, .text = text};
+	_cleanup_free_ char *text = malloc(LINE_MAX);
+	struct reader reader = {.query = query, .each = each, .arg = arg, .fd = -1, .text = text};
 	struct arrow_instance instance;
 	struct arrow_spec spec;
 	char id[ARROW_ID_HEX];
-	int r = data && text ? arrow_instance_find(paths, name, id, error)
-			     : arrow_fail(error, ENOMEM, "out of memory");
+	int r = text ? arrow_instance_find(paths, name, id, error)
+		     : arrow_fail(error, ENOMEM, "out of memory");
 
 	if (r < 0)
 		return r;
@@ -374,12 +363,15 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 		r = check_driver(&spec, instance.name, id, error);
 	if (r == 0) {
 		reader.dir_fd = instance.dir_fd;
-		r = read_files(&reader);
+		r = lines_init(&reader.lines, LINE_MAX);
+		if (r == 0)
+			r = read_files(&reader);
 		if (r == 0 && query->follow)
 			r = follow(&reader, &instance);
 		if (r < 0)
 			r = arrow_fail(error, -r, "cannot read the log of Arrow %s: %m", name);
 		close_keep_errno(reader.fd);
+		lines_release(&reader.lines);
 	}
 	arrow_instance_release(&instance);
 	arrow_spec_release(&spec);

@@ -13,6 +13,7 @@
 #include "util/digest.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/lines.h"
 #include "util/paths.h"
 #include "util/process.h"
 
@@ -126,6 +127,53 @@ static void a_state_directory_that_others_can_write_is_refused(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+struct taken {
+	char text[64];
+	const char *last; /* the line that ends the reading, or NULL */
+};
+
+static int take(void *arg, const char *line, size_t size)
+{
+	struct taken *t = arg;
+	size_t used = strlen(t->text);
+
+	snprintf(t->text + used, sizeof(t->text) - used, "%.*s|", (int)size, line);
+	return t->last && strlen(t->last) == size && memcmp(line, t->last, size) == 0 ? 7 : 0;
+}
+
+static void lines_are_taken_whole_and_those_too_long_passed_over(void **state)
+{
+	struct taken t = {0};
+	struct lines l;
+	int p[2];
+
+	assert_int_equal(pipe2(p, O_NONBLOCK), 0);
+	assert_int_equal(lines_init(&l, 8), 0);
+	assert_int_equal(write_full(p[1], "one\n\ntw", 7), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 0);
+	assert_string_equal(t.text, "one||");
+	assert_int_equal(write_full(p[1], "o\n1234567\n12345678\nfour\n", 24), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 0);
+	assert_string_equal(t.text, "one||two|1234567|four|");
+	/* What follows the last one is kept, half a line of another file is not. */
+	t = (struct taken){.last = "b"};
+	assert_int_equal(write_full(p[1], "a\nb\nc\nha", 8), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 7);
+	assert_string_equal(t.text, "a|b|");
+	assert_int_equal(write_full(p[1], "lf\n", 3), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 0);
+	assert_string_equal(t.text, "a|b|c|half|");
+	assert_int_equal(write_full(p[1], "old", 3), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 0);
+	lines_reset(&l);
+	assert_int_equal(write_full(p[1], "new\n", 4), 0);
+	assert_int_equal(lines_read(&l, p[0], take, &t), 0);
+	assert_string_equal(t.text, "a|b|c|half|new|");
+	lines_release(&l);
+	close(p[0]);
+	close(p[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +184,7 @@ int main(void)
 		cmocka_unit_test(atomic_write_replaces_and_leaves_no_temporary),
 		cmocka_unit_test(process_output_and_failure),
 		cmocka_unit_test(a_state_directory_that_others_can_write_is_refused),
+		cmocka_unit_test(lines_are_taken_whole_and_those_too_long_passed_over),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, NULL, NULL);
