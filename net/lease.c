@@ -191,7 +191,7 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 /* Reads one lease. Returns 0, 1 for one whose keeper is gone, or a negative errno. */
 static int read_lease(struct net_lease *l, int dir_fd, const char *network, const char *id)
 {
-	_cleanup_close_ int fd = openat(dir_fd, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd = openat(dir_fd, id, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	_cleanup_free_ char *text = NULL;
 	bool dead;
 	json_t *o;

@@ -98,6 +98,11 @@ parent() {
   ps -o ppid= -p "$1" | tr -d ' '
 }
 
+# ticks PID: for how many hundredths of a second it has run.
+ticks() {
+  awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
 # Both ways: what it asks for, and what comes to it by itself.
 @test "network: an Arrow that is forked off a zygote has its card, on a bridge and by passt" {
   export ARROW_START=
@@ -135,6 +140,13 @@ parent() {
   echo "$output"
   [ "$(grep -c "^hello-from-${id:0:12}" <<<"$output")" -eq 4 ]
   [ "$(tail -n 1 <<<"$output")" = unknown ]
+  # The network's watch sleeps when nothing happens; what it does itself does not wake it.
+  local watch before
+  watch=$(ip netns pids "$NS" | xargs ps -o pid=,comm= -p | awk '$2 == "arrow-net" { print $1; exit }')
+  sleep 1
+  before=$(ticks "$watch")
+  sleep 5
+  [ $(($(ticks "$watch") - before)) -lt 25 ]
   # The host's own resolver is not asked for them, and no other host is answered.
   gateway=$(arrow network inspect net | jq -r '.[0].IPAM.Config[0].Gateway')
   peer ip route add "$gateway" via 192.0.2.1
