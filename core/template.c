@@ -27,7 +27,7 @@
 #define SAVE_DEADLINE_MS 60000u
 
 /* Changes when the files of a template change their meaning. */
-#define FORMAT 1
+#define FORMAT 2
 #define JSON_MAX 65536u
 
 /* The digest of the loader that this program carries. */

@@ -128,14 +128,17 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 /*
  * What the kernel need not find out. The TSC is the host's, under KVM and TCG: told of its rate,
  * the kernel has a clock of nanoseconds; else it often counts ticks of 10 ms, for QEMU's PIT is too
- * coarse to measure by. Under TCG the timer interrupt works, and one vCPU takes it from the PIT:
- * to calibrate that of the local APIC takes a quarter of a second.
+ * coarse to measure by. Under TCG the timer interrupt works. To calibrate the timer of the local
+ * APIC takes a fifth of a second, so a cold start with one vCPU takes the PIT for one. That cannot
+ * count beyond 27 ms, and a guest with it wakes for nothing as long as it lives: a template has the
+ * time, and its clones sleep.
  */
 static void machine_words(char *words, size_t size, const struct arrow_vm_config *config)
 {
 	bool tcg = strcmp(config->accel, "tcg") == 0;
 	int n = snprintf(words, size, "%s%s", tcg ? " no_timer_check" : "",
-		tcg && config->vcpus == 1 ? " nolapic_timer" : "");
+		tcg && config->vcpus == 1 && config->origin == ARROW_VM_COLD ? " nolapic_timer"
+									     : "");
 
 	if (config->tsc_khz)
 		snprintf(words + n, size - (size_t)n, " tsc=reliable tsc_early_khz=%u",

@@ -205,6 +205,30 @@ END
   return 1
 }
 
+# How often the threads of the only VM have waited.
+waits() {
+  cat "/proc/$(state vm_pid)"/task/*/status | awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
+}
+
+@test "clone: it sleeps while its program does, and wakes in time" {
+  "$ARROW" run "$B" sh -c 'echo started; exec sleep 8' >out &
+  wait_for 60 grep -q started out
+  sleep 2
+  before=$(waits)
+  sleep 4
+  # With the PIT for a timer it was 200 times a second.
+  [ $(($(waits) - before)) -lt 240 ]
+  wait $!
+  # A timer that was measured wrongly is late by a part of the whole, however quiet the host is.
+  for _ in $(seq 20); do
+    late=$(arrow run "$B" sh -c 'read a b </proc/uptime; sleep 1; read c b </proc/uptime
+      echo $(((${c%.*} - ${a%.*}) * 100 + 1${c#*.} - 1${a#*.} - 100))')
+    [ "$late" -ge 0 ]
+    [ "$late" -gt 10 ] || return 0
+  done
+  false
+}
+
 @test "clone: its clock is right, and its monotonic clock is sane" {
   # The template is older than the clone, so a clock that was not set would be behind.
   arrow run "$B" true

@@ -295,6 +295,9 @@ static void a_template_has_the_devices_of_its_clones_and_nothing_behind_them(voi
 	assert_non_null(strstr(text, "mem-path=/proc/self/fd/20,share=on"));
 	assert_non_null(strstr(text, "driver=null-co,node-name=d0,read-only=on"));
 	assert_null(strstr(text, "-incoming"));
+	/* Its clones are idle for longer than the PIT can count. */
+	assert_non_null(strstr(text, "no_timer_check"));
+	assert_null(strstr(text, "nolapic_timer"));
 	free(text);
 
 	config = config_of_one();
@@ -305,6 +308,7 @@ static void a_template_has_the_devices_of_its_clones_and_nothing_behind_them(voi
 	assert_non_null(strstr(text, "mem-path=/proc/self/fd/20,share=off"));
 	assert_non_null(strstr(text, "file.filename=/proc/self/fd/11"));
 	assert_non_null(strstr(text, " -incoming defer "));
+	assert_null(strstr(text, "nolapic_timer"));
 	free(text);
 }
 
