@@ -26,6 +26,12 @@
 #define GROUPS 8u
 #define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS + GROUPS)
 
+/* Processes of a zygote are not to be looked into, which keeps all but root from setting it. */
+static bool sets_score(const struct arrow_vm_limits *limits)
+{
+	return !limits || limits->oom_score_adj == 0 || geteuid() == 0;
+}
+
 bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm_config *config)
 {
 	const char *wanted = getenv("ARROW_ZYGOTE");
@@ -36,7 +42,7 @@ bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm
 			return false;
 	return program->own && config->template_dir && config->origin == ARROW_VM_CLONE &&
 	       strcmp(config->accel, "tcg") == 0 && config->n_shares == 0 &&
-	       !(config->limits && config->limits->oom_score_adj) &&
+	       sets_score(config->limits) &&
 	       (!config->limits || config->limits->n_procs <= GROUPS) &&
 	       config->n_disks <= QEMU_ZYGOTE_DISKS && config->n_nics <= QEMU_ZYGOTE_NICS &&
 	       !(wanted && strcmp(wanted, "off") == 0);
@@ -112,13 +118,27 @@ pid_t qemu_zygote_pid(int pidfd)
 	return line ? (pid_t)strtol(line + 5, NULL, 10) : 0;
 }
 
-/* Before it has any thread but one. Control groups it enters itself. */
-static int keep_to_cpus(int pidfd, const struct arrow_vm_limits *limits)
+/*
+ * Before it has any thread but one, and while it waits for us, so that its process id is its own.
+ * Control groups it enters itself.
+ */
+static int set_limits(int pidfd, const struct arrow_vm_limits *limits)
 {
-	if (limits && limits->cpus &&
-		sched_setaffinity(qemu_zygote_pid(pidfd), sizeof(*limits->cpus), limits->cpus) < 0)
+	pid_t pid = limits ? qemu_zygote_pid(pidfd) : 0;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (!limits)
+		return 0;
+	if (pid <= 0) /* it is gone; 0 would be ourselves */
+		return -ESRCH;
+	if (limits->cpus && sched_setaffinity(pid, sizeof(*limits->cpus), limits->cpus) < 0)
 		return -errno;
-	return 0;
+	if (limits->oom_score_adj == 0)
+		return 0;
+	path = path_format("/proc/%d/oom_score_adj", pid);
+	fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+	return fd < 0 || dprintf(fd, "%d", limits->oom_score_adj) < 0 ? -errno : 0;
 }
 
 int qemu_zygote_fork(const struct arrow_vm_config *config,
@@ -143,7 +163,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	if (r == 0)
 		process = r = receive_pidfd(fd);
 	if (r >= 0)
-		r = keep_to_cpus(process, config->limits);
+		r = set_limits(process, config->limits);
 	if (r == 0 && send(fd, "G", 1, MSG_NOSIGNAL) != 1)
 		r = -errno;
 	if (r < 0)

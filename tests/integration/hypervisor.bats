@@ -143,6 +143,23 @@ field() {
   wait
 }
 
+@test "zygote: an OOM score of its own is set, or the Arrow is executed" {
+  begin_zygote
+  "$ARROW" run --rm --oom-score-adj 300 "$B" sh -c 'echo started; exec sleep 100' >out &
+  wait_for 60 grep -q started out
+  vm=$(state vm_pid)
+  [ "$(cat "/proc/$vm/oom_score_adj")" = 300 ]
+  parent=$(field "$(field "$vm" PPid)" PPid)
+  if [ "$(id -u)" -eq 0 ]; then [ "$parent" = "$(holders)" ]; else [ "$parent" != "$(holders)" ]; fi
+  # That of the next is not the one before's.
+  "$ARROW" run --rm --name other "$B" sh -c 'echo started; exec sleep 100' >out2 &
+  wait_for 60 grep -q started out2
+  [ "$(cat "/proc/$(jq -r .vm_pid "$(states | xargs grep -L "\"vm_pid\": *$vm\b")")/oom_score_adj")" = \
+    "$(cat "/proc/$(holders)/oom_score_adj")" ]
+  kill %1 %2
+  wait
+}
+
 @test "zygote: starts at once make one" {
   begin_zygote
   kill "$(holders)"
