@@ -210,15 +210,26 @@ waits() {
   cat "/proc/$(state vm_pid)"/task/*/status | awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }'
 }
 
-@test "clone: it sleeps while its program does, and wakes in time" {
-  "$ARROW" run "$B" sh -c 'echo started; exec sleep 8' >out &
-  wait_for 60 grep -q started out
-  sleep 2
+# With the PIT for a timer it is 200 times a second, as long as it lives.
+calm() {
+  local before
   before=$(waits)
-  sleep 4
-  # With the PIT for a timer it was 200 times a second.
-  [ $(($(waits) - before)) -lt 240 ]
-  wait $!
+  sleep 2
+  [ $(($(waits) - before)) -lt 160 ]
+}
+
+@test "clone: it sleeps while its program does, and wakes in time" {
+  # A kernel that was kept from measuring the better timer, by a host with too much to do, takes the PIT.
+  for _ in 1 2 3 4; do
+    arrow template prune --all
+    "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out &
+    wait_for 60 grep -q started out
+    wait_for 20 calm && slept=yes || slept=no
+    kill $!
+    wait
+    [ $slept = no ] || break
+  done
+  [ $slept = yes ]
   # A timer that was measured wrongly is late by a part of the whole, however quiet the host is.
   for _ in $(seq 20); do
     late=$(arrow run "$B" sh -c 'read a b </proc/uptime; sleep 1; read c b </proc/uptime
