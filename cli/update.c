@@ -11,7 +11,7 @@ enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, 
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"memory", 'm', "SIZE", 0, "Memory of the VM, of one that does not run", 0},
+	{"memory", 'm', "SIZE", 0, "Memory of the VM; of one that runs not more than it was started with", 0},
 	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Memory and swap of the host together; -1 for any swap", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs; of one that runs not more than its VM has", 0},
 	{"cpu-shares", 'c', "N", 0, "Weight against others on the host", 0},

@@ -114,6 +114,7 @@ struct keeper {
 	uint64_t received[2], granted[2];
 	uint64_t stdin_room; /* credit that the guest gives for stdin */
 
+	uint64_t memory;     /* bytes that the VM is left with; 0 for all that it has */
 	uint64_t kill_at;    /* ms: a stop that takes too long becomes SIGKILL; 0 for none */
 	uint64_t vm_kill_at; /* ms: SIGKILL was sent, then the VM is ended; 0 for none */
 	uint64_t start_ms;   /* when the VM was started */
@@ -141,6 +142,12 @@ void keeper_note(struct keeper *k, const char *what);
 
 /* vm.c: starts the VM: a clone where there is a template, else a cold one. */
 int keeper_start_vm(struct keeper *k, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Leaves the VM, and those that follow it, with so many bytes of its memory.
+ * Errors: -EBUSY (it was started with less), -ENOTSUP (its engine cannot).
+ */
+int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Takes over the limits of a spec, for this VM and those that follow it. */
 int keeper_limit(struct keeper *k, const struct arrow_spec *limits,

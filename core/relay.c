@@ -110,6 +110,8 @@ static void program_started(struct keeper *k, const uint8_t *payload)
 			peer_answer(k, k->peers[i], ARROW_RESTART, 0, NULL);
 
 	k->state->life = ARROW_LIFE_RUNNING;
+	if (k->memory)
+		(void)k->vm->engine->set_memory(k->vm, k->memory);
 	health_begin(k);
 	k->state->error[0] = '\0';
 	k->state->exit_code = 0;

@@ -103,10 +103,13 @@ static void reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_spec spec;
 	struct arrow_instance now;
+	uint64_t mib = arrow_get32(payload);
 	int r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, &error);
 
 	if (r == 0)
 		r = keeper_limit(k, &spec, &error);
+	if (r == 0 && mib)
+		r = keeper_set_memory(k, mib << 20, &error);
 	if (r == 0) {
 		/* What can change while it runs. */
 		k->config->spec->restart = spec.restart;
@@ -167,7 +170,7 @@ static const struct request {
 	{ARROW_STOP, 8, stop},
 	{ARROW_KILL, 4, kill_program},
 	{ARROW_RESTART, 8, restart},
-	{ARROW_RELOAD, 0, reload},
+	{ARROW_RELOAD, 4, reload},
 	{ARROW_PAUSE, 0, pause_vm},
 	{ARROW_UNPAUSE, 0, unpause_vm},
 };

@@ -13,9 +13,11 @@
 #include "util/cleanup.h"
 
 #define ANSWER_MS 30000u
+#define MEMORY_SPARE (16u << 20) /* bytes that are left free where memory is taken away */
 
 struct update {
 	const struct arrow_spec *values;
+	const struct arrow_spec *before;
 	unsigned int fields;
 	bool kept;
 };
@@ -36,11 +38,10 @@ static int change_cpus(struct arrow_spec *s, const struct update *u, struct arro
 
 static int change_memory(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
-	if (u->kept && u->values->memory != s->memory)
-		return arrow_fail(error, EBUSY,
-			"its VM was started with %llu MiB of memory, which cannot change while it "
-			"runs: stop it first",
-			(unsigned long long)(s->memory >> 20));
+	if (s->from)
+		return arrow_fail(error, EINVAL,
+			"it was restored from %s, and has the memory that it was saved with",
+			s->from);
 	if (u->values->memory < ARROW_MEMORY_MIN)
 		return arrow_fail(error, EINVAL,
 			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
@@ -122,15 +123,47 @@ static int limit_guest(const struct arrow_paths *paths, const struct arrow_insta
 		"first");
 }
 
+static unsigned long long number_of(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+
+	return line ? strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+/* What the guest could only give by killing is not taken. */
+static int check_spare(const struct arrow_paths *paths, const struct arrow_instance *i,
+	uint64_t less, struct arrow_error *error)
+{
+	static const char *const argv[] = {"usage", NULL};
+	_cleanup_free_ char *text = NULL;
+	unsigned long long total, used;
+	size_t size;
+	int r = arrow_worker_output(paths, i->id, argv, 4096, &text, &size, error);
+
+	if (r < 0)
+		return r;
+	total = number_of(text, "mem_total ");
+	used = number_of(text, "mem_used ");
+	if (used + less + MEMORY_SPARE <= total)
+		return 0;
+	return arrow_fail(error, EBUSY,
+		"%llu MiB of memory are in use in it, and it has %llu: stop it first, or leave it "
+		"more",
+		used >> 20, total >> 20);
+}
+
 static int tell(const struct arrow_paths *paths, const struct arrow_instance *i,
 	const struct arrow_spec *spec, const struct update *u, struct arrow_error *error)
 {
+	uint32_t mib = u->fields & ARROW_UPDATE_MEMORY ? (uint32_t)(spec->memory >> 20) : 0;
 	int r = 0;
 
-	if (u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS))
+	if (mib && spec->memory < u->before->memory)
+		r = check_spare(paths, i, u->before->memory - spec->memory, error);
+	if (r == 0 && u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS))
 		r = limit_guest(paths, i, spec, error);
 	if (r == 0)
-		r = control_ask(i, ARROW_RELOAD, NULL, 0, ANSWER_MS, error);
+		r = control_ask(i, ARROW_RELOAD, &mib, 1, ANSWER_MS, error);
 	/* It ended just now: what is stored counts for the next start. */
 	if (r < 0 && !arrow_instance_is_kept(i)) {
 		arrow_error_clear(error);
@@ -143,10 +176,12 @@ static int update_open(const struct arrow_paths *paths, const struct arrow_insta
 	const struct arrow_spec *before, struct update *u, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	const uint32_t as_it_is = 0;
 	struct arrow_spec after;
 	struct arrow_instance now;
 	int r;
 
+	u->before = before;
 	u->kept = arrow_instance_is_kept(i);
 	r = arrow_instance_change(paths, i->id, change, u, error);
 	if (r < 0 || !u->kept)
@@ -155,7 +190,7 @@ static int update_open(const struct arrow_paths *paths, const struct arrow_insta
 	if (r == 0)
 		r = tell(paths, &now, &after, u, error);
 	if (r < 0 && arrow_instance_change(paths, i->id, restore, (void *)before, &ignored) == 0)
-		(void)!control_ask(i, ARROW_RELOAD, NULL, 0, ANSWER_MS, &ignored);
+		(void)!control_ask(i, ARROW_RELOAD, &as_it_is, 1, ANSWER_MS, &ignored);
 	arrow_instance_release(&now);
 	arrow_spec_release(&after);
 	return r;

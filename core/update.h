@@ -20,8 +20,9 @@ enum arrow_update_field {
  * Changes an Arrow, by name or id: what is stored, and what runs. Where one of the two fails,
  * neither is changed.
  *   fields: of enum arrow_update_field, that are taken from values
- * Errors: -EBUSY (it runs, and its VM was started with other memory or fewer CPUs), -EINVAL (values
- * that do not go together), -ENOSYS (its guest's kernel has no such limit).
+ * Errors: -EBUSY (it runs, and its VM was started with less memory or fewer CPUs, or uses the
+ * memory), -EINVAL (values that do not go together), -ENOSYS (its guest's kernel has no such
+ * limit).
  */
 int arrow_update(const struct arrow_paths *paths, const char *name, const struct arrow_spec *values,
 	unsigned int fields, struct arrow_error *error) ARROW_MUST_CHECK;

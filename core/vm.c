@@ -205,6 +205,32 @@ int keeper_limit(struct keeper *k, const struct arrow_spec *limits, struct arrow
 	return k->vm ? limit_vm(k, error) : 0;
 }
 
+int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
+{
+	uint64_t whole = k->config->spec->memory;
+	int r = 0;
+
+	if (bytes > whole)
+		return arrow_fail(error, EBUSY,
+			"its VM was started with %llu MiB of memory and gets no more while it "
+			"runs: stop it first",
+			(unsigned long long)(whole >> 20));
+	if (k->snapshot.step != SNAPSHOT_NONE)
+		return arrow_fail(error, EBUSY, "it is being saved");
+	/* Before it started, what is asked for would be lost. */
+	if (k->vm && k->started)
+		r = k->vm->engine->set_memory(k->vm, bytes);
+	if (r == -ENOTSUP)
+		return arrow_fail(error, ENOTSUP,
+			"its VM was started with %llu MiB of memory, which cannot change while it "
+			"runs without Arrow's own QEMU: stop it first",
+			(unsigned long long)(whole >> 20));
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot ask QEMU for other memory: %m");
+	k->memory = bytes < whole ? bytes : 0;
+	return 0;
+}
+
 /*
  * A clone that ends or hangs before its program started: its template is set aside, and a cold VM
  * takes over. The client knows nothing of either yet. Returns false where that is not the case.

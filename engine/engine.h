@@ -195,6 +195,13 @@ struct arrow_engine {
 	void (*resume)(struct arrow_vm *vm);
 
 	/*
+	 * Has a guest that runs give memory up, or take it back: it is left with so many bytes of
+	 * what it was started with. Only asks: the guest gives what it can spare, and more later.
+	 * Errors: -ENOTSUP where it has nothing to do so with.
+	 */
+	int (*set_memory)(struct arrow_vm *vm, uint64_t bytes);
+
+	/*
 	 * Begins to write a paused VM whole to fd, borrowed for the call. It stays paused, also
 	 * afterwards. handle() notes the end.
 	 */

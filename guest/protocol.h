@@ -89,7 +89,7 @@ enum arrow_request_type {
 			       answered once the Arrow has ended */
 	ARROW_KILL = 51,    /* u32 signal: SIGNAL to process 1, by hand */
 	ARROW_RESTART = 52, /* as STOP, then a start; answered once the program runs again */
-	ARROW_RELOAD = 53,  /* config.json has changed */
+	ARROW_RELOAD = 53,  /* u32 MiB of memory, 0: as it is; config.json has changed */
 	ARROW_PAUSE = 54,   /* its processors stop; answered once they have */
 	ARROW_UNPAUSE = 55,
 	ARROW_SNAPSHOT = 56, /* u32 1 to stay paused, path of a file that is there: the VM is

@@ -40,7 +40,8 @@ struct qemu_vm {
 	bool writes;   /* write() was called */
 	bool reaped;
 	bool forked; /* of a zygote: no child of ours */
-	int tie;     /* while it is open, a forked one lives; else -1 */
+	bool balloon;
+	int tie; /* while it is open, a forked one lives; else -1 */
 	int wait_status;
 };
 
@@ -251,6 +252,7 @@ static int qemu_start(
 	if (!q)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	q->vm.engine = &arrow_engine_qemu;
+	q->balloon = program.own;
 	q->qmp.fd = q->tie = -1;
 	q->jail = (struct arrow_jail_watch){-1, -1};
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
@@ -477,6 +479,13 @@ static void qemu_resume(struct arrow_vm *vm)
 	qmp_cont(&((struct qemu_vm *)vm)->qmp);
 }
 
+static int qemu_set_memory(struct arrow_vm *vm, uint64_t bytes)
+{
+	struct qemu_vm *q = (struct qemu_vm *)vm;
+
+	return q->balloon ? qmp_balloon(&q->qmp, bytes) : -ENOTSUP;
+}
+
 static int qemu_write(struct arrow_vm *vm, int fd, struct arrow_error *error)
 {
 	struct qemu_vm *q = (struct qemu_vm *)vm;
@@ -572,6 +581,7 @@ const struct arrow_engine arrow_engine_qemu = {
 	.save = qemu_save,
 	.pause = qemu_pause,
 	.resume = qemu_resume,
+	.set_memory = qemu_set_memory,
 	.write = qemu_write,
 	.handle = qemu_handle,
 	.check = qemu_check,

@@ -98,6 +98,15 @@ void qmp_cont(struct qmp *qmp)
 	(void)send_text(qmp, "{\"execute\":\"cont\"}\n");
 }
 
+int qmp_balloon(struct qmp *qmp, uint64_t bytes)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "{\"execute\":\"balloon\",\"arguments\":{\"value\":%llu}}\n",
+		(unsigned long long)bytes);
+	return send_text(qmp, text);
+}
+
 int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
 	unsigned int n_disks, bool isolate, uid_t user)
 {

@@ -56,6 +56,10 @@ int qmp_take_over(struct qmp *qmp, int fd);
 void qmp_stop(struct qmp *qmp);
 void qmp_cont(struct qmp *qmp);
 
+/* Asks for a guest that has a balloon to be left with so many bytes. Returns 0 or a negative errno.
+ */
+int qmp_balloon(struct qmp *qmp, uint64_t bytes);
+
 /* Asks for the VM's status. A QEMU that does not read its socket loses the question only. */
 void qmp_ask(struct qmp *qmp);
 

@@ -188,6 +188,36 @@ network prune' ]
   run -125 arrow update --pids-limit many aa
 }
 
+@test "update: memory of one that runs is lowered and given back, and lowered again after a restart" {
+  "$BARE" info | grep -q 'built for Arrow' || skip "needs Arrow's own QEMU"
+  total() { arrow exec aa awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo; }
+  total_is() { [ "$(total)" -gt "$1" ] && [ "$(total)" -le "$2" ]; }
+  ln -sf busybox "$ROOT/bin/awk"
+  arrow run -d --name aa -m 256m --rootfs "$ROOT" sh -c "$LOOP"
+  whole=$(total)
+  [ "$whole" -gt 200 ]
+  arrow update -m 160m aa
+  [ "$(arrow inspect -f '{{.HostConfig.Memory}}' aa)" = 167772160 ]
+  wait_for 60 total_is $((whole - 98)) $((whole - 96))
+  run -1 arrow update -m 512m aa
+  [[ $output == *'was started with 256 MiB of memory'*'stop it first'* ]]
+  [ "${#lines[@]}" -eq 1 ]
+  [ "$(arrow inspect -f '{{.HostConfig.Memory}}' aa)" = 167772160 ]
+  run arrow save aa "$BATS_TEST_TMPDIR/saved"
+  [ "$status" -ne 0 ]
+  [[ $output == *'memory was lowered'* ]]
+  arrow restart -t 20 aa
+  wait_for 60 total_is $((whole - 98)) $((whole - 96))
+  arrow update -m 256m aa
+  wait_for 60 total_is $((whole - 1)) "$whole"
+  # What is in use is not taken.
+  arrow exec aa sh -c 'exec busybox dd if=/dev/zero of=/tmp/x bs=1M count=120 2>/dev/null'
+  run -1 arrow update -m 100m aa
+  [[ $output == *'MiB of memory are in use in it'* ]]
+  [ "$(arrow inspect -f '{{.HostConfig.Memory}}' aa)" = 268435456 ]
+  [ "$(arrow exec aa sh -c 'echo alive')" = alive ]
+}
+
 @test "update: a guest without control groups changes nothing, and says so" {
   arrow run -d --name aa --kernel micro "$BUSYBOX" sleep 1000
   run -1 arrow update --pids-limit 12 --restart always aa
