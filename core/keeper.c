@@ -339,6 +339,11 @@ static void turn(struct keeper *k)
 		k->guest.fd = -1;
 	}
 	flush_peers(k);
+	/* The command knows by now that it runs: this takes none of its time. */
+	if (k->started && !k->dropped) {
+		k->dropped = true;
+		keeper_drop();
+	}
 	peers_check_stalls(k);
 	health_turn(k);
 	if (k->state_changed && k->phase != OVER)

@@ -87,6 +87,7 @@ struct keeper {
 	struct snapshot snapshot;
 	bool state_changed; /* to be written once the frames are on their way */
 	bool synced;        /* what must survive a power failure was brought to the disk */
+	bool dropped;       /* keeper_drop() was called */
 	bool host_oom;      /* the VM's process was killed for taking more than it may */
 	bool started, exited;
 	bool stdin_closed;        /* the program takes no more, or was told the end */
@@ -139,6 +140,9 @@ void keeper_fail(struct keeper *k, int status, const char *fmt, ...) ARROW_PRINT
 
 /* For `arrow run --verbose`: what happened when, since the command began. */
 void keeper_note(struct keeper *k, const char *what);
+
+/* Gives up for good what neither the keeper nor what it starts needs. */
+void keeper_drop(void);
 
 /* vm.c: starts the VM: a clone where there is a template, else a cold one. */
 int keeper_start_vm(struct keeper *k, struct arrow_error *error) ARROW_MUST_CHECK;

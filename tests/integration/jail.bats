@@ -193,3 +193,23 @@ need_root() {
   [[ "$output" == *'applet not found'* ]]
   [ ! -e "$ARROW_DATA_DIR/jails/new" ]
 }
+
+@test "jail: a keeper gives up what it has no use for, and starts its Arrow again all the same" {
+  need_root
+  local pid status
+  "$BARE" run -d --name keeper-$$ --restart on-failure:1 --health-cmd true --health-interval 1s "$BUSYBOX" sh -c 'busybox sleep 1; exit 3'
+  pid=$("$BARE" inspect -f '{{.Arrow.KeeperPid}}' keeper-$$)
+  dropped() { grep -q '^NoNewPrivs:.1' "/proc/$pid/status"; }
+  wait_for 30 dropped
+  status=$(cat "/proc/$pid/status")
+  [[ $status == *$'\nSeccomp:\t2'* ]]
+  # No module, raw I/O, reboot, time, syslog, perfmon, bpf; but system administration, for jails.
+  for set in CapEff CapPrm CapBnd; do
+    caps=$((16#$(awk -v "set=$set:" '$1 == set { print $2 }' <<<"$status")))
+    for cap in 16 17 20 22 25 34 38 39; do [ $((caps >> cap & 1)) -eq 0 ]; done
+    [ $((caps >> 21 & 1)) -eq 1 ]
+  done
+  again() { [ "$("$BARE" inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}' keeper-$$)" = '1 exited 3' ]; }
+  wait_for 60 again
+  "$BARE" rm keeper-$$
+}
