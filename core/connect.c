@@ -2,11 +2,20 @@
 #include "core/connect.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/control.h"
+#include "core/exec.h"
 #include "core/instance.h"
+#include "net/bridge.h"
 #include "net/net.h"
 #include "util/cleanup.h"
+#include "util/io.h"
+
+#define ANSWER_MS 60000u
 
 #define NONE "none"
 #define USER "user"
@@ -14,28 +23,6 @@
 static int no_memory(struct arrow_error *error)
 {
 	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
-/* Opens and locks an Arrow, which must not run. */
-static int open_idle(struct arrow_instance *instance, const struct arrow_paths *paths,
-	const char *arrow, struct arrow_error *error)
-{
-	char id[ARROW_ID_HEX];
-	int r = arrow_instance_find(paths, arrow, id, error);
-
-	if (r == 0)
-		r = arrow_instance_open(instance, paths, id, NULL, error);
-	if (r < 0)
-		return r;
-	r = arrow_instance_lock_wait(instance, error);
-	if (r == -EBUSY) {
-		arrow_error_clear(error);
-		r = arrow_fail_status(error, 1, EBUSY,
-			"Arrow %s runs, and its microVM takes no card while it does: stop it, then "
-			"connect or disconnect it, and start it again",
-			arrow);
-	}
-	return r;
 }
 
 /* Its networks by name, also where none is named. */
@@ -108,8 +95,7 @@ struct change {
 	const char *arrow;
 	const struct arrow_connection *connection; /* to be made */
 	const struct net_network *network;
-	const char *left;      /* name or id of the network that is left */
-	char id[ARROW_ID_HEX]; /* gets the Arrow's */
+	const char *left; /* name or id of the network that is left */
 };
 
 static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
@@ -178,18 +164,142 @@ static int leave(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 	return 0;
 }
 
-static int change_idle(struct change *change,
-	int (*how)(struct arrow_spec *, void *, struct arrow_error *), struct arrow_error *error)
+/* Tells the guest which networks its cards are on. */
+static int tell_guest(const struct arrow_paths *paths, const char *id,
+	const struct control_answer *records, struct arrow_error *error)
+{
+	static const char *const argv[] = {"network", NULL};
+	char text[ARROW_TEXT_MAX] = "";
+	struct arrow_worker worker;
+	int r = arrow_worker_start(paths, id, argv, true, &worker, error);
+	ssize_t n = 0;
+
+	if (r < 0)
+		return r;
+	signal(SIGPIPE, SIG_IGN); /* the worker says why it takes no more */
+	r = write_full(worker.in, records->data, records->size);
+	close_keep_errno(steal_fd(&worker.in));
+	if (r == 0)
+		n = read_full(worker.out, text, sizeof(text) - 1);
+	if (n < 0)
+		r = (int)n;
+	if (r < 0)
+		r = arrow_fail(error, -r, "cannot speak to the guest: %m");
+	else if (strcmp(text, "0 \n") != 0)
+		r = arrow_fail_status(error, 1, EIO, "the guest did not take the network: %s",
+			n > 4 ? text + 4 : "it is older than this arrow");
+	return arrow_worker_end(&worker, r, error);
+}
+
+/* Has the keeper be on the networks that are stored now. */
+static int ask_keeper(const struct arrow_paths *paths, const struct arrow_instance *i, bool tell,
+	struct arrow_error *error)
+{
+	struct control_answer records = {0};
+	int r = control_ask_data(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, &records, error);
+
+	if (r == 0 && tell && records.size)
+		r = tell_guest(paths, i->id, &records, error);
+	free(records.data);
+	return r;
+}
+
+static int copy_text(char **to, const char *text)
+{
+	free(*to);
+	*to = text ? strdup(text) : NULL;
+	return !text || *to ? 0 : -ENOMEM;
+}
+
+/* As it was before: a change that could not be made in what runs. */
+static int restore(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+{
+	const struct arrow_spec *before = arg;
+	int r = 0;
+
+	arrow_strings_release(&spec->networks);
+	arrow_strings_release(&spec->network_aliases);
+	for (size_t i = 0; r == 0 && i < before->networks.n; i++)
+		r = arrow_strings_add(&spec->networks, before->networks.v[i]);
+	for (size_t i = 0; r == 0 && i < before->network_aliases.n; i++)
+		r = arrow_strings_add(&spec->network_aliases, before->network_aliases.v[i]);
+	if (r < 0 || copy_text(&spec->ip, before->ip) < 0 ||
+		copy_text(&spec->ip6, before->ip6) < 0 || copy_text(&spec->mac, before->mac) < 0)
+		return no_memory(error);
+	return 0;
+}
+
+/* Here, so that the keeper need not wait for its name server: it stays up for a while. */
+static int bring_up(const struct change *change, struct arrow_error *error)
+{
+	_cleanup_close_ int lock = net_lock(change->paths, error);
+
+	return lock < 0 ? lock : net_bridge_up(change->network, change->paths, error);
+}
+
+typedef int change_spec(struct arrow_spec *, void *, struct arrow_error *);
+
+/* The keeper does it at once, too. */
+static int change_running(struct change *change, const struct arrow_instance *i,
+	const struct arrow_spec *before, change_spec *how, struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	int r = change->connection ? bring_up(change, error) : 0;
+
+	if (r == 0)
+		r = arrow_instance_change(change->paths, i->id, how, change, error);
+
+	if (r < 0)
+		return r;
+	r = ask_keeper(change->paths, i, true, error);
+	if (r == 0)
+		return 0;
+	/* It ended just now: what is stored counts for the next start. */
+	if (!arrow_instance_is_kept(i)) {
+		arrow_error_clear(error);
+		return 0;
+	}
+	/* A guest that does not hear of it has left the network all the same. */
+	if (!change->connection &&
+		control_ask_data(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, NULL, &ignored) == 0) {
+		arrow_error_clear(error);
+		return 0;
+	}
+	if (arrow_instance_change(change->paths, i->id, restore, (void *)before, &ignored) == 0)
+		(void)!ask_keeper(change->paths, i, false, &ignored);
+	r = arrow_error_prefix(error, r, "cannot %s Arrow %s",
+		change->connection ? "connect" : "disconnect", i->name);
+	error->status = 1;
+	return r;
+}
+
+static int change(struct change *change, change_spec *how, struct arrow_error *error)
 {
 	struct arrow_instance instance = {.dir_fd = -1, .lock_fd = -1};
-	int r = open_idle(&instance, change->paths, change->arrow, error);
+	struct arrow_spec before;
+	char id[ARROW_ID_HEX];
+	int r;
 
+	arrow_spec_init(&before);
+	r = arrow_instance_find(change->paths, change->arrow, id, error);
+	if (r == 0)
+		r = arrow_instance_open(&instance, change->paths, id, &before, error);
 	if (r == 0) {
-		memcpy(change->id, instance.id, sizeof(change->id));
-		r = arrow_instance_change(change->paths, instance.id, how, change, error);
+		r = arrow_instance_lock_wait(&instance, error);
+		if (r == 0) {
+			r = arrow_instance_change(change->paths, id, how, change, error);
+			/* Of one that runs its keeper tells. */
+			if (r == 0 && change->left)
+				net_network_event(
+					change->paths, canonical(change->left), "disconnect", id);
+		} else if (r == -EBUSY) {
+			arrow_error_clear(error);
+			r = change_running(change, &instance, &before, how, error);
+		}
 	}
 	if (instance.dir)
 		arrow_instance_release(&instance);
+	arrow_spec_release(&before);
 	return r;
 }
 
@@ -197,8 +307,7 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	const struct arrow_connection *connection, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
-	struct change change = {
-		.paths = paths, .arrow = arrow, .connection = connection, .network = &n};
+	struct change c = {.paths = paths, .arrow = arrow, .connection = connection, .network = &n};
 	int lock = net_lock(paths, error), r;
 
 	if (lock < 0)
@@ -206,17 +315,13 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	r = net_network_open(&n, paths, canonical(connection->network), error);
 	/* A keeper that ends needs it. */
 	close_keep_errno(lock);
-	return r < 0 ? r : change_idle(&change, add, error);
+	return r < 0 ? r : change(&c, add, error);
 }
 
 int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const char *network,
 	struct arrow_error *error)
 {
-	struct change change = {.paths = paths, .arrow = arrow, .left = network};
+	struct change c = {.paths = paths, .arrow = arrow, .left = network};
 
-	int r = change_idle(&change, leave, error);
-
-	if (r == 0)
-		net_network_event(paths, canonical(network), "disconnect", change.id);
-	return r;
+	return change(&c, leave, error);
 }

@@ -3,8 +3,9 @@
 #define ARROW_CORE_CONNECT_H
 
 /*
- * `arrow network connect` and `disconnect`: which networks an Arrow is on from its next start. The
- * cards of one that runs are devices of its VM, which has no hotplug: it has to be stopped first.
+ * `arrow network connect` and `disconnect`: which networks an Arrow is on, now and from its next
+ * start. The cards of one that runs are devices of its VM, which has no hotplug: it can be on as
+ * many networks at once as it has cards.
  */
 
 #include "core/arrow.h"
@@ -18,12 +19,14 @@ struct arrow_connection {
 
 /*
  * Adds a network to those of an Arrow, by name or id. One that is on none leaves that.
- * Errors: -EBUSY (it runs), -EEXIST (it is on it), -ENOENT, what goes with no other network.
+ * Errors: -EEXIST (it is on it), -ENOENT, -ENOSPC (it runs and has no free card), what goes with no
+ * other network.
  */
 int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	const struct arrow_connection *connection, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Takes one away; the last one leaves `none`. Errors: -EBUSY, -ENOENT (it is not on it). */
+/* Takes one away; the last one leaves `none`. Errors: -ENOENT (it is not on it), -EBUSY
+ * (it runs, and it is no network of Arrow's). */
 int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const char *network,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

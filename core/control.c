@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -71,7 +72,8 @@ int control_connect(const struct arrow_instance *instance, struct arrow_error *e
 }
 
 /* The answer to a request, among the frames that come. Returns 0 for none yet. */
-static int look_for_answer(struct channel *c, uint16_t request, struct arrow_error *error)
+static int look_for_answer(struct channel *c, uint16_t request, struct control_answer *answer,
+	struct arrow_error *error)
 {
 	struct arrow_frame f;
 	const uint8_t *p;
@@ -82,6 +84,13 @@ static int look_for_answer(struct channel *c, uint16_t request, struct arrow_err
 			arrow_get32(p) != request)
 			continue;
 		err = (int)arrow_get32(p + 4);
+		if (err == 0 && answer && f.length > 8) {
+			answer->data = malloc(f.length - 8);
+			if (!answer->data)
+				return arrow_fail(error, ENOMEM, "out of memory");
+			answer->size = f.length - 8;
+			memcpy(answer->data, p + 8, answer->size);
+		}
 		if (err == 0)
 			return 1;
 		return arrow_fail_status(
@@ -97,11 +106,11 @@ int control_ask(const struct arrow_instance *instance, uint16_t request, const u
 
 	for (size_t i = 0; i < n && i < 4; i++)
 		arrow_put32(payload + 4 * i, numbers[i]);
-	return control_ask_data(instance, request, payload, 4 * n, wait_ms, error);
+	return control_ask_data(instance, request, payload, 4 * n, wait_ms, NULL, error);
 }
 
 int control_ask_data(const struct arrow_instance *instance, uint16_t request, const void *data,
-	size_t size, unsigned int wait_ms, struct arrow_error *error)
+	size_t size, unsigned int wait_ms, struct control_answer *answer, struct arrow_error *error)
 {
 	uint64_t end = now_ms() + wait_ms, now;
 	struct channel c = {.fd = -1};
@@ -119,7 +128,7 @@ int control_ask_data(const struct arrow_instance *instance, uint16_t request, co
 
 		if (channel_flush(&c) < 0)
 			filled = -EPIPE;
-		r = look_for_answer(&c, request, error);
+		r = look_for_answer(&c, request, answer, error);
 		if (r == 0 && filled < 0)
 			r = arrow_fail_status(
 				error, 1, ESRCH, "Arrow %.12s is not running", instance->id);

@@ -29,8 +29,15 @@ int control_connect(
 int control_ask(const struct arrow_instance *instance, uint16_t request, const uint32_t *numbers,
 	size_t n, unsigned int wait_ms, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* The same with a payload of bytes. */
+/* What an answer brought beside its success; owned. */
+struct control_answer {
+	uint8_t *data;
+	size_t size;
+};
+
+/* The same with a payload of bytes. answer may be NULL. */
 int control_ask_data(const struct arrow_instance *instance, uint16_t request, const void *data,
-	size_t size, unsigned int wait_ms, struct arrow_error *error) ARROW_MUST_CHECK;
+	size_t size, unsigned int wait_ms, struct control_answer *answer,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -307,11 +307,14 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 static void add_network(
 	struct arrow_job *job, const struct net_attachment *network, const char *hostname)
 {
-	const struct net_card *first = &network->cards[0];
+	const struct net_card *first = network->cards, *end = first + network->n_cards;
 
 	for (unsigned int i = 0; i < network->n_cards; i++)
-		add_card(job, &network->cards[i], i);
-	for (unsigned int i = 0; network->n_cards && i < first->n_addresses; i++) {
+		if (!network->cards[i].idle)
+			add_card(job, &network->cards[i], i);
+	while (first < end && first->idle)
+		first++;
+	for (unsigned int i = 0; first < end && i < first->n_addresses; i++) {
 		char address[NET_ADDRESS_TEXT];
 		_cleanup_free_ char *line = path_format(
 			"%s %s", net_address_text(&first->addresses[i], false, address), hostname);
@@ -368,18 +371,23 @@ static void add_window(struct arrow_job *job, const struct arrow_spec *spec,
 	add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
 }
 
-/* The name of the host, those that it knows, and its place in the network. */
-static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
-	const struct arrow_job_context *context, const char *hostname)
+/* The names that it knows, and its place in the network. */
+static void add_place(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct net_attachment *network, const char *hostname)
 {
-	const struct net_attachment none = {0};
-	const struct net_attachment *network = context->network ? context->network : &none;
-
-	add_string(job, ARROW_JOB_HOSTNAME, hostname);
 	for (size_t i = 0; i < spec->hosts.n; i++)
 		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
 	add_network(job, network, hostname);
 	add_resolv(job, spec, network);
+}
+
+static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
+	const struct arrow_job_context *context, const char *hostname)
+{
+	const struct net_attachment none = {0};
+
+	add_string(job, ARROW_JOB_HOSTNAME, hostname);
+	add_place(job, spec, context->network ? context->network : &none, hostname);
 }
 
 static void add_limits(struct arrow_job *job, const struct arrow_spec *spec)
@@ -534,20 +542,41 @@ int arrow_job_refresh(struct arrow_job *job)
 	return job->failed;
 }
 
-int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec)
+#define BIT(tag) (UINT64_C(1) << (tag))
+
+/* Takes out the records of some tags, and seed and clock. */
+static void take_out(struct arrow_job *job, uint64_t tags)
 {
 	job->size = job->stable;
 	for (size_t at = 0, next; at < job->size; at = next) {
 		uint32_t tag = arrow_get32(job->data + at);
 
 		next = at + 8 + arrow_get32(job->data + at + 4);
-		if (tag != ARROW_JOB_CPU_MAX && tag != ARROW_JOB_PIDS_MAX)
+		if (!(tags & BIT(tag)))
 			continue;
 		memmove(job->data + at, job->data + next, job->size - next);
 		job->size -= next - at;
 		next = at;
 	}
+}
+
+int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec)
+{
+	take_out(job, BIT(ARROW_JOB_CPU_MAX) | BIT(ARROW_JOB_PIDS_MAX));
 	add_limits(job, spec);
+	job->stable = job->size;
+	return job->failed;
+}
+
+int arrow_job_place(struct arrow_job *job, const struct arrow_spec *spec, const char *id,
+	const struct net_attachment *network)
+{
+	char hostname[ARROW_TEXT_MAX];
+
+	take_out(job, BIT(ARROW_JOB_NIC) | BIT(ARROW_JOB_ADDRESS) | BIT(ARROW_JOB_ROUTE) |
+			      BIT(ARROW_JOB_HOSTS) | BIT(ARROW_JOB_RESOLV));
+	make_hostname(hostname, spec, id);
+	add_place(job, spec, network, hostname);
 	job->stable = job->size;
 	return job->failed;
 }

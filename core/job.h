@@ -61,6 +61,13 @@ int arrow_job_refresh(struct arrow_job *job) ARROW_MUST_CHECK;
  */
 int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec) ARROW_MUST_CHECK;
 
+/*
+ * The same for cards that have changed their networks. A job that is empty gets their records
+ * alone, as the loader's worker `network` takes them.
+ */
+int arrow_job_place(struct arrow_job *job, const struct arrow_spec *spec, const char *id,
+	const struct net_attachment *network) ARROW_MUST_CHECK;
+
 void arrow_job_release(struct arrow_job *job);
 
 #endif

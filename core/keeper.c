@@ -460,6 +460,7 @@ void keeper_main(const struct keeper_config *config)
 	k.network_fd = net_follow(config->network);
 	json_decref(k.state->network);
 	k.state->network = net_attachment_json(config->network);
+	k.state->cards = config->network->n_cards;
 	if (r == 0)
 		r = log_open(&k.log, config->spec, k.instance->dir_fd, k.instance->id,
 			k.instance->name, &error);

@@ -238,6 +238,9 @@ void keeper_snapshot_step(struct keeper *k);
 /* A VM that is paused, or being saved, goes on: a signal is to reach its program. */
 void keeper_snapshot_cancel(struct keeper *k);
 
+/* networks.c: the Arrow gets on the networks of its config.json, and off others. */
+void keeper_networks(struct keeper *k, struct peer *peer);
+
 /* No frame of a command may go to the guest now: the channel is to be empty. */
 static inline bool keeper_frozen(const struct keeper *k)
 {

@@ -184,7 +184,7 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.n_shares = (unsigned int)spec->n_volumes,
 		.jail_root = run->jail_root,
 		.nics = run->nics,
-		.n_nics = run->network_plan.n,
+		.n_nics = run->network_plan.n + run->network_plan.n_idle,
 		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
 		.accel = run->choice.accel,
 		.tsc_khz = run->choice.tsc_khz,
@@ -316,12 +316,17 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 }
 
 /* The cards are devices of the VM that was saved. */
-static int check_cards(
-	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+static int check_cards(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_saved *s = &run->saved;
-	bool same = s->n_nics == run->network_plan.n;
+	struct net_plan *plan = &run->network_plan;
+	bool same = s->n_nics >= plan->n;
 
+	/* It may have left networks, or be put on fewer. */
+	for (unsigned int i = plan->n; same && i < s->n_nics; i++) {
+		run->nics[i] = (struct arrow_nic){.kind = ARROW_NIC_TAP, .fd = -1};
+		plan->n_idle++;
+	}
 	for (unsigned int i = 0; same && i < s->n_nics; i++)
 		same = s->nics[i].kind == run->nics[i].kind;
 	return same ? 0

@@ -132,6 +132,11 @@ static void unpause_vm(struct keeper *k, struct peer *peer, const uint8_t *paylo
 	keeper_pause(k, peer, false);
 }
 
+static void change_networks(struct keeper *k, struct peer *peer, const uint8_t *payload)
+{
+	keeper_networks(k, peer);
+}
+
 /* A frame of the program's control stream that is passed on to the guest. */
 static void pass_on(struct keeper *k, struct peer *peer, uint16_t type, const uint8_t *payload)
 {
@@ -173,6 +178,7 @@ static const struct request {
 	{ARROW_RELOAD, 4, reload},
 	{ARROW_PAUSE, 0, pause_vm},
 	{ARROW_UNPAUSE, 0, unpause_vm},
+	{ARROW_NETWORKS, 0, change_networks},
 };
 
 /* Whether it is about a process that the command has started itself. */

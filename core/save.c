@@ -43,7 +43,7 @@ static int ask_keeper(const struct arrow_instance *i, const struct arrow_saving 
 		return arrow_fail(error, ENOMEM, "out of memory");
 	arrow_put32(payload, stay);
 	memcpy(payload + 4, saving->stream, n);
-	return control_ask_data(i, ARROW_SNAPSHOT, payload, 4 + n, 0, error);
+	return control_ask_data(i, ARROW_SNAPSHOT, payload, 4 + n, 0, NULL, error);
 }
 
 /* The root image: of the store, or of the directory that it was restored from itself. */
@@ -96,8 +96,10 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 	if (r == 0)
 		r = root_fd = open_root(paths, i, spec, error);
 	if (r >= 0) {
-		facts.n_nics = plan.n;
-		for (unsigned int n = 0; n < plan.n; n++)
+		facts.n_nics = i->state.cards > plan.n && i->state.cards <= NET_CARDS_MAX
+				       ? i->state.cards
+				       : plan.n;
+		for (unsigned int n = 0; n < facts.n_nics; n++)
 			nics[n] = (struct arrow_nic){.kind = net_plan_kind(&plan, n), .fd = -1};
 		facts.root_fd = root_fd;
 		r = arrow_saving_finish(saving, paths, &facts, error);

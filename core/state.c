@@ -50,6 +50,8 @@ json_t *arrow_state_json(const struct arrow_state *s)
 		json_object_set(o, "health_log", s->health_log);
 	if (o && s->network)
 		json_object_set(o, "network", s->network);
+	if (o && s->cards)
+		json_object_set_new(o, "cards", json_integer(s->cards));
 	return o;
 }
 
@@ -105,6 +107,7 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 	s->health_failures = (uint32_t)take_number(o, "health_failures");
 	s->health_log = json_incref(json_object_get(o, "health_log"));
 	s->network = json_incref(json_object_get(o, "network"));
+	s->cards = (uint32_t)take_number(o, "cards");
 	json_decref(o);
 	return 0;
 }

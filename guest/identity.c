@@ -173,6 +173,11 @@ void identity_forget_machine(const uint8_t machine_id[16])
 		unlink("/etc/machine-id");
 }
 
+int identity_resolver(const struct job *job)
+{
+	return job->resolv ? replace("/etc/resolv.conf", job->resolv) : 0;
+}
+
 int identity_files(const struct job *job, struct failure *failure)
 {
 	int r = 0;
@@ -190,7 +195,7 @@ int identity_files(const struct job *job, struct failure *failure)
 	r = write_hosts(job);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/hosts: %m");
-	r = job->resolv ? replace("/etc/resolv.conf", job->resolv) : 0;
+	r = identity_resolver(job);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/resolv.conf: %m");
 	r = write_machine_id(job);

@@ -99,8 +99,17 @@ static bool of_process(uint32_t tag)
 	       tag == ARROW_JOB_WINSIZE;
 }
 
-/* What the records are: a job, of a process beside the program, who a restored Arrow is now. */
-enum kind { KIND_JOB, KIND_EXEC, KIND_IDENTITY };
+static bool of_network(uint32_t tag)
+{
+	return tag == ARROW_JOB_NIC || tag == ARROW_JOB_ADDRESS || tag == ARROW_JOB_ROUTE ||
+	       tag == ARROW_JOB_HOSTS || tag == ARROW_JOB_RESOLV;
+}
+
+/*
+ * What the records are: a job, of a process beside the program, who a restored Arrow is now, which
+ * networks an Arrow is on now.
+ */
+enum kind { KIND_JOB, KIND_EXEC, KIND_IDENTITY, KIND_NETWORK };
 
 static const char *count_records(uint8_t *data, size_t size, enum kind kind, struct counts *counts)
 {
@@ -113,10 +122,14 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 			return why;
 		if (kind == KIND_EXEC && !of_process(record.tag))
 			return "a record tells of the Arrow, not of a process";
+		if (kind == KIND_NETWORK && !of_network(record.tag))
+			return "a record does not tell of networks";
 		counts->of[record.tag]++;
 		if (counts->of[record.tag] > 1 && !rules[record.tag].repeats)
 			return "a record that may come once comes twice";
 	}
+	if (kind == KIND_NETWORK)
+		return NULL;
 	if (kind == KIND_IDENTITY && counts->of[ARROW_JOB_ARG] + counts->of[ARROW_JOB_MOUNT] > 0)
 		return "it brings a program or a mount";
 	if (kind != KIND_IDENTITY && counts->of[ARROW_JOB_ARG] == 0)
@@ -391,6 +404,12 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 
 	*job = (struct job){.cwd = root_dir, .user = nobody_named, .caps = DEFAULT_CAPS};
 	return decode(data, size, KIND_JOB, job, why);
+}
+
+int job_decode_network(uint8_t *data, size_t size, struct job *job, const char **why)
+{
+	*job = (struct job){0};
+	return decode(data, size, KIND_NETWORK, job, why);
 }
 
 int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)

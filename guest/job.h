@@ -77,6 +77,9 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)
 	__attribute__((warn_unused_result));
 
+/* The same for the records of the network alone. */
+int job_decode_network(uint8_t *data, size_t size, struct job *job, const char **why);
+
 /*
  * The environment of a process beside the program: the program's, with the own variables in place
  * of those of the same name, and behind them. Returns a list that the caller frees, of strings

@@ -142,6 +142,8 @@ int identity_unique(const struct job *job, struct failure *failure);
 int identity_sysctls(const struct stage *stage, const struct job *job, struct failure *failure);
 int identity_files(const struct job *job, struct failure *failure);
 void identity_loopback(void);
+/* /etc/resolv.conf of the job. Returns 0 or a negative errno. */
+int identity_resolver(const struct job *job);
 /* Removes /etc/machine-id if it is this one, so that identity_files() makes another. */
 void identity_forget_machine(const uint8_t machine_id[16]);
 

@@ -9,14 +9,20 @@
 #include <net/if_arp.h>
 #include <net/route.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest/loader.h"
+#include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+
+#define CARDS_MAX 8u
+#define RECORDS_MAX 32768u /* of a host's answer about the network */
 
 /* musl comes without the kernel's headers; this is of linux/ipv6.h. */
 struct in6_ifreq {
@@ -48,6 +54,18 @@ static void name_card(char *name, uint32_t index)
 	name[3] = (char)('0' + index);
 }
 
+/* A card without an address, also of IPv6. */
+static int bring_up(int fd, const struct stage *stage, struct ifreq *request)
+{
+	ipv6_set(stage, request->ifr_name, "addr_gen_mode", "1");
+	ipv6_set(stage, request->ifr_name, "accept_ra", "0");
+	/* The host has made sure that nobody else has the address. */
+	ipv6_set(stage, request->ifr_name, "accept_dad", "0");
+	ipv6_set(stage, request->ifr_name, "dad_transmits", "0");
+	request->ifr_flags = IFF_UP | IFF_RUNNING;
+	return ioctl(fd, SIOCSIFFLAGS, request) < 0 ? -errno : 0;
+}
+
 /*
  * Brings the cards up, so that clones share the buffers of their queues. Nothing is sent: there is
  * no address yet, and for IPv6 none is made up of the MAC, which changes.
@@ -55,19 +73,11 @@ static void name_card(char *name, uint32_t index)
 void network_prepare(const struct stage *stage)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+	struct ifreq request = {0};
 
 	for (unsigned int i = 0; fd >= 0; i++) {
 		name_card(request.ifr_name, i);
-		if (ioctl(fd, SIOCGIFINDEX, &request) < 0)
-			break;
-		ipv6_set(stage, request.ifr_name, "addr_gen_mode", "1");
-		ipv6_set(stage, request.ifr_name, "accept_ra", "0");
-		/* The host has made sure that nobody else has the address. */
-		ipv6_set(stage, request.ifr_name, "accept_dad", "0");
-		ipv6_set(stage, request.ifr_name, "dad_transmits", "0");
-		request.ifr_flags = IFF_UP | IFF_RUNNING;
-		if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		if (ioctl(fd, SIOCGIFINDEX, &request) < 0 || bring_up(fd, stage, &request) < 0)
 			break;
 	}
 	errno = 0;
@@ -156,6 +166,16 @@ static int add_route(const int fds[2], const struct arrow_job_route *route, stru
 	return ioctl(fds[0], SIOCADDRT, &entry) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Which of its card's addresses it is. */
+static unsigned int rank(const struct job_network *n, size_t index)
+{
+	unsigned int before = 0;
+
+	for (size_t i = 0; i < index; i++)
+		before += n->addresses[i].index == n->addresses[index].index;
+	return before;
+}
+
 int network_configure(const struct stage *stage, const struct job *job, struct failure *failure)
 {
 	const struct job_network *n = &job->network;
@@ -173,7 +193,7 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 	for (size_t i = 0; r == 0 && i < n->address_count; i++) {
 		what = "address";
 		name_card(request.ifr_name, n->addresses[i].index);
-		r = add_address(fds, &n->addresses[i], (char)('a' + i), &request);
+		r = add_address(fds, &n->addresses[i], (char)('a' + rank(n, i)), &request);
 	}
 	for (size_t i = 0; r == 0 && i < n->route_count; i++) {
 		what = "route";
@@ -205,4 +225,61 @@ int network_renew(const struct stage *stage, const struct job *job, struct failu
 		return 0;
 	network_prepare(stage);
 	return network_configure(stage, job, failure);
+}
+
+static bool is_on(const struct job_network *n, uint32_t index)
+{
+	for (size_t i = 0; i < n->nic_count; i++)
+		if (n->nics[i].index == index)
+			return true;
+	return false;
+}
+
+/* Cards go up and down with their networks. */
+static int switch_cards(const struct stage *stage, const struct job *job, struct failure *failure)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+	int r = 0;
+
+	for (unsigned int i = 0; fd >= 0 && r == 0 && i < CARDS_MAX; i++) {
+		bool on = is_on(&job->network, i), up;
+
+		name_card(request.ifr_name, i);
+		if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+			continue;
+		up = request.ifr_flags & IFF_UP;
+		if (on && !up) {
+			r = bring_up(fd, stage, &request);
+		} else if (!on && up) {
+			static const uint8_t none[4];
+
+			/* Routes go, and the addresses of IPv6. */
+			request.ifr_flags = 0;
+			r = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+			put_inet(&request.ifr_addr, none);
+			if (r == 0 && ioctl(fd, SIOCSIFADDR, &request) < 0)
+				r = -errno;
+		}
+	}
+	return r < 0 ? fail(failure, 125, -r, "cannot switch %.15s: %m", request.ifr_name) : 0;
+}
+
+int worker_network(const struct stage *stage, int in, int out)
+{
+	_cleanup_free_ uint8_t *data = malloc(RECORDS_MAX + 1);
+	struct failure failure = {0};
+	const char *why;
+	struct job job;
+	ssize_t n;
+
+	if (!data)
+		return 1;
+	n = read_full(in, data, RECORDS_MAX);
+	if (n < 0 || job_decode_network(data, (size_t)n, &job, &why) < 0)
+		return 1;
+	if (switch_cards(stage, &job, &failure) == 0 &&
+		network_configure(stage, &job, &failure) == 0)
+		identity_resolver(&job);
+	return dprintf(out, "%u %s\n", failure.status, failure.text) < 0;
 }

@@ -94,6 +94,9 @@ enum arrow_request_type {
 	ARROW_UNPAUSE = 55,
 	ARROW_SNAPSHOT = 56, /* u32 1 to stay paused, path of a file that is there: the VM is
 				written to it whole; answered once it is */
+	ARROW_NETWORKS = 57, /* the networks of config.json have changed: be on those; answered
+				with the records of the cards for the worker `network`, if there
+				is a guest to be told */
 
 	ARROW_ANSWER =
 		64, /* u32 type of the request, u32 errno or 0, text of an error; from the keeper */

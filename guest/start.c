@@ -240,23 +240,20 @@ static __attribute__((noinline)) pid_t spawn(struct start *s)
 	return pid;
 }
 
-/* Closes all descriptors from 3 on but these two, either of which may be -1. */
-static void close_all_but(int a, int b)
+/* Closes all descriptors from 3 on but some, any of which may be -1. */
+static void close_all_but(const int *keep, size_t n)
 {
-	unsigned int low = (unsigned int)(a < b ? a : b), high = (unsigned int)(a < b ? b : a);
-	unsigned int next = 3;
+	unsigned int next = 3, least;
 
-	if (low >= next && low <= INT_MAX) {
-		if (low > next)
-			syscall(SYS_close_range, next, low - 1, 0);
-		next = low + 1;
-	}
-	if (high >= next && high <= INT_MAX) {
-		if (high > next)
-			syscall(SYS_close_range, next, high - 1, 0);
-		next = high + 1;
-	}
-	syscall(SYS_close_range, next, ~0u, 0);
+	do {
+		least = ~0u;
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= (int)next && (unsigned int)keep[i] < least)
+				least = (unsigned int)keep[i];
+		if (least > next)
+			syscall(SYS_close_range, next, least == ~0u ? least : least - 1, 0);
+		next = least + 1;
+	} while (least != ~0u);
 }
 
 /* A worker is the loader itself, forked, with nothing of it open but what a worker uses. */
@@ -264,13 +261,14 @@ static pid_t fork_worker(struct start *s)
 {
 	pid_t pid = fork();
 	sigset_t none;
+	const int keep[] = {s->stage->upper, s->stage->lower, s->stage->sysctl};
 	int argc = 0;
 
 	if (pid != 0)
 		return pid;
 	if (!connect_stdio(s))
 		_exit(125);
-	close_all_but(s->stage->upper, s->stage->lower);
+	close_all_but(keep, sizeof(keep) / sizeof(*keep));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	while (s->job->argv[argc])

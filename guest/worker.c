@@ -319,6 +319,11 @@ static int main_limit(const struct stage *stage, int argc, char **argv)
 				  (uint32_t)strtoul(argv[2], NULL, 10));
 }
 
+static int main_network(const struct stage *stage, int argc, char **argv)
+{
+	return worker_network(stage, STDIN_FILENO, STDOUT_FILENO);
+}
+
 worker_main *worker_find(const char *name)
 {
 	static const struct {
@@ -332,6 +337,7 @@ worker_main *worker_find(const char *name)
 		{"processes", main_processes},
 		{"usage", main_usage},
 		{"limit", main_limit},
+		{"network", main_network},
 	};
 
 	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {

@@ -44,6 +44,14 @@ int worker_usage(int out, unsigned int interval_ms);
 /* limit MILLICPUS PIDS: limits what runs, 0 for none; "0\n", or an errno. limits.c. */
 int worker_limit(int out, uint32_t millicpus, uint32_t pids);
 
+struct stage;
+
+/*
+ * network: takes the records of the network from `in`, and has the cards be so. Says 0, or 125 and
+ * why not. network.c.
+ */
+int worker_network(const struct stage *stage, int in, int out);
+
 /* send.c: writes an ERROR entry, "WHAT PATH: reason of errno", and returns 1. */
 int entries_error(int out, const char *what, const char *path);
 

@@ -207,6 +207,18 @@ int net_link_up(int index, int master, uint32_t mtu)
 	return command(head);
 }
 
+int net_link_down(int index)
+{
+	struct message m;
+	struct nlmsghdr *head = begin(&m, RTM_SETLINK, 0);
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(head, sizeof(*info));
+
+	info->ifi_index = index;
+	info->ifi_change = IFF_UP;
+	mnl_attr_put_u32(head, IFLA_MASTER, 0);
+	return command(head);
+}
+
 int net_link_delete(const char *name)
 {
 	struct message m;

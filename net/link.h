@@ -32,6 +32,9 @@ int net_link_make_bridge(
 /* Brings an interface up, as a port of a bridge if master is not 0. mtu 0: as it is. */
 int net_link_up(int index, int master, uint32_t mtu) ARROW_MUST_CHECK;
 
+/* Takes an interface down, and off its bridge. */
+int net_link_down(int index) ARROW_MUST_CHECK;
+
 /* Removes an interface. One that is not there is no failure. */
 int net_link_delete(const char *name);
 

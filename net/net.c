@@ -40,6 +40,7 @@ static bool can_make_networks(void)
 static int add_entry(struct net_plan *plan, const char *text, struct arrow_error *error)
 {
 	enum net_mode mode = NET_NETWORK;
+	const char *whole = strcmp(text, "default") == 0 ? NET_DEFAULT : text;
 
 	if (plan->n == NET_CARDS_MAX)
 		return arrow_fail(
@@ -82,6 +83,7 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 			"is --network user",
 			text);
 	plan->entries[plan->n].mode = mode;
+	plan->entries[plan->n].text = whole;
 	plan->entries[plan->n++].name = text;
 	return 0;
 }
@@ -132,7 +134,8 @@ int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_er
 
 enum arrow_nic_kind net_plan_kind(const struct net_plan *plan, unsigned int index)
 {
-	return plan->entries[index].mode == NET_USER ? plan->user_kind : ARROW_NIC_TAP;
+	return index < plan->n && plan->entries[index].mode == NET_USER ? plan->user_kind
+									: ARROW_NIC_TAP;
 }
 
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
@@ -150,8 +153,8 @@ bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
 	return false;
 }
 
-/* The resolvers of the host that an Arrow can reach: those that are not on its loopback. */
-static void add_host_resolvers(struct net_attachment *a)
+/* Those that an Arrow can reach: that are not on the host's loopback. */
+void net_use_host_resolvers(struct net_attachment *a)
 {
 	_cleanup_free_ char *text = NULL;
 	char *line, *rest;
@@ -172,14 +175,39 @@ static void add_host_resolvers(struct net_attachment *a)
 	}
 }
 
+/* Where nothing is known of the addresses, nothing is of the routes. */
+static bool leads_out(const struct net_card *card, const struct net_lease *lease)
+{
+	for (unsigned int i = 0; i < card->n_routes; i++)
+		if (card->routes[i].to.prefix == 0 && card->routes[i].via.family)
+			return true;
+	return lease->free;
+}
+
+void net_lead_out(struct net_attachment *a, unsigned int index, const struct net_network *n)
+{
+	struct net_card *card = &a->cards[index];
+	bool out = n->internal;
+
+	for (unsigned int i = 0; i < a->n_cards; i++)
+		out |= !a->cards[i].idle && leads_out(&a->cards[i], &a->leases[i]);
+	if (out)
+		return;
+	card->routes[card->n_routes++] =
+		(struct net_route){.to = {.family = 4}, .via = n->gateway4};
+	if (n->subnet6.family)
+		card->routes[card->n_routes++] =
+			(struct net_route){.to = {.family = 6}, .via = n->gateway6};
+}
+
 static void add_address(struct net_card *card, const struct net_address *address)
 {
 	if (address->family)
 		card->addresses[card->n_addresses++] = *address;
 }
 
-/* A card on a network of ours, which is brought up for it. */
-static int attach_network(struct net_attachment *a, unsigned int index, const char *name,
+/* The network is brought up for it. */
+int net_attach_network(struct net_attachment *a, unsigned int index, const char *name,
 	const struct net_lease_wish *wish, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
@@ -203,9 +231,9 @@ static int attach_network(struct net_attachment *a, unsigned int index, const ch
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n.name);
 	/* Only behind its guard. */
-	r = card->fd = net_tap_open(lease->tap);
-	if (r >= 0)
-		r = net_link_find(lease->tap, &tap);
+	if (card->fd < 0)
+		card->fd = net_tap_open(lease->tap);
+	r = card->fd < 0 ? card->fd : net_link_find(lease->tap, &tap);
 	if (r == 0)
 		r = net_link_find(n.bridge, &bridge);
 	if (r == 0)
@@ -218,14 +246,7 @@ static int attach_network(struct net_attachment *a, unsigned int index, const ch
 	card->mtu = n.mtu;
 	add_address(card, &lease->address4);
 	add_address(card, &lease->address6);
-	/* The first network leads out. */
-	if (index == 0 && !n.internal) {
-		card->routes[card->n_routes++] =
-			(struct net_route){.to = {.family = 4}, .via = n.gateway4};
-		if (n.subnet6.family)
-			card->routes[card->n_routes++] =
-				(struct net_route){.to = {.family = 6}, .via = n.gateway6};
-	}
+	net_lead_out(a, index, &n);
 	if (net_watch_resolves(&a->paths, n.name) && a->n_dns < 3)
 		a->dns[a->n_dns++] = n.gateway4;
 	return 0;
@@ -288,15 +309,19 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 		.ports = index ? NULL : &a->ports,
 	};
 
-	a->cards[index] = (struct net_card){.kind = net_plan_kind(plan, index), .fd = -1};
+	a->cards[index] = (struct net_card){.kind = net_plan_kind(plan, index),
+		.fd = -1,
+		.name = strdup(plan->entries[index].text)};
 	a->n_cards = index + 1;
+	if (!a->cards[index].name)
+		return arrow_fail(error, ENOMEM, "out of memory");
 	if (plan->entries[index].mode == NET_USER)
 		return attach_user(a, request, error);
 	a->leases[index] = (struct net_lease){.fd = -1};
 	a->n_leases = index + 1;
 	switch (plan->entries[index].mode) {
 	case NET_NETWORK:
-		return attach_network(a, index, name, &wish, error);
+		return net_attach_network(a, index, name, &wish, error);
 	case NET_BRIDGE:
 		return net_join_bridge(
 			&a->leases[index], &a->cards[index], &a->paths, name, &wish, error);
@@ -306,6 +331,24 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 	case NET_USER:
 		break;
 	}
+	return 0;
+}
+
+/* A card that an Arrow may be connected by while it runs. */
+static int attach_idle(
+	struct net_attachment *a, const struct net_request *request, struct arrow_error *error)
+{
+	unsigned int index = a->n_cards;
+	const struct net_lease_wish wish = {.card = index, .id = request->id};
+	char tap[IFNAMSIZ];
+
+	net_lease_tap_name(tap, &wish);
+	a->leases[index] = (struct net_lease){.fd = -1};
+	a->cards[index] =
+		(struct net_card){.kind = ARROW_NIC_TAP, .fd = net_tap_open(tap), .idle = true};
+	if (a->cards[index].fd < 0)
+		return arrow_fail(error, -a->cards[index].fd, "cannot make a network card: %m");
+	a->n_cards = a->n_leases = index + 1;
 	return 0;
 }
 
@@ -345,7 +388,7 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	int r = check(plan, request, error);
 
 	*a = (struct net_attachment){.paths = *paths};
-	if (r < 0 || plan->n == 0)
+	if (r < 0 || plan->n + plan->n_idle == 0)
 		return r;
 	if (request->ports && net_ports_copy(&a->ports, request->ports) < 0)
 		return arrow_fail(error, ENOMEM, "out of memory");
@@ -356,28 +399,43 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 		net_lease_sweep_all(paths);
 	for (unsigned int i = 0; r >= 0 && i < plan->n; i++)
 		r = attach_card(a, plan, i, request, error);
+	for (unsigned int i = 0; r >= 0 && i < plan->n_idle; i++)
+		r = attach_idle(a, request, error);
 	close_keep_errno(steal_fd(&lock));
 	if (r < 0) {
 		net_detach(a);
 		return r;
 	}
 	if (a->n_dns == 0)
-		add_host_resolvers(a);
+		net_use_host_resolvers(a);
 	return 0;
 }
 
 int net_serve(struct net_attachment *a, struct arrow_error *error)
 {
+	const struct net_lease *lease = a->leases;
 	int r;
 
 	if (a->sockets.n == 0)
 		return 0;
-	r = net_proxy_start(&a->sockets, &a->ports, &a->leases[0].address4);
+	while (lease < a->leases + a->n_leases - 1 && lease->ports.n == 0)
+		lease++;
+	r = net_proxy_start(&a->sockets, &a->ports, &lease->address4);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot start the proxy of published ports: %m");
 	a->proxy = r;
 	net_sockets_release(&a->sockets);
 	return 0;
+}
+
+void net_stop_serving(struct net_attachment *a)
+{
+	if (a->proxy <= 0)
+		return;
+	kill(a->proxy, SIGKILL);
+	while (waitpid(a->proxy, NULL, 0) < 0 && errno == EINTR)
+		;
+	a->proxy = 0;
 }
 
 int net_follow(const struct net_attachment *a)
@@ -468,12 +526,7 @@ void net_detach(struct net_attachment *a)
 	int later[2 * NET_CARDS_MAX];
 	size_t n = 0;
 
-	if (a->proxy > 0) {
-		kill(a->proxy, SIGKILL);
-		while (waitpid(a->proxy, NULL, 0) < 0 && errno == EINTR)
-			;
-		a->proxy = 0;
-	}
+	net_stop_serving(a);
 	for (unsigned int i = 0; i < a->n_cards; i++)
 		later[n++] = steal_fd(&a->cards[i].fd);
 	if (a->n_leases)
@@ -492,8 +545,10 @@ void net_detach(struct net_attachment *a)
 
 void net_attachment_release(struct net_attachment *a)
 {
-	for (unsigned int i = 0; i < a->n_cards; i++)
+	for (unsigned int i = 0; i < a->n_cards; i++) {
 		close_keep_errno(a->cards[i].fd);
+		free(a->cards[i].name);
+	}
 	for (unsigned int i = 0; i < a->n_leases; i++)
 		net_lease_release(&a->leases[i]);
 	net_sockets_release(&a->sockets);

@@ -8,6 +8,7 @@
  *   net_plan()    says which cards it will have: that is what its template depends on
  *   net_attach()  makes them: leases, taps, published ports, names; before anything starts
  *   net_serve()   in the keeper: the proxy of published ports
+ *   net_connect() and net_disconnect() change them while it runs
  *   net_follow()  in the keeper: whether the networks are watched over; net_mend() if not
  *   net_detach()  takes all back; a keeper that is killed has it done by whoever sees that
  */
@@ -26,7 +27,9 @@
 /* What the guest makes of eth<index>. */
 struct net_card {
 	enum arrow_nic_kind kind;
-	int fd; /* owned; -1 for ARROW_NIC_USER */
+	int fd;     /* owned; -1 for ARROW_NIC_USER */
+	bool idle;  /* on no network: the rest says nothing, and it has no lease */
+	char *name; /* of its network, as --network has it; owned */
 	uint8_t mac[6];
 	uint32_t mtu;
 	struct net_address addresses[NET_ADDRESSES_MAX];
@@ -41,8 +44,10 @@ struct net_plan {
 	struct {
 		enum net_mode mode;
 		const char *name; /* of the network, bridge or namespace; borrowed */
+		const char *text; /* as --network has it; borrowed */
 	} entries[NET_CARDS_MAX];
 	unsigned int n;
+	unsigned int n_idle; /* cards behind these, of ARROW_NIC_TAP, that are on no network yet */
 	enum arrow_nic_kind user_kind; /* of NET_USER */
 	const char *note;              /* for -v, or NULL */
 };
@@ -59,7 +64,7 @@ struct net_attachment {
 	struct arrow_paths paths; /* borrowed strings */
 	struct net_card cards[NET_CARDS_MAX];
 	unsigned int n_cards;
-	struct net_lease leases[NET_CARDS_MAX];
+	struct net_lease leases[NET_CARDS_MAX]; /* of the card with the same index */
 	unsigned int n_leases;
 	struct net_ports ports; /* with the numbers that were found */
 	struct net_sockets sockets;
@@ -91,6 +96,24 @@ int net_attach(struct net_attachment *attachment, const struct net_plan *plan,
 	const struct net_request *request, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/*
+ * Puts an idle card of an Arrow that runs on a network of Arrow's, which is up or is brought up.
+ * What the guest has to know of it is in the card.
+ * Errors: -ENOSPC: no card is idle; as of net_attach(). Nothing has changed then.
+ */
+int net_connect(struct net_attachment *attachment, const char *network,
+	const struct net_request *request, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Takes a card off its network, which makes it idle. From then on nothing reaches it, whatever the
+ * guest does. Errors: -EBUSY: a card that cannot be taken off while the Arrow runs.
+ */
+int net_disconnect(struct net_attachment *attachment, unsigned int card,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The card that is on a network, by the text of --network; or -1. */
+int net_card_on(const struct net_attachment *attachment, const char *text);
+
 /* Starts what serves the Arrow from this process, the keeper. */
 int net_serve(struct net_attachment *attachment, struct arrow_error *error) ARROW_MUST_CHECK;
 
@@ -110,6 +133,24 @@ json_t *net_attachment_json(const struct net_attachment *attachment);
 
 /* Closes this process' descriptors of an attachment that another one keeps. */
 void net_attachment_release(struct net_attachment *attachment);
+
+/* For files of this folder: puts card `index` on a network; hold the lock. Opens a tap if fd is -1.
+ */
+int net_attach_network(struct net_attachment *attachment, unsigned int index, const char *name,
+	const struct net_lease_wish *wish, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* The same: ends what net_serve() has started. */
+void net_stop_serving(struct net_attachment *attachment);
+
+/*
+ * The same: the card gets the default routes of its network, unless that is internal or another
+ * card leads out.
+ */
+void net_lead_out(
+	struct net_attachment *attachment, unsigned int index, const struct net_network *network);
+
+/* The same: the resolvers of the host, where no network of the Arrow has one. */
+void net_use_host_resolvers(struct net_attachment *attachment);
 
 /*
  * Starts passt for a user-mode card: fills in its descriptor.

@@ -44,6 +44,8 @@ json_t *net_attachment_json(const struct net_attachment *a)
 	for (unsigned int i = 0; i < a->n_cards; i++) {
 		char name[NET_NAME_MAX + 16];
 
+		if (a->cards[i].idle)
+			continue;
 		/* A card without a lease is on no network of Arrow's. */
 		snprintf(name, sizeof(name), "%s",
 			i < a->n_leases && a->leases[i].network[0] != '@' ? a->leases[i].network
