@@ -136,7 +136,7 @@ const struct argp network_argp = {
 	"NAME...\nprune",
 	"Make, show and remove the networks that Arrows are on.\v"
 	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that, also "
-	"for one that runs, which has the cards that it was started with. The network 'bridge' is "
+	"for one that runs, which has one spare card. The network 'bridge' is "
 	"made when it is "
 	"first used. What a network has on the host (bridge, rules, name server) is there while "
 	"Arrows are on it.",

@@ -216,6 +216,14 @@ static int plan_network(struct run *run, const struct arrow_spec *spec, struct a
 	for (unsigned int i = 0; r == 0 && i < run->network_plan.n; i++)
 		run->nics[i] =
 			(struct arrow_nic){.kind = net_plan_kind(&run->network_plan, i), .fd = -1};
+	/* One more, so that it can be connected while it runs. A saved one has what it has. */
+	if (r == 0 && !spec->from && run->network_plan.n > 0 &&
+		run->network_plan.n < NET_CARDS_MAX &&
+		net_plan_kind(&run->network_plan, 0) == ARROW_NIC_TAP) {
+		run->network_plan.n_idle = 1;
+		run->nics[run->network_plan.n] =
+			(struct arrow_nic){.kind = ARROW_NIC_TAP, .fd = -1, .spare = true};
+	}
 	return r;
 }
 

@@ -53,7 +53,7 @@ static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct ar
 	fprintf(f, "memory %llu vcpus %u disks %u shares %u tsc %u\n",
 		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares, vm->tsc_khz);
 	for (unsigned int i = 0; i < vm->n_nics; i++)
-		fprintf(f, "card %d\n", vm->nics[i].kind);
+		fprintf(f, "card %d%s\n", vm->nics[i].kind, vm->nics[i].spare ? " spare" : "");
 	fprintf(f, "engine %s ", engine->name);
 	r = engine->identify(f, vm->accel, error);
 	if (fclose(f) != 0 && r == 0)
@@ -188,7 +188,9 @@ int arrow_template_open_nics(
 	for (unsigned int i = 0; i < like->n_nics; i++) {
 		int fd = arrow_template_nic(like->nics[i].kind);
 
-		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind, .fd = fd < 0 ? -1 : fd};
+		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind,
+			.fd = fd < 0 ? -1 : fd,
+			.spare = like->nics[i].spare};
 		if (fd < 0 && like->nics[i].kind != ARROW_NIC_USER) {
 			arrow_template_close_nics(nics, i);
 			return arrow_fail(

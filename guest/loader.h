@@ -95,6 +95,8 @@ struct stage {
 	int upper, lower; /* the root's changes, and what they lie above; or -1 */
 	int sysctl;       /* /proc/sys, writable, though it is read-only for programs */
 	int vmstat;
+	int driver;         /* of network cards, in sysfs, where there is a spare one; else 0 */
+	char spare[16];     /* its device */
 	uint64_t oom_kills; /* so far */
 };
 
@@ -152,6 +154,8 @@ void identity_forget_machine(const uint8_t machine_id[16]);
  * and routes.
  */
 void network_prepare(const struct stage *stage);
+/* Before that: takes the spare card from the eyes of programs. */
+void network_hide_spare(struct stage *stage);
 int network_configure(const struct stage *stage, const struct job *job, struct failure *failure);
 /* The same in a restored Arrow, in place of what the saved one had. */
 int network_renew(const struct stage *stage, const struct job *job, struct failure *failure);

@@ -445,6 +445,7 @@ int main(void)
 	if (r < 0)
 		die(what, r);
 	identity_loopback();
+	network_hide_spare(&loader.stage);
 	network_prepare(&loader.stage);
 
 	loader.channel.fd = open_port();

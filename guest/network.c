@@ -3,6 +3,7 @@
  * Network cards. The host gives all of it in the job: there is no DHCP. By ioctl(2), which does all
  * that is needed here with less code than rtnetlink.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -13,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest/loader.h"
@@ -22,6 +25,7 @@
 #include "util/io.h"
 
 #define CARDS_MAX 8u
+#define SYS_DIR "/sys"
 #define RECORDS_MAX 32768u /* of a host's answer about the network */
 
 /* musl comes without the kernel's headers; this is of linux/ipv6.h. */
@@ -83,10 +87,34 @@ void network_prepare(const struct stage *stage)
 	errno = 0;
 }
 
+static int tell_driver(const struct stage *stage, const char *what)
+{
+	_cleanup_close_ int fd = openat(stage->driver, what, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : write_full(fd, stage->spare, strlen(stage->spare));
+}
+
+/* Finds a card, or puts the spare one to use; and sees that it is up. */
+static int wake_card(int fd, const struct stage *stage, struct ifreq *request)
+{
+	int r = 0;
+
+	if (ioctl(fd, SIOCGIFFLAGS, request) < 0) {
+		r = stage->driver > 0 ? tell_driver(stage, "bind") : -ENODEV;
+		if (r == 0 && ioctl(fd, SIOCGIFFLAGS, request) < 0)
+			r = -errno;
+	}
+	return r < 0 || (request->ifr_flags & IFF_UP) ? r : bring_up(fd, stage, request);
+}
+
 /* Each returns 0 or a negative errno; the request has the name of the card. */
 static int set_nic(
 	int fd, const struct stage *stage, const struct arrow_job_nic *nic, struct ifreq *request)
 {
+	int r = wake_card(fd, stage, request);
+
+	if (r < 0)
+		return r;
 	request->ifr_hwaddr.sa_family = ARPHRD_ETHER;
 	memcpy(request->ifr_hwaddr.sa_data, nic->mac, sizeof(nic->mac));
 	if (ioctl(fd, SIOCSIFHWADDR, request) < 0)
@@ -227,6 +255,56 @@ int network_renew(const struct stage *stage, const struct job *job, struct failu
 	return network_configure(stage, job, failure);
 }
 
+/* The driver's device with the highest number, which is the last card. */
+static void find_last(struct stage *stage)
+{
+	_cleanup_closedir_ DIR *dir = opendir(SYS_DIR "/bus/virtio/drivers/virtio_net");
+	struct dirent *entry;
+	unsigned long last = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		unsigned long number;
+
+		if (strncmp(entry->d_name, "virtio", 6) != 0)
+			continue;
+		number = strtoul(entry->d_name + 6, NULL, 10);
+		if (stage->spare[0] && number < last)
+			continue;
+		last = number;
+		snprintf(stage->spare, sizeof(stage->spare), "virtio%lu", number);
+	}
+	if (dir && stage->spare[0])
+		stage->driver = fcntl(dirfd(dir), F_DUPFD_CLOEXEC, 3);
+}
+
+void network_hide_spare(struct stage *stage)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+	unsigned int n = 0;
+
+	for (; fd >= 0 && n <= CARDS_MAX; n++) {
+		name_card(request.ifr_name, n);
+		if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+			break;
+	}
+	errno = 0;
+	if (n == 0)
+		return;
+	name_card(request.ifr_name, n - 1);
+	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0 ||
+		(uint8_t)request.ifr_hwaddr.sa_data[4] != ARROW_SPARE_MAC)
+		return;
+	/* Programs have one that is read-only. */
+	if ((mkdir(SYS_DIR, 0555) < 0 && errno != EEXIST) ||
+		mount("sysfs", SYS_DIR, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return;
+	find_last(stage);
+	(void)!umount2(SYS_DIR, MNT_DETACH);
+	if (stage->driver > 0 && tell_driver(stage, "unbind") < 0)
+		errno = 0;
+}
+
 static bool is_on(const struct job_network *n, uint32_t index)
 {
 	for (size_t i = 0; i < n->nic_count; i++)
@@ -235,34 +313,27 @@ static bool is_on(const struct job_network *n, uint32_t index)
 	return false;
 }
 
-/* Cards go up and down with their networks. */
-static int switch_cards(const struct stage *stage, const struct job *job, struct failure *failure)
+/* Takes the cards down that are on no network any more. */
+static int leave_networks(const struct job *job, struct failure *failure)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	static const uint8_t none[4];
 	struct ifreq request = {0};
 	int r = 0;
 
 	for (unsigned int i = 0; fd >= 0 && r == 0 && i < CARDS_MAX; i++) {
-		bool on = is_on(&job->network, i), up;
-
 		name_card(request.ifr_name, i);
-		if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+		if (is_on(&job->network, i) || ioctl(fd, SIOCGIFFLAGS, &request) < 0 ||
+			!(request.ifr_flags & IFF_UP))
 			continue;
-		up = request.ifr_flags & IFF_UP;
-		if (on && !up) {
-			r = bring_up(fd, stage, &request);
-		} else if (!on && up) {
-			static const uint8_t none[4];
-
-			/* Routes go, and the addresses of IPv6. */
-			request.ifr_flags = 0;
-			r = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
-			put_inet(&request.ifr_addr, none);
-			if (r == 0 && ioctl(fd, SIOCSIFADDR, &request) < 0)
-				r = -errno;
-		}
+		/* Routes go, and the addresses of IPv6. */
+		request.ifr_flags = 0;
+		r = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+		put_inet(&request.ifr_addr, none);
+		if (r == 0 && ioctl(fd, SIOCSIFADDR, &request) < 0)
+			r = -errno;
 	}
-	return r < 0 ? fail(failure, 125, -r, "cannot switch %.15s: %m", request.ifr_name) : 0;
+	return r < 0 ? fail(failure, 125, -r, "cannot take %.15s down: %m", request.ifr_name) : 0;
 }
 
 int worker_network(const struct stage *stage, int in, int out)
@@ -278,8 +349,7 @@ int worker_network(const struct stage *stage, int in, int out)
 	n = read_full(in, data, RECORDS_MAX);
 	if (n < 0 || job_decode_network(data, (size_t)n, &job, &why) < 0)
 		return 1;
-	if (switch_cards(stage, &job, &failure) == 0 &&
-		network_configure(stage, &job, &failure) == 0)
+	if (leave_networks(&job, &failure) == 0 && network_configure(stage, &job, &failure) == 0)
 		identity_resolver(&job);
 	return dprintf(out, "%u %s\n", failure.status, failure.text) < 0;
 }

@@ -36,6 +36,9 @@
 #define ARROW_PORT_NAME "arrow"
 #define ARROW_PORT_NODE "/dev/vport0p1"
 
+/* The last byte but one of a spare card's MAC at power-on. */
+#define ARROW_SPARE_MAC 0x5au
+
 enum arrow_frame_type {
 	/*
 	 * Any stream of a process, both ways. With a terminal, stderr ends at once. To stdout or

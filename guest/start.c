@@ -261,7 +261,7 @@ static pid_t fork_worker(struct start *s)
 {
 	pid_t pid = fork();
 	sigset_t none;
-	const int keep[] = {s->stage->upper, s->stage->lower, s->stage->sysctl};
+	const int keep[] = {s->stage->upper, s->stage->lower, s->stage->sysctl, s->stage->driver};
 	int argc = 0;
 
 	if (pid != 0)

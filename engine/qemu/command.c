@@ -237,9 +237,12 @@ static void add_network(struct qemu_command *c, const struct arrow_vm_config *co
 		else
 			addf(c, "-netdev", "%s,id=n%u,fd=%d",
 				nic->kind == ARROW_NIC_TAP ? "tap" : "socket", i, nic->fd);
-		/* The guest sets its MAC, which a clone would take from its template. */
-		addf(c, "-device", "virtio-net-device,netdev=n%u,mac=02:00:00:00:00:%02x", i,
-			i & 0xff);
+		/*
+		 * The guest sets its MAC, which a clone would take from its template. The loader
+		 * knows a spare one by that of now.
+		 */
+		addf(c, "-device", "virtio-net-device,netdev=n%u,mac=02:00:00:00:%02x:%02x", i,
+			nic->spare ? ARROW_SPARE_MAC : 0, i & 0xff);
 	}
 }
 
