@@ -195,6 +195,23 @@ int net_bridge_repair(
 	return r < 0 ? arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n->name) : 0;
 }
 
+int net_joined_repair(const struct arrow_paths *paths, struct arrow_error *error)
+{
+	struct ports ports = {0};
+	int r = 0;
+
+	net_lease_each(paths, NET_JOINED, see_lease, &ports);
+	if (ports.elements.n)
+		r = net_rules_install(error);
+	if (ports.elements.n && r == 0) {
+		r = net_rules_add(&ports.elements);
+		if (r < 0)
+			r = arrow_fail(error, -r, "cannot set up the firewall: %m");
+	}
+	net_elements_release(&ports.elements);
+	return r;
+}
+
 int net_bridge_up(
 	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
 {

@@ -28,6 +28,9 @@ bool net_bridge_stands(const struct net_network *network);
 /* True if, besides, all Arrows of the network are on the bridge, and all their rules are there. */
 bool net_bridge_whole(const struct net_network *network, const struct arrow_paths *paths);
 
+/* The rules of Arrows on bridges that are not Arrow's; hold the lock. */
+int net_joined_repair(const struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* Makes the bridge whole again; hold the lock. */
 int net_bridge_repair(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;

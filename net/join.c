@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/watch.h"
 #include "util/cleanup.h"
 
 static void use_address(const struct net_address *address, void *arg)
@@ -147,6 +148,9 @@ int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct
 	net_elements_release(&elements);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", device);
+	r = net_watch_start_joined(paths, error);
+	if (r < 0)
+		return r;
 	r = card->fd = net_tap_open(lease->tap);
 	if (r >= 0)
 		r = net_link_find(lease->tap, &tap);

@@ -80,21 +80,18 @@ static void see_joined(struct net_lease *lease, bool dead, void *arg)
 /* Arrows on bridges that are not Arrow's: only their rules are. */
 static int settle_joined(struct settling *s, struct arrow_error *error)
 {
+	bool broken, alone;
 	int r = 0;
 
 	net_lease_each(s->paths, NET_JOINED, see_joined, s);
-	if (s->elements.n && !(net_rules_whole() && net_rules_have(&s->elements))) {
-		s->findings->broken++;
-		if (s->fix)
-			r = net_rules_install(error);
-		if (s->fix && r == 0) {
-			r = net_rules_add(&s->elements);
-			if (r < 0)
-				r = arrow_fail(error, -r, "cannot set up the firewall: %m");
-		}
-	}
+	broken = s->elements.n && !(net_rules_whole() && net_rules_have(&s->elements));
+	alone = s->elements.n && !net_watch_lives(s->paths, NET_JOINED);
 	net_elements_release(&s->elements);
-	return r;
+	s->findings->broken += broken;
+	s->findings->alone += alone;
+	if (s->fix && (broken || alone))
+		r = net_joined_repair(s->paths, error);
+	return r == 0 && s->fix && alone ? net_watch_start_joined(s->paths, error) : r;
 }
 
 int net_settle(const struct arrow_paths *paths, bool fix, struct net_findings *findings,

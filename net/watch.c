@@ -47,6 +47,12 @@ struct watch {
 	uint32_t generation;
 };
 
+/* The watch over the rules of Arrows on bridges of others: there is no bridge, and are no names. */
+static bool is_joined(const struct watch *w)
+{
+	return strcmp(w->network->name, NET_JOINED) == 0;
+}
+
 static char *file_of(const struct arrow_paths *paths, const char *network, const char *name)
 {
 	return path_format("%s/networks/%s/%s", paths->run, network, name);
@@ -198,6 +204,14 @@ static int show_hosts(const struct watch *w)
 	return 0;
 }
 
+static void remove_joined(const struct watch *w)
+{
+	_cleanup_free_ char *dir = path_format("%s/networks/" NET_JOINED, w->paths->run);
+
+	if (dir)
+		remove_tree(AT_FDCWD, dir);
+}
+
 /* Takes back what dead Arrows had. Returns true when the network was taken down. */
 static bool sweep(struct watch *w)
 {
@@ -216,7 +230,10 @@ static bool sweep(struct watch *w)
 	if (now - w->empty < LINGER_MS)
 		return false;
 	stop_names(w);
-	net_bridge_down(w->network, w->paths);
+	if (is_joined(w))
+		remove_joined(w);
+	else
+		net_bridge_down(w->network, w->paths);
 	return true;
 }
 
@@ -227,11 +244,12 @@ static void check(struct watch *w)
 	_cleanup_close_ int lock = -1;
 	uint32_t generation = net_rules_generation();
 
-	if (generation == w->generation && net_bridge_stands(w->network))
+	if (generation == w->generation && (is_joined(w) || net_bridge_stands(w->network)))
 		return;
 	lock = net_lock(w->paths, &error);
 	/* To put in what is there changes nothing, so what there is need not be compared. */
-	if (lock >= 0 && net_bridge_repair(w->network, w->paths, &error) == 0)
+	if (lock >= 0 && (is_joined(w) ? net_joined_repair(w->paths, &error)
+				       : net_bridge_repair(w->network, w->paths, &error)) == 0)
 		w->generation = net_rules_generation();
 }
 
@@ -311,7 +329,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 		_exit(1);
 	w.generation = net_rules_generation();
 	w.empty = now_ms();
-	if (show_hosts(&w) == 0)
+	if (!is_joined(&w) && show_hosts(&w) == 0)
 		start_names(&w);
 	else
 		w.restart = UINT64_MAX;
@@ -375,4 +393,11 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	return r == 1 ? 0
 		      : arrow_fail(error, EIO, "the watch of the network %s did not start",
 				network->name);
+}
+
+int net_watch_start_joined(const struct arrow_paths *paths, struct arrow_error *error)
+{
+	const struct net_network joined = {.name = NET_JOINED};
+
+	return net_watch_start(&joined, paths, error);
 }

@@ -31,4 +31,8 @@ int net_watch_follow(const struct arrow_paths *paths, const char *network) ARROW
 /* True if the network resolves names, on its gateway's address. */
 bool net_watch_resolves(const struct arrow_paths *paths, const char *network);
 
+/* The same for bridges that are not Arrow's: for the rules of the Arrows that are on them. */
+int net_watch_start_joined(
+	const struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
+
 #endif
