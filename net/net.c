@@ -25,6 +25,8 @@
 
 #define NETWORK_ENV "ARROW_NETWORK"
 #define RESOLV_MAX (64u * 1024u)
+#define DEAD_TRIES 50u /* until a watch that was killed is gone, or another is there */
+#define DEAD_MS 100
 
 /* Whether bridges and taps can be made here. */
 static bool can_make_networks(void)
@@ -461,6 +463,19 @@ int net_follow(const struct net_attachment *a)
 	return any ? steal_fd(&fd) : -1;
 }
 
+/* A watch that is killed gives back its lock a moment after it has let go of what is followed. */
+static bool wait_for_dead(const struct net_attachment *a)
+{
+	for (unsigned int tries = 0; tries < DEAD_TRIES; tries++) {
+		for (unsigned int i = 0; i < a->n_leases; i++)
+			if (a->leases[i].fd >= 0 &&
+				!net_watch_lives(&a->paths, a->leases[i].network))
+				return true;
+		poll(NULL, 0, DEAD_MS);
+	}
+	return false;
+}
+
 static void __attribute__((noreturn)) mend(const struct net_attachment *a)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -469,7 +484,8 @@ static void __attribute__((noreturn)) mend(const struct net_attachment *a)
 	/* The keeper's leases, too: they are not to live longer than it. */
 	close_range(3, ~0u, 0);
 	setsid();
-	(void)!net_settle(&a->paths, true, &findings, &error);
+	if (wait_for_dead(a))
+		(void)!net_settle(&a->paths, true, &findings, &error);
 	_exit(0);
 }
 
