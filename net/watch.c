@@ -156,6 +156,17 @@ static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t par
 	_exit(127);
 }
 
+static void stop_names(struct watch *w)
+{
+	if (!w->names)
+		return;
+	kill(w->names, SIGKILL);
+	while (waitpid(w->names, NULL, 0) < 0 && errno == EINTR)
+		;
+	w->names = 0;
+	close_keep_errno(steal_fd(&w->names_fd));
+}
+
 static void start_names(struct watch *w)
 {
 	_cleanup_free_ char *mark = file_of(w->paths, w->network->name, "names");
@@ -177,19 +188,9 @@ static void start_names(struct watch *w)
 		close_keep_errno(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	} else if (mark) {
 		unlink(mark);
+		stop_names(w);
 		w->restart = now_ms() + RETRY_MS;
 	}
-}
-
-static void stop_names(struct watch *w)
-{
-	if (!w->names)
-		return;
-	kill(w->names, SIGKILL);
-	while (waitpid(w->names, NULL, 0) < 0 && errno == EINTR)
-		;
-	w->names = 0;
-	close_keep_errno(steal_fd(&w->names_fd));
 }
 
 /* The name server's user cannot enter RUN: it gets the directory where it can. */
@@ -265,7 +266,7 @@ static void __attribute__((noreturn)) run(struct watch *w)
 {
 	uint64_t next_check = now_ms() + CHECK_MS;
 
-	for (;;) {
+	for (unsigned int again = 0;;) {
 		struct pollfd p[] = {{w->events, POLLIN, 0}, {w->names_fd, POLLIN, 0}};
 
 		if (poll(p, 2, CHECK_MS) < 0 && errno != EINTR)
@@ -275,12 +276,17 @@ static void __attribute__((noreturn)) run(struct watch *w)
 		if (!w->names && now_ms() >= w->restart)
 			start_names(w);
 		if (p[0].revents || w->empty) {
+			if (p[0].revents)
+				again = 2;
 			drain(w->events);
 			if (sweep(w))
 				_exit(0);
 		}
 		if (now_ms() >= next_check) {
 			check(w);
+			/* The lock of a file that is closed goes after the event of it. */
+			if (again && again-- && sweep(w))
+				_exit(0);
 			next_check = now_ms() + CHECK_MS;
 		}
 	}
@@ -343,14 +349,11 @@ static int make_dirs(const struct arrow_paths *paths, const char *network)
 {
 	_cleanup_free_ char *leases = file_of(paths, network, "leases");
 	_cleanup_free_ char *hosts = file_of(paths, network, "hosts");
-	_cleanup_free_ char *names = file_of(paths, network, "names");
 	_cleanup_free_ char *alive = file_of(paths, network, "alive");
-	int r = leases && hosts && names && alive ? mkdir_all(leases, 0700) : -ENOMEM;
+	int r = leases && hosts && alive ? mkdir_all(leases, 0700) : -ENOMEM;
 
 	if (r == 0)
 		r = mkdir_all(hosts, 0755);
-	if (r == 0)
-		unlink(names);
 	if (r == 0 && mkfifo(alive, 0600) < 0 && errno != EEXIST)
 		r = -errno;
 	return r;
@@ -360,19 +363,21 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	struct arrow_error *error)
 {
 	_cleanup_free_ char *path = file_of(paths, network->name, "watch");
+	_cleanup_free_ char *names = file_of(paths, network->name, "names");
 	_cleanup_close_ int lock = -1, ready = -1;
 	int r = make_dirs(paths, network->name), fds[2];
 	pid_t pid;
 	char byte;
 
 	if (r == 0) {
-		lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+		lock = path && names ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 		r = lock < 0 ? -errno : 0;
 	}
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot watch the network %s: %m", network->name);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		return 0; /* it is there */
+	unlink(names);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return arrow_fail(error, errno, "cannot make a pipe: %m");
 	ready = fds[0];

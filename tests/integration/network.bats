@@ -361,6 +361,11 @@ another() {
   run arrow doctor
   [[ $output != *'doctor --fix'* ]]
 
+  # The watch puts back a bridge, and its names go on.
+  host ip link del arrow0
+  wait_for 30 host ip link show arrow0 >/dev/null 2>&1
+  wait_for 60 fetch
+
   # What no watch sees, doctor does.
   tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p')
   # Again, for the watch sees to it when it sees to something else, as the Arrow before.
