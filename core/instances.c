@@ -140,6 +140,18 @@ static char *make_name(const char *id)
 		"%s_%s_%04x", first[bits & 15], second[(bits >> 4) & 15], (bits >> 8) & 0xffff);
 }
 
+/* Whether an Arrow has its name, or is about to give it back itself. */
+static bool keeps_name(const struct store *s, const char *id)
+{
+	_cleanup_free_ char *lock = path_format(REMOVING "%s/lock", id);
+	_cleanup_close_ int fd = -1;
+
+	if (faccessat(s->arrows_fd, id, F_OK, 0) == 0)
+		return true;
+	fd = lock ? openat(s->arrows_fd, lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+	return fd >= 0 && instance_try_lock(fd) < 0;
+}
+
 /* Under the store's lock. */
 static int take_name(
 	const struct store *s, const char *id, const char *name, struct arrow_error *error)
@@ -154,7 +166,7 @@ static int take_name(
 			return arrow_fail(error, errno, "cannot take the name %s: %m", name);
 		n = readlinkat(s->names_fd, name, other, sizeof(other) - 1);
 		other[n > 0 ? n : 0] = '\0';
-		if (faccessat(s->arrows_fd, other, F_OK, 0) == 0)
+		if (keeps_name(s, other))
 			break;
 		unlinkat(s->names_fd, name, 0); /* its Arrow is gone */
 	}
@@ -457,15 +469,20 @@ void arrow_instance_remove(struct arrow_instance *i)
 	_cleanup_close_ int names = open(i->names_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_free_ char *name = STEAL(i->name);
+	bool renamed;
 
 	/* As it is named now. */
 	if (instance_read_config(i, NULL, &error) < 0)
 		i->name = STEAL(name);
-	if (names >= 0 && i->name && owns_name(i, names, i->name))
-		unlinkat(names, i->name, 0);
 	instance_remove_run(AT_FDCWD, i->run_dir);
-	/* Renamed first: nobody sees half of it. */
-	if (aside && rename(i->dir, aside) == 0) {
+	/*
+	 * Renamed first: nobody sees half of it. The name goes after that, so that no Arrow is
+	 * without one, and before the folder, which keeps it from being taken meanwhile.
+	 */
+	renamed = aside && rename(i->dir, aside) == 0;
+	if ((renamed || errno == ENOENT) && names >= 0 && i->name && owns_name(i, names, i->name))
+		unlinkat(names, i->name, 0);
+	if (renamed) {
 		arrow_event(i, "destroy", NULL);
 		remove_tree(AT_FDCWD, aside);
 	}
