@@ -333,7 +333,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 	if (w.events < 0 || !leases ||
 		inotify_add_watch(w.events, leases, IN_CLOSE_WRITE | IN_DELETE) < 0)
 		_exit(1);
-	w.generation = net_rules_generation();
+	/* That of the rules is not known: they may have been flushed since they were put in. */
 	w.empty = now_ms();
 	if (!is_joined(&w) && show_hosts(&w) == 0)
 		start_names(&w);

@@ -367,7 +367,8 @@ another() {
   wait_for 60 fetch
 
   # What no watch sees, doctor does.
-  tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p')
+  id=$(arrow ps -q --filter name=web)
+  tap=awt0-${id:0:10}
   # Again, for the watch sees to it when it sees to something else, as the Arrow before.
   astray() {
     host ip link set "$tap" nomaster
