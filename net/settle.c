@@ -42,6 +42,7 @@ static void see_lease(struct net_lease *lease, bool dead, void *arg)
 static int see_network(const struct net_network *n, void *arg, struct arrow_error *error)
 {
 	struct settling *s = arg;
+	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
 	bool lives = net_watch_lives(s->paths, n->name);
 	int r;
 
@@ -65,7 +66,10 @@ static int see_network(const struct net_network *n, void *arg, struct arrow_erro
 	if (!s->fix)
 		return 0;
 	r = net_bridge_repair(n, s->paths, error);
-	return r == 0 && !lives ? net_watch_start(n, s->paths, error) : r;
+	/* Also after a failure, by somebody who changes the rules at once: a watch tries again. */
+	if (!lives && net_watch_start(n, s->paths, r < 0 ? &later : error) < 0 && r == 0)
+		r = -EIO;
+	return r;
 }
 
 static void see_joined(struct net_lease *lease, bool dead, void *arg)
@@ -80,6 +84,7 @@ static void see_joined(struct net_lease *lease, bool dead, void *arg)
 /* Arrows on bridges that are not Arrow's: only their rules are. */
 static int settle_joined(struct settling *s, struct arrow_error *error)
 {
+	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
 	bool broken, alone;
 	int r = 0;
 
@@ -91,7 +96,10 @@ static int settle_joined(struct settling *s, struct arrow_error *error)
 	s->findings->alone += alone;
 	if (s->fix && (broken || alone))
 		r = net_joined_repair(s->paths, error);
-	return r == 0 && s->fix && alone ? net_watch_start_joined(s->paths, error) : r;
+	if (s->fix && alone && net_watch_start_joined(s->paths, r < 0 ? &later : error) < 0 &&
+		r == 0)
+		r = -EIO;
+	return r;
 }
 
 int net_settle(const struct arrow_paths *paths, bool fix, struct net_findings *findings,
