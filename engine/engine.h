@@ -63,10 +63,10 @@ struct arrow_forward {
 /* A network card: eth0, eth1... in order. Its MAC is what the job says, see docs/network.md. */
 struct arrow_nic {
 	enum arrow_nic_kind kind;
-	int fd;     /* borrowed; -1 for ARROW_NIC_USER */
-	bool spare; /* the last, and not to be seen in the guest until it is put to use */
+	int fd; /* borrowed; -1 for ARROW_NIC_USER */
 	const struct arrow_forward *forwards;
 	unsigned int n_forwards;
+	bool spare; /* the last, and not to be seen in the guest until it is put to use */
 };
 
 /* What holds the VM's process. */

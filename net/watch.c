@@ -369,8 +369,10 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	pid_t pid;
 	char byte;
 
+	if (r == 0 && !(path && names))
+		r = -ENOMEM;
 	if (r == 0) {
-		lock = path && names ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+		lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		r = lock < 0 ? -errno : 0;
 	}
 	if (r < 0)
