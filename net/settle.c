@@ -39,10 +39,24 @@ static void see_lease(struct net_lease *lease, bool dead, void *arg)
 	close_keep_errno(net_lease_end(lease, s->paths));
 }
 
+/*
+ * Starts the watch of a network, NULL for that of joined bridges, also where a repair has failed
+ * with r, by somebody who changes the rules just then: the watch tries again. The first failure
+ * counts.
+ */
+static int watch_too(int r, const struct net_network *n, const struct arrow_paths *paths,
+	struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
+	struct arrow_error *e = r < 0 ? &later : error;
+	int started = n ? net_watch_start(n, paths, e) : net_watch_start_joined(paths, e);
+
+	return r < 0 ? r : started;
+}
+
 static int see_network(const struct net_network *n, void *arg, struct arrow_error *error)
 {
 	struct settling *s = arg;
-	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
 	bool lives = net_watch_lives(s->paths, n->name);
 	int r;
 
@@ -66,10 +80,7 @@ static int see_network(const struct net_network *n, void *arg, struct arrow_erro
 	if (!s->fix)
 		return 0;
 	r = net_bridge_repair(n, s->paths, error);
-	/* Also after a failure, by somebody who changes the rules at once: a watch tries again. */
-	if (!lives && net_watch_start(n, s->paths, r < 0 ? &later : error) < 0 && r == 0)
-		r = -EIO;
-	return r;
+	return lives ? r : watch_too(r, n, s->paths, error);
 }
 
 static void see_joined(struct net_lease *lease, bool dead, void *arg)
@@ -84,7 +95,6 @@ static void see_joined(struct net_lease *lease, bool dead, void *arg)
 /* Arrows on bridges that are not Arrow's: only their rules are. */
 static int settle_joined(struct settling *s, struct arrow_error *error)
 {
-	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
 	bool broken, alone;
 	int r = 0;
 
@@ -96,10 +106,7 @@ static int settle_joined(struct settling *s, struct arrow_error *error)
 	s->findings->alone += alone;
 	if (s->fix && (broken || alone))
 		r = net_joined_repair(s->paths, error);
-	if (s->fix && alone && net_watch_start_joined(s->paths, r < 0 ? &later : error) < 0 &&
-		r == 0)
-		r = -EIO;
-	return r;
+	return s->fix && alone ? watch_too(r, NULL, s->paths, error) : r;
 }
 
 int net_settle(const struct arrow_paths *paths, bool fix, struct net_findings *findings,
