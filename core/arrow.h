@@ -224,6 +224,8 @@ int arrow_parse_stop_timeout(
 
 /* Adds a copy. Returns 0 or -ENOMEM. */
 int arrow_strings_add(struct arrow_strings *list, const char *text) ARROW_MUST_CHECK;
+/* The same for all of a list that ends with NULL, or is NULL. */
+int arrow_strings_add_all(struct arrow_strings *list, char *const *v) ARROW_MUST_CHECK;
 void arrow_strings_release(struct arrow_strings *list);
 
 /* How a command takes part in the Arrow that it starts. */

@@ -215,16 +215,13 @@ static int copy_text(char **to, const char *text)
 static int restore(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	const struct arrow_spec *before = arg;
-	int r = 0;
 
 	arrow_strings_release(&spec->networks);
 	arrow_strings_release(&spec->network_aliases);
-	for (size_t i = 0; r == 0 && i < before->networks.n; i++)
-		r = arrow_strings_add(&spec->networks, before->networks.v[i]);
-	for (size_t i = 0; r == 0 && i < before->network_aliases.n; i++)
-		r = arrow_strings_add(&spec->network_aliases, before->network_aliases.v[i]);
-	if (r < 0 || copy_text(&spec->ip, before->ip) < 0 ||
-		copy_text(&spec->ip6, before->ip6) < 0 || copy_text(&spec->mac, before->mac) < 0)
+	if (arrow_strings_add_all(&spec->networks, before->networks.v) < 0 ||
+		arrow_strings_add_all(&spec->network_aliases, before->network_aliases.v) < 0 ||
+		copy_text(&spec->ip, before->ip) < 0 || copy_text(&spec->ip6, before->ip6) < 0 ||
+		copy_text(&spec->mac, before->mac) < 0)
 		return no_memory(error);
 	return 0;
 }

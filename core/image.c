@@ -49,23 +49,14 @@ static int set_text(char **where, const char *text)
 	return *where ? 0 : -ENOMEM;
 }
 
-static int add_all(struct arrow_strings *list, char *const *v)
-{
-	int e = 0;
-
-	for (size_t i = 0; e == 0 && v && v[i]; i++)
-		e = arrow_strings_add(list, v[i]);
-	return e;
-}
-
 /* Puts the image's strings in front of the user's. */
 static int put_first(struct arrow_strings *list, char *const *v)
 {
 	struct arrow_strings all = {0};
-	int e = add_all(&all, v);
+	int e = arrow_strings_add_all(&all, v);
 
 	if (e == 0)
-		e = add_all(&all, list->v);
+		e = arrow_strings_add_all(&all, list->v);
 	arrow_strings_release(e == 0 ? list : &all);
 	if (e == 0)
 		*list = all;
@@ -99,14 +90,14 @@ static int merge_command(struct arrow_spec *spec, const struct oci_config *confi
 	int e = 0;
 
 	if (!spec->entrypoint) {
-		e = add_all(&all, config->entrypoint);
+		e = arrow_strings_add_all(&all, config->entrypoint);
 		if (e == 0 && spec->args.n == 0)
-			e = add_all(&all, config->cmd);
+			e = arrow_strings_add_all(&all, config->cmd);
 	} else if (*spec->entrypoint) {
 		e = arrow_strings_add(&all, spec->entrypoint);
 	}
 	if (e == 0)
-		e = add_all(&all, spec->args.v);
+		e = arrow_strings_add_all(&all, spec->args.v);
 	if (e < 0) {
 		arrow_strings_release(&all);
 		return e;
@@ -172,7 +163,7 @@ static int merge_health(struct arrow_health *health, const struct oci_health *fr
 	take(&health->start_interval, from->start_interval);
 	if (!health->retries)
 		health->retries = from->retries > INT32_MAX ? INT32_MAX : (uint32_t)from->retries;
-	return add_all(&health->test, from->test);
+	return arrow_strings_add_all(&health->test, from->test);
 }
 
 /* The VM that the image asks for, and when it starts again. */

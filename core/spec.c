@@ -44,6 +44,15 @@ int arrow_strings_add(struct arrow_strings *list, const char *text)
 	return 0;
 }
 
+int arrow_strings_add_all(struct arrow_strings *list, char *const *v)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && v && v[i]; i++)
+		r = arrow_strings_add(list, v[i]);
+	return r;
+}
+
 void arrow_strings_release(struct arrow_strings *list)
 {
 	strv_free(list->v);
