@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,13 +43,18 @@ static void files(void)
 {
 	static const char *const paths[] = {"/etc/passwd", "/etc/hosts", "/etc/localtime",
 		"/proc/self/status", "/proc/self/exe", "/proc/meminfo", "/proc/cpuinfo",
-		"/sys/devices/system/cpu/online", "/dev/urandom", "/usr/lib/none", "/"};
+		"/sys/devices/system/cpu/online", "/usr/lib/none", "/"};
 	char *map;
 	int fd;
 
+	fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!read(fd, &map, sizeof(map));
+		fcntl(fd, F_SETFD, fcntl(fd, F_GETFD) | FD_CLOEXEC);
+		close(fd);
+	}
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (strcmp(paths[i], "/dev/urandom") != 0)
-			look(paths[i]);
+		look(paths[i]);
 	fd = open("/tmp/file", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
@@ -61,6 +68,88 @@ static void files(void)
 	close(fd);
 	rename("/tmp/file", "/tmp/other");
 	unlink("/tmp/other");
+}
+
+/*
+ * As large as many programs are: so that the kernel reads ahead of it in pieces of all sizes, as it
+ * does for those.
+ */
+#define BULK (384 * 1024)
+static const volatile char bulk[BULK] = {1};
+
+static void read_ahead(void)
+{
+	static const int pages[] = {0, 5, 40, 41, 42, 80, 11, 60, 94, 23, 95};
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		(void)bulk[pages[i] * 4096];
+}
+
+/* What the linker of glibc does to libraries: pieces of a file, of which one is written to. */
+static void map_pieces(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), prot = PROT_READ | PROT_WRITE;
+	char head[832], *map;
+
+	if (fd < 0)
+		return;
+	if (read(fd, head, sizeof(head)) > 0 && pread(fd, head, 784, 64) > 0)
+		syscall(SYS_newfstatat, fd, "", head, 0x1000 /* AT_EMPTY_PATH */);
+	map = mmap(NULL, 40 * 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map != MAP_FAILED) {
+		mmap(map + 4096, 8 * 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd,
+			4096);
+		mmap(map + 20 * 4096, 4 * 4096, prot, MAP_PRIVATE | MAP_FIXED, fd, 20 * 4096);
+		mmap(map + 30 * 4096, 4 * 4096, prot, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1,
+			0);
+		map[20 * 4096] = map[22 * 4096 + 8] = map[30 * 4096] = map[4100];
+		mprotect(map + 20 * 4096, 2 * 4096, PROT_READ);
+		munmap(map, 40 * 4096);
+	}
+	close(fd);
+}
+
+/* As many mappings as a program with some libraries has. */
+static void map_many(void)
+{
+	enum { COUNT = 40 };
+	char *maps[COUNT];
+
+	for (int i = 0; i < COUNT; i++) {
+		maps[i] = mmap(NULL, 4 * 4096, i % 3 ? PROT_READ | PROT_WRITE : PROT_READ,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (maps[i] != MAP_FAILED && i % 3)
+			mprotect(maps[i] + 4096, 4096, PROT_READ);
+	}
+	for (int i = 0; i < COUNT; i++)
+		if (maps[i] != MAP_FAILED)
+			munmap(maps[i], 4 * 4096);
+}
+
+/* What glibc asks of the kernel before main(), and musl does not. */
+static void begin(void)
+{
+	static struct {
+		void *next;
+		long offset;
+		void *pending;
+	} robust = {.next = &robust};
+	static struct {
+		uint32_t cpu_id_start, cpu_id;
+		uint64_t rseq_cs;
+		uint32_t flags, padding[3];
+	} __attribute__((aligned(32))) rseq;
+	uint64_t word;
+	struct rlimit limit;
+	long top;
+
+	syscall(SYS_set_robust_list, &robust, sizeof(robust));
+	syscall(SYS_rseq, &rseq, sizeof(rseq), 0, 0x53053053);
+	syscall(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &limit);
+	syscall(SYS_getrandom, &word, sizeof(word), 1 /* GRND_NONBLOCK */);
+	top = syscall(SYS_brk, 0);
+	if (syscall(SYS_brk, top + 0xd80) > top && syscall(SYS_brk, top + 0x22000) > top)
+		*(volatile char *)top = *(volatile char *)(top + 0x21000) = 1;
 }
 
 static void *thread(void *arg)
@@ -105,8 +194,12 @@ int main(int argc, char **argv)
 	struct rlimit limit;
 	char *memory, line[64];
 
+	begin();
 	if (argc > 1)
 		return 0;
+	read_ahead();
+	map_pieces(argv[0]);
+	map_many();
 	while (fgets(line, sizeof(line), stdin))
 		;
 	memory = malloc(300000);

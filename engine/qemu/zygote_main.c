@@ -37,7 +37,7 @@
 #define READY_DEADLINE_MS 60000u /* from the start to the first fork */
 #define IDLE_S 180u              /* without a request */
 #define LOOK_MS 10000u           /* between two looks at the host's memory */
-#define REHEARSALS 3u            /* with a terminal the last; more find nothing new to translate */
+#define PAUSE_MS 50              /* before a rehearsal */
 #define DISK_SIZE (1ll << 40)    /* as the guest of a template believes; see command.c */
 
 struct holder {
@@ -149,17 +149,27 @@ static void add_text(struct records *r, uint32_t tag, const char *text)
 	add(r, tag, text, strlen(text));
 }
 
+enum rehearsal { WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL };
+
 /* A job that leads the loader where most jobs do. */
-static int rehearse(struct holder *h, bool terminal)
+static int rehearse(struct holder *h, enum rehearsal how)
 {
 	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
 	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
+	uint8_t shm_size[8], caps[8], clock[12];
+	bool terminal = how == WITH_TERMINAL;
+	struct timespec now;
 	struct records job = {.size = 0};
 	int r;
 
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
-	arrow_put32(flags, terminal ? ARROW_JOB_STDIN | ARROW_JOB_TTY : ARROW_JOB_STDIN);
+	clock_gettime(CLOCK_REALTIME, &now);
+	arrow_put64(clock, (uint64_t)now.tv_sec);
+	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
+	arrow_put32(flags,
+		(how != WITHOUT_INPUT ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
+	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
 	memcpy(mount, root, sizeof(root));
 	memcpy(mount + sizeof(root), "vda\0/\0", 6);
 	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
@@ -170,7 +180,11 @@ static int rehearse(struct holder *h, bool terminal)
 	add_text(&job, ARROW_JOB_CWD, "/");
 	add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
 	add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
+	add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
+	arrow_put64(shm_size, 64u << 20);
+	add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
 	add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
+	add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
 	add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
 	if (terminal)
 		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
@@ -184,9 +198,9 @@ static int rehearse(struct holder *h, bool terminal)
 		r = give(h, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
 	if (r == 0)
 		r = await(h, ARROW_STARTED);
-	if (r == 0)
+	if (r == 0 && how != WITHOUT_INPUT)
 		r = give(h, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
-	if (r == 0)
+	if (r == 0 && how != WITHOUT_INPUT)
 		r = give(h, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
 	if (r == 0)
 		r = await(h, ARROW_DONE);
@@ -487,6 +501,9 @@ int qemu_zygote_main(int argc, char **argv)
 		.console = -1,
 		.control = -1,
 		.jail = {-1, -1}};
+	static const enum rehearsal rehearsals[] = {
+		WITH_INPUT, WITH_TERMINAL, WITHOUT_INPUT, WITH_INPUT, WITHOUT_INPUT};
+	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
 	if (argc < 10 || take_arguments(&h, argv) < 0)
@@ -504,8 +521,11 @@ int qemu_zygote_main(int argc, char **argv)
 		r = start_qemu(&h, argv + 9);
 	if (r == 0)
 		r = wait_loaded(&h);
-	for (unsigned int i = 0; r == 0 && i < REHEARSALS; i++)
-		r = rehearse(&h, i + 1 == REHEARSALS);
+	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {
+		/* As long as a guest sleeps that waits for its job in earnest. */
+		nanosleep(&pause, NULL);
+		r = rehearse(&h, rehearsals[i]);
+	}
 	if (r == 0)
 		r = arm(&h);
 	if (r == 0)
