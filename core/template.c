@@ -30,26 +30,18 @@
 #define FORMAT 2
 #define JSON_MAX 65536u
 
-/* The digest of the loader that this program carries. */
-static int loader_digest(char hex[DIGEST_HEX])
-{
-	return digest_data(arrow_initramfs, (size_t)(arrow_initramfs_end - arrow_initramfs), hex);
-}
-
 static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct arrow_engine *engine,
 	const struct arrow_vm_config *vm, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
-	char loader[DIGEST_HEX];
 	size_t size = 0;
-	FILE *f;
-	int r = loader_digest(loader);
+	FILE *f = open_memstream(&text, &size);
+	int r;
 
-	f = r < 0 ? NULL : open_memstream(&text, &size);
 	if (!f)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	fprintf(f, "%d kernel %s '%s' loader %s owner %u\n", FORMAT, kernel_id, vm->append, loader,
-		geteuid());
+	fprintf(f, "%d kernel %s '%s' loader %s owner %u\n", FORMAT, kernel_id, vm->append,
+		arrow_initramfs_digest, geteuid());
 	fprintf(f, "memory %llu vcpus %u disks %u shares %u tsc %u\n",
 		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares, vm->tsc_khz);
 	for (unsigned int i = 0; i < vm->n_nics; i++)

@@ -11,4 +11,11 @@ arrow_initramfs:
 arrow_initramfs_end:
 	.size arrow_initramfs, arrow_initramfs_end - arrow_initramfs
 
+	.globl arrow_initramfs_digest
+	.type arrow_initramfs_digest, @object
+arrow_initramfs_digest:
+	.incbin ARROW_INITRAMFS_DIGEST
+	.byte 0
+	.size arrow_initramfs_digest, . - arrow_initramfs_digest
+
 	.section .note.GNU-stack, "", @progbits

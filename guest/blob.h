@@ -5,6 +5,8 @@
 /* The initramfs (cpio, not compressed) whose /init is the loader: from the first to before _end. */
 extern const unsigned char arrow_initramfs[];
 extern const unsigned char arrow_initramfs_end[];
+/* Its SHA-256, in hexadecimal digits. */
+extern const char arrow_initramfs_digest[];
 
 /* The EROFS image of the rehearsal's root, whose /rehearsal is its program. */
 extern const unsigned char arrow_warm_image[];

@@ -3,15 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "trust/signature.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/libcrypto.h"
 
 #define KEY_FILE_MAX 65536u
 #define PAYLOAD_KIND "cosign container image signature"
@@ -53,7 +51,11 @@ int trust_key_read_private(struct trust_key *key, const char *path, struct arrow
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
 
+	int r = libcrypto_load(error);
+
 	*key = (struct trust_key){0};
+	if (r < 0)
+		return r;
 	if (!f)
 		return arrow_fail(error, errno, "cannot read the key %s: %m", path);
 	return adopt(key, PEM_read_PrivateKey(f, NULL, NULL, NULL), path, "private", error);
@@ -62,9 +64,15 @@ int trust_key_read_private(struct trust_key *key, const char *path, struct arrow
 int trust_key_parse_public(struct trust_key *key, const char *pem, size_t size, const char *name,
 	struct arrow_error *error)
 {
-	BIO *bio = size <= KEY_FILE_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
-	EVP_PKEY *pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+	int r = libcrypto_load(error);
+	EVP_PKEY *pkey;
+	BIO *bio;
 
+	*key = (struct trust_key){0};
+	if (r < 0)
+		return r;
+	bio = size <= KEY_FILE_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
+	pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
 	BIO_free(bio);
 	return adopt(key, pkey, name, "public", error);
 }
@@ -83,7 +91,8 @@ int trust_key_read_public(struct trust_key *key, const char *path, struct arrow_
 
 void trust_key_release(struct trust_key *key)
 {
-	EVP_PKEY_free(key->key);
+	if (key->key)
+		EVP_PKEY_free(key->key);
 	free(key->name);
 	*key = (struct trust_key){0};
 }

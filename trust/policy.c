@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/libcrypto.h"
 
 #define SYSTEM_POLICY "/etc/arrow/policy.json"
 #define POLICY_MAX (1u << 20)
@@ -219,10 +219,13 @@ static int parse_key_data(
 {
 	size_t n = strlen(data);
 	_cleanup_free_ unsigned char *pem = calloc(1, n / 4 * 3 + 1);
-	int size = pem && n % 4 == 0 && n <= POLICY_MAX
-			   ? EVP_DecodeBlock(pem, (const unsigned char *)data, (int)n)
-			   : -1;
+	int r = libcrypto_load(error), size;
 
+	if (r < 0)
+		return r;
+	size = pem && n % 4 == 0 && n <= POLICY_MAX
+		       ? EVP_DecodeBlock(pem, (const unsigned char *)data, (int)n)
+		       : -1;
 	if (size < 0)
 		return arrow_fail(error, EINVAL, "the keyData in the policy %s is no base64", path);
 	return trust_key_parse_public(key, (char *)pem, strlen((char *)pem), path, error);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "util/digest.h"
 
-#include <string.h>
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/libcrypto.h"
+#include "util/sha256.h"
 
 #define SPARSE_BLOCK 65536u
+#define LITTLE 65536u /* of this there is no need for libcrypto, which is many times as fast */
 
 struct digest {
 	EVP_MD_CTX *ctx;
@@ -18,7 +20,8 @@ struct digest {
 
 struct digest *digest_begin(void)
 {
-	struct digest *d = calloc(1, sizeof(*d));
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct digest *d = libcrypto_load(&error) < 0 ? NULL : calloc(1, sizeof(*d));
 
 	if (!d)
 		return NULL;
@@ -38,27 +41,40 @@ void digest_add(struct digest *d, const void *data, size_t size)
 		abort();
 }
 
-void digest_end(struct digest *d, char hex[DIGEST_HEX])
+static void write_hex(const uint8_t sum[32], char hex[DIGEST_HEX])
 {
 	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned int i = 0; i < 32; i++) {
+		hex[2 * i] = digits[sum[i] >> 4];
+		hex[2 * i + 1] = digits[sum[i] & 15];
+	}
+	hex[DIGEST_HEX - 1] = '\0';
+}
+
+void digest_end(struct digest *d, char hex[DIGEST_HEX])
+{
 	uint8_t sum[EVP_MAX_MD_SIZE];
 	unsigned int size = 0;
 
 	if (EVP_DigestFinal_ex(d->ctx, sum, &size) != 1 || size != 32)
 		abort();
-	for (unsigned int i = 0; i < size; i++) {
-		hex[2 * i] = digits[sum[i] >> 4];
-		hex[2 * i + 1] = digits[sum[i] & 15];
-	}
-	hex[2 * size] = '\0';
+	write_hex(sum, hex);
 	EVP_MD_CTX_free(d->ctx);
 	free(d);
 }
 
 int digest_data(const void *data, size_t size, char hex[DIGEST_HEX])
 {
-	struct digest *d = digest_begin();
+	struct digest *d;
+	uint8_t sum[32];
 
+	if (size <= LITTLE) {
+		sha256(data, size, sum);
+		write_hex(sum, hex);
+		return 0;
+	}
+	d = digest_begin();
 	if (!d)
 		return -ENOMEM;
 	digest_add(d, data, size);

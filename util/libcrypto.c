@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#define LIBCRYPTO_NO_NAMES
+#include "util/libcrypto.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#define SONAME "libcrypto.so.3"
+
+#define DEFINE(name) __typeof__(name) *libcrypto_##name;
+LIBCRYPTO_FUNCTIONS(DEFINE)
+#undef DEFINE
+
+/* Resolves all functions. It stays loaded. */
+static const char *load(void)
+{
+	static const struct {
+		const char *name;
+		void **where;
+	} functions[] = {
+#define ENTRY(name) {#name, (void **)&libcrypto_##name},
+		LIBCRYPTO_FUNCTIONS(ENTRY)
+#undef ENTRY
+	};
+	void *library = dlopen(SONAME, RTLD_LAZY | RTLD_LOCAL);
+
+	if (!library)
+		return SONAME;
+	for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
+		*functions[i].where = dlsym(library, functions[i].name);
+		if (!*functions[i].where)
+			return functions[i].name;
+	}
+	return NULL;
+}
+
+int libcrypto_load(struct arrow_error *error)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static const char *missing = "";
+
+	pthread_mutex_lock(&lock);
+	if (missing)
+		missing = load();
+	pthread_mutex_unlock(&lock);
+	if (!missing)
+		return 0;
+	return arrow_fail(error, ENOPKG,
+		"%s is missing: run 'sudo apt-get install libssl3' to hash and to check signatures",
+		missing);
+}
