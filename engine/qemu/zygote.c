@@ -107,6 +107,13 @@ static int receive_pidfd(int fd)
 	return pidfd;
 }
 
+int qemu_zygote_ask(int fd, const char *name, const int *fds, size_t n)
+{
+	int r = n <= REQUEST_FDS ? send_request(fd, name, fds, n) : -E2BIG;
+
+	return r < 0 ? r : receive_pidfd(fd);
+}
+
 pid_t qemu_zygote_pid(int pidfd)
 {
 	_cleanup_free_ char *path = path_format("/proc/self/fdinfo/%d", pidfd), *text = NULL;
@@ -159,9 +166,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 		fds[n++] = config->disks[i].fd;
 	for (unsigned int i = 0; config->limits && i < config->limits->n_procs; i++)
 		fds[n++] = config->limits->procs[i];
-	r = send_request(fd, request->name, fds, n);
-	if (r == 0)
-		process = r = receive_pidfd(fd);
+	process = r = qemu_zygote_ask(fd, request->name, fds, n);
 	if (r >= 0)
 		r = set_limits(process, config->limits);
 	if (r == 0 && send(fd, "G", 1, MSG_NOSIGNAL) != 1)

@@ -54,6 +54,12 @@ struct qemu_zygote_request {
 int qemu_zygote_fork(const struct arrow_vm_config *config,
 	const struct qemu_zygote_request *request, int *pidfd, int *tie) ARROW_MUST_CHECK;
 
+/*
+ * Asks over a connection for a fork with these descriptors, which runs once it gets a byte. Returns
+ * a pidfd of it or a negative errno.
+ */
+int qemu_zygote_ask(int fd, const char *name, const int *fds, size_t n);
+
 /* The process id behind a pidfd, by the numbers of this process; 0 if it is gone. */
 pid_t qemu_zygote_pid(int pidfd);
 

@@ -37,8 +37,9 @@
 #define READY_DEADLINE_MS 60000u /* from the start to the first fork */
 #define IDLE_S 180u              /* without a request */
 #define LOOK_MS 10000u           /* between two looks at the host's memory */
-#define PAUSE_MS 50              /* before a rehearsal */
-#define DISK_SIZE (1ll << 40)    /* as the guest of a template believes; see command.c */
+#define LOOK_DEADLINE_MS 10000
+#define PAUSE_MS 50           /* before a rehearsal */
+#define DISK_SIZE (1ll << 40) /* as the guest of a template believes; see command.c */
 
 struct holder {
 	const char *dir, *jail_root;
@@ -149,7 +150,8 @@ static void add_text(struct records *r, uint32_t tag, const char *text)
 	add(r, tag, text, strlen(text));
 }
 
-enum rehearsal { WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL };
+/* TRIAL: in earnest, by the loader itself, of as little as there is. */
+enum rehearsal { WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL, TRIAL };
 
 /* A job that leads the loader where most jobs do. */
 static int rehearse(struct holder *h, enum rehearsal how)
@@ -157,7 +159,7 @@ static int rehearse(struct holder *h, enum rehearsal how)
 	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
 	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
 	uint8_t shm_size[8], caps[8], clock[12];
-	bool terminal = how == WITH_TERMINAL;
+	bool terminal = how == WITH_TERMINAL, input = terminal || how == WITH_INPUT;
 	struct timespec now;
 	struct records job = {.size = 0};
 	int r;
@@ -167,13 +169,14 @@ static int rehearse(struct holder *h, enum rehearsal how)
 	clock_gettime(CLOCK_REALTIME, &now);
 	arrow_put64(clock, (uint64_t)now.tv_sec);
 	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
-	arrow_put32(flags,
-		(how != WITHOUT_INPUT ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
+	arrow_put32(flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
 	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
 	memcpy(mount, root, sizeof(root));
 	memcpy(mount + sizeof(root), "vda\0/\0", 6);
 	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
 	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
+	if (how == TRIAL)
+		add_text(&job, ARROW_JOB_ARG, "trial");
 	add_text(&job, ARROW_JOB_ENV,
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
@@ -189,8 +192,8 @@ static int rehearse(struct holder *h, enum rehearsal how)
 	if (terminal)
 		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
 
-	r = give(h, ARROW_CONTROL, ARROW_WARM, NULL, 0);
-	if (r == 0)
+	r = how == TRIAL ? 0 : give(h, ARROW_CONTROL, ARROW_WARM, NULL, 0);
+	if (r == 0 && how != TRIAL)
 		r = await(h, ARROW_READY);
 	if (r == 0)
 		r = give(h, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
@@ -198,13 +201,13 @@ static int rehearse(struct holder *h, enum rehearsal how)
 		r = give(h, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
 	if (r == 0)
 		r = await(h, ARROW_STARTED);
-	if (r == 0 && how != WITHOUT_INPUT)
+	if (r == 0 && input)
 		r = give(h, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
-	if (r == 0 && how != WITHOUT_INPUT)
+	if (r == 0 && input)
 		r = give(h, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
 	if (r == 0)
 		r = await(h, ARROW_DONE);
-	return r < 0 ? r : await(h, ARROW_READY);
+	return r < 0 || how == TRIAL ? r : await(h, ARROW_READY);
 }
 
 /* ---- QEMU ---- */
@@ -224,7 +227,7 @@ static int make_pair(int number, int *ours)
 }
 
 /* What the rehearsal's disks are: its root image, as large as a template's disk. */
-static int make_disk(int number)
+static int make_disk(void)
 {
 	_cleanup_close_ int fd = memfd_create("arrow-rehearsal", MFD_CLOEXEC);
 	int r;
@@ -232,9 +235,16 @@ static int make_disk(int number)
 	if (fd < 0)
 		return -errno;
 	r = write_full(fd, arrow_warm_image, (size_t)(arrow_warm_image_end - arrow_warm_image));
-	if (r == 0 && (ftruncate(fd, DISK_SIZE) < 0 || dup2(fd, number) < 0))
+	if (r == 0 && ftruncate(fd, DISK_SIZE) < 0)
 		r = -errno;
-	return r;
+	return r < 0 ? r : steal_fd(&fd);
+}
+
+static int give_disk(int number)
+{
+	_cleanup_close_ int fd = make_disk();
+
+	return fd < 0 ? fd : dup2(fd, number) < 0 ? -errno : 0;
 }
 
 /* The socket for requests, under a name that nobody looks for yet. */
@@ -310,8 +320,10 @@ static int spawn(struct holder *h, int log, char **argv)
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 			close(ours[i]);
-		for (unsigned int i = 0; i < h->n_cards; i++)
+		for (unsigned int i = 0; i < h->n_cards; i++) {
+			close_keep_errno(h->cards[i]);
 			close_keep_errno(h->peers[i]);
+		}
 		become_qemu(&jail, self, log, argv);
 	}
 	h->isolate = jail.namespaces;
@@ -335,15 +347,13 @@ static int start_qemu(struct holder *h, char **argv)
 	if (r == 0)
 		r = make_listener();
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
-		r = make_disk(QEMU_ZYGOTE_DISK + (int)i);
+		r = give_disk(QEMU_ZYGOTE_DISK + (int)i);
 	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++) {
 		if (h->cards[i] < 0)
 			r = make_pair(QEMU_ZYGOTE_NIC + (int)i, &h->peers[i]);
 		else if (dup2(h->cards[i], QEMU_ZYGOTE_NIC + (int)i) < 0)
 			r = -errno;
 	}
-	for (unsigned int i = 0; i < h->n_cards; i++)
-		close_keep_errno(h->cards[i]);
 	h->qmp.fd = qmp;
 	if (r == 0)
 		r = spawn(h, log, argv);
@@ -375,6 +385,87 @@ static int wait_loaded(struct holder *h)
 	return r;
 }
 
+static int connect_to_zygote(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "zygote.new"};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0
+		       ? -errno
+		       : steal_fd(&fd);
+}
+
+/* Our ends of a trial: of its connection, and of all that it gets. */
+struct trial {
+	int fd, ours[3 + QEMU_ZYGOTE_NICS], theirs[4 + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS];
+	size_t n_ours, n_theirs;
+};
+
+static int open_trial(struct holder *h, struct trial *t)
+{
+	int r = 0, fd = open("/dev/null", O_RDWR | O_CLOEXEC), pair[2];
+
+	t->fd = connect_to_zygote();
+	if (t->fd < 0 || fd < 0)
+		r = -errno;
+	t->theirs[t->n_theirs++] = fd;
+	for (unsigned int i = 0; r == 0 && i < 3 + h->n_cards; i++) {
+		if (i >= 3 && h->cards[i - 3] >= 0) {
+			t->theirs[t->n_theirs++] = fcntl(h->cards[i - 3], F_DUPFD_CLOEXEC, 3);
+			continue;
+		}
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+			r = -errno;
+			break;
+		}
+		t->ours[t->n_ours++] = pair[0];
+		t->theirs[t->n_theirs++] = pair[1];
+	}
+	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
+		t->theirs[t->n_theirs++] = r = make_disk();
+	return r < 0 ? r : 0;
+}
+
+/*
+ * Has a first copy do a job as any other would, and QEMU look what it has written to: what copies
+ * need for themselves is theirs before they are asked for. Without it they only start later.
+ */
+static void try_out(struct holder *h)
+{
+	struct trial t = {.fd = -1};
+	_cleanup_close_ int process = -1;
+	int r = open_trial(h, &t), channel = h->channel;
+	struct pollfd p = {.fd = h->control, .events = POLLIN};
+	char news[8];
+
+	if (r == 0)
+		process = r = qemu_zygote_ask(t.fd, "arrow-trial", t.theirs, t.n_theirs);
+	if (r >= 0)
+		r = send(t.fd, "G", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+	if (r == 0) {
+		h->channel = t.ours[1];
+		r = rehearse(h, TRIAL);
+		h->channel = channel;
+	}
+	if (r == 0 && send(h->control, "L", 1, MSG_NOSIGNAL) == 1)
+		/* The copy has been told, too. */
+		while (poll(&p, 1, LOOK_DEADLINE_MS) == 1 &&
+			(r = (int)read(h->control, news, sizeof(news))) > 0 &&
+			!memchr(news, 'L', (size_t)r))
+			;
+	for (size_t i = 0; i < t.n_theirs; i++)
+		close_keep_errno(t.theirs[i]);
+	for (size_t i = 0; i < t.n_ours; i++)
+		close_keep_errno(t.ours[i]);
+	close_keep_errno(t.fd);
+}
+
+static void close_cards(struct holder *h)
+{
+	for (unsigned int i = 0; i < h->n_cards; i++)
+		close_keep_errno(steal_fd(&h->cards[i]));
+}
+
 /* Pauses it for good. Once it says that it can fork, its socket gets the name that is known. */
 static int arm(struct holder *h)
 {
@@ -382,8 +473,8 @@ static int arm(struct holder *h)
 		QEMU_ZYGOTE_QMP, QEMU_ZYGOTE_CHANNEL, QEMU_ZYGOTE_CONSOLE};
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
 	uint64_t now = now_ms();
+	char ready[2];
 	size_t n = 3;
-	char ready;
 	int r;
 
 	for (unsigned int i = 0; i < h->n_cards; i++)
@@ -394,8 +485,12 @@ static int arm(struct holder *h)
 		return r;
 	if (now >= h->deadline || poll(&p, 1, (int)(h->deadline - now)) != 1)
 		return -ETIMEDOUT;
-	if (read(h->control, &ready, 1) != 1)
+	r = (int)read(h->control, ready, sizeof(ready));
+	if (r <= 0)
 		return -EPIPE;
+	if (r == 2) /* it can look */
+		try_out(h);
+	close_cards(h);
 	return rename("zygote.new", "zygote") < 0 ? -errno : 0;
 }
 
