@@ -151,6 +151,8 @@ int main(void)
 	r = stage_prepare(&stage, &what);
 	if (r < 0)
 		end(-1, what);
+	if (identity_prepare() < 0)
+		end(-1, "there is no /dev/urandom");
 	identity_loopback();
 	network_prepare(&stage);
 	console = open_console();

@@ -85,6 +85,7 @@ static int start(struct loader *loader, struct process *p, uint32_t number, stru
 	job.rlimit_count = program->rlimit_count;
 	job.cpu_max = program->cpu_max;
 	job.pids_max = program->pids_max;
+	loader->outlives |= job_outlives(&job);
 	r = start_process(&loader->stage, &job, false, p, failure);
 	if (r == 0)
 		r = stream_watch(loader, number);

@@ -22,20 +22,26 @@
 #define RNDADDENTROPY _IOW('R', 0x03, int[2])
 #define RNDRESEEDCRNG _IO('R', 0x07)
 
+static int random_fd = -1; /* opened before there is a job, as all that costs time then */
+
+int identity_prepare(void)
+{
+	random_fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	return random_fd < 0 ? -errno : 0;
+}
+
 static int reseed(const struct job *job)
 {
 	struct {
 		int bits, bytes;
 		uint8_t data[sizeof(job->seed)];
 	} entropy = {.bits = 8 * sizeof(job->seed), .bytes = sizeof(job->seed)};
-	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
+	if (random_fd < 0)
+		return -EBADF;
 	memcpy(entropy.data, job->seed, sizeof(job->seed));
 	/* In this order: entropy alone leaves a generator that was seeded in the template as it is.
 	 */
-	if (ioctl(fd, RNDADDENTROPY, &entropy) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+	if (ioctl(random_fd, RNDADDENTROPY, &entropy) < 0 || ioctl(random_fd, RNDRESEEDCRNG) < 0)
 		return -errno;
 	return 0;
 }
@@ -117,34 +123,39 @@ static bool names(const char *line, const char *hostname)
 	return false;
 }
 
+#define COMMON_HOSTS                                                                               \
+	"127.0.0.1\tlocalhost\n"                                                                   \
+	"::1\tlocalhost ip6-localhost ip6-loopback\n"                                              \
+	"fe00::\tip6-localnet\n"                                                                   \
+	"ff00::\tip6-mcastprefix\n"                                                                \
+	"ff02::1\tip6-allnodes\n"                                                                  \
+	"ff02::2\tip6-allrouters\n"
+
 static int write_hosts(const struct job *job)
 {
 	bool named = !job->hostname;
+	size_t size = sizeof(COMMON_HOSTS) + sizeof("127.0.0.1\t\n") +
+		      (named ? 0 : strlen(job->hostname));
 	_cleanup_free_ char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	char *at;
 
-	if (!f)
+	for (char **h = job->hosts; *h; h++)
+		size += strlen(*h) + 2;
+	text = malloc(size);
+	if (!text)
 		return -ENOMEM;
-	fputs("127.0.0.1\tlocalhost\n"
-	      "::1\tlocalhost ip6-localhost ip6-loopback\n"
-	      "fe00::\tip6-localnet\n"
-	      "ff00::\tip6-mcastprefix\n"
-	      "ff02::1\tip6-allnodes\n"
-	      "ff02::2\tip6-allrouters\n",
-		f);
+	at = stpcpy(text, COMMON_HOSTS);
 	for (char **h = job->hosts; *h; h++) {
 		size_t address = strcspn(*h, " \t");
 		const char *name = *h + address + strspn(*h + address, " \t");
 
-		fprintf(f, "%.*s\t%s\n", (int)address, *h, name);
+		at = stpcpy(mempcpy(at, *h, address), "\t");
+		at = stpcpy(stpcpy(at, name), "\n");
 		named = named || names(*h, job->hostname);
 	}
 	/* Without a network of its own, an Arrow finds itself on the loopback. */
 	if (!named)
-		fprintf(f, "127.0.0.1\t%s\n", job->hostname);
-	if (fclose(f) != 0)
-		return -ENOMEM;
+		stpcpy(stpcpy(stpcpy(at, "127.0.0.1\t"), job->hostname), "\n");
 	return replace("/etc/hosts", text);
 }
 

@@ -17,6 +17,8 @@
  * setpcap, net_bind_service, net_raw, sys_chroot, mknod, audit_write, setfcap. */
 #define DEFAULT_CAPS UINT64_C(0xa80425fb)
 
+#define CAP_SYS_ADMIN (UINT64_C(1) << 21)
+
 #define RECORD_HEADER 8u
 #define LAST_TAG ARROW_JOB_PIDS_MAX
 #define SIGNAL_MAX 64u
@@ -457,6 +459,14 @@ char **job_merge_env(char **program, char **own)
 			env[kept++] = *e;
 	}
 	return env;
+}
+
+bool job_outlives(const struct job *job)
+{
+	for (size_t i = 0; i < job->mount_count; i++)
+		if (job->mounts[i].kind != ARROW_MOUNT_TMPFS)
+			return true;
+	return job->caps & CAP_SYS_ADMIN;
 }
 
 void job_release(struct job *job)

@@ -93,6 +93,12 @@ char **job_merge_env(char **program, char **own) __attribute__((warn_unused_resu
 int job_decode_identity(uint8_t *data, size_t size, struct job *job, const char **why)
 	__attribute__((warn_unused_result));
 
+/*
+ * Whether what its processes write may outlive the VM: there are volumes, or they may mount what is
+ * none of the loader's.
+ */
+bool job_outlives(const struct job *job);
+
 void job_release(struct job *job);
 
 #endif

@@ -61,9 +61,9 @@ static int set_pids(uint32_t max)
 	return set_limit("+pids", "pids.max", value);
 }
 
-bool limits_hold(const struct job *job)
+bool limits_hold(const struct job *job, bool first)
 {
-	return job->cpu_max || job->pids_max || access(PROGRAM_GROUP, F_OK) == 0;
+	return job->cpu_max || job->pids_max || (!first && access(PROGRAM_GROUP, F_OK) == 0);
 }
 
 int limits_enter(const struct job *job, bool first, struct failure *failure)

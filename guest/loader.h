@@ -33,6 +33,10 @@
 #define ROOT_DIR "/root"             /* both, one over the other */
 #define SHARES_DIR "/shares"         /* 9p, one directory a tag */
 
+/* Bytes of /dev/shm, until a job says otherwise. */
+#define SHM_SIZE 67108864u
+#define SHM_SIZE_TEXT "67108864"
+
 /* Why the job cannot be done, for ARROW_FAILED. */
 struct failure {
 	uint32_t status; /* 125, 126, 127 */
@@ -117,6 +121,7 @@ struct loader {
 	bool children;     /* there may be some to reap */
 	bool notes;
 	bool rehearsal;    /* this is a copy that ends after its job */
+	bool outlives;     /* what is written may outlive the VM: there are volumes, or may be */
 	uint64_t ready_us; /* guest's time of READY */
 	struct stage stage;
 	struct records records; /* of the job */
@@ -139,7 +144,9 @@ int stage_build(const char *dir, bool privileged, const char **what);
 /* How often the kernel has killed a process for want of memory. */
 uint64_t stage_oom_kills(const struct stage *stage);
 
-/* identity.c: each returns 0 or a negative errno and fills in the failure. */
+/* identity.c: what no job changes. Returns 0 or -errno. */
+int identity_prepare(void);
+/* Each returns 0 or a negative errno and fills in the failure. */
 int identity_unique(const struct job *job, struct failure *failure);
 int identity_sysctls(const struct stage *stage, const struct job *job, struct failure *failure);
 int identity_files(const struct job *job, struct failure *failure);
@@ -174,7 +181,7 @@ int start_process(const struct stage *stage, const struct job *job, bool first,
  * limits.c: whether a process is held by the program's cgroup. The loader enters it before vfork(),
  * so that the process and all its children are born in it, and leaves it afterwards.
  */
-bool limits_hold(const struct job *job);
+bool limits_hold(const struct job *job, bool first);
 int limits_enter(const struct job *job, bool first, struct failure *failure);
 int limits_leave(void);
 

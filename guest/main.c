@@ -137,6 +137,7 @@ static int do_job(struct loader *loader, struct failure *failure)
 		r = identity_sysctls(&loader->stage, job, failure);
 	if (r == 0)
 		r = root_enter(&loader->stage, job, failure);
+	loader->outlives = job_outlives(job);
 	if (r == 0) {
 		note_time(loader, "root entered", guest_us());
 		r = clock_wait(loader);
@@ -287,7 +288,6 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
 
 	(void)channel_send(&loader->channel);
-	kill(-1, SIGKILL);
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 	if (!killed && stage_oom_kills(&loader->stage) > before)
@@ -298,6 +298,7 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 static void reap(struct loader *loader)
 {
 	struct signalfd_siginfo info;
+	bool ran = loader->life == LIFE_RUN;
 	int status;
 	pid_t pid;
 
@@ -312,6 +313,10 @@ static void reap(struct loader *loader)
 		}
 	}
 	loader->children = pid == 0;
+	/* With the program ends all that is left of the others, each of which is a child by now or
+	 * below one. */
+	if (ran && loader->life == LIFE_DRAIN && loader->children)
+		kill(-1, SIGKILL);
 }
 
 /* Takes the next step towards the end, when its time has come. */
@@ -329,7 +334,8 @@ static void end_of_life(struct loader *loader)
 		}
 		if (loader->children || !stream_drained(loader))
 			return;
-		sync();
+		if (loader->outlives)
+			sync();
 		send_numbers(loader, ARROW_DONE, 0, 0, 0, 0);
 		loader->life = LIFE_DONE;
 		loader->deadline = now + LINGER_MS;
@@ -444,6 +450,9 @@ int main(void)
 	r = stage_prepare(&loader.stage, &what);
 	if (r < 0)
 		die(what, r);
+	r = identity_prepare();
+	if (r < 0)
+		die("open the random numbers", r);
 	identity_loopback();
 	network_hide_spare(&loader.stage);
 	network_prepare(&loader.stage);

@@ -207,8 +207,9 @@ static unsigned int rank(const struct job_network *n, size_t index)
 int network_configure(const struct stage *stage, const struct job *job, struct failure *failure)
 {
 	const struct job_network *n = &job->network;
-	_cleanup_close_ int fd4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	_cleanup_close_ int fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool any = n->nic_count + n->address_count + n->route_count > 0;
+	_cleanup_close_ int fd4 = any ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	_cleanup_close_ int fd6 = any ? socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 	const int fds[2] = {fd4, fd6};
 	struct ifreq request;
 	const char *what = "MAC or MTU";

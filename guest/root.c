@@ -88,7 +88,7 @@ static int move_stage(const struct job *job, struct failure *failure)
 				"cannot mount /%s: %m; it must be a directory of the root",
 				names[i]);
 	}
-	if (job->shm_size) {
+	if (job->shm_size && job->shm_size != SHM_SIZE) {
 		char options[48];
 
 		snprintf(options, sizeof(options), "mode=1777,size=%llu",

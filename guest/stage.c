@@ -110,7 +110,7 @@ static int build_dev(bool privileged)
 	r = attach_if_there("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
 		"newinstance,ptmxmode=0666,mode=0620,gid=5");
 	if (r == 0)
-		r = attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=64m");
+		r = attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=" SHM_SIZE_TEXT);
 	if (r == 0)
 		r = attach_if_there("mqueue", "dev/mqueue", CAREFUL, NULL);
 	return r;
@@ -243,13 +243,22 @@ int stage_prepare(struct stage *stage, const char **what)
 
 uint64_t stage_oom_kills(const struct stage *stage)
 {
+	static const char name[] = "oom_kill ";
 	char text[8192];
 	ssize_t n = pread(stage->vmstat, text, sizeof(text) - 1, 0);
+	uint64_t kills = 0;
 	const char *line;
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	line = strstr(text, "\noom_kill ");
-	return line ? strtoull(line + strlen("\noom_kill "), NULL, 10) : 0;
+	/* By line: strstr() is large, and what is run for the first time is slow. */
+	for (line = text; strncmp(line, name, sizeof(name) - 1) != 0; line++) {
+		line = strchrnul(line, '\n');
+		if (!*line)
+			return 0;
+	}
+	for (line += sizeof(name) - 1; *line >= '0' && *line <= '9'; line++)
+		kills = kills * 10 + (uint64_t)(*line - '0');
+	return kills;
 }

@@ -46,7 +46,7 @@ struct start {
 	bool tty, first;
 	worker_main *worker; /* NULL for a program */
 	const struct stage *stage;
-	char program[PATH_MAX];
+	char program[PATH_MAX]; /* as found in PATH */
 	struct failure *failure;
 };
 
@@ -87,22 +87,19 @@ static int limit(struct start *s)
 static int drop_privileges(struct start *s)
 {
 	const struct user *user = &s->user;
-	uint64_t caps = s->job->caps, known = 0;
+	uint64_t caps = s->job->caps;
 
 	if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 ||
 		syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
 		return fail(
 			s->failure, 125, errno, "cannot set the groups of user %u: %m", user->uid);
 	for (int cap = 0; cap < 64; cap++) {
-		int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-
-		if (has < 0)
+		if ((caps >> cap & 1) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL)
 			break; /* the kernel knows no more */
-		known |= UINT64_C(1) << cap;
-		if (has && !(caps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return fail(s->failure, 125, errno, "cannot drop capability %d: %m", cap);
+		return fail(s->failure, 125, errno, "cannot drop capability %d: %m", cap);
 	}
-	caps &= known;
 	if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
 		return fail(s->failure, 125, errno, "cannot become user %u: %m", user->uid);
 	if (user->uid == 0) {
@@ -131,37 +128,20 @@ static int executable(const char *path)
 	return access(path, X_OK) < 0 ? -errno : 0;
 }
 
-/* Finds the program that argv[0] means. A name without a slash is looked for in PATH. */
-static int find_program(struct start *s)
+/* Why a name with a slash cannot be executed, before the kernel would look into it. */
+static int check_program(struct start *s, const char *name)
 {
-	const char *name = s->job->argv[0], *dir = s->path;
-	int r;
+	int r = executable(name);
 
-	if (strchr(name, '/')) {
-		r = executable(name);
-		if (r == 0 && strlen(name) >= sizeof(s->program))
-			r = -ENAMETOOLONG;
-		if (r < 0)
-			return fail(s->failure, r == -ENOENT || r == -ENOTDIR ? 127 : 126, -r,
-				"exec: \"%s\": %s", name,
-				r == -ENOENT   ? "no such file or directory"
-				: r == -EACCES ? "permission denied"
-				: r == -EISDIR ? "is a directory"
-					       : strerror(-r));
-		strcpy(s->program, name);
-		return 0;
-	}
-	while (*name && dir) {
-		size_t length = strcspn(dir, ":");
-		int n = snprintf(s->program, sizeof(s->program), "%.*s/%s",
-			length ? (int)length : 1, length ? dir : ".", name);
-
-		if (n > 0 && (size_t)n < sizeof(s->program) && executable(s->program) == 0)
-			return 0;
-		dir = dir[length] ? dir + length + 1 : NULL;
-	}
-	return fail(
-		s->failure, 127, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
+	if (r == 0 && strlen(name) >= PATH_MAX)
+		r = -ENAMETOOLONG;
+	return r < 0 ? fail(s->failure, r == -ENOENT || r == -ENOTDIR ? 127 : 126, -r,
+			       "exec: \"%s\": %s", name,
+			       r == -ENOENT   ? "no such file or directory"
+			       : r == -EACCES ? "permission denied"
+			       : r == -EISDIR ? "is a directory"
+					      : strerror(-r))
+		     : 0;
 }
 
 /* What Docker says of the errors of execve(), and what is behind them. */
@@ -187,6 +167,40 @@ static int exec_failed(struct start *s, int err)
 	default:
 		return fail(s->failure, 126, err, "exec: \"%s\": %m", name);
 	}
+}
+
+/*
+ * Executes the program that argv[0] means; a name without a slash is looked for in PATH. The kernel
+ * is asked first, and only when it refuses is it found out why.
+ */
+static void execute(struct start *s)
+{
+	const char *name = s->job->argv[0], *dir = s->path;
+	int err;
+
+	if (strchr(name, '/')) {
+		execve(name, s->job->argv, s->env);
+		err = errno;
+		if (check_program(s, name) == 0)
+			exec_failed(s, err);
+		return;
+	}
+	while (*name && dir) {
+		size_t length = strcspn(dir, ":");
+		int n = snprintf(s->program, sizeof(s->program), "%.*s/%s",
+			length ? (int)length : 1, length ? dir : ".", name);
+
+		if (n > 0 && (size_t)n < sizeof(s->program)) {
+			execve(s->program, s->job->argv, s->env);
+			err = errno;
+			if (executable(s->program) == 0) {
+				exec_failed(s, err);
+				return;
+			}
+		}
+		dir = dir[length] ? dir + length + 1 : NULL;
+	}
+	fail(s->failure, 127, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
 }
 
 /* A session of its own with the three streams. */
@@ -220,12 +234,11 @@ static void child(struct start *s)
 			s->job->cwd);
 		return;
 	}
-	if (drop_privileges(s) < 0 || find_program(s) < 0)
+	if (drop_privileges(s) < 0)
 		return;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(s->program, s->job->argv, s->env);
-	exec_failed(s, errno);
+	execute(s);
 }
 
 /* Not inlined, so that nothing of the child's frames is shared with code of the parent. */
@@ -311,7 +324,7 @@ static int make_env(struct start *s, char ***env, char **home)
 			(*env)[kept++] = s->job->env[i];
 	}
 	if (!given || !*given) {
-		sprintf(*home, "HOME=%s", s->user.home);
+		stpcpy(stpcpy(*home, "HOME="), s->user.home);
 		(*env)[kept] = *home;
 	}
 	s->env = *env;
@@ -388,7 +401,8 @@ static void close_stdio(const struct start *s)
 static int launch(struct start *s, pid_t *pid)
 {
 	const struct job *job = s->job;
-	int r = limits_hold(job) ? limits_enter(s->job, s->first, s->failure) : 0;
+	bool held = limits_hold(job, s->first);
+	int r = held ? limits_enter(s->job, s->first, s->failure) : 0;
 
 	if (r < 0)
 		return r;
@@ -397,7 +411,7 @@ static int launch(struct start *s, pid_t *pid)
 		r = fail(s->failure, 125, errno, "cannot make a process: %m");
 	else if (s->failure->status)
 		r = -s->failure->err;
-	if (limits_hold(job) && limits_leave() < 0 && r == 0)
+	if (held && limits_leave() < 0 && r == 0)
 		r = fail(s->failure, 125, errno, "cannot leave the cgroup of the program: %m");
 	return r;
 }

@@ -113,41 +113,41 @@ static void user_name(const char *passwd, unsigned int uid, char name[33])
 }
 
 struct printer {
-	FILE *f;
+	int out;
+	bool failed; /* nobody reads any more */
 	const char *passwd;
 };
 
 static void print_process(const struct status *s, void *arg)
 {
 	struct printer *p = arg;
-	char path[64], command[COMMAND_MAX + 1], user[33];
+	char path[64], user[33], text[COMMAND_MAX + 512];
 	_cleanup_close_ int fd = -1;
 	struct stat st = {0};
+	size_t length;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%llu/cmdline", s->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
-	n = read_full(fd, command, COMMAND_MAX);
-	while (n > 0 && command[n - 1] == '\0')
+	user_name(p->passwd, (unsigned int)st.st_uid, user);
+	length = 1 + (size_t)snprintf(text, sizeof(text),
+			     "%llu %llu %u %c %llu %llu %llu %llu %llu %s", s->pid, s->parent,
+			     (unsigned int)st.st_uid, s->state, s->terminal, s->ticks, s->start,
+			     s->size, s->pages * PAGE, user);
+	length += 1 + (size_t)snprintf(text + length, sizeof(text) - length, "%s", s->name);
+	n = read_full(fd, text + length, COMMAND_MAX);
+	while (n > 0 && text[length + (size_t)n - 1] == '\0')
 		n--;
 	for (ssize_t i = 0; i < n; i++) {
-		if (command[i] == '\0')
-			command[i] = ' ';
+		if (text[length + (size_t)i] == '\0')
+			text[length + (size_t)i] = ' ';
 	}
-	user_name(p->passwd, (unsigned int)st.st_uid, user);
-	fprintf(p->f, "%llu %llu %u %c %llu %llu %llu %llu %llu %s", s->pid, s->parent,
-		(unsigned int)st.st_uid, s->state, s->terminal, s->ticks, s->start, s->size,
-		s->pages * PAGE, user);
-	fputc('\0', p->f);
-	fputs(s->name, p->f);
-	fputc('\0', p->f);
-	if (n > 0)
-		fwrite(command, (size_t)n, 1, p->f);
-	else
-		fprintf(p->f, "[%s]", s->name); /* a zombie has no command line */
-	fputc('\0', p->f);
+	if (n <= 0) /* a zombie has no command line */
+		n = snprintf(text + length, sizeof(text) - length, "[%s]", s->name);
+	text[length + (size_t)n] = '\0';
+	p->failed |= write_full(p->out, text, length + (size_t)n + 1) < 0;
 }
 
 /* Microseconds since the guest's kernel started. */
@@ -166,18 +166,18 @@ static unsigned long long uptime_us(void)
 int worker_processes(int out)
 {
 	_cleanup_free_ char *passwd = NULL;
-	struct printer p = {.f = fdopen(out, "w")};
+	struct printer p = {.out = out};
+	char text[64];
 	int r;
 
-	if (!p.f)
-		return 1;
 	if (read_file(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &passwd, NULL) < 0)
 		passwd = NULL;
 	p.passwd = passwd;
-	fprintf(p.f, "%llu %llu", TICKS, uptime_us());
-	fputc('\0', p.f);
+	r = snprintf(text, sizeof(text), "%llu %llu", TICKS, uptime_us());
+	if (write_full(out, text, (size_t)r + 1) < 0)
+		return 1;
 	r = for_each(print_process, &p);
-	return fclose(p.f) == 0 ? r : 1;
+	return p.failed ? 1 : r;
 }
 
 static void count_threads(const struct status *s, void *arg)
@@ -193,7 +193,18 @@ static unsigned long long memory(const char *text, const char *name)
 	return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-static void print_cpu(FILE *f)
+struct report {
+	size_t used;
+	char text[512]; /* which is enough for all lines */
+};
+
+static void add_line(struct report *report, const char *name, unsigned long long n)
+{
+	report->used += (size_t)snprintf(report->text + report->used,
+		sizeof(report->text) - report->used, "%s %llu\n", name, n);
+}
+
+static void report_cpu(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long busy = 0;
@@ -203,10 +214,10 @@ static void print_cpu(FILE *f)
 	/* "cpu", user, nice, system, idle, iowait, irq, softirq */
 	for (int i = 1; i <= 7; i++)
 		busy += i == 4 || i == 5 ? 0 : number(text, i);
-	fprintf(f, "cpu_us %llu\n", busy * (1000000 / TICKS));
+	add_line(report, "cpu_us", busy * (1000000 / TICKS));
 }
 
-static void print_network(FILE *f)
+static void report_network(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long in = 0, out = 0;
@@ -223,10 +234,11 @@ static void print_network(FILE *f)
 		in += number(colon + 1, 0);
 		out += number(colon + 1, 8);
 	}
-	fprintf(f, "net_in %llu\nnet_out %llu\n", in, out);
+	add_line(report, "net_in", in);
+	add_line(report, "net_out", out);
 }
 
-static void print_disks(FILE *f)
+static void report_disks(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long in = 0, out = 0;
@@ -239,27 +251,29 @@ static void print_disks(FILE *f)
 		in += number(line, 5) * 512;
 		out += number(line, 9) * 512;
 	}
-	fprintf(f, "block_in %llu\nblock_out %llu\n", in, out);
+	add_line(report, "block_in", in);
+	add_line(report, "block_out", out);
 }
 
-static int print_usage(FILE *f)
+static int report_usage(int out)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long total, threads = 0;
+	struct report report = {0};
 
-	fprintf(f, "at_us %llu\n", uptime_us());
-	print_cpu(f);
+	add_line(&report, "at_us", uptime_us());
+	report_cpu(&report);
 	if (read_file(AT_FDCWD, "/proc/meminfo", 1 << 16, &text, NULL) == 0) {
 		total = memory(text, "MemTotal:");
-		fprintf(f, "mem_total %llu\nmem_used %llu\n", total,
-			total - memory(text, "MemAvailable:"));
+		add_line(&report, "mem_total", total);
+		add_line(&report, "mem_used", total - memory(text, "MemAvailable:"));
 	}
 	if (for_each(count_threads, &threads) == 0)
-		fprintf(f, "pids %llu\n", threads);
-	print_network(f);
-	print_disks(f);
-	fputc('\n', f);
-	return fflush(f) == 0 ? 0 : 1;
+		add_line(&report, "pids", threads);
+	report_network(&report);
+	report_disks(&report);
+	report.text[report.used++] = '\n';
+	return write_full(out, report.text, report.used) < 0;
 }
 
 /* Lines "name number" and an empty one, once or, with an interval, until nobody reads them. */
@@ -267,15 +281,11 @@ int worker_usage(int out, unsigned int interval_ms)
 {
 	struct timespec pause = {
 		.tv_sec = interval_ms / 1000, .tv_nsec = (long)(interval_ms % 1000) * 1000000};
-	FILE *f = fdopen(out, "w");
 	int r;
 
-	if (!f)
-		return 1;
 	do {
-		r = print_usage(f);
+		r = report_usage(out);
 	} while (r == 0 && interval_ms > 0 && nanosleep(&pause, NULL) == 0);
-	fclose(f);
 	return r;
 }
 
