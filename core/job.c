@@ -122,7 +122,7 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		job->failed = -ENOMEM;
 		return;
 	}
-	add_mount(job, ARROW_MOUNT_ROOT, 0, "vda", "/", "");
+	add_mount(job, ARROW_MOUNT_ROOT, context->uniform ? ARROW_ROOT_UNIFORM : 0, "vda", "/", "");
 	for (size_t i = 0; i < spec->n_volumes; i++)
 		list[i] = (struct pending_mount){spec->volumes[i].guest, i, SIZE_MAX};
 	for (size_t i = 0; i < spec->n_tmpfs; i++)

@@ -23,6 +23,7 @@ struct arrow_job_context {
 	const char *id, *name;
 	const char *entrypoint;               /* path of the program in the root image, or NULL */
 	uint16_t rows, columns;               /* of the terminal, with spec->tty */
+	bool uniform;                         /* the root image is (image/uniform.h) */
 	const struct net_attachment *network; /* or NULL for none */
 	const char *const *file_names; /* a volume's file name, or NULL where it is a directory */
 };

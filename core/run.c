@@ -16,6 +16,7 @@
 #include "core/event.h"
 #include "core/keeper.h"
 #include "core/prepare.h"
+#include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -27,6 +28,7 @@ static int encode(struct run *run, const struct arrow_spec *spec,
 		.id = instance->id,
 		.name = instance->name,
 		.entrypoint = run->image.entrypoint,
+		.uniform = erofs_is_uniform(run->image.fd),
 		.file_names = (const char *const *)run->file_names,
 		.network = &run->network,
 	};

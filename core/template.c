@@ -27,7 +27,7 @@
 #define SAVE_DEADLINE_MS 60000u
 
 /* Changes when the files of a template change their meaning. */
-#define FORMAT 2
+#define FORMAT 3
 #define JSON_MAX 65536u
 
 static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct arrow_engine *engine,
@@ -202,13 +202,16 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	struct arrow_vm_config config = *like;
 	struct arrow_vm *vm = NULL;
 	struct arrow_nic nics[like->n_nics + 1];
+	_cleanup_close_ int disk = arrow_warm_disk();
 	int channel[2], console[2], r;
 
 	if (dir < 0)
 		return arrow_fail(error, errno, "cannot open %s: %m", t->dir);
+	if (disk < 0)
+		return arrow_fail(error, -disk, "cannot make a disk for the template: %m");
 	/* Devices as a clone's, with nothing of any job behind them. */
 	for (unsigned int i = 0; i < like->n_disks; i++)
-		disks[i].fd = -1;
+		disks[i].fd = i == 0 ? disk : -1;
 	for (unsigned int i = 0; i < like->n_shares; i++)
 		shares[i] = (struct arrow_share){.fd = dir, .read_only = true};
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)

@@ -260,4 +260,14 @@ struct arrow_engine_choice {
 int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, const char *cache_dir,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* What a template's guest believes each of its disks to be, in bytes. */
+#define ARROW_TEMPLATE_DISK (1ll << 40)
+
+/*
+ * A disk of that size, in memory, with the image of the rehearsal: of a template, whose loader
+ * mounts it as it will find that of each clone, and of a zygote. Returns a descriptor or a negative
+ * errno.
+ */
+int arrow_warm_disk(void);
+
 #endif

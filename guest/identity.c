@@ -98,14 +98,22 @@ int identity_sysctls(const struct stage *stage, const struct job *job, struct fa
 	return 0;
 }
 
+/* /etc of a root, or of the layer of changes below it. */
+struct etc {
+	int dir;
+	int image; /* what is there is looked for in this one */
+	bool ours; /* nobody has seen it: what is there is empty, and the loader's own */
+};
+
 /* Writes a file of /etc anew, so that a link in its place leads nowhere. */
-static int replace(const char *path, const char *text)
+static int replace(const struct etc *etc, const char *name, const char *text)
 {
 	_cleanup_close_ int fd = -1;
 
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (!etc->ours && unlinkat(etc->dir, name, 0) < 0 && errno != ENOENT)
 		return -errno;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = openat(
+		etc->dir, name, O_WRONLY | O_CREAT | (etc->ours ? 0 : O_EXCL) | O_CLOEXEC, 0644);
 	return fd < 0 ? -errno : write_full(fd, text, strlen(text));
 }
 
@@ -131,7 +139,7 @@ static bool names(const char *line, const char *hostname)
 	"ff02::1\tip6-allnodes\n"                                                                  \
 	"ff02::2\tip6-allrouters\n"
 
-static int write_hosts(const struct job *job)
+static int write_hosts(const struct job *job, const struct etc *etc)
 {
 	bool named = !job->hostname;
 	size_t size = sizeof(COMMON_HOSTS) + sizeof("127.0.0.1\t\n") +
@@ -156,20 +164,34 @@ static int write_hosts(const struct job *job)
 	/* Without a network of its own, an Arrow finds itself on the loopback. */
 	if (!named)
 		stpcpy(stpcpy(stpcpy(at, "127.0.0.1\t"), job->hostname), "\n");
-	return replace("/etc/hosts", text);
+	return replace(etc, "hosts", text);
 }
 
-static int write_machine_id(const struct job *job)
+static int write_machine_id(const struct job *job, const struct etc *etc)
 {
-	char text[2 * sizeof(job->machine_id) + 2];
+	char text[2 * sizeof(job->machine_id) + 2], *at = text;
 	struct stat st;
 
-	if (!job->has_machine_id || (stat("/etc/machine-id", &st) == 0 && st.st_size > 0))
-		return 0;
-	for (size_t i = 0; i < sizeof(job->machine_id); i++)
-		snprintf(text + 2 * i, 3, "%02x", job->machine_id[i]);
-	strcat(text, "\n");
-	return replace("/etc/machine-id", text);
+	if (!job->has_machine_id ||
+		(fstatat(etc->image, "machine-id", &st, 0) == 0 && st.st_size > 0))
+		return etc->ours && unlinkat(etc->dir, "machine-id", 0) < 0 ? -errno : 0;
+	for (size_t i = 0; i < sizeof(job->machine_id); i++) {
+		*at++ = "0123456789abcdef"[job->machine_id[i] >> 4];
+		*at++ = "0123456789abcdef"[job->machine_id[i] & 15];
+	}
+	stpcpy(at, "\n");
+	return replace(etc, "machine-id", text);
+}
+
+static int link_mtab(const struct etc *etc)
+{
+	struct stat st;
+
+	if (etc->ours && fstatat(etc->image, "mtab", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return unlinkat(etc->dir, "mtab", 0) < 0 ? -errno : 0;
+	return etc->ours || symlinkat("/proc/mounts", etc->dir, "mtab") == 0 || errno == EEXIST
+		       ? 0
+		       : -errno;
 }
 
 void identity_forget_machine(const uint8_t machine_id[16])
@@ -184,35 +206,57 @@ void identity_forget_machine(const uint8_t machine_id[16])
 		unlink("/etc/machine-id");
 }
 
+static int write_resolver(const struct job *job, const struct etc *etc)
+{
+	return job->resolv ? replace(etc, "resolv.conf", job->resolv) : 0;
+}
+
+static int write_files(const struct job *job, const struct etc *etc, struct failure *failure)
+{
+	char name[72];
+	int r = 0;
+
+	if (job->hostname) {
+		stpcpy(stpncpy(name, job->hostname, 64), "\n");
+		r = replace(etc, "hostname", name);
+	} else if (etc->ours && unlinkat(etc->dir, "hostname", 0) < 0) {
+		r = -errno;
+	}
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/hostname: %m");
+	r = write_hosts(job, etc);
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/hosts: %m");
+	r = write_resolver(job, etc);
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/resolv.conf: %m");
+	r = write_machine_id(job, etc);
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot write /etc/machine-id: %m");
+	r = link_mtab(etc);
+	return r < 0 ? fail(failure, 125, -r, "cannot make /etc/mtab: %m") : 0;
+}
+
 int identity_resolver(const struct job *job)
 {
-	return job->resolv ? replace("/etc/resolv.conf", job->resolv) : 0;
+	_cleanup_close_ int dir = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? -errno : write_resolver(job, &(struct etc){.dir = dir, .image = dir});
 }
 
 int identity_files(const struct job *job, struct failure *failure)
 {
-	int r = 0;
+	_cleanup_close_ int dir = -1;
 
 	if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
 		return fail(failure, 125, errno, "cannot make /etc in the root: %m");
-	if (job->hostname) {
-		char name[72];
+	dir = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(failure, 125, errno, "cannot open /etc of the root: %m");
+	return write_files(job, &(struct etc){.dir = dir, .image = dir}, failure);
+}
 
-		snprintf(name, sizeof(name), "%s\n", job->hostname);
-		r = replace("/etc/hostname", name);
-		if (r < 0)
-			return fail(failure, 125, -r, "cannot write /etc/hostname: %m");
-	}
-	r = write_hosts(job);
-	if (r < 0)
-		return fail(failure, 125, -r, "cannot write /etc/hosts: %m");
-	r = identity_resolver(job);
-	if (r < 0)
-		return fail(failure, 125, -r, "cannot write /etc/resolv.conf: %m");
-	r = write_machine_id(job);
-	if (r < 0)
-		return fail(failure, 125, -r, "cannot write /etc/machine-id: %m");
-	if (symlink("/proc/mounts", "/etc/mtab") < 0 && errno != EEXIST)
-		return fail(failure, 125, errno, "cannot make /etc/mtab: %m");
-	return 0;
+int identity_files_beside(const struct job *job, int dir, int image, struct failure *failure)
+{
+	return write_files(job, &(struct etc){.dir = dir, .image = image, .ours = true}, failure);
 }

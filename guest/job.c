@@ -172,6 +172,7 @@ static const char *take_mount(struct job *job, const struct record *record)
 			memchr(text, '/', strnlen(text, (size_t)(end - text))))
 			return "its root is not the name of a block device";
 		job->root = text;
+		job->root_uniform = mount.flags & ARROW_ROOT_UNIFORM;
 		return NULL;
 	case ARROW_MOUNT_9P:
 	case ARROW_MOUNT_9P_FILE:

@@ -41,6 +41,7 @@ struct job {
 	char *hostname; /* these two NULL when the job names none */
 	char *resolv;
 	const char *root; /* block device of the root, without /dev */
+	bool root_uniform;
 	struct job_mount *mounts;
 	size_t mount_count;
 	struct job_rlimit *rlimits;

@@ -97,11 +97,17 @@ struct process {
 /* What stage.c leaves for the job. */
 struct stage {
 	int upper, lower; /* the root's changes, and what they lie above; or -1 */
+	bool mounted;     /* the root is, before its job is there */
 	int sysctl;       /* /proc/sys, writable, though it is read-only for programs */
 	int vmstat;
 	int driver;         /* of network cards, in sysfs, where there is a spare one; else 0 */
 	char spare[16];     /* its device */
 	uint64_t oom_kills; /* so far */
+	int null;           /* /dev/null, to read */
+	/* Of the program's stdout and stderr: its ends, and the loader's; -1 once they are in use.
+	 */
+	int theirs[2], ours[2];
+	bool watched; /* ours are, by the loop */
 };
 
 #define HOLD_CPUS 64u /* as many as a VM can have */
@@ -139,6 +145,11 @@ struct loader {
 
 /* stage.c. Failing here is fatal: returns 0 or -errno with the step in *what. */
 int stage_prepare(struct stage *stage, const char **what);
+/* Makes the pipes of the program, anew if there are any. Returns 0 or -errno. */
+int stage_pipes(struct stage *stage);
+/* One pipe: theirs for a program, ours (which does not block) for the loader. */
+int stage_pipe(bool to_program, int *theirs, int *ours);
+void stage_close_pipes(struct stage *stage);
 /* Builds dev, proc and sys in dir, which exists. */
 int stage_build(const char *dir, bool privileged, const char **what);
 /* How often the kernel has killed a process for want of memory. */
@@ -150,6 +161,8 @@ int identity_prepare(void);
 int identity_unique(const struct job *job, struct failure *failure);
 int identity_sysctls(const struct stage *stage, const struct job *job, struct failure *failure);
 int identity_files(const struct job *job, struct failure *failure);
+/* The same in the layer of changes: dir is its /etc, and image that of the image below, or -1. */
+int identity_files_beside(const struct job *job, int dir, int image, struct failure *failure);
 void identity_loopback(void);
 /* /etc/resolv.conf of the job. Returns 0 or a negative errno. */
 int identity_resolver(const struct job *job);
@@ -167,15 +180,22 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 /* The same in a restored Arrow, in place of what the saved one had. */
 int network_renew(const struct stage *stage, const struct job *job, struct failure *failure);
 
-/* root.c: mounts the root and enters it; then the volumes. */
+/*
+ * root.c: mounts the disk as a root before there is a job: a uniform image is as good as the one
+ * that is there now (protocol.h). Without success it is mounted with the job, as any other.
+ */
+void root_mount(struct stage *stage);
+/* Takes that back. Returns 0 or -errno. */
+int root_unmount(struct stage *stage);
+/* Mounts the root, if it is not, and enters it; then the volumes. */
 int root_enter(struct stage *stage, const struct job *job, struct failure *failure);
 
 /*
  * start.c: starts a program, or a worker, with its streams; first is true for the program of the
  * Arrow. The process is used and alive on success; else nothing of it is left.
  */
-int start_process(const struct stage *stage, const struct job *job, bool first,
-	struct process *process, struct failure *failure);
+int start_process(struct stage *stage, const struct job *job, bool first, struct process *process,
+	struct failure *failure);
 
 /*
  * limits.c: whether a process is held by the program's cgroup. The loader enters it before vfork(),

@@ -418,6 +418,23 @@ static int open_port(void)
 	return fd;
 }
 
+/* The pipes of the program to come. */
+static int watch_pipes(struct loader *loader)
+{
+	int r = stage_pipes(&loader->stage);
+
+	for (uint16_t fd = 1; r == 0 && fd <= 2; fd++) {
+		struct epoll_event output = {
+			.events = EPOLLIN | EPOLLET, .data.u64 = ARROW_STREAM(PROGRAM, fd)};
+
+		if (epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->stage.ours[fd - 1], &output) <
+			0)
+			r = -errno;
+	}
+	loader->stage.watched = r == 0;
+	return r;
+}
+
 static int watch(struct loader *loader)
 {
 	struct epoll_event port = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = WATCH_PORT};
@@ -434,7 +451,7 @@ static int watch(struct loader *loader)
 		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->signals, &child) < 0 ||
 		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->channel.fd, &port) < 0)
 		return -errno;
-	return 0;
+	return watch_pipes(loader);
 }
 
 int main(void)
@@ -463,6 +480,7 @@ int main(void)
 	r = watch(&loader);
 	if (r < 0)
 		die("set up its event loop", r);
+	root_mount(&loader.stage);
 	send_ready(&loader);
 	run(&loader);
 }

@@ -163,8 +163,11 @@ enum arrow_mount_kind {
 
 struct arrow_job_mount {
 	uint32_t kind;  /* enum arrow_mount_kind */
-	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of mount(2) */
+	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of mount(2); for the root: */
 };
+
+/* The image is uniform (image/uniform.h): what was mounted before the job is as good. */
+#define ARROW_ROOT_UNIFORM 1u
 
 struct arrow_job_nic {
 	uint32_t index; /* of ethN */

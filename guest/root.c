@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +22,8 @@
  * the loader has entered it, so links in the image or a volume lead to places of the root.
  */
 
-/* musl comes without the kernel's headers; these are of linux/mount.h. */
+/* musl comes without the kernel's headers; these are of linux/fs.h and linux/mount.h. */
+#define BLKFLSBUF _IO(0x12, 97)
 #define OPEN_TREE_CLONE 1u
 #define OPEN_TREE_CLOEXEC O_CLOEXEC
 #define MOVE_MOUNT_F_EMPTY_PATH 4u
@@ -34,14 +37,25 @@
  */
 #define OPTIONS_9P "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,directio,access=client"
 
+#define DISK "/dev/vda"
 #define DEVICE_DEADLINE_MS 10000u
 #define SAFE_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+static int mount_overlay(void)
+{
+	return mount("overlay", ROOT_DIR, "overlay", 0,
+		       "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/upper,workdir=" UPPER_DIR
+		       "/work") < 0
+		       ? -errno
+		       : 0;
+}
 
 static int mount_image(struct stage *stage, const struct job *job, struct failure *failure)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + DEVICE_DEADLINE_MS;
 	char device[64];
+	int r;
 
 	snprintf(device, sizeof(device), "/dev/%s", job->root);
 	while (mount(device, LOWER_DIR, "erofs", MS_RDONLY, NULL) < 0) {
@@ -51,54 +65,245 @@ static int mount_image(struct stage *stage, const struct job *job, struct failur
 		nanosleep(&pause, NULL);
 	}
 	stage->lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (mount("overlay", ROOT_DIR, "overlay", 0,
-		    "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/upper,workdir=" UPPER_DIR
-		    "/work") < 0)
-		return fail(failure, 125, errno, "cannot mount the overlay of the root: %m%s",
-			errno == ENODEV ? "; the guest's kernel lacks overlayfs" : "");
+	r = mount_overlay();
+	return r < 0 ? fail(failure, 125, -r, "cannot mount the overlay of the root: %m%s",
+			       r == -ENODEV ? "; the guest's kernel lacks overlayfs" : "")
+		     : 0;
+}
+
+/* "DIR/NAME", which is short. */
+static char *join(char path[64], const char *dir, const char *name)
+{
+	stpcpy(stpcpy(stpcpy(path, dir), "/"), name);
+	return path;
+}
+
+/* What is built beside the root and mounted in it. */
+static const char *const trees_of_stage[] = {"dev", "proc", "sys"};
+#define TREES (sizeof(trees_of_stage) / sizeof(trees_of_stage[0]))
+
+/* Files of /etc that identity.c writes. */
+static const char *const etc_files[] = {"etc/hostname", "etc/hosts", "etc/machine-id"};
+#define ETC_FILES (sizeof(etc_files) / sizeof(etc_files[0]))
+
+static int move_trees(const char *from_dir, const char *to_dir)
+{
+	char from[64], to[64];
+
+	for (size_t i = 0; i < TREES; i++)
+		if (mount(join(from, from_dir, trees_of_stage[i]),
+			    join(to, to_dir, trees_of_stage[i]), NULL, MS_MOVE, NULL) < 0)
+			return -errno;
 	return 0;
 }
 
-/* Moves /dev, /proc and /sys from where they were built to the root. */
-static int move_stage(const struct job *job, struct failure *failure)
+/*
+ * What jobs have in common, in the layer of changes. Nothing of the image below may be looked at
+ * yet, for it is another one in each clone: so what is mounted on is said to hide it.
+ */
+static int fill_upper(int upper)
 {
-	static const char *const names[] = {"dev", "proc", "sys"};
-	const char *from_dir = STAGE_DIR, *what;
+	char path[64];
 
-	if (job->flags & ARROW_JOB_PRIVILEGED) {
-		int r = stage_build(PRIVILEGED_DIR, true, &what);
-
-		if (r < 0)
-			return fail(failure, 125, -r, "cannot build %s of a privileged Arrow: %m",
-				what);
-		from_dir = PRIVILEGED_DIR;
+	for (size_t i = 0; i < TREES; i++) {
+		join(path, UPPER_DIR "/upper", trees_of_stage[i]);
+		if ((mkdir(path, 0755) < 0 && errno != EEXIST) ||
+			setxattr(path, "trusted.overlay.opaque", "y", 1, 0) < 0)
+			return -errno;
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char from[64], to[64];
-		int r;
+	if (mkdirat(upper, "etc", 0755) < 0 && errno != EEXIST)
+		return -errno;
+	for (size_t i = 0; i < ETC_FILES; i++) {
+		int fd = openat(upper, etc_files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
-		snprintf(from, sizeof(from), "%s/%s", from_dir, names[i]);
-		snprintf(to, sizeof(to), ROOT_DIR "/%s", names[i]);
-		if (mkdir(to, 0755) < 0 && errno != EEXIST)
-			return fail(
-				failure, 125, errno, "cannot make /%s in the root: %m", names[i]);
-		r = mount(from, to, NULL, MS_MOVE, NULL);
-		if (r < 0)
-			return fail(failure, 125, errno,
-				"cannot mount /%s: %m; it must be a directory of the root",
-				names[i]);
+		if (fd < 0)
+			return -errno;
+		close(fd);
 	}
-	if (job->shm_size && job->shm_size != SHM_SIZE) {
-		char options[48];
+	return symlinkat("/proc/mounts", upper, "etc/mtab") < 0 && errno != EEXIST ? -errno : 0;
+}
 
-		snprintf(options, sizeof(options), "mode=1777,size=%llu",
-			(unsigned long long)job->shm_size);
-		if (mount(NULL, ROOT_DIR "/dev/shm", NULL,
-			    MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0)
-			return fail(failure, 125, errno, "cannot give /dev/shm %llu bytes: %m",
-				(unsigned long long)job->shm_size);
+static void clear_etc(int upper)
+{
+	for (size_t i = 0; i < ETC_FILES; i++)
+		unlinkat(upper, etc_files[i], 0);
+	unlinkat(upper, "etc/mtab", 0);
+	unlinkat(upper, "etc", AT_REMOVEDIR);
+}
+
+static void clear_upper(int upper)
+{
+	clear_etc(upper);
+	for (size_t i = 0; i < TREES; i++)
+		unlinkat(upper, trees_of_stage[i], AT_REMOVEDIR);
+}
+
+/* What was read of the disk is not what is on the clone's, but for what a mount keeps. */
+static void forget_disk(const struct stage *stage)
+{
+	_cleanup_close_ int fd = open(DISK, O_RDONLY | O_CLOEXEC);
+
+	if (ioctl(fd, BLKFLSBUF, 0) < 0 ||
+		posix_fadvise(stage->lower, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		errno = 0;
+}
+
+/*
+ * It lies over the root of the loader, which a path leaves only by "/..", so that a job need not
+ * move it there.
+ */
+#define ABOVE "/.."
+
+static const char *root_dir(const struct stage *stage)
+{
+	return stage->mounted ? ABOVE : ROOT_DIR;
+}
+
+void root_mount(struct stage *stage)
+{
+	if (stage->upper < 0 || fill_upper(stage->upper) < 0 ||
+		mount(DISK, LOWER_DIR, "erofs", MS_RDONLY, NULL) < 0)
+		goto clear;
+	stage->lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mount_overlay() < 0)
+		goto unmount;
+	if (move_trees(STAGE_DIR, ROOT_DIR) == 0 &&
+		mount(ROOT_DIR, "/", NULL, MS_MOVE, NULL) == 0) {
+		stage->mounted = true;
+		forget_disk(stage);
+		return;
 	}
+	(void)!move_trees(ROOT_DIR, STAGE_DIR);
+	(void)umount2(ROOT_DIR, MNT_DETACH);
+unmount:
+	close_keep_errno(steal_fd(&stage->lower));
+	(void)umount2(LOWER_DIR, 0);
+clear:
+	clear_upper(stage->upper);
+	errno = 0;
+}
+
+int root_unmount(struct stage *stage)
+{
+	int r = move_trees(ABOVE, STAGE_DIR);
+
+	if (r < 0)
+		return r;
+	if (chdir(ABOVE) < 0 || mount(".", ROOT_DIR, NULL, MS_MOVE, NULL) < 0 || chdir("/") < 0 ||
+		umount2(ROOT_DIR, 0) < 0)
+		return -errno;
+	close_keep_errno(steal_fd(&stage->lower));
+	/* Not lazily: what is mounted next must not find this one. */
+	if (umount2(LOWER_DIR, 0) < 0)
+		return -errno;
+	stage->mounted = false;
 	return 0;
+}
+
+/*
+ * The root is mounted, and what it is mounted of is now the job's image: files of /etc go into the
+ * layer of changes before anybody looks. Sets *etc where that cannot be: they are for the root.
+ */
+static int settle(
+	const struct stage *stage, const struct job *job, bool *etc, struct failure *failure)
+{
+	_cleanup_close_ int dir = -1, image = -1;
+	struct stat st;
+
+	*etc = false;
+	if (fstatat(stage->lower, "tmp", &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+		mkdirat(stage->upper, "tmp", 01777) < 0)
+		return fail(failure, 125, errno, "cannot make /tmp in the root: %m");
+	if (fstatat(stage->lower, "etc", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISDIR(st.st_mode) || llistxattr(LOWER_DIR "/etc", NULL, 0) > 0) {
+			clear_etc(stage->upper);
+			*etc = true;
+			return 0;
+		}
+		if ((st.st_uid || st.st_gid || (st.st_mode & 07777) != 0755) &&
+			(fchownat(stage->upper, "etc", st.st_uid, st.st_gid, 0) < 0 ||
+				fchmodat(stage->upper, "etc", st.st_mode & 07777, 0) < 0))
+			return fail(failure, 125, errno, "cannot make /etc in the root: %m");
+		image = openat(stage->lower, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	dir = openat(stage->upper, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(failure, 125, errno, "cannot open /etc of the root: %m");
+	return identity_files_beside(job, dir, image, failure);
+}
+
+/* Moves /dev, /proc and /sys from where they were built to the root. */
+static int move_stage(const struct stage *stage, const char *from_dir, struct failure *failure)
+{
+	char to[64];
+	int r;
+
+	for (size_t i = 0; i < TREES; i++)
+		if (mkdir(join(to, root_dir(stage), trees_of_stage[i]), 0755) < 0 &&
+			errno != EEXIST)
+			return fail(failure, 125, errno, "cannot make /%s in the root: %m",
+				trees_of_stage[i]);
+	r = move_trees(from_dir, root_dir(stage));
+	return r < 0 ? fail(failure, 125, -r,
+			       "cannot mount /dev, /proc and /sys: %m; they must be directories of "
+			       "the root")
+		     : 0;
+}
+
+/* Those of a privileged Arrow are others. */
+static int move_privileged(const struct stage *stage, struct failure *failure)
+{
+	const char *what;
+	char path[64];
+	int r = stage_build(PRIVILEGED_DIR, true, &what);
+
+	if (r < 0)
+		return fail(failure, 125, -r, "cannot build %s of a privileged Arrow: %m", what);
+	for (size_t i = 0; stage->mounted && i < TREES; i++)
+		if (umount2(join(path, ABOVE, trees_of_stage[i]), MNT_DETACH) < 0)
+			return fail(
+				failure, 125, errno, "cannot unmount /%s: %m", trees_of_stage[i]);
+	return move_stage(stage, PRIVILEGED_DIR, failure);
+}
+
+static int resize_shm(const struct stage *stage, const struct job *job, struct failure *failure)
+{
+	char options[48], path[64];
+
+	if (!job->shm_size || (job->shm_size == SHM_SIZE && !(job->flags & ARROW_JOB_PRIVILEGED)))
+		return 0;
+	snprintf(
+		options, sizeof(options), "mode=1777,size=%llu", (unsigned long long)job->shm_size);
+	return mount(NULL, join(path, root_dir(stage), "dev/shm"), NULL,
+		       MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0
+		       ? fail(failure, 125, errno, "cannot give /dev/shm %llu bytes: %m",
+				 (unsigned long long)job->shm_size)
+		       : 0;
+}
+
+/* Mounts all that is there but volumes. *etc: files of /etc are still to be written. */
+static int mount_root(
+	struct stage *stage, const struct job *job, bool *etc, struct failure *failure)
+{
+	int r = 0;
+
+	*etc = true;
+	if (stage->mounted && !job->root_uniform) {
+		r = root_unmount(stage);
+		if (r < 0)
+			return fail(
+				failure, 125, -r, "cannot unmount the root of the template: %m");
+		clear_upper(stage->upper);
+	}
+	if (!stage->mounted)
+		r = mount_image(stage, job, failure);
+	if (r == 0 && (job->flags & ARROW_JOB_PRIVILEGED))
+		r = move_privileged(stage, failure);
+	else if (r == 0 && !stage->mounted)
+		r = move_stage(stage, STAGE_DIR, failure);
+	if (r == 0 && stage->mounted)
+		r = settle(stage, job, etc, failure);
+	return r == 0 ? resize_shm(stage, job, failure) : r;
 }
 
 static bool is_name(const char *s)
@@ -191,7 +396,8 @@ static int place_mount(const struct job_mount *m, int tree, struct failure *fail
 }
 
 /* Shares are opened before the root is entered, and placed in it afterwards. */
-static int enter(const struct job *job, int *trees, struct failure *failure)
+static int enter(const struct stage *stage, const struct job *job, int *trees, bool etc,
+	struct failure *failure)
 {
 	int r = 0;
 
@@ -202,13 +408,15 @@ static int enter(const struct job *job, int *trees, struct failure *failure)
 		if (trees[i] < 0)
 			return trees[i];
 	}
-	if (chdir(ROOT_DIR) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+	if (chdir(root_dir(stage)) < 0 ||
+		(!stage->mounted && mount(".", "/", NULL, MS_MOVE, NULL) < 0) || chroot(".") < 0 ||
 		chdir("/") < 0)
 		return fail(failure, 125, errno, "cannot enter the root: %m");
 
-	if (mkdir("/tmp", 01777) < 0 && errno != EEXIST)
+	if (etc && mkdir("/tmp", 01777) < 0 && errno != EEXIST)
 		return fail(failure, 125, errno, "cannot make /tmp in the root: %m");
-	r = identity_files(job, failure);
+	if (etc)
+		r = identity_files(job, failure);
 	for (size_t i = 0; r == 0 && i < job->mount_count; i++)
 		r = place_mount(&job->mounts[i], trees[i], failure);
 	return r;
@@ -217,24 +425,23 @@ static int enter(const struct job *job, int *trees, struct failure *failure)
 int root_enter(struct stage *stage, const struct job *job, struct failure *failure)
 {
 	_cleanup_free_ int *trees = calloc(job->mount_count + 1, sizeof(*trees));
+	bool etc;
 	int r;
 
 	if (!trees)
 		return fail(failure, 125, ENOMEM, "cannot mount %zu volumes: %m", job->mount_count);
 	for (size_t i = 0; i < job->mount_count; i++)
 		trees[i] = -1;
-	r = mount_image(stage, job, failure);
+	r = mount_root(stage, job, &etc, failure);
 	if (r == 0)
-		r = move_stage(job, failure);
-	if (r == 0)
-		r = enter(job, trees, failure);
+		r = enter(stage, job, trees, etc, failure);
 	for (size_t i = 0; i < job->mount_count; i++)
 		close_keep_errno(trees[i]);
 
 	if (r < 0)
 		return r;
 
-	r = mkdir_all(job->cwd, 0755);
+	r = strcmp(job->cwd, "/") == 0 ? 0 : mkdir_all(job->cwd, 0755);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot make the working directory %s: %m", job->cwd);
 	if ((job->flags & ARROW_JOB_READ_ONLY) &&

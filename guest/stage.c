@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guest/loader.h"
+#include "util/cleanup.h"
 
 /*
  * What no job changes, done before the loader waits for one, so that a clone of a template finds
@@ -180,6 +181,35 @@ int stage_build(const char *dir, bool privileged, const char **what)
 	return r;
 }
 
+int stage_pipe(bool to_program, int *theirs, int *ours)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*theirs = fds[to_program ? 0 : 1];
+	*ours = fds[to_program ? 1 : 0];
+	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+void stage_close_pipes(struct stage *stage)
+{
+	for (int i = 0; i < 2; i++) {
+		close_keep_errno(steal_fd(&stage->theirs[i]));
+		close_keep_errno(steal_fd(&stage->ours[i]));
+	}
+}
+
+int stage_pipes(struct stage *stage)
+{
+	int r = 0;
+
+	stage_close_pipes(stage);
+	for (int i = 0; r == 0 && i < 2; i++)
+		r = stage_pipe(false, &stage->theirs[i], &stage->ours[i]);
+	return r;
+}
+
 /* Descriptors 0 to 2 may be closed: nothing of ours shall get their numbers. */
 static int fill_stdio(void)
 {
@@ -205,6 +235,8 @@ int stage_prepare(struct stage *stage, const char **what)
 	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
 		errno = 0;
 	umask(0);
+	for (int i = 0; i < 2; i++)
+		stage->theirs[i] = stage->ours[i] = -1;
 	*what = "make the directories of the initramfs";
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		if (mkdir(dirs[i], 0755) < 0 && errno != EEXIST)
@@ -231,6 +263,10 @@ int stage_prepare(struct stage *stage, const char **what)
 	r = stage_build(STAGE_DIR, false, what);
 	if (r < 0)
 		return r;
+	*what = "open /dev/null";
+	stage->null = open(STAGE_DIR "/dev/null", O_RDONLY | O_CLOEXEC);
+	if (stage->null < 0)
+		return -errno;
 
 	*what = "mount the tmpfs for changes to the root";
 	r = attach("tmpfs", UPPER_DIR, 0, "mode=755");

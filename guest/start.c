@@ -45,7 +45,7 @@ struct start {
 	int stdio[3];
 	bool tty, first;
 	worker_main *worker; /* NULL for a program */
-	const struct stage *stage;
+	struct stage *stage;
 	char program[PATH_MAX]; /* as found in PATH */
 	struct failure *failure;
 };
@@ -334,18 +334,18 @@ static int make_env(struct start *s, char ***env, char **home)
 	return 0;
 }
 
-/* One pipe of the program: theirs for it, ours (which does not block) for the loader. */
-static int make_pipe(bool to_program, int *theirs, int *ours, struct failure *failure)
+/* That of a stream; those of the program's output are there already, and watched. */
+static int make_pipe(struct start *s, struct process *p, int fd)
 {
-	int fds[2];
+	int *ours = fd == 0 ? &p->in.fd : &p->out[fd - 1].fd, r = 0;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return fail(failure, 125, errno, "cannot make a pipe: %m");
-	*theirs = fds[to_program ? 0 : 1];
-	*ours = fds[to_program ? 1 : 0];
-	if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
-		return fail(failure, 125, errno, "cannot set up a pipe: %m");
-	return 0;
+	if (s->first && fd > 0 && s->stage->ours[fd - 1] >= 0) {
+		*ours = steal_fd(&s->stage->ours[fd - 1]);
+		s->stdio[fd] = steal_fd(&s->stage->theirs[fd - 1]);
+	} else {
+		r = stage_pipe(fd == 0, &s->stdio[fd], ours);
+	}
+	return r < 0 ? fail(s->failure, 125, -r, "cannot make a pipe: %m") : 0;
 }
 
 static int make_stdio(struct start *s, struct process *p)
@@ -359,18 +359,20 @@ static int make_stdio(struct start *s, struct process *p)
 			return r;
 		for (int fd = 0; fd < 3; fd++)
 			s->stdio[fd] = fcntl(p->slave, F_DUPFD_CLOEXEC, 3);
+		stage_close_pipes(s->stage);
 		p->out[0].fd = p->tty;
 		p->out[1].tell = true; /* stderr of a terminal is its stdout: the end, at once */
 		p->in.fd = carried ? p->tty : -1;
 	} else {
-		r = carried ? make_pipe(true, &s->stdio[0], &p->in.fd, s->failure) : 0;
-		if (r == 0)
-			r = make_pipe(false, &s->stdio[1], &p->out[0].fd, s->failure);
-		if (r == 0)
-			r = make_pipe(false, &s->stdio[2], &p->out[1].fd, s->failure);
+		r = carried ? make_pipe(s, p, 0) : 0;
+		for (int fd = 1; r == 0 && fd < 3; fd++)
+			r = make_pipe(s, p, fd);
 		if (r < 0)
 			return r;
-		if (!carried)
+		/* A privileged Arrow has another /dev. */
+		if (!carried && s->first && !(s->job->flags & ARROW_JOB_PRIVILEGED))
+			s->stdio[0] = steal_fd(&s->stage->null);
+		else if (!carried)
 			s->stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	if (s->stdio[0] < 0 || s->stdio[1] < 0 || s->stdio[2] < 0)
@@ -416,8 +418,8 @@ static int launch(struct start *s, pid_t *pid)
 	return r;
 }
 
-int start_process(const struct stage *stage, const struct job *job, bool first,
-	struct process *process, struct failure *failure)
+int start_process(struct stage *stage, const struct job *job, bool first, struct process *process,
+	struct failure *failure)
 {
 	_cleanup_free_ struct start *s = calloc(1, sizeof(*s)); /* too large for the stack */
 	_cleanup_free_ char **env = NULL;

@@ -35,7 +35,8 @@ int stream_watch(struct loader *loader, uint32_t number)
 		return watch(loader, p->tty, EPOLLIN | EPOLLOUT, ARROW_STREAM(number, 1));
 	if (p->in.fd >= 0)
 		r = watch(loader, p->in.fd, EPOLLOUT, ARROW_STREAM(number, 0));
-	for (uint16_t fd = 1; r == 0 && fd <= 2; fd++)
+	for (uint16_t fd = 1; r == 0 && fd <= 2 && !(number == PROGRAM && loader->stage.watched);
+		fd++)
 		r = watch(loader, p->out[fd - 1].fd, EPOLLIN, ARROW_STREAM(number, fd));
 	return r;
 }
@@ -106,6 +107,8 @@ static bool memory_for(size_t size)
 {
 	struct sysinfo info;
 
+	if (size <= ARROW_FRAME_MAX) /* every VM has that */
+		return true;
 	return sysinfo(&info) == 0 && size < (uint64_t)info.freeram * info.mem_unit / 2;
 }
 
@@ -292,12 +295,15 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 	return moved;
 }
 
-static void close_output(struct process *p, struct output *out)
+static void close_output(struct process *p, struct output *out, bool over)
 {
 	if (p->tty >= 0 && p->in.fd >= 0)
 		close_input(p);
 	if (out->fd == p->tty)
 		p->tty = -1;
+	/* With the program the VM ends, and nobody is left to see this closed. */
+	if (over)
+		out->fd = -1;
 	close_fd(&out->fd);
 	out->tell = true;
 }
@@ -327,7 +333,7 @@ static bool read_output(struct loader *loader, struct process *p, uint16_t strea
 	if (n == -ENOBUFS)
 		return false;
 	if (n == 0 || (n < 0 && n != -EAGAIN)) {
-		close_output(p, out);
+		close_output(p, out, !p->alive && ARROW_STREAM_PROCESS(stream) == PROGRAM);
 		return true;
 	}
 	/* A short read has emptied a pipe. The end of it is another event, unless it has come. */
@@ -453,7 +459,7 @@ void stream_abandon(struct loader *loader)
 		for (int k = 0; p->used && k < 2; k++) {
 			/* The program's output is whole for whoever reads it, however late. */
 			if (p->out[k].fd >= 0 && (i > 0 || !p->out[k].readable))
-				close_output(p, &p->out[k]);
+				close_output(p, &p->out[k], false);
 		}
 	}
 }

@@ -32,12 +32,22 @@
 
 static int become_copy(struct stage *stage)
 {
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("tmpfs", UPPER_DIR, "tmpfs", 0, "mode=755") < 0 ||
+	int r;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	r = stage->mounted ? root_unmount(stage) : 0;
+	if (r < 0)
+		return r;
+	close(stage->upper);
+	if (mount("tmpfs", UPPER_DIR, "tmpfs", 0, "mode=755") < 0 ||
 		mkdir(UPPER_DIR "/upper", 0755) < 0 || mkdir(UPPER_DIR "/work", 0755) < 0)
 		return -errno;
 	stage->upper = open(UPPER_DIR "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return stage->upper < 0 ? -errno : 0;
+	if (stage->upper < 0)
+		return -errno;
+	root_mount(stage);
+	return 0;
 }
 
 /*
@@ -97,8 +107,12 @@ int warm_rehearse(struct stage *stage)
 		;
 	if (sethostname(hostname, strlen(hostname)) < 0)
 		return -errno;
-	r = release_disk();
+	r = stage->mounted ? root_unmount(stage) : 0;
 	if (r == 0)
+		r = release_disk();
+	if (r == 0) {
+		root_mount(stage);
 		forget_code();
+	}
 	return r;
 }

@@ -16,7 +16,7 @@
 #include "util/io.h"
 
 /* First in the fingerprint; another one makes all images anew. */
-#define SALT "arrow-directory-image 1"
+#define SALT "arrow-directory-image 2"
 #define SALT_ALL_ROOT SALT " all-root"
 
 /*

@@ -3,12 +3,14 @@
 #include "image/image.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
+#include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -93,8 +95,10 @@ int erofs_make(const struct erofs_options *o, struct arrow_error *error)
 {
 	_cleanup_strv_ char **excludes = NULL;
 	_cleanup_free_ const char **argv = NULL;
+	_cleanup_close_ int fd = -1;
 	size_t count = 0, argc = 0;
 	char uuid[37];
+	int e;
 
 	while (o->empty && o->empty[count])
 		count++;
@@ -107,7 +111,8 @@ int erofs_make(const struct erofs_options *o, struct arrow_error *error)
 		o->digest + 12, o->digest + 16, o->digest + 20);
 	argv[argc++] = ARROW_IMAGE_TOOL;
 	argv[argc++] = "--quiet";
-	argv[argc++] = "-Enoinline_data";
+	/* Extended inodes have times of their own, which a uniform image needs. */
+	argv[argc++] = o->canonical ? "-Enoinline_data" : "-Enoinline_data,force-inode-extended";
 	argv[argc++] = "-U";
 	argv[argc++] = uuid;
 	if (o->canonical) {
@@ -125,5 +130,10 @@ int erofs_make(const struct erofs_options *o, struct arrow_error *error)
 	argv[argc++] = "--";
 	argv[argc++] = o->target;
 	argv[argc++] = o->source;
-	return run_mkfs(o, argv, error);
+	e = run_mkfs(o, argv, error);
+	if (e < 0)
+		return e;
+	fd = open(o->target, O_RDWR | O_CLOEXEC);
+	e = fd < 0 ? -errno : erofs_make_uniform(fd);
+	return e < 0 ? arrow_fail(error, -e, "cannot write %s: %m", o->target) : 0;
 }

@@ -13,7 +13,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define MAGIC "arrow-index 1"
+#define MAGIC "arrow-index 2"
 #define ENTRY_MAX ((size_t)4 * 1024 * 1024)
 #define SUM_SIZE 17u /* 16 digits and a NUL */
 

@@ -21,7 +21,7 @@
 #include "util/process.h"
 
 /* First in what is hashed; another one makes all images anew. */
-#define FORMAT "arrow-program-image 1"
+#define FORMAT "arrow-program-image 2"
 #define COPY_SIZE ((size_t)256 * 1024)
 #define CHANGES_MAX 2
 

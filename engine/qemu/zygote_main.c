@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -26,10 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "engine/jail.h"
 #include "engine/qemu/qmp.h"
 #include "engine/qemu/zygote.h"
-#include "guest/blob.h"
 #include "guest/protocol.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -38,8 +37,7 @@
 #define IDLE_S 180u              /* without a request */
 #define LOOK_MS 10000u           /* between two looks at the host's memory */
 #define LOOK_DEADLINE_MS 10000
-#define PAUSE_MS 50           /* before a rehearsal */
-#define DISK_SIZE (1ll << 40) /* as the guest of a template believes; see command.c */
+#define PAUSE_MS 50 /* before a rehearsal */
 
 struct holder {
 	const char *dir, *jail_root;
@@ -150,8 +148,11 @@ static void add_text(struct records *r, uint32_t tag, const char *text)
 	add(r, tag, text, strlen(text));
 }
 
-/* TRIAL: in earnest, by the loader itself, of as little as there is. */
-enum rehearsal { WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL, TRIAL };
+/*
+ * MOUNTING: the image is mounted with the job, as one that is not uniform. TRIAL: in earnest, by
+ * the loader itself, of as little as there is.
+ */
+enum rehearsal { MOUNTING, WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL, TRIAL };
 
 /* A job that leads the loader where most jobs do. */
 static int rehearse(struct holder *h, enum rehearsal how)
@@ -172,6 +173,8 @@ static int rehearse(struct holder *h, enum rehearsal how)
 	arrow_put32(flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
 	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
 	memcpy(mount, root, sizeof(root));
+	if (how != MOUNTING)
+		arrow_put32(mount + 4, ARROW_ROOT_UNIFORM);
 	memcpy(mount + sizeof(root), "vda\0/\0", 6);
 	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
 	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
@@ -226,23 +229,9 @@ static int make_pair(int number, int *ours)
 	return 0;
 }
 
-/* What the rehearsal's disks are: its root image, as large as a template's disk. */
-static int make_disk(void)
-{
-	_cleanup_close_ int fd = memfd_create("arrow-rehearsal", MFD_CLOEXEC);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = write_full(fd, arrow_warm_image, (size_t)(arrow_warm_image_end - arrow_warm_image));
-	if (r == 0 && ftruncate(fd, DISK_SIZE) < 0)
-		r = -errno;
-	return r < 0 ? r : steal_fd(&fd);
-}
-
 static int give_disk(int number)
 {
-	_cleanup_close_ int fd = make_disk();
+	_cleanup_close_ int fd = arrow_warm_disk();
 
 	return fd < 0 ? fd : dup2(fd, number) < 0 ? -errno : 0;
 }
@@ -422,7 +411,7 @@ static int open_trial(struct holder *h, struct trial *t)
 		t->theirs[t->n_theirs++] = pair[1];
 	}
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
-		t->theirs[t->n_theirs++] = r = make_disk();
+		t->theirs[t->n_theirs++] = r = arrow_warm_disk();
 	return r < 0 ? r : 0;
 }
 
@@ -597,7 +586,7 @@ int qemu_zygote_main(int argc, char **argv)
 		.control = -1,
 		.jail = {-1, -1}};
 	static const enum rehearsal rehearsals[] = {
-		WITH_INPUT, WITH_TERMINAL, WITHOUT_INPUT, WITH_INPUT, WITHOUT_INPUT};
+		MOUNTING, WITH_INPUT, WITH_TERMINAL, WITHOUT_INPUT, WITH_INPUT, WITHOUT_INPUT};
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 

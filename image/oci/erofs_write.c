@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/oci/erofs_format.h"
+#include "image/erofs_format.h"
 #include "image/oci/rootfs.h"
+#include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -21,6 +22,7 @@ struct writer {
 	struct rootfs *fs;
 	uint64_t position; /* in the inode area */
 	uint8_t *meta;     /* the inode area; owned */
+	uint64_t base;     /* what numbers of inodes begin with on disk */
 	uint32_t number;   /* of inodes */
 };
 
@@ -173,14 +175,15 @@ static uint8_t type_of(uint32_t mode)
 }
 
 /* One block of a directory: its entries, then their names. */
-static void fill_block(const struct rootfs_inode *d, size_t from, size_t n, uint8_t *out)
+static void fill_block(
+	uint64_t base, const struct rootfs_inode *d, size_t from, size_t n, uint8_t *out)
 {
 	size_t offset = n * sizeof(struct erofs_dirent);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct rootfs_inode *inode = d->sorted[from + i].inode;
 		const char *name = d->sorted[from + i].name;
-		const struct erofs_dirent entry = {.nid = inode->nid,
+		const struct erofs_dirent entry = {.nid = base + inode->nid,
 			.name_offset = (uint16_t)offset,
 			.type = type_of(inode->mode)};
 
@@ -218,11 +221,11 @@ static int fill_directory(const struct writer *w, const struct rootfs_inode *d, 
 		int e;
 
 		if (d->inlined) {
-			fill_block(d, at, n, tail);
+			fill_block(w->base, d, at, n, tail);
 			return 0;
 		}
 		memset(block, 0, sizeof(block));
-		fill_block(d, at, n, block);
+		fill_block(w->base, d, at, n, block);
 		e = write_at(w, offset, block, sizeof(block));
 		if (e < 0)
 			return e;
@@ -319,10 +322,10 @@ static void fill_super(const struct writer *w, const char *digest, uint64_t meta
 		.magic = EROFS_SUPER_MAGIC,
 		.feature_compat = EROFS_COMPAT_MTIME,
 		.block_bits = EROFS_BLOCK_BITS,
-		.root_nid = (uint16_t)w->fs->root->nid,
+		.root_nid = w->base ? 0 : (uint16_t)w->fs->root->nid,
 		.inodes = w->number,
 		.blocks = (uint32_t)blocks,
-		.meta_block = (uint32_t)meta_block,
+		.meta_block = w->base ? 0 : (uint32_t)meta_block,
 	};
 
 	for (size_t i = 0; i < sizeof(super.uuid); i++) {
@@ -348,6 +351,10 @@ int rootfs_write(struct rootfs *fs, const char *digest)
 	blocks = meta_block + size / ROOTFS_BLOCK;
 	if (blocks > UINT32_MAX)
 		return -EFBIG;
+	/* In a uniform image all numbers are of places in the image, and the root gets a copy in
+	 * front. */
+	if (fs->root->size <= EROFS_UNIFORM_ROOT)
+		w.base = meta_block * ROOTFS_BLOCK / EROFS_SLOT;
 	w.meta = calloc(1, size);
 	if (!w.meta)
 		return -ENOMEM;
@@ -361,5 +368,7 @@ int rootfs_write(struct rootfs *fs, const char *digest)
 	e = write_at(&w, 0, block, sizeof(block));
 	if (e == 0 && ftruncate(fs->fd, (off_t)(blocks * ROOTFS_BLOCK)) < 0)
 		e = -errno;
+	if (e == 0 && w.base)
+		e = erofs_make_uniform_at(fs->fd, w.base + fs->root->nid);
 	return e;
 }

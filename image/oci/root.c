@@ -17,7 +17,7 @@
 #include "util/io.h"
 
 /* First in what is hashed; another one makes all images anew. */
-#define FORMAT "arrow-container-image 1"
+#define FORMAT "arrow-container-image 2"
 
 int oci_root_digest(const struct oci_image *oci, char digest[DIGEST_HEX])
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "image/oci/erofs_format.h"
+#include "image/erofs_format.h"
 #include "util/cleanup.h"
 
 #define LINKS_FOLLOWED_MAX 40u /* as Linux */

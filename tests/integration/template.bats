@@ -93,6 +93,53 @@ verbose() {
   [ "${output%% *}" = "$want" ]
 }
 
+# root NAME: a root with busybox in it.
+root() {
+  mkdir -p "$1/bin" && cp "$B" "$1/bin/busybox" && ln -s busybox "$1/bin/sh"
+}
+
+# in_root NAME SCRIPT: what a shell in that root says, as a clone, which is the same cold.
+in_root() {
+  run arrow run --hostname h --verbose --rootfs "$1" /bin/busybox sh -c "b=/bin/busybox; $2"
+  [ "$status" -eq 0 ]
+  [[ $output == *"the clone's process started"* ]]
+  clone=$(grep -v '^arrow: ' <<<"$output")
+  [ "$(arrow run --cold --hostname h --rootfs "$1" /bin/busybox sh -c "b=/bin/busybox; $2")" = "$clone" ]
+}
+
+@test "template: the root is mounted before its image is known, whatever that holds" {
+  look='$b cat /etc/hostname; $b tail -n 1 /etc/hosts; $b stat -c %a,%u:%g /etc /tmp; $b readlink /etc/mtab; $b ls -A / | $b xargs'
+  # Nothing but the program.
+  root none
+  in_root none "$look"
+  [ "$clone" = $'h\n127.0.0.1\th\n755,0:0\n1777,0:0\n/proc/mounts\nbin dev etc proc sys tmp' ]
+  in_root none '$b wc -c </etc/machine-id'
+  [ "$clone" = 33 ]
+  # Files of its own in the places of the loader's, and a mode of its own.
+  root own
+  mkdir -p own/etc own/tmp own/dev/x own/proc own/sys own/usr
+  chmod 750 own/etc && chgrp 7 own/etc && chmod 700 own/tmp
+  echo old >own/etc/hostname && echo old >own/etc/hosts && echo mine >own/etc/machine-id && echo kept >own/etc/other
+  ln -s /elsewhere own/etc/mtab
+  in_root own "$look; \$b cat /etc/machine-id /etc/other; \$b ls -d /dev/null /dev/x 2>/dev/null || true"
+  [ "$clone" = $'h\n127.0.0.1\th\n750,0:7\n700,0:0\n/elsewhere\nbin dev etc proc sys tmp usr\nmine\nkept\n/dev/null' ]
+  # A link in the place of a directory.
+  root link
+  mkdir -p link/real/etc link/real/tmp && ln -s real/etc link/etc && ln -s real/tmp link/tmp
+  in_root link '$b cat /real/etc/hostname; $b readlink /etc; $b touch /tmp/x; $b ls /real/tmp'
+  [ "$clone" = $'h\nreal/etc\nx' ]
+  # More entries than fit in front of the image.
+  root many
+  for i in $(seq 200); do echo "$i" >many/file$i; done
+  in_root many '$b cat /file1 /file200 /etc/hostname; $b ls / | $b wc -l'
+  [ "$clone" = $'1\n200\nh\n206' ]
+  # What one image has is not seen in the next.
+  in_root none '$b ls -A / /etc | $b xargs'
+  [ "$clone" = '/: bin dev etc proc sys tmp /etc: hostname hosts machine-id mtab' ]
+  in_root own '$b cat /etc/other'
+  [ "$clone" = kept ]
+}
+
 @test "template: a damaged one is made anew; one that cannot be used is set aside, and the start is cold" {
   export ARROW_ZYGOTE=off # which has read its template
   arrow template prune --all
