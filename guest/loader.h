@@ -100,6 +100,7 @@ struct stage {
 	bool mounted;     /* the root is, before its job is there */
 	int sysctl;       /* /proc/sys, writable, though it is read-only for programs */
 	int vmstat;
+	int log; /* of the kernel, from before the job on */
 	int driver;         /* of network cards, in sysfs, where there is a spare one; else 0 */
 	char spare[16];     /* its device */
 	uint64_t oom_kills; /* so far */
@@ -154,6 +155,10 @@ void stage_close_pipes(struct stage *stage);
 int stage_build(const char *dir, bool privileged, const char **what);
 /* How often the kernel has killed a process for want of memory. */
 uint64_t stage_oom_kills(const struct stage *stage);
+/* From now on what the kernel logs is of the job. */
+void stage_watch_log(struct stage *stage);
+/* Whether the kernel may have killed a process for want of memory: it says so in its log. */
+bool stage_log_grew(const struct stage *stage);
 
 /* identity.c: what no job changes. Returns 0 or -errno. */
 int identity_prepare(void);

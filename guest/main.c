@@ -172,6 +172,7 @@ static int watch(struct loader *loader);
 
 static void send_ready(struct loader *loader)
 {
+	stage_watch_log(&loader->stage);
 	loader->ready_us = guest_us();
 	send_numbers(loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
 }
@@ -286,11 +287,9 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 		return;
 	}
 	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
-
-	(void)channel_send(&loader->channel);
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
-	if (!killed && stage_oom_kills(&loader->stage) > before)
+	if (!killed && stage_log_grew(&loader->stage) && stage_oom_kills(&loader->stage) > before)
 		loader_note(loader, "out of memory: the kernel killed a process of the Arrow; give "
 				    "it more with -m");
 }
@@ -315,8 +314,10 @@ static void reap(struct loader *loader)
 	loader->children = pid == 0;
 	/* With the program ends all that is left of the others, each of which is a child by now or
 	 * below one. */
-	if (ran && loader->life == LIFE_DRAIN && loader->children)
+	if (ran && loader->life == LIFE_DRAIN && loader->children) {
+		(void)channel_send(&loader->channel);
 		kill(-1, SIGKILL);
+	}
 }
 
 /* Takes the next step towards the end, when its time has come. */

@@ -235,6 +235,7 @@ int stage_prepare(struct stage *stage, const char **what)
 	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
 		errno = 0;
 	umask(0);
+	stage->log = -1;
 	for (int i = 0; i < 2; i++)
 		stage->theirs[i] = stage->ours[i] = -1;
 	*what = "make the directories of the initramfs";
@@ -275,6 +276,27 @@ int stage_prepare(struct stage *stage, const char **what)
 	stage->upper = open(UPPER_DIR "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* or -1 */
 	stage->lower = -1;
 	return r;
+}
+
+void stage_watch_log(struct stage *stage)
+{
+	/* A line of its own: the last of the kernel's may be open for more, and comes when it is
+	 * not. */
+	static const char line[] = "<7>arrow: the loader waits for a job\n";
+
+	close_keep_errno(stage->log);
+	stage->log = open("/dev/kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (stage->log >= 0 && (write(stage->log, line, sizeof(line) - 1) < 0 ||
+				       lseek(stage->log, 0, SEEK_END) < 0))
+		close_keep_errno(steal_fd(&stage->log));
+}
+
+bool stage_log_grew(const struct stage *stage)
+{
+	char line[1];
+
+	/* EINVAL: there is a line, which is longer. */
+	return stage->log < 0 || read(stage->log, line, sizeof(line)) >= 0 || errno != EAGAIN;
 }
 
 uint64_t stage_oom_kills(const struct stage *stage)
