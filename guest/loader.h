@@ -33,6 +33,10 @@
 #define ROOT_DIR "/root"             /* both, one over the other */
 #define SHARES_DIR "/shares"         /* 9p, one directory a tag */
 
+/* Open files of a program. The kernel's 4096 are too few for servers, which raise theirs. */
+#define FILES_SOFT 1024u
+#define FILES_HARD 524288u
+
 /* Bytes of /dev/shm, until a job says otherwise. */
 #define SHM_SIZE 67108864u
 #define SHM_SIZE_TEXT "67108864"
@@ -100,7 +104,7 @@ struct stage {
 	bool mounted;     /* the root is, before its job is there */
 	int sysctl;       /* /proc/sys, writable, though it is read-only for programs */
 	int vmstat;
-	int log; /* of the kernel, from before the job on */
+	int log;            /* of the kernel, from before the job on */
 	int driver;         /* of network cards, in sysfs, where there is a spare one; else 0 */
 	char spare[16];     /* its device */
 	uint64_t oom_kills; /* so far */

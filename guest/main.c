@@ -455,6 +455,20 @@ static int watch(struct loader *loader)
 	return watch_pipes(loader);
 }
 
+/* So that a job finds a little memory of each size, and the kernel need not be asked. */
+static void touch_memory(void)
+{
+	void *pieces[15];
+
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		pieces[i] = malloc((size_t)2 << i);
+		if (pieces[i])
+			memset(pieces[i], 0, i < 12 ? (size_t)2 << i : 4096);
+	}
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+		free(pieces[i]);
+}
+
 int main(void)
 {
 	static struct loader loader; /* large, and mostly never touched */
@@ -482,6 +496,7 @@ int main(void)
 	if (r < 0)
 		die("set up its event loop", r);
 	root_mount(&loader.stage);
+	touch_memory();
 	send_ready(&loader);
 	run(&loader);
 }

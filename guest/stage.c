@@ -228,11 +228,13 @@ int stage_prepare(struct stage *stage, const char **what)
 {
 	static const char *const dirs[] = {
 		"/dev", STAGE_DIR, PRIVILEGED_DIR, LOWER_DIR, UPPER_DIR, ROOT_DIR, SHARES_DIR};
-	const struct rlimit files = {.rlim_cur = 4096, .rlim_max = 4096};
+	const struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};
+	const gid_t group = 0;
 	int r;
 
-	/* Three pipes for each process that can be; the kernel starts with fewer. */
-	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
+	/* As programs have them, and enough for three pipes of each process that can be. */
+	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0 ||
+		syscall(SYS_setgroups, 1, &group) < 0)
 		errno = 0;
 	umask(0);
 	stage->log = -1;

@@ -64,12 +64,7 @@ static const char *env_get(char **env, const char *name)
 /* Only what the child shows on its way to execve(); the rest of struct start is made before. */
 static int limit(struct start *s)
 {
-	/* The kernel's 4096 are too few for servers, which raise their limit themselves. */
-	const struct rlimit files = {.rlim_cur = 1024, .rlim_max = 524288};
 	const struct job *job = s->job;
-
-	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL) < 0)
-		return fail(s->failure, 125, errno, "cannot set the limit of open files: %m");
 
 	for (size_t i = 0; i < job->rlimit_count; i++) {
 		const struct job_rlimit *r = &job->rlimits[i];
@@ -89,8 +84,10 @@ static int drop_privileges(struct start *s)
 	const struct user *user = &s->user;
 	uint64_t caps = s->job->caps;
 
-	if (syscall(SYS_setgroups, user->group_count, user->groups) < 0 ||
-		syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
+	/* The loader is root, in root's group alone. */
+	if ((user->gid || user->group_count != 1 || user->groups[0]) &&
+		(syscall(SYS_setgroups, user->group_count, user->groups) < 0 ||
+			syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0))
 		return fail(
 			s->failure, 125, errno, "cannot set the groups of user %u: %m", user->uid);
 	for (int cap = 0; cap < 64; cap++) {
@@ -100,7 +97,7 @@ static int drop_privileges(struct start *s)
 			break; /* the kernel knows no more */
 		return fail(s->failure, 125, errno, "cannot drop capability %d: %m", cap);
 	}
-	if (syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
+	if (user->uid && syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
 		return fail(s->failure, 125, errno, "cannot become user %u: %m", user->uid);
 	if (user->uid == 0) {
 		struct cap_header header = {.version = CAPABILITY_VERSION_3};
