@@ -27,6 +27,13 @@
 /* What a template's guest believes each of its disks to be: 1 TiB. */
 #define DISK_SIZE "1099511627776"
 
+/*
+ * Messages in English; and one heap for all threads, that grows by more than it is asked for: that
+ * of a vCPU's thread would grow by a page or two, 290 times until a program starts.
+ */
+char *const qemu_environment[] = {
+	(char *)"LC_ALL=C", (char *)"MALLOC_ARENA_MAX=1", (char *)"MALLOC_TOP_PAD_=1048576", NULL};
+
 static void add_owned(struct qemu_command *c, char *word)
 {
 	if (c->failed || !word) {

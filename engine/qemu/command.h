@@ -28,4 +28,7 @@ int qemu_incoming_fd(const struct arrow_vm_config *config);
 
 void qemu_command_release(struct qemu_command *command);
 
+/* All that is in its environment: nothing of the caller's, which may hold secrets. */
+extern char *const qemu_environment[];
+
 #endif

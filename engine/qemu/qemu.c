@@ -123,8 +123,6 @@ struct start {
 
 static void __attribute__((noreturn)) child(const struct start *s)
 {
-	/* Nothing of the caller's environment, which may hold secrets, is QEMU's business. */
-	static char *const environment[] = {(char *)"LC_ALL=C", NULL};
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
 	const char *what = "";
 	sigset_t none;
@@ -141,7 +139,7 @@ static void __attribute__((noreturn)) child(const struct start *s)
 		_exit(126);
 	}
 	if (keep_open(s->config, s->qmp_fd, s->jail->namespaces) == 0)
-		execve(s->program, s->argv, environment);
+		execve(s->program, s->argv, qemu_environment);
 	dprintf(2, "cannot run %s: %s\n", s->program, strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
 }

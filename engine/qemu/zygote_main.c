@@ -27,6 +27,7 @@
 
 #include "engine/engine.h"
 #include "engine/jail.h"
+#include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
 #include "engine/qemu/zygote.h"
 #include "guest/protocol.h"
@@ -260,7 +261,6 @@ static int reopen_state(int number)
 static void __attribute__((noreturn))
 become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
 {
-	static char *const environment[] = {(char *)"LC_ALL=C", NULL};
 	const char *what = "";
 	bool needed[QEMU_ZYGOTE_END] = {false};
 	int r;
@@ -279,7 +279,7 @@ become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
 	for (int fd = 3; fd < QEMU_ZYGOTE_END; fd++)
 		if (needed[fd])
 			fcntl(fd, F_SETFD, 0);
-	execve(argv[0], argv, environment);
+	execve(argv[0], argv, qemu_environment);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }

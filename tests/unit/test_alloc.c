@@ -18,7 +18,7 @@ void loader_free(void *data);
 #define calloc loader_calloc
 #define realloc loader_realloc
 #define free loader_free
-#include "guest/alloc.c"
+#include "guest/alloc.c" /* NOLINT(bugprone-suspicious-include) */
 #undef malloc
 #undef calloc
 #undef realloc

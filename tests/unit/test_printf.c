@@ -15,7 +15,7 @@ int loader_dprintf(int fd, const char *fmt, ...) __attribute__((format(printf, 2
 #define vsnprintf loader_vsnprintf
 #define snprintf loader_snprintf
 #define dprintf loader_dprintf
-#include "guest/printf.c"
+#include "guest/printf.c" /* NOLINT(bugprone-suspicious-include) */
 #undef vsnprintf
 #undef snprintf
 #undef dprintf
