@@ -130,7 +130,7 @@ END
   [ "$ahead" -lt 5000 ]
 }
 
-@test "restore: each is somebody else from its first line on, and the saved one goes on" {
+@test "restore: each is somebody else from its first line on that it begins, and the saved one goes on" {
   counting one -l of=one
   [ "$(arrow save one saved)" = saved ]
   at=$(arrow logs one | tail -n 1 | cut -d ' ' -f 1)
@@ -138,7 +138,8 @@ END
   wait
   for n in aa bb cc; do
     wait_for 60 counts $n $((at + 3))
-    arrow logs $n >log.$n
+    # The first line may have been put together before it was saved.
+    arrow logs $n | tail -n +2 >log.$n
     # Nobody begins anew, and nobody says a thing as the saved one.
     [ "$(head -n 1 log.$n | cut -d ' ' -f 1)" -gt 1 ]
     [ "$(cut -d ' ' -f 2-4 log.$n | sort -u | wc -l)" -eq 1 ]
