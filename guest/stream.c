@@ -295,14 +295,13 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 	return moved;
 }
 
-static void close_output(struct process *p, struct output *out, bool over)
+static void close_output(struct process *p, struct output *out, bool kept)
 {
 	if (p->tty >= 0 && p->in.fd >= 0)
 		close_input(p);
 	if (out->fd == p->tty)
 		p->tty = -1;
-	/* With the program the VM ends, and nobody is left to see this closed. */
-	if (over)
+	if (kept)
 		out->fd = -1;
 	close_fd(&out->fd);
 	out->tell = true;
@@ -333,7 +332,13 @@ static bool read_output(struct loader *loader, struct process *p, uint16_t strea
 	if (n == -ENOBUFS)
 		return false;
 	if (n == 0 || (n < 0 && n != -EAGAIN)) {
-		close_output(p, out, !p->alive && ARROW_STREAM_PROCESS(stream) == PROGRAM);
+		/*
+		 * Of the program a pipe that nobody has the other end of stays as it is, and a
+		 * terminal when it is gone: nobody sees them closed, and the VM ends with it.
+		 */
+		close_output(p, out,
+			ARROW_STREAM_PROCESS(stream) == PROGRAM && !out->unwanted &&
+				(p->tty < 0 || !p->alive));
 		return true;
 	}
 	/* A short read has emptied a pipe. The end of it is another event, unless it has come. */
