@@ -92,7 +92,7 @@ static void make_full_job(struct bytes *b)
 	add_string(b, ARROW_JOB_HOSTS, "10.0.0.1 db");
 	add_string(b, ARROW_JOB_RESOLV, "nameserver 10.0.0.2\n");
 	ADD_MOUNT(b, ARROW_MOUNT_9P, 1, "v0\0/data\0");
-	ADD_MOUNT(b, ARROW_MOUNT_ROOT, 0, "vda\0/\0");
+	ADD_MOUNT(b, ARROW_MOUNT_ROOT, ARROW_ROOT_UNIFORM, "vda\0/\0");
 	ADD_MOUNT(b, ARROW_MOUNT_TMPFS, 6, "\0/run\0size=1m,mode=700");
 	ADD_MOUNT(b, ARROW_MOUNT_9P_FILE, 0, "v1/name\0/etc/conf");
 	arrow_put32(n, 7);
@@ -163,6 +163,7 @@ static void a_full_job_is_decoded(void **state)
 	assert_null(job.hosts[1]);
 	assert_string_equal(job.resolv, "nameserver 10.0.0.2\n");
 	assert_string_equal(job.root, "vda");
+	assert_true(job.root_uniform);
 	assert_int_equal(job.mount_count, 3);
 	assert_string_equal(job.mounts[0].source, "v0");
 	assert_string_equal(job.mounts[0].target, "/data");
@@ -201,6 +202,8 @@ static void what_a_small_job_leaves_out_is_as_docker_has_it(void **state)
 	assert_null(job.hostname);
 	assert_null(job.env[0]);
 	assert_int_equal(job.caps, 0xa80425fb);
+	assert_false(job.root_uniform);
+	assert_false(job_outlives(&job));
 	job_release(&job);
 	free(STEAL(copy));
 
