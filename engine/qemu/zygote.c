@@ -131,12 +131,10 @@ pid_t qemu_zygote_pid(int pidfd)
  */
 static int set_limits(int pidfd, const struct arrow_vm_limits *limits)
 {
-	pid_t pid = limits ? qemu_zygote_pid(pidfd) : 0;
+	pid_t pid = qemu_zygote_pid(pidfd);
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 
-	if (!limits)
-		return 0;
 	if (pid <= 0) /* it is gone; 0 would be ourselves */
 		return -ESRCH;
 	if (limits->cpus && sched_setaffinity(pid, sizeof(*limits->cpus), limits->cpus) < 0)
@@ -148,12 +146,19 @@ static int set_limits(int pidfd, const struct arrow_vm_limits *limits)
 	return fd < 0 || dprintf(fd, "%d", limits->oom_score_adj) < 0 ? -errno : 0;
 }
 
+static int let_run(int fd)
+{
+	return send(fd, "G", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
 int qemu_zygote_fork(const struct arrow_vm_config *config,
 	const struct qemu_zygote_request *request, int *pidfd, int *tie)
 {
 	_cleanup_close_ int process = -1;
 	int fds[REQUEST_FDS] = {
 		request->stderr_fd, request->qmp_fd, config->channel_fd, config->console_fd};
+	const struct arrow_vm_limits *limits = config->limits;
+	bool waits = limits && (limits->cpus || limits->oom_score_adj != 0);
 	size_t n = FIXED_FDS;
 	_cleanup_close_ int fd = connect_to(config->template_dir);
 	int r;
@@ -166,11 +171,15 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 		fds[n++] = config->disks[i].fd;
 	for (unsigned int i = 0; config->limits && i < config->limits->n_procs; i++)
 		fds[n++] = config->limits->procs[i];
-	process = r = qemu_zygote_ask(fd, request->name, fds, n);
-	if (r >= 0)
+	r = send_request(fd, request->name, fds, n);
+	if (r == 0 && !waits)
+		r = let_run(fd);
+	if (r == 0)
+		process = r = receive_pidfd(fd);
+	if (r >= 0 && waits)
 		r = set_limits(process, config->limits);
-	if (r == 0 && send(fd, "G", 1, MSG_NOSIGNAL) != 1)
-		r = -errno;
+	if (r == 0 && waits)
+		r = let_run(fd);
 	if (r < 0)
 		return r; /* which closes the connection, and so ends the process */
 	*pidfd = steal_fd(&process);
