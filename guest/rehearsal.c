@@ -185,6 +185,12 @@ static void processes(char **argv)
 	waitpid(pid, &status, 0);
 	close(fds[0]);
 	close(fds[1]);
+	pid = fork();
+	if (pid == 0) {
+		execv("/linked", child);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
 }
 
 int main(int argc, char **argv)
