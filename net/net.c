@@ -514,8 +514,12 @@ void net_mend(const struct net_attachment *a, int fd)
 static void close_later(int *fds, size_t n)
 {
 	unsigned int next = 3;
-	pid_t pid = fork();
+	bool any = false;
+	pid_t pid;
 
+	for (size_t i = 0; i < n; i++)
+		any |= fds[i] >= 0;
+	pid = any ? fork() : -1;
 	if (pid == 0) {
 		/* Nothing else of the caller's must live on. */
 		qsort(fds, n, sizeof(*fds), by_number);
