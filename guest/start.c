@@ -286,17 +286,36 @@ static pid_t fork_worker(struct start *s)
 	_exit(s->worker(s->stage, argc, s->job->argv));
 }
 
+/*
+ * Reads a file of users, "/etc/...". The first program's root is still what the image holds, so it
+ * is read there, where no link leads elsewhere: overlayfs would begin to keep book of /etc.
+ */
+static int read_ids(const struct start *s, const char *path, char **text)
+{
+	int image = s->stage->lower;
+	struct stat etc, file;
+
+	if (s->first && s->stage->mounted && s->job->mount_count == 0 &&
+		fstatat(image, "etc", &etc, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(etc.st_mode)) {
+		if (fstatat(image, path + 1, &file, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		if (S_ISREG(file.st_mode))
+			return read_file(image, path + 1, ID_FILE_MAX, text, NULL);
+	}
+	return read_file(AT_FDCWD, path, ID_FILE_MAX, text, NULL);
+}
+
 /* Reads the root's users and finds the job's. A root without these files has none. */
 static int find_user(struct start *s)
 {
 	_cleanup_free_ char *passwd = NULL;
 	_cleanup_free_ char *group = NULL;
 	char why[256];
-	int r = read_file(AT_FDCWD, "/etc/passwd", ID_FILE_MAX, &passwd, NULL);
+	int r = read_ids(s, "/etc/passwd", &passwd);
 
 	if (r < 0 && r != -ENOENT)
 		return fail(s->failure, 125, -r, "cannot read /etc/passwd of the root: %m");
-	r = read_file(AT_FDCWD, "/etc/group", ID_FILE_MAX, &group, NULL);
+	r = read_ids(s, "/etc/group", &group);
 	if (r < 0 && r != -ENOENT)
 		return fail(s->failure, 125, -r, "cannot read /etc/group of the root: %m");
 	r = user_find(

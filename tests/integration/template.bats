@@ -133,6 +133,13 @@ in_root() {
   for i in $(seq 200); do echo "$i" >many/file$i; done
   in_root many '$b cat /file1 /file200 /etc/hostname; $b ls / | $b wc -l'
   [ "$clone" = $'1\n200\nh\n206' ]
+  # Users are those of the image, by links too.
+  root users
+  mkdir -p users/etc users/real
+  echo 'root:x:0:0::/home/one:/bin/sh' >users/real/passwd && ln -s ../real/passwd users/etc/passwd
+  printf 'root:x:0:\nmore:x:50:root\n' >users/etc/group
+  in_root users 'echo $HOME; $b id -G'
+  [ "$clone" = $'/home/one\n0 50' ]
   # What one image has is not seen in the next.
   in_root none '$b ls -A / /etc | $b xargs'
   [ "$clone" = '/: bin dev etc proc sys tmp /etc: hostname hosts machine-id mtab' ]
