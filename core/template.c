@@ -370,18 +370,34 @@ fail:
 	return r;
 }
 
+/* What the files of a template take of the disk, bytes. */
+static json_int_t disk_usage(int templates_fd, const char *id)
+{
+	int fd = openat(templates_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	json_int_t bytes = 0;
+	struct dirent *entry;
+	struct stat st;
+
+	if (!dir)
+		close_keep_errno(fd);
+	while (dir && (entry = readdir(dir)))
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode))
+			bytes += (json_int_t)st.st_blocks * 512;
+	return bytes;
+}
+
 /* What template.json says, and what its files tell. NULL for what is no template. */
 static json_t *describe(int templates_fd, const char *id)
 {
 	_cleanup_free_ char *path = path_format("%s/template.json", id), *text = NULL;
-	_cleanup_free_ char *ram = path_format("%s/ram", id);
-	struct stat memory, used;
 	char when[TIME_TEXT];
+	struct stat used;
 	json_t *o;
 
-	if (strlen(id) != DIGEST_HEX - 1 || !path || !ram ||
+	if (strlen(id) != DIGEST_HEX - 1 || !path ||
 		read_file(templates_fd, path, 64u * 1024u, &text, NULL) < 0 ||
-		fstatat(templates_fd, ram, &memory, AT_SYMLINK_NOFOLLOW) < 0 ||
 		fstatat(templates_fd, path, &used, AT_SYMLINK_NOFOLLOW) < 0)
 		return NULL;
 	o = json_loads(text, 0, NULL);
@@ -391,7 +407,7 @@ static json_t *describe(int templates_fd, const char *id)
 	}
 	time_text(used.st_mtime, when);
 	json_object_set_new(o, "id", json_string(id));
-	json_object_set_new(o, "bytes", json_integer((json_int_t)memory.st_blocks * 512));
+	json_object_set_new(o, "bytes", json_integer(disk_usage(templates_fd, id)));
 	json_object_set_new(o, "used", json_string(when));
 	return o;
 }

@@ -117,7 +117,6 @@ struct arrow_vm_config {
 	/* Opens a card that leads nowhere, for one that stands in for others; see core/template.h.
 	 */
 	int (*idle_nic)(enum arrow_nic_kind kind);
-	bool forks;        /* the engine's own: a clone that is going to be paused and forked */
 	int userns_fd;     /* user namespace in which the shares are served, or -1 */
 	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
 	uint32_t tsc_khz;  /* likewise */

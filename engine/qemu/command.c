@@ -94,15 +94,18 @@ int qemu_incoming_fd(const struct arrow_vm_config *config)
 	return -1;
 }
 
-static void add_machine(struct qemu_command *c, const struct arrow_vm_config *config)
+static void add_machine(struct qemu_command *c, const struct arrow_vm_config *config,
+	const struct qemu_ends *ends)
 {
 	bool kvm = strcmp(config->accel, "kvm") == 0;
 	bool makes_file = config->origin == ARROW_VM_TEMPLATE || config->origin == ARROW_VM_CONVERT;
 
 	addf(c, "-M",
-		"microvm,accel=%s,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend="
-		"ram",
-		config->accel);
+		"microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
+	if (ends->blocks_fd >= 0)
+		addf(c, "-accel", "%s,x-arrow-blocks=%d", config->accel, ends->blocks_fd);
+	else
+		addf(c, "-accel", "%s", config->accel);
 	/* The memory of a cold one has the same name, so that it can be saved as a clone can. */
 	if (config->origin == ARROW_VM_COLD)
 		addf(c, "-object", "memory-backend-ram,id=ram,size=%lluM",
@@ -128,7 +131,7 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 	addf(c, "-display", "none");
 	/* One that forks must make processes; those that it makes may not. */
 	addf(c, "-sandbox", "on,obsolete=deny,%s,resourcecontrol=deny",
-		config->forks ? "elevateprivileges=allow,spawn=allow"
+		ends->forks ? "elevateprivileges=allow,spawn=allow"
 			      : "elevateprivileges=deny,spawn=deny");
 }
 
@@ -254,24 +257,24 @@ static void add_network(struct qemu_command *c, const struct arrow_vm_config *co
 }
 
 /* The last: a forked one overwrites it, and what is left of the room behind shows as nothing. */
-static void add_name(struct qemu_command *c, const struct arrow_vm_config *config)
+static void add_name(struct qemu_command *c, const char *name, bool forks)
 {
-	if (config->forks)
+	if (forks)
 		addf(c, "-name", "%-*s", TITLE_SIZE, "arrow-zygote");
 	else
-		addf(c, "-name", "arrow-%s", config->name);
+		addf(c, "-name", "arrow-%s", name);
 }
 
 int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
-	const struct arrow_vm_config *config, int qmp_fd)
+	const struct arrow_vm_config *config, const struct qemu_ends *ends)
 {
 	memset(command, 0, sizeof(*command));
 	add(command, program->path);
 	if (program->firmware)
 		addf(command, "-L", "%s", program->firmware);
-	add_machine(command, config);
+	add_machine(command, config, ends);
 	add_boot(command, config);
-	add_channels(command, config, qmp_fd);
+	add_channels(command, config, ends->qmp_fd);
 	add_storage(command, config);
 	add_network(command, config);
 	/*
@@ -280,7 +283,7 @@ int qemu_command_build(struct qemu_command *command, const struct qemu_program *
 	 */
 	if (program->own)
 		addf(command, "-device", "virtio-balloon-device,free-page-reporting=on");
-	add_name(command, config);
+	add_name(command, config->name, ends->forks);
 	if (command->failed)
 		qemu_command_release(command);
 	return command->failed;

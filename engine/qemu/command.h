@@ -15,13 +15,20 @@ struct qemu_command {
 	int failed; /* 0, or the negative errno of the first failure */
 };
 
+/* What is between the engine and its QEMU only. */
+struct qemu_ends {
+	int qmp_fd;
+	int blocks_fd; /* translated blocks (blocks.h), or -1 */
+	bool forks;    /* it is going to be paused and forked (zygote.h) */
+};
+
 /*
- * Builds the command line of a QEMU command line for a VM: -M microvm with only the devices that
+ * Builds the command line of a QEMU for a VM: -M microvm with only the devices that
  * the configuration needs. Descriptors are named by number, so the process that runs it must
  * inherit them. Returns 0 or -ENOMEM.
  */
 int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
-	const struct arrow_vm_config *config, int qmp_fd) ARROW_MUST_CHECK;
+	const struct arrow_vm_config *config, const struct qemu_ends *ends) ARROW_MUST_CHECK;
 
 /* The descriptor that a VM of this configuration is loaded from, or -1. */
 int qemu_incoming_fd(const struct arrow_vm_config *config);

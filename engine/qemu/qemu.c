@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine/jail.h"
+#include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
 #include "engine/qemu/zygote.h"
@@ -91,13 +92,26 @@ static bool maps_private(const struct arrow_vm_config *config)
 	return config->origin == ARROW_VM_CLONE || config->origin == ARROW_VM_RESTORED;
 }
 
+/* What the child of a start needs. */
+struct start {
+	const struct arrow_vm_config *config;
+	const struct arrow_jail *jail;
+	const char *program;
+	char **argv;
+	int qmp_fd, blocks_fd, stderr_fd, jail_fd;
+	int keeper; /* pidfd */
+};
+
 /* What QEMU inherits; everything else is closed by exec. */
-static int keep_open(const struct arrow_vm_config *config, int qmp_fd, bool namespaces)
+static int keep_open(const struct start *s)
 {
+	const struct arrow_vm_config *config = s->config;
 	/* In a jail the keeper answers for memory that is mapped private. */
-	bool ram = config->origin != ARROW_VM_COLD && (!maps_private(config) || !namespaces);
+	bool ram = config->origin != ARROW_VM_COLD &&
+		   (!maps_private(config) || !s->jail->namespaces);
 	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
-		config->console_fd, qmp_fd, ram ? config->ram_fd : -1, qemu_incoming_fd(config)};
+		config->console_fd, s->qmp_fd, s->blocks_fd, ram ? config->ram_fd : -1,
+		qemu_incoming_fd(config)};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
@@ -110,16 +124,6 @@ static int keep_open(const struct arrow_vm_config *config, int qmp_fd, bool name
 			return -errno;
 	return 0;
 }
-
-/* What the child of a start needs. */
-struct start {
-	const struct arrow_vm_config *config;
-	const struct arrow_jail *jail;
-	const char *program;
-	char **argv;
-	int qmp_fd, stderr_fd, jail_fd;
-	int keeper; /* pidfd */
-};
 
 static void __attribute__((noreturn)) child(const struct start *s)
 {
@@ -138,15 +142,16 @@ static void __attribute__((noreturn)) child(const struct start *s)
 		dprintf(2, "its jail cannot %s: %s\n", what, strerror(-r));
 		_exit(126);
 	}
-	if (keep_open(s->config, s->qmp_fd, s->jail->namespaces) == 0)
+	if (keep_open(s) == 0)
 		execve(s->program, s->argv, qemu_environment);
 	dprintf(2, "cannot run %s: %s\n", s->program, strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
 /* Files that QEMU reads, by number. */
-static unsigned int read_only_fds(const struct arrow_vm_config *config, int *fds)
+static unsigned int read_only_fds(const struct start *s, int *fds)
 {
+	const struct arrow_vm_config *config = s->config;
 	unsigned int n = 0;
 
 	if (config->kernel_fd >= 0)
@@ -158,6 +163,8 @@ static unsigned int read_only_fds(const struct arrow_vm_config *config, int *fds
 		fds[n++] = config->ram_fd;
 		fds[n++] = config->state_fd;
 	}
+	if (s->blocks_fd >= 0)
+		fds[n++] = s->blocks_fd;
 	return n;
 }
 
@@ -175,7 +182,7 @@ static pid_t spawn(struct start *s)
 {
 	const struct arrow_vm_config *config = s->config;
 	struct arrow_jail_mount mounts[ARROW_JAIL_MOUNTS];
-	int fds[config->n_disks + 3];
+	int fds[config->n_disks + 4];
 	struct arrow_jail jail = {.root = config->jail_root,
 		.mounts = mounts,
 		.userns_fd = config->userns_fd,
@@ -183,7 +190,7 @@ static pid_t spawn(struct start *s)
 		.network = uses_network(config),
 		.limits = config->limits,
 		.read_only = fds,
-		.n_read_only = read_only_fds(config, fds),
+		.n_read_only = read_only_fds(s, fds),
 		.ram_fd = maps_private(config) ? config->ram_fd : -1,
 		.write_fd = config->origin == ARROW_VM_COLD || maps_private(config)
 				    ? -1
@@ -235,13 +242,13 @@ static int fork_of_zygote(
 static int qemu_start(
 	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
 {
-	_cleanup_close_ int qmp_guest = -1, err_guest = -1, jail_guest = -1;
+	_cleanup_close_ int qmp_guest = -1, err_guest = -1, jail_guest = -1, blocks = -1;
 	_cleanup_qemu_program_ struct qemu_program program = {0};
 	struct qemu_command command;
 	struct qemu_vm *q;
 	int qmp[2], err[2], jail[2], r;
 	pid_t pid;
-	bool begins = false;
+	bool translates, forks;
 
 	r = qemu_program_find(&program, error);
 	if (r < 0)
@@ -269,14 +276,19 @@ static int qemu_start(
 	}
 	q->vm.fds[FD_STDERR] = err[0];
 	err_guest = err[1];
-	if (qemu_zygote_suits(&program, config)) {
+	forks = qemu_zygote_suits(&program, config);
+	if (forks) {
 		r = fork_of_zygote(q, config, qmp_guest, err_guest);
 		if (r == 0) {
 			*out = &q->vm;
 			return 0;
 		}
-		begins = r == -ENOENT || r == -ECONNREFUSED;
+		forks = r == -ENOENT || r == -ECONNREFUSED;
 	}
+	translates = program.own && config->template_dir && config->origin == ARROW_VM_CLONE &&
+		     strcmp(config->accel, "tcg") == 0;
+	if (translates)
+		blocks = qemu_blocks_open(config->template_dir);
 	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
 		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
 	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
@@ -294,7 +306,8 @@ static int qemu_start(
 		jail_guest = jail[1];
 	}
 
-	r = qemu_command_build(&command, &program, config, qmp_guest);
+	r = qemu_command_build(&command, &program, config,
+		&(struct qemu_ends){.qmp_fd = qmp_guest, .blocks_fd = blocks});
 	if (r < 0) {
 		r = arrow_fail(error, -r, "out of memory");
 		goto fail;
@@ -303,6 +316,7 @@ static int qemu_start(
 		.program = program.path,
 		.argv = command.argv,
 		.qmp_fd = qmp_guest,
+		.blocks_fd = blocks,
 		.stderr_fd = err_guest,
 		.jail_fd = jail_guest});
 	q->vm.pid = pid > 0 ? pid : 0;
@@ -318,8 +332,8 @@ static int qemu_start(
 		goto fail;
 	}
 	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
-	if (begins)
-		qemu_zygote_begin(&program, config);
+	if (forks || (translates && blocks == -ENOENT))
+		qemu_zygote_begin(&program, config, forks);
 	*out = &q->vm;
 	return 0;
 fail:

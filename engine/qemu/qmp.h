@@ -45,9 +45,10 @@ int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
  * For QEMU_ZYGOTE_*: asks for the machine to be paused for good and forked from then on. n_disks:
  * nodes d0, d1...
  *   isolate, user: as x-arrow-fork has them (hypervisor/)
+ *   blocks: of QEMU, an empty file for its translated blocks, or -1
  */
 int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
-	unsigned int n_disks, bool isolate, uid_t user);
+	unsigned int n_disks, bool isolate, uid_t user, int blocks);
 
 /* A session that is open already, in a machine that was forked. */
 int qmp_take_over(struct qmp *qmp, int fd);

@@ -205,13 +205,14 @@ static int build_command(struct qemu_command *command, const struct qemu_program
 	config.disks = disks;
 	config.channel_fd = QEMU_ZYGOTE_CHANNEL;
 	config.console_fd = QEMU_ZYGOTE_CONSOLE;
-	config.forks = true;
-	return qemu_command_build(command, program, &config, QEMU_ZYGOTE_QMP);
+	return qemu_command_build(command, program, &config,
+		&(struct qemu_ends){
+			.qmp_fd = QEMU_ZYGOTE_QMP, .blocks_fd = QEMU_ZYGOTE_BLOCKS, .forks = true});
 }
 
 /* In a grandchild of the keeper: becomes the process that holds the zygote. */
-static void __attribute__((noreturn))
-become_holder(const struct arrow_vm_config *config, struct qemu_command *command, int lock_fd)
+static void __attribute__((noreturn)) become_holder(
+	const struct arrow_vm_config *config, struct qemu_command *command, int lock_fd, bool forks)
 {
 	int kept[QEMU_ZYGOTE_NICS + 5] = {
 		config->kernel_fd, config->initrd_fd, config->ram_fd, config->state_fd, lock_fd};
@@ -220,7 +221,8 @@ become_holder(const struct arrow_vm_config *config, struct qemu_command *command
 	char *environment[] = {base ? path_format("ARROW_JAIL_UID_BASE=%s", base) : NULL, NULL};
 	char lock[12], ram[12], state[12], disks[12], nics[QEMU_ZYGOTE_NICS * 12 + 1] = "";
 	const char *head[] = {QEMU_ZYGOTE_NAME, config->template_dir, lock, ram, state, disks, nics,
-		config->jail_root ? config->jail_root : "", idle ? idle : "", NULL};
+		config->jail_root ? config->jail_root : "", forks ? "forks" : "blocks",
+		idle ? idle : "", NULL};
 	size_t n = sizeof(head) / sizeof(*head) - 1;
 	char **argv = calloc(n + command->count + 1, sizeof(*argv));
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -268,7 +270,8 @@ become_holder(const struct arrow_vm_config *config, struct qemu_command *command
 	_exit(1);
 }
 
-void qemu_zygote_begin(const struct qemu_program *program, const struct arrow_vm_config *config)
+void qemu_zygote_begin(
+	const struct qemu_program *program, const struct arrow_vm_config *config, bool forks)
 {
 	_cleanup_free_ char *path = path_format("%s/zygote.lock", config->template_dir);
 	_cleanup_close_ int lock_fd = -1;
@@ -284,7 +287,7 @@ void qemu_zygote_begin(const struct qemu_program *program, const struct arrow_vm
 	if (pid == 0) {
 		setsid();
 		if (fork() == 0)
-			become_holder(config, &command, lock_fd);
+			become_holder(config, &command, lock_fd, forks);
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)

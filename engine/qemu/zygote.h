@@ -11,6 +11,9 @@
  *   TEMPLATE/zygote.lock  held as long as it lives, so there is one
  *   TEMPLATE/zygote.log   what its QEMU says
  *
+ * Where the template has no file of translated blocks yet, this QEMU writes it, also for those of
+ * its clones that cannot be forked; a zygote for nothing but that ends with it.
+ *
  * Two processes: QEMU, and the one that started it, made it ready and ends it: when nobody asked
  * for a while, when memory is short, when the template is gone. The forked ones are children of
  * that QEMU by the kernel's books only: each lives as long as its keeper's connection.
@@ -29,6 +32,8 @@ enum {
 	QEMU_ZYGOTE_CONSOLE,
 	QEMU_ZYGOTE_LISTEN,
 	QEMU_ZYGOTE_CONTROL,
+	QEMU_ZYGOTE_BLOCKS,     /* to map; see blocks.h */
+	QEMU_ZYGOTE_NEW_BLOCKS, /* to write */
 	QEMU_ZYGOTE_DISK = 210,
 	QEMU_ZYGOTE_NIC = 220,
 	QEMU_ZYGOTE_END = 230,
@@ -66,8 +71,10 @@ pid_t qemu_zygote_pid(int pidfd);
 /*
  * Starts the zygote of config->template_dir in the background, if nobody has done so. Failing is no
  * error: clones are started one by one then.
+ *   forks: whether it is to serve, or only to write the file of blocks
  */
-void qemu_zygote_begin(const struct qemu_program *program, const struct arrow_vm_config *config);
+void qemu_zygote_begin(
+	const struct qemu_program *program, const struct arrow_vm_config *config, bool forks);
 
 /* The process that holds a zygote. Returns its exit status. */
 int qemu_zygote_main(int argc, char **argv);

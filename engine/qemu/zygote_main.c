@@ -3,11 +3,12 @@
  * The process that holds a zygote: starts its QEMU as a clone of the template, has it rehearse
  * jobs, has it paused for forking, and ends it when its time has come. It is executed by zygote.c:
  *
- *   arrow-zygote TEMPLATE LOCK RAM STATE DISKS CARDS JAIL IDLE QEMU ARGS...
+ *   arrow-zygote TEMPLATE LOCK RAM STATE DISKS CARDS JAIL PURPOSE IDLE QEMU ARGS...
  *
  * LOCK, RAM and STATE are descriptors that it inherits, as are the CARDS ("12,-1,"; -1 for one
  * without) and those that QEMU's arguments name below QEMU_ZYGOTE_QMP. DISKS is a number, JAIL the
- * root of QEMU's jail, IDLE in seconds, or empty.
+ * root of QEMU's jail, PURPOSE "forks", or "blocks" for one that ends once the file of translated
+ * blocks is written, IDLE in seconds, or empty.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 
 #include "engine/engine.h"
 #include "engine/jail.h"
+#include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
 #include "engine/qemu/zygote.h"
@@ -48,6 +50,8 @@ struct holder {
 	int peers[QEMU_ZYGOTE_NICS]; /* whose other end stays open here: QEMU gives up a closed one
 				      */
 	struct arrow_jail_watch jail;
+	bool forks;        /* it serves; else it only writes blocks */
+	int blocks;        /* the file that they are written to, until they are, or -1 */
 	bool isolate;      /* forks get namespaces of their own */
 	uid_t user;        /* and users from this one on; 0 for none */
 	uint64_t deadline; /* ms, of getting ready */
@@ -250,6 +254,20 @@ static int make_listener(void)
 	return 0;
 }
 
+/* Blocks to map, or else a file for them. */
+static int give_blocks(struct holder *h)
+{
+	_cleanup_close_ int fd = qemu_blocks_open(".");
+
+	if (fd >= 0)
+		return !h->forks ? -EEXIST : dup2(fd, QEMU_ZYGOTE_BLOCKS) < 0 ? -errno : 0;
+	if (fd == -ENOENT)
+		h->blocks = qemu_blocks_create();
+	if (h->blocks >= 0 && dup2(h->blocks, QEMU_ZYGOTE_NEW_BLOCKS) < 0)
+		return -errno;
+	return h->blocks < 0 && !h->forks ? -ENOENT : 0;
+}
+
 /* The clone of the keeper reads its own at this moment, and both would move one offset. */
 static int reopen_state(int number)
 {
@@ -287,12 +305,12 @@ become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
 /* Into the jail of any VM, but for the processes that it is going to make. */
 static int spawn(struct holder *h, int log, char **argv)
 {
-	int read_only[] = {h->ram, h->state}, pair[2];
+	int read_only[] = {h->ram, h->state, QEMU_ZYGOTE_BLOCKS}, pair[2];
 	struct arrow_jail jail = {.root = h->jail_root,
 		.userns_fd = -1,
 		.forks = true,
 		.read_only = read_only,
-		.n_read_only = 2,
+		.n_read_only = fcntl(QEMU_ZYGOTE_BLOCKS, F_GETFD) < 0 ? 2 : 3,
 		.ram_fd = h->ram,
 		.write_fd = -1};
 	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0), theirs = -1;
@@ -305,10 +323,10 @@ static int spawn(struct holder *h, int log, char **argv)
 	if (h->qemu == 0) {
 		/* Ours are none of its business. */
 		const int ours[] = {h->qmp.fd, h->channel, h->console, h->control, h->watch,
-			h->jail.fd, h->lock};
+			h->jail.fd, h->lock, h->blocks};
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-			close(ours[i]);
+			close_keep_errno(ours[i]);
 		for (unsigned int i = 0; i < h->n_cards; i++) {
 			close_keep_errno(h->cards[i]);
 			close_keep_errno(h->peers[i]);
@@ -335,6 +353,8 @@ static int start_qemu(struct holder *h, char **argv)
 		r = make_pair(QEMU_ZYGOTE_CONTROL, &h->control);
 	if (r == 0)
 		r = make_listener();
+	if (r == 0)
+		r = give_blocks(h);
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
 		r = give_disk(QEMU_ZYGOTE_DISK + (int)i);
 	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++) {
@@ -416,6 +436,24 @@ static int open_trial(struct holder *h, struct trial *t)
 }
 
 /*
+ * QEMU tells of each fork, and how the writing of blocks ended. Returns whether `wanted` was among
+ * it, or -EPIPE at the end of QEMU.
+ */
+static int take_news(struct holder *h, char wanted)
+{
+	char news[64];
+	ssize_t n = read(h->control, news, sizeof(news));
+
+	for (ssize_t i = 0; i < n; i++) {
+		if ((news[i] == 'B' || news[i] == 'N') && h->blocks >= 0) {
+			qemu_blocks_finish(h->blocks, news[i] == 'B');
+			close(steal_fd(&h->blocks));
+		}
+	}
+	return n <= 0 ? -EPIPE : memchr(news, wanted, (size_t)n) != NULL;
+}
+
+/*
  * Has a first copy do a job as any other would, and QEMU look what it has written to: what copies
  * need for themselves is theirs before they are asked for. Without it they only start later.
  */
@@ -425,7 +463,6 @@ static void try_out(struct holder *h)
 	_cleanup_close_ int process = -1;
 	int r = open_trial(h, &t), channel = h->channel;
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
-	char news[8];
 
 	if (r == 0)
 		process = r = qemu_zygote_ask(t.fd, "arrow-trial", t.theirs, t.n_theirs);
@@ -438,9 +475,7 @@ static void try_out(struct holder *h)
 	}
 	if (r == 0 && send(h->control, "L", 1, MSG_NOSIGNAL) == 1)
 		/* The copy has been told, too. */
-		while (poll(&p, 1, LOOK_DEADLINE_MS) == 1 &&
-			(r = (int)read(h->control, news, sizeof(news))) > 0 &&
-			!memchr(news, 'L', (size_t)r))
+		while (poll(&p, 1, LOOK_DEADLINE_MS) == 1 && take_news(h, 'L') == 0)
 			;
 	for (size_t i = 0; i < t.n_theirs; i++)
 		close_keep_errno(t.theirs[i]);
@@ -469,7 +504,7 @@ static int arm(struct holder *h)
 	for (unsigned int i = 0; i < h->n_cards; i++)
 		sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
 	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks,
-		h->isolate, h->user);
+		h->isolate, h->user, h->blocks < 0 ? -1 : QEMU_ZYGOTE_NEW_BLOCKS);
 	if (r < 0)
 		return r;
 	if (now >= h->deadline || poll(&p, 1, (int)(h->deadline - now)) != 1)
@@ -477,10 +512,10 @@ static int arm(struct holder *h)
 	r = (int)read(h->control, ready, sizeof(ready));
 	if (r <= 0)
 		return -EPIPE;
-	if (r == 2) /* it can look */
+	if (r == 2 && h->forks) /* it can look */
 		try_out(h);
 	close_cards(h);
-	return rename("zygote.new", "zygote") < 0 ? -errno : 0;
+	return h->forks && rename("zygote.new", "zygote") < 0 ? -errno : 0;
 }
 
 /* Notes why there is no zygote, with the guest's last words, for whoever looks for the reason. */
@@ -541,17 +576,16 @@ static void hold(struct holder *h)
 	for (;;) {
 		struct pollfd p[] = {{h->control, POLLIN, 0}, {h->watch, POLLIN, 0}};
 		uint64_t left = used + h->idle_ms, now = now_ms();
-		char forks[64];
 
-		if (now >= left || memory_short())
+		if (now >= left || memory_short() || (!h->forks && h->blocks < 0))
 			return;
 		left -= now;
 		if (poll(p, 2, left < LOOK_MS ? (int)left : (int)LOOK_MS) < 0 && errno != EINTR)
 			return;
 		if (p[1].revents && template_gone(h))
 			return;
-		if (p[0].revents && read(h->control, forks, sizeof(forks)) <= 0)
-			return; /* QEMU is gone */
+		if (p[0].revents && take_news(h, 0) < 0)
+			return;
 		if (p[0].revents)
 			used = now_ms();
 	}
@@ -573,14 +607,16 @@ static int take_arguments(struct holder *h, char **argv)
 			return -EINVAL;
 	}
 	h->jail_root = argv[7];
+	h->forks = strcmp(argv[8], "forks") == 0;
 	memset(h->peers, 0xff, sizeof(h->peers));
-	h->idle_ms = 1000ull * (*argv[8] ? strtoul(argv[8], NULL, 10) : IDLE_S);
+	h->idle_ms = 1000ull * (*argv[9] ? strtoul(argv[9], NULL, 10) : IDLE_S);
 	return h->n_disks > QEMU_ZYGOTE_DISKS ? -E2BIG : 0;
 }
 
 int qemu_zygote_main(int argc, char **argv)
 {
 	struct holder h = {.deadline = now_ms() + READY_DEADLINE_MS,
+		.blocks = -1,
 		.channel = -1,
 		.console = -1,
 		.control = -1,
@@ -590,7 +626,7 @@ int qemu_zygote_main(int argc, char **argv)
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
-	if (argc < 10 || take_arguments(&h, argv) < 0)
+	if (argc < 11 || take_arguments(&h, argv) < 0)
 		return 1;
 	prctl(PR_SET_NAME, "arrow-zygote");
 	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -602,7 +638,7 @@ int qemu_zygote_main(int argc, char **argv)
 
 	r = reopen_state(h.state);
 	if (r == 0)
-		r = start_qemu(&h, argv + 9);
+		r = start_qemu(&h, argv + 10);
 	if (r == 0)
 		r = wait_loaded(&h);
 	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {
@@ -616,6 +652,8 @@ int qemu_zygote_main(int argc, char **argv)
 		hold(&h);
 	else
 		note_failure(&h, r);
+	if (h.blocks >= 0) /* it failed, or its time was over */
+		qemu_blocks_finish(h.blocks, false);
 	unlink("zygote");
 	unlink("zygote.new");
 	if (h.qemu > 0)

@@ -212,6 +212,98 @@ field() {
   "$SOURCE/tests/stress/zygote" "${ARROW_FORKS:-200}"
 }
 
+# Translated blocks are for TCG, and for Arrows that are not forked.
+begin_blocks() {
+  begin_zygote
+  export ARROW_ZYGOTE=off
+  wait_for 60 test -e "${SOCKET%/*}/blocks"
+}
+
+# What the only VM has translated by itself, in KiB.
+translated() {
+  awk '$1 ~ /-/ { code = $2 ~ /x/ && $2 ~ /w/ } /^Anonymous:/ && code { n += $2 } END { print n }' \
+    "/proc/$(state vm_pid)/smaps"
+}
+
+# Starts an Arrow with these options, and prints what its VM translated until its program ran.
+translates() {
+  "$ARROW" run --rm "$@" "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
+  wait_for 60 grep -q started out
+  translated
+  kill $!
+  wait
+}
+
+@test "blocks: what the zygote has translated is not translated again" {
+  begin_blocks
+  with=$(translates)
+  mv "${SOCKET%/*}/blocks" saved
+  # The zygote is there, so nobody makes another file.
+  without=$(translates)
+  echo "$with KiB with, $without KiB without"
+  [ "$with" -gt 0 ]
+  [ "$without" -gt $((2 * with)) ]
+}
+
+@test "blocks: Arrows with volumes have them, too, made beside the first of them" {
+  begin_blocks
+  mkdir vol
+  arrow run --rm -v ./vol:/v "$B" touch /v/x
+  wait_for 60 eval '[ "$(ls "$ARROW_DATA_DIR"/templates/*/blocks | wc -l)" -eq 2 ]'
+  wait_for 30 eval '[ "$(holders | wc -l)" -eq 1 ]' # what made it has ended, and left nothing
+  [ "$(ls -d "$ARROW_DATA_DIR"/templates/*/zygote | wc -l)" -eq 1 ]
+  arrow run --rm -v ./vol:/v "$B" ls /v | grep -qx x
+  with=$(translates -v ./vol:/v)
+  rm "$ARROW_DATA_DIR"/templates/*/blocks
+  without=$(translates -v ./vol:/v)
+  echo "$with KiB with, $without KiB without"
+  [ "$without" -gt $((2 * with)) ]
+}
+
+@test "blocks: code that a guest writes and writes again is what runs" {
+  begin_blocks
+  guest code
+  cp "$G/code" .
+  arrow run --rm ./code 300 | grep -qx ok
+  arrow run --rm --cpus 2 ./code 100 | grep -qx ok
+  wait_for 60 eval '[ "$(ls "$ARROW_DATA_DIR"/templates/*/blocks | wc -l)" -eq 2 ]'
+  arrow run --rm --cpus 2 ./code 100 | grep -qx ok
+}
+
+@test "blocks: damaged, or of another machine, they are not used, and the Arrow starts" {
+  begin_blocks
+  dir=${SOCKET%/*}
+  with=$(translates)
+  cp "$dir/blocks" whole
+  # Other content under the same name: it is not what was written.
+  for damage in 'truncate -s 5000' 'truncate -s 0' 'dd of=$dir/blocks bs=4096 seek=40 count=9 conv=notrunc status=none </dev/urandom; :'; do
+    cp whole "$dir/blocks"
+    eval "$damage $dir/blocks"
+    arrow run --rm "$B" echo ok | grep -qx ok
+    [ ! -e "$dir/blocks" ]
+  done
+  # A CPU without what these blocks use, as their file has it in its 33rd byte on, with the right digest.
+  cp whole "$dir/blocks"
+  python3 - "$dir" <<'END'
+import hashlib, struct, sys
+path = sys.argv[1] + "/blocks"
+data = bytearray(open(path, "rb").read())
+data[32:40] = struct.pack("<Q", 1 << 40)
+open(path, "wb").write(data)
+digest, block = hashlib.sha256(), 1 << 16
+for at in range(0, len(data), block):
+    part = data[at : at + block]
+    if part.strip(b"\0"):
+        digest.update(struct.pack("<Q", at) + part)
+digest.update(struct.pack("<q", len(data)))
+open(path + ".digest", "w").write(digest.hexdigest())
+END
+  other=$(translates)
+  [ -e "$dir/blocks" ]
+  echo "$with KiB with, $other KiB with those of another CPU"
+  [ "$other" -gt $((2 * with)) ]
+}
+
 # The memory of the only VM that nobody else has, in MiB.
 anonymous() {
   awk '/^Anonymous:/ { print int($2 / 1024) }' "/proc/$(state vm_pid)/smaps_rollup"
