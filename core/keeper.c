@@ -441,7 +441,7 @@ void keeper_main(const struct keeper_config *config)
 		.listen_fd = -1,
 		.network_fd = -1,
 		.health = {.pid_fd = -1, .out_fd = -1},
-		.snapshot = {.fd = -1},
+		.snapshot = {.fd = -1, .blocks_fd = -1},
 		.backoff_ms = BACKOFF_FIRST_MS,
 	};
 	struct peer *client;

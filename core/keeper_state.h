@@ -68,6 +68,7 @@ struct snapshot {
 	uint32_t request;  /* type of the request that is not answered yet, or 0 */
 	uint64_t deadline; /* ms; 0 for none */
 	int fd;            /* what is written to; owned */
+	int blocks_fd;     /* and what the engine may write, too; owned, or -1 */
 	bool stay;         /* paused once it is written */
 	bool held;         /* it did stay: the loader waits for RESUME */
 };

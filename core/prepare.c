@@ -316,6 +316,7 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 	run->image.fd = steal_fd(&s->root_fd);
 	run->template.ram_fd = steal_fd(&s->ram_fd);
 	run->template.state_fd = steal_fd(&s->state_fd);
+	run->template.blocks_fd = steal_fd(&s->blocks_fd);
 	run->template.running = true;
 	memcpy(run->image.digest, s->image, sizeof(s->image));
 	memcpy(run->kernel.id, s->kernel, sizeof(s->kernel));
@@ -380,8 +381,10 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 
 	run->initrd_fd = run->userns_fd = -1;
 	run->begin_us = now_us();
-	run->image.fd = run->kernel.fd = run->template.ram_fd = run->template.state_fd = -1;
-	run->saved = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+	run->image.fd = run->kernel.fd = -1;
+	run->template.ram_fd = run->template.state_fd = run->template.blocks_fd = -1;
+	run->saved =
+		(struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
 	if (spec->from)
 		r = open_saved(run, paths, spec, error);
 	if (r == 0)

@@ -239,7 +239,8 @@ int arrow_start(const struct arrow_paths *paths, const char *name, const struct 
 	int r;
 
 	*status = 0;
-	run.image.fd = run.kernel.fd = run.template.ram_fd = run.template.state_fd = -1;
+	run.image.fd = run.kernel.fd = -1;
+	run.template.ram_fd = run.template.state_fd = run.template.blocks_fd = -1;
 	r = arrow_instance_find(paths, name, id, error);
 	if (r < 0)
 		return r;

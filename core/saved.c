@@ -40,14 +40,15 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 static int check_files(const struct arrow_saved *s, const json_t *about, const char *text,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
-	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd};
+	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd, s->blocks_fd};
+	const size_t n = s->blocks_fd < 0 ? 3 : 4;
 	_cleanup_free_ char *line = NULL, *note = NULL;
 	char key[DIGEST_HEX], digest[DIGEST_HEX];
 	int r;
 
 	if (digest_data(text, strlen(text), digest) == 0 &&
 		digest_data(s->dir, strlen(s->dir), key) == 0) {
-		line = checked_text(fds, sizeof(fds) / sizeof(*fds), digest);
+		line = checked_text(fds, n, digest);
 		note = path_format("%s/saved-%.16s", paths->run, key);
 	}
 	if (checked_find(note, line))
@@ -57,6 +58,8 @@ static int check_files(const struct arrow_saved *s, const json_t *about, const c
 		r = check_file(s, about, "state", s->state_fd, error);
 	if (r == 0)
 		r = check_file(s, about, "root", s->root_fd, error);
+	if (r == 0 && s->blocks_fd >= 0)
+		r = check_file(s, about, "blocks", s->blocks_fd, error);
 	if (r == 0)
 		checked_write(note, line);
 	return r;
@@ -131,6 +134,8 @@ static int open_files(
 		r = open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
 	if (r == 0)
 		r = open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
+	if (r == 0) /* without it, it only takes longer */
+		s->blocks_fd = openat(fd, "blocks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return r;
 }
 
@@ -158,7 +163,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, con
 	struct stat st;
 	int r;
 
-	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
 	arrow_spec_init(&s->spec);
 	r = open_files(s, &text, dir, error);
 	if (r == 0) {
@@ -199,11 +204,12 @@ void arrow_saved_release(struct arrow_saved *s)
 	if (s->dir) { /* before, nothing is open */
 		close_keep_errno(s->ram_fd);
 		close_keep_errno(s->state_fd);
+		close_keep_errno(s->blocks_fd);
 		close_keep_errno(s->root_fd);
 	}
 	free(s->dir);
 	arrow_spec_release(&s->spec);
-	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .root_fd = -1};
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
 }
 
 /* What a restored Arrow has of its own, whatever the saved one had. */

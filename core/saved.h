@@ -20,6 +20,7 @@
 struct arrow_saved {
 	char *dir;
 	int ram_fd, state_fd, root_fd; /* owned */
+	int blocks_fd;                 /* likewise; -1 where the engine left none */
 	char image[65];                /* digest of the root image */
 	char kernel[65];               /* id of the kernel that runs in it */
 	bool stdin_open;               /* the program's stdin can be given to another client */

@@ -84,11 +84,20 @@ static int lock_partial(struct arrow_saving *s, struct arrow_error *error)
 	return fail_write(s, EEXIST, error);
 }
 
+/* An empty file, for the keeper to write. */
+static int make_file(const struct arrow_saving *s, const char *name, struct arrow_error *error)
+{
+	_cleanup_close_ int fd =
+		openat(s->partial_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	return fd < 0 ? fail_write(s, errno, error) : 0;
+}
+
 int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_error *error)
 {
 	_cleanup_free_ char *cwd = dir[0] == '/' ? NULL : getcwd(NULL, 0);
 	size_t n = strlen(dir);
-	int fd, r;
+	int r;
 
 	*s = (struct arrow_saving){.partial_fd = -1};
 	while (n > 1 && dir[n - 1] == '/')
@@ -105,11 +114,10 @@ int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_err
 			dir, errno == ENOTDIR ? "a file" : "something");
 	else
 		r = lock_partial(s, error);
-	if (r == 0) {
-		fd = open(s->stream, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		r = fd < 0 ? fail_write(s, errno, error) : 0;
-		close_keep_errno(fd);
-	}
+	if (r == 0)
+		r = make_file(s, "stream", error);
+	if (r == 0)
+		r = make_file(s, "blocks", error);
 	if (r < 0)
 		arrow_saving_end(s);
 	return r;
@@ -233,9 +241,9 @@ static int add_root(const struct arrow_saving *s, int root_fd, struct arrow_erro
 }
 
 static int describe(const struct arrow_saving *s, const struct arrow_engine_choice *choice,
-	const struct arrow_saved_facts *facts, const int fds[3], struct arrow_error *error)
+	const struct arrow_saved_facts *facts, const int fds[4], struct arrow_error *error)
 {
-	static const char *const names[] = {"ram", "state", "root"};
+	static const char *const names[] = {"ram", "state", "root", "blocks"};
 	_cleanup_free_ char *identity = NULL, *version = NULL, *text = NULL;
 	json_t *digests = json_object(), *cards = json_array(), *about;
 	char hex[DIGEST_HEX], when[TIME_TEXT];
@@ -243,7 +251,9 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 
 	if (r == 0)
 		r = choice->engine->probe(&version, error);
-	for (size_t i = 0; r == 0 && i < 3; i++) {
+	for (size_t i = 0; r == 0 && i < 4; i++) {
+		if (fds[i] < 0)
+			continue;
 		r = digest_sparse(fds[i], hex);
 		if (r < 0)
 			r = fail_write(s, -r, error);
@@ -276,12 +286,26 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 	return r < 0 ? fail_write(s, -r, error) : 0;
 }
 
+/* What the engine has translated, or -1: an empty file is none. */
+static int open_blocks(const struct arrow_saving *s)
+{
+	int fd = openat(s->partial_fd, "blocks", O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0)
+		return fd;
+	close_keep_errno(fd);
+	unlinkat(s->partial_fd, "blocks", 0);
+	return -1;
+}
+
 int arrow_saving_finish(struct arrow_saving *s, const struct arrow_paths *paths,
 	const struct arrow_saved_facts *facts, struct arrow_error *error)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 	_cleanup_close_ int ram_fd = openat(s->partial_fd, "ram", flags, 0600);
 	_cleanup_close_ int state_fd = openat(s->partial_fd, "state", flags, 0600);
+	_cleanup_close_ int blocks_fd = open_blocks(s);
 	_cleanup_free_ char *engine = path_format("%s:%s", facts->engine, facts->accel);
 	struct arrow_engine_choice choice;
 	int r = ram_fd < 0 || state_fd < 0 ? fail_write(s, errno, error) : 0;
@@ -294,8 +318,10 @@ int arrow_saving_finish(struct arrow_saving *s, const struct arrow_paths *paths,
 	if (r == 0)
 		r = add_root(s, facts->root_fd, error);
 	if (r == 0)
-		r = describe(s, &choice, facts, (int[]){ram_fd, state_fd, facts->root_fd}, error);
+		r = describe(s, &choice, facts,
+			(int[]){ram_fd, state_fd, facts->root_fd, blocks_fd}, error);
 	if (r == 0 && (unlink(s->stream) < 0 || fsync(ram_fd) < 0 || fsync(state_fd) < 0 ||
+			      (blocks_fd >= 0 && fsync(blocks_fd) < 0) ||
 			      fsync(s->partial_fd) < 0 || rename(s->partial, s->dir) < 0))
 		r = fail_write(s, errno, error);
 	return r;

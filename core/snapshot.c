@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/keeper_state.h"
@@ -48,6 +49,12 @@ static void set_life(struct keeper *k, bool paused)
 	arrow_event(k->instance, paused ? "pause" : "unpause", NULL);
 }
 
+static void close_files(struct snapshot *s)
+{
+	close_keep_errno(steal_fd(&s->fd));
+	close_keep_errno(steal_fd(&s->blocks_fd));
+}
+
 static void finish(struct keeper *k, int err, const char *text)
 {
 	struct snapshot *s = &k->snapshot;
@@ -59,7 +66,7 @@ static void finish(struct keeper *k, int err, const char *text)
 	if (!stay)
 		go_on(k);
 	s->step = SNAPSHOT_NONE;
-	close_keep_errno(steal_fd(&s->fd));
+	close_files(s);
 	answer(k, err, text);
 }
 
@@ -102,6 +109,8 @@ void keeper_pause(struct keeper *k, struct peer *peer, bool pause)
 
 void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool stay)
 {
+	_cleanup_free_ char *blocks = NULL;
+	const char *slash = strrchr(path, '/');
 	struct snapshot *s = &k->snapshot;
 	const char *why = unable(k);
 
@@ -121,8 +130,11 @@ void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool
 		peer_answer(k, peer, ARROW_SNAPSHOT, errno, "the file for it cannot be opened");
 		return;
 	}
+	/* Beside it; a save goes on without. */
+	blocks = path_format("%.*s/blocks", slash ? (int)(slash - path) : 0, path);
+	s->blocks_fd = blocks ? open(blocks, O_RDWR | O_TRUNC | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SAVE, NULL, 0) < 0) {
-		close_keep_errno(steal_fd(&s->fd));
+		close_files(s);
 		peer_answer(k, peer, ARROW_SNAPSHOT, EAGAIN, "the guest does not read");
 		return;
 	}
@@ -171,7 +183,7 @@ void keeper_snapshot_step(struct keeper *k)
 	if (!vm || k->phase != RUNNING) {
 		if (s->step != SNAPSHOT_NONE || s->request) {
 			s->step = SNAPSHOT_NONE;
-			close_keep_errno(steal_fd(&s->fd));
+			close_files(s);
 			answer(k, ESRCH, "it has ended");
 		}
 		return;
@@ -185,7 +197,7 @@ void keeper_snapshot_step(struct keeper *k)
 			keeper_tell_clock(k);
 		answer(k, 0, NULL);
 	} else if (s->step == SNAPSHOT_PAUSE && vm->paused) {
-		if (vm->engine->write(vm, s->fd, &error) < 0) {
+		if (vm->engine->write(vm, s->fd, s->blocks_fd, &error) < 0) {
 			finish(k, EIO, error.text);
 			return;
 		}

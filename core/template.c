@@ -337,7 +337,7 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	_cleanup_close_ int lock_fd = -1;
 	int r;
 
-	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1};
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1};
 	r = make_key(t->key, kernel_id, engine, vm, error);
 	if (r < 0)
 		return r;
@@ -472,5 +472,6 @@ void arrow_template_release(struct arrow_template *t)
 	free(t->dir);
 	close_keep_errno(t->ram_fd);
 	close_keep_errno(t->state_fd);
-	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1};
+	close_keep_errno(t->blocks_fd);
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1};
 }

@@ -28,6 +28,7 @@ struct arrow_template {
 	char key[65];
 	char *dir;
 	int ram_fd, state_fd; /* owned */
+	int blocks_fd;        /* of a saved one; see engine/engine.h. Owned; or -1 */
 	bool fresh;           /* made by this call */
 	bool running;         /* of an Arrow that ran and was saved: it goes on where it was */
 };

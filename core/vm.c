@@ -131,6 +131,7 @@ int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 		vm.origin = k->template->running ? ARROW_VM_RESTORED : ARROW_VM_CLONE;
 		vm.ram_fd = k->template->ram_fd;
 		vm.state_fd = k->template->state_fd;
+		vm.blocks_fd = k->template->blocks_fd;
 		vm.template_dir = k->template->dir;
 		vm.idle_nic = arrow_template_nic;
 		/* QEMU reads through the same open file, so a second clone finds it read. */

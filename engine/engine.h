@@ -111,6 +111,7 @@ struct arrow_vm_config {
 	enum arrow_vm_origin origin;
 	int ram_fd;    /* but for a cold one: the template's memory, a file of `memory` bytes */
 	int state_fd;  /* and the state of its devices */
+	int blocks_fd; /* of a restored one: what write() has left in a file for blocks, or -1 */
 	int stream_fd; /* of one to convert: what it is loaded from */
 	/* A clone's template: a directory in which the engine may keep what belongs to it. */
 	const char *template_dir;
@@ -204,8 +205,10 @@ struct arrow_engine {
 	/*
 	 * Begins to write a paused VM whole to fd, borrowed for the call. It stays paused, also
 	 * afterwards. handle() notes the end.
+	 *   blocks_fd: an empty file for what an engine has translated of the guest's code, so that
+	 *              a restored VM begins with it, or -1. It may stay empty. Borrowed likewise.
 	 */
-	int (*write)(struct arrow_vm *vm, int fd, struct arrow_error *error);
+	int (*write)(struct arrow_vm *vm, int fd, int blocks_fd, struct arrow_error *error);
 
 	/* Takes in what came on vm->fds[index]. Never blocks. */
 	enum arrow_vm_event (*handle)(struct arrow_vm *vm, unsigned int index);

@@ -94,14 +94,13 @@ int qemu_incoming_fd(const struct arrow_vm_config *config)
 	return -1;
 }
 
-static void add_machine(struct qemu_command *c, const struct arrow_vm_config *config,
-	const struct qemu_ends *ends)
+static void add_machine(
+	struct qemu_command *c, const struct arrow_vm_config *config, const struct qemu_ends *ends)
 {
 	bool kvm = strcmp(config->accel, "kvm") == 0;
 	bool makes_file = config->origin == ARROW_VM_TEMPLATE || config->origin == ARROW_VM_CONVERT;
 
-	addf(c, "-M",
-		"microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
+	addf(c, "-M", "microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
 	if (ends->blocks_fd >= 0)
 		addf(c, "-accel", "%s,x-arrow-blocks=%d", config->accel, ends->blocks_fd);
 	else
@@ -132,7 +131,7 @@ static void add_machine(struct qemu_command *c, const struct arrow_vm_config *co
 	/* One that forks must make processes; those that it makes may not. */
 	addf(c, "-sandbox", "on,obsolete=deny,%s,resourcecontrol=deny",
 		ends->forks ? "elevateprivileges=allow,spawn=allow"
-			      : "elevateprivileges=deny,spawn=deny");
+			    : "elevateprivileges=deny,spawn=deny");
 }
 
 /*

@@ -20,6 +20,7 @@
 #include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
+#include "engine/qemu/spawn.h"
 #include "engine/qemu/zygote.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -42,7 +43,8 @@ struct qemu_vm {
 	bool reaped;
 	bool forked; /* of a zygote: no child of ours */
 	bool balloon;
-	int tie; /* while it is open, a forked one lives; else -1 */
+	bool translates; /* with patches that can write and map translated blocks */
+	int tie;         /* while it is open, a forked one lives; else -1 */
 	int wait_status;
 };
 
@@ -86,138 +88,6 @@ static int qemu_probe(char **version, struct arrow_error *error)
 	return *version ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
-/* Whether it maps a file as its memory that it must not change. */
-static bool maps_private(const struct arrow_vm_config *config)
-{
-	return config->origin == ARROW_VM_CLONE || config->origin == ARROW_VM_RESTORED;
-}
-
-/* What the child of a start needs. */
-struct start {
-	const struct arrow_vm_config *config;
-	const struct arrow_jail *jail;
-	const char *program;
-	char **argv;
-	int qmp_fd, blocks_fd, stderr_fd, jail_fd;
-	int keeper; /* pidfd */
-};
-
-/* What QEMU inherits; everything else is closed by exec. */
-static int keep_open(const struct start *s)
-{
-	const struct arrow_vm_config *config = s->config;
-	/* In a jail the keeper answers for memory that is mapped private. */
-	bool ram = config->origin != ARROW_VM_COLD &&
-		   (!maps_private(config) || !s->jail->namespaces);
-	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
-		config->console_fd, s->qmp_fd, s->blocks_fd, ram ? config->ram_fd : -1,
-		qemu_incoming_fd(config)};
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
-		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
-			return -errno;
-	for (unsigned int i = 0; i < config->n_disks; i++)
-		if (config->disks[i].fd >= 0 && fcntl(config->disks[i].fd, F_SETFD, 0) < 0)
-			return -errno;
-	for (unsigned int i = 0; i < config->n_nics; i++)
-		if (config->nics[i].fd >= 0 && fcntl(config->nics[i].fd, F_SETFD, 0) < 0)
-			return -errno;
-	return 0;
-}
-
-static void __attribute__((noreturn)) child(const struct start *s)
-{
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
-	const char *what = "";
-	sigset_t none;
-
-	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 ||
-		dup2(s->stderr_fd, 2) < 0)
-		_exit(127);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	r = arrow_jail_enter(s->jail, s->keeper, &what);
-	if (r < 0) {
-		dprintf(2, "its jail cannot %s: %s\n", what, strerror(-r));
-		_exit(126);
-	}
-	if (keep_open(s) == 0)
-		execve(s->program, s->argv, qemu_environment);
-	dprintf(2, "cannot run %s: %s\n", s->program, strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
-}
-
-/* Files that QEMU reads, by number. */
-static unsigned int read_only_fds(const struct start *s, int *fds)
-{
-	const struct arrow_vm_config *config = s->config;
-	unsigned int n = 0;
-
-	if (config->kernel_fd >= 0)
-		fds[n++] = config->kernel_fd;
-	for (unsigned int i = 0; i < config->n_disks; i++)
-		if (config->disks[i].fd >= 0)
-			fds[n++] = config->disks[i].fd;
-	if (maps_private(config)) {
-		fds[n++] = config->ram_fd;
-		fds[n++] = config->state_fd;
-	}
-	if (s->blocks_fd >= 0)
-		fds[n++] = s->blocks_fd;
-	return n;
-}
-
-/* QEMU's own user-mode network is sockets of this host; every other one is a descriptor. */
-static bool uses_network(const struct arrow_vm_config *config)
-{
-	for (unsigned int i = 0; i < config->n_nics; i++)
-		if (config->nics[i].kind == ARROW_NIC_USER && config->origin != ARROW_VM_TEMPLATE)
-			return true;
-	return false;
-}
-
-/* Forks into the jail. Returns the process id or a negative errno. */
-static pid_t spawn(struct start *s)
-{
-	const struct arrow_vm_config *config = s->config;
-	struct arrow_jail_mount mounts[ARROW_JAIL_MOUNTS];
-	int fds[config->n_disks + 4];
-	struct arrow_jail jail = {.root = config->jail_root,
-		.mounts = mounts,
-		.userns_fd = config->userns_fd,
-		.kvm = strcmp(config->accel, "kvm") == 0,
-		.network = uses_network(config),
-		.limits = config->limits,
-		.read_only = fds,
-		.n_read_only = read_only_fds(s, fds),
-		.ram_fd = maps_private(config) ? config->ram_fd : -1,
-		.write_fd = config->origin == ARROW_VM_COLD || maps_private(config)
-				    ? -1
-				    : config->ram_fd,
-		.ram_socket = s->jail_fd};
-	_cleanup_close_ int keeper = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	pid_t pid;
-
-	if (keeper < 0)
-		return -errno;
-	if (config->n_shares > ARROW_JAIL_MOUNTS)
-		return -E2BIG;
-	/* A template has the places of its clones' volumes, and nothing on them. */
-	if (config->origin != ARROW_VM_TEMPLATE && config->origin != ARROW_VM_CONVERT)
-		jail.n_mounts = config->n_shares;
-	for (unsigned int i = 0; i < jail.n_mounts; i++)
-		mounts[i] = (struct arrow_jail_mount){.fd = config->shares[i].fd,
-			.read_only = config->shares[i].read_only,
-			.file = config->shares[i].file != NULL};
-	s->jail = &jail;
-	s->keeper = keeper;
-	pid = arrow_jail_fork(&jail);
-	if (pid == 0)
-		child(s);
-	return pid;
-}
-
 static void qemu_free(struct arrow_vm *vm);
 
 static int fork_of_zygote(
@@ -248,7 +118,7 @@ static int qemu_start(
 	struct qemu_vm *q;
 	int qmp[2], err[2], jail[2], r;
 	pid_t pid;
-	bool translates, forks;
+	bool forks, shared = config->template_dir && config->origin == ARROW_VM_CLONE;
 
 	r = qemu_program_find(&program, error);
 	if (r < 0)
@@ -258,6 +128,7 @@ static int qemu_start(
 		return arrow_fail(error, ENOMEM, "out of memory");
 	q->vm.engine = &arrow_engine_qemu;
 	q->balloon = program.own;
+	q->translates = program.own && strcmp(config->accel, "tcg") == 0;
 	q->qmp.fd = q->tie = -1;
 	q->jail = (struct arrow_jail_watch){-1, -1};
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
@@ -285,10 +156,10 @@ static int qemu_start(
 		}
 		forks = r == -ENOENT || r == -ECONNREFUSED;
 	}
-	translates = program.own && config->template_dir && config->origin == ARROW_VM_CLONE &&
-		     strcmp(config->accel, "tcg") == 0;
-	if (translates)
+	if (q->translates && shared)
 		blocks = qemu_blocks_open(config->template_dir);
+	else if (q->translates && config->origin == ARROW_VM_RESTORED && config->blocks_fd >= 0)
+		blocks = fcntl(config->blocks_fd, F_DUPFD_CLOEXEC, 3);
 	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
 		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
 	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
@@ -297,7 +168,7 @@ static int qemu_start(
 		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
 		goto fail;
 	}
-	if (maps_private(config)) {
+	if (qemu_maps_private(config)) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, jail) < 0) {
 			r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
 			goto fail;
@@ -312,7 +183,7 @@ static int qemu_start(
 		r = arrow_fail(error, -r, "out of memory");
 		goto fail;
 	}
-	pid = spawn(&(struct start){.config = config,
+	pid = qemu_spawn(&(struct qemu_process){.config = config,
 		.program = program.path,
 		.argv = command.argv,
 		.qmp_fd = qmp_guest,
@@ -332,7 +203,7 @@ static int qemu_start(
 		goto fail;
 	}
 	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
-	if (forks || (translates && blocks == -ENOENT))
+	if (forks || (q->translates && shared && blocks == -ENOENT))
 		qemu_zygote_begin(&program, config, forks);
 	*out = &q->vm;
 	return 0;
@@ -498,11 +369,13 @@ static int qemu_set_memory(struct arrow_vm *vm, uint64_t bytes)
 	return q->balloon ? qmp_balloon(&q->qmp, bytes) : -ENOTSUP;
 }
 
-static int qemu_write(struct arrow_vm *vm, int fd, struct arrow_error *error)
+static int qemu_write(struct arrow_vm *vm, int fd, int blocks_fd, struct arrow_error *error)
 {
 	struct qemu_vm *q = (struct qemu_vm *)vm;
-	int r = qmp_save(&q->qmp, fd, QMP_WHOLE);
+	int r = blocks_fd >= 0 && q->translates ? qmp_write_blocks(&q->qmp, blocks_fd) : 0;
 
+	if (r == 0)
+		r = qmp_save(&q->qmp, fd, QMP_WHOLE);
 	q->writes = true;
 	vm->written = false;
 	vm->problem = NULL;

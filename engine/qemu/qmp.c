@@ -61,25 +61,43 @@ static int send_migrate(
 	return send_text(qmp, text);
 }
 
-int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
+/* Gives QEMU a descriptor under a name: some commands take no inherited one. */
+static int send_fd(struct qmp *qmp, int fd, const char *name)
 {
-	/* Saving takes a descriptor that came over this socket, not one that was inherited. */
-	static const char text[] = "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"state\"}}\n";
+	char text[96];
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)),
 			     .cmsg_level = SOL_SOCKET,
 			     .cmsg_type = SCM_RIGHTS}};
-	struct iovec part = {.iov_base = (void *)text, .iov_len = sizeof(text) - 1};
+	struct iovec part = {.iov_base = text};
 	struct msghdr message = {.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = &control,
 		.msg_controllen = sizeof(control)};
 
+	part.iov_len = (size_t)snprintf(text, sizeof(text),
+		"{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"%s\"}}\n", name);
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	if (sendmsg(qmp->fd, &message, MSG_NOSIGNAL) < 0)
-		return -errno;
+	return sendmsg(qmp->fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int qmp_write_blocks(struct qmp *qmp, int fd)
+{
+	int r = send_fd(qmp, fd, "blocks");
+
+	return r < 0 ? r
+		     : send_text(qmp, "{\"execute\":\"x-arrow-blocks\",\"arguments\":{\"fdname\":"
+				      "\"blocks\"}}\n");
+}
+
+int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
+{
+	int r = send_fd(qmp, fd, "state");
+
+	if (r < 0)
+		return r;
 	qmp->saved = false;
 	qmp->saving = true;
 	free(qmp->error);

@@ -38,6 +38,12 @@ enum qmp_content { QMP_DEVICES, QMP_WHOLE };
  */
 int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content);
 
+/*
+ * Asks a paused VM of Arrow's own QEMU with TCG to write its translated blocks to a file, borrowed.
+ * Returns 0 or a negative errno.
+ */
+int qmp_write_blocks(struct qmp *qmp, int fd);
+
 /* Asks for the state to be saved to fd, which is borrowed; qmp->saved or qmp->error tells. */
 int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
 

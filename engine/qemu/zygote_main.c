@@ -515,6 +515,8 @@ static int arm(struct holder *h)
 	if (r == 2 && h->forks) /* it can look */
 		try_out(h);
 	close_cards(h);
+	if (h->blocks >= 0 && send(h->control, "W", 1, MSG_NOSIGNAL) != 1)
+		return -EPIPE;
 	return h->forks && rename("zygote.new", "zygote") < 0 ? -errno : 0;
 }
 
