@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -31,8 +30,8 @@
 #include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
+#include "engine/qemu/rehearse.h"
 #include "engine/qemu/zygote.h"
-#include "guest/protocol.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -50,173 +49,17 @@ struct holder {
 	int peers[QEMU_ZYGOTE_NICS]; /* whose other end stays open here: QEMU gives up a closed one
 				      */
 	struct arrow_jail_watch jail;
-	bool forks;        /* it serves; else it only writes blocks */
-	int blocks;        /* the file that they are written to, until they are, or -1 */
-	bool isolate;      /* forks get namespaces of their own */
-	uid_t user;        /* and users from this one on; 0 for none */
-	uint64_t deadline; /* ms, of getting ready */
+	bool forks;   /* it serves; else it only writes blocks */
+	int blocks;   /* the file that they are written to, until they are, or -1 */
+	bool isolate; /* forks get namespaces of their own */
+	uid_t user;   /* and users from this one on; 0 for none */
 	uint64_t idle_ms;
-	int channel, console, control; /* our ends */
-	int watch;                     /* inotify, of the template */
+	int console, control; /* our ends */
+	int watch;            /* inotify, of the template */
 	pid_t qemu;
 	struct qmp qmp;
-	char failed[256]; /* what the loader could not do */
+	struct qemu_rehearsal guest; /* its deadline is that of getting ready */
 };
-
-/* ---- the guest's loader ---- */
-
-/* Reads so many bytes before the deadline. */
-static int take(struct holder *h, void *data, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		struct pollfd p = {.fd = h->channel, .events = POLLIN};
-		uint64_t now = now_ms();
-		ssize_t n;
-
-		if (now >= h->deadline)
-			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)(h->deadline - now)) < 0 && errno != EINTR)
-			return -errno;
-		n = recv(h->channel, (char *)data + done, size - done, MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return -EPIPE;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-static int give(struct holder *h, uint16_t stream, uint16_t type, const void *data, size_t size)
-{
-	uint8_t frame[ARROW_FRAME_HEADER + 1024];
-
-	if (size > sizeof(frame) - ARROW_FRAME_HEADER)
-		return -E2BIG;
-	arrow_frame_encode(frame,
-		(struct arrow_frame){.stream = stream, .type = type, .length = (uint32_t)size});
-	if (size)
-		memcpy(frame + ARROW_FRAME_HEADER, data, size);
-	return write_full(h->channel, frame, ARROW_FRAME_HEADER + size);
-}
-
-static int answer_time(struct holder *h, const uint8_t *asked)
-{
-	struct timespec now;
-	uint8_t payload[16];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	memcpy(payload, asked, 8);
-	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
-	return give(h, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
-}
-
-/* Waits for a control frame; what else comes is output of the rehearsal. */
-static int await(struct holder *h, uint16_t type)
-{
-	uint8_t header[ARROW_FRAME_HEADER], payload[ARROW_FRAME_MAX];
-	struct arrow_frame frame;
-	int r;
-
-	do {
-		r = take(h, header, sizeof(header));
-		if (r == 0 && arrow_frame_decode(header, &frame) < 0)
-			r = -EPROTO;
-		if (r == 0)
-			r = take(h, payload, frame.length);
-		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_TIME &&
-			frame.length >= 8)
-			r = answer_time(h, payload);
-		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_FAILED) {
-			snprintf(h->failed, sizeof(h->failed), "%.*s",
-				frame.length > 12 ? (int)frame.length - 12 : 0, payload + 12);
-			r = -EPROTO;
-		}
-	} while (r == 0 && (frame.stream != ARROW_CONTROL || frame.type != type));
-	return r;
-}
-
-struct records {
-	uint8_t data[1024];
-	size_t size;
-};
-
-/* All that is added has its size known here, and fits. */
-static void add(struct records *r, uint32_t tag, const void *value, size_t size)
-{
-	arrow_put32(r->data + r->size, tag);
-	arrow_put32(r->data + r->size + 4, (uint32_t)size);
-	memcpy(r->data + r->size + 8, value, size);
-	r->size += 8 + size;
-}
-
-static void add_text(struct records *r, uint32_t tag, const char *text)
-{
-	add(r, tag, text, strlen(text));
-}
-
-/*
- * MOUNTING: the image is mounted with the job, as one that is not uniform. TRIAL: in earnest, by
- * the loader itself, of as little as there is.
- */
-enum rehearsal { MOUNTING, WITH_INPUT, WITHOUT_INPUT, WITH_TERMINAL, TRIAL };
-
-/* A job that leads the loader where most jobs do. */
-static int rehearse(struct holder *h, enum rehearsal how)
-{
-	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
-	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
-	uint8_t shm_size[8], caps[8], clock[12];
-	bool terminal = how == WITH_TERMINAL, input = terminal || how == WITH_INPUT;
-	struct timespec now;
-	struct records job = {.size = 0};
-	int r;
-
-	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-		return -EIO;
-	clock_gettime(CLOCK_REALTIME, &now);
-	arrow_put64(clock, (uint64_t)now.tv_sec);
-	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
-	arrow_put32(flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
-	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
-	memcpy(mount, root, sizeof(root));
-	if (how != MOUNTING)
-		arrow_put32(mount + 4, ARROW_ROOT_UNIFORM);
-	memcpy(mount + sizeof(root), "vda\0/\0", 6);
-	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
-	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
-	if (how == TRIAL)
-		add_text(&job, ARROW_JOB_ARG, "trial");
-	add_text(&job, ARROW_JOB_ENV,
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
-	add_text(&job, ARROW_JOB_CWD, "/");
-	add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
-	add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
-	add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
-	arrow_put64(shm_size, 64u << 20);
-	add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
-	add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
-	add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
-	add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
-	if (terminal)
-		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
-
-	r = how == TRIAL ? 0 : give(h, ARROW_CONTROL, ARROW_WARM, NULL, 0);
-	if (r == 0 && how != TRIAL)
-		r = await(h, ARROW_READY);
-	if (r == 0)
-		r = give(h, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
-	if (r == 0)
-		r = give(h, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
-	if (r == 0)
-		r = await(h, ARROW_STARTED);
-	if (r == 0 && input)
-		r = give(h, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
-	if (r == 0 && input)
-		r = give(h, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
-	if (r == 0)
-		r = await(h, ARROW_DONE);
-	return r < 0 || how == TRIAL ? r : await(h, ARROW_READY);
-}
 
 /* ---- QEMU ---- */
 
@@ -322,7 +165,7 @@ static int spawn(struct holder *h, int log, char **argv)
 	h->qemu = arrow_jail_fork(&jail);
 	if (h->qemu == 0) {
 		/* Ours are none of its business. */
-		const int ours[] = {h->qmp.fd, h->channel, h->console, h->control, h->watch,
+		const int ours[] = {h->qmp.fd, h->guest.channel, h->console, h->control, h->watch,
 			h->jail.fd, h->lock, h->blocks};
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
@@ -346,7 +189,7 @@ static int start_qemu(struct holder *h, char **argv)
 
 	r = log < 0 ? -errno : make_pair(QEMU_ZYGOTE_QMP, &qmp);
 	if (r == 0)
-		r = make_pair(QEMU_ZYGOTE_CHANNEL, &h->channel);
+		r = make_pair(QEMU_ZYGOTE_CHANNEL, &h->guest.channel);
 	if (r == 0)
 		r = make_pair(QEMU_ZYGOTE_CONSOLE, &h->console);
 	if (r == 0)
@@ -379,9 +222,9 @@ static int wait_loaded(struct holder *h)
 		struct pollfd p[] = {{h->qmp.fd, POLLIN, 0}, {h->jail.fd, POLLIN, 0}};
 		uint64_t now = now_ms();
 
-		if (now >= h->deadline)
+		if (now >= h->guest.deadline)
 			return -ETIMEDOUT;
-		if (poll(p, 2, (int)(h->deadline - now)) < 0 && errno != EINTR)
+		if (poll(p, 2, (int)(h->guest.deadline - now)) < 0 && errno != EINTR)
 			return -errno;
 		if (p[1].revents && arrow_jail_answer(&h->jail) < 0)
 			arrow_jail_watch_release(&h->jail);
@@ -461,7 +304,7 @@ static void try_out(struct holder *h)
 {
 	struct trial t = {.fd = -1};
 	_cleanup_close_ int process = -1;
-	int r = open_trial(h, &t), channel = h->channel;
+	int r = open_trial(h, &t), channel = h->guest.channel;
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
 
 	if (r == 0)
@@ -469,9 +312,9 @@ static void try_out(struct holder *h)
 	if (r >= 0)
 		r = send(t.fd, "G", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 	if (r == 0) {
-		h->channel = t.ours[1];
-		r = rehearse(h, TRIAL);
-		h->channel = channel;
+		h->guest.channel = t.ours[1];
+		r = qemu_rehearse(&h->guest, REHEARSE_TRIAL);
+		h->guest.channel = channel;
 	}
 	if (r == 0 && send(h->control, "L", 1, MSG_NOSIGNAL) == 1)
 		/* The copy has been told, too. */
@@ -507,7 +350,7 @@ static int arm(struct holder *h)
 		h->isolate, h->user, h->blocks < 0 ? -1 : QEMU_ZYGOTE_NEW_BLOCKS);
 	if (r < 0)
 		return r;
-	if (now >= h->deadline || poll(&p, 1, (int)(h->deadline - now)) != 1)
+	if (now >= h->guest.deadline || poll(&p, 1, (int)(h->guest.deadline - now)) != 1)
 		return -ETIMEDOUT;
 	r = (int)read(h->control, ready, sizeof(ready));
 	if (r <= 0)
@@ -529,7 +372,8 @@ static void note_failure(struct holder *h, int r)
 
 	if (log)
 		fprintf(log, "cannot make a zygote: %s; %s; %s\n%.*s", strerror(-r),
-			h->qmp.error ? h->qmp.error : "", h->failed, n > 0 ? (int)n : 0, words);
+			h->qmp.error ? h->qmp.error : "", h->guest.failed, n > 0 ? (int)n : 0,
+			words);
 }
 
 /* ---- its time ---- */
@@ -617,14 +461,14 @@ static int take_arguments(struct holder *h, char **argv)
 
 int qemu_zygote_main(int argc, char **argv)
 {
-	struct holder h = {.deadline = now_ms() + READY_DEADLINE_MS,
+	struct holder h = {.guest = {.channel = -1, .deadline = now_ms() + READY_DEADLINE_MS},
 		.blocks = -1,
-		.channel = -1,
 		.console = -1,
 		.control = -1,
 		.jail = {-1, -1}};
-	static const enum rehearsal rehearsals[] = {
-		MOUNTING, WITH_INPUT, WITH_TERMINAL, WITHOUT_INPUT, WITH_INPUT, WITHOUT_INPUT};
+	static const enum qemu_rehearsal_kind rehearsals[] = {REHEARSE_MOUNTING,
+		REHEARSE_WITH_INPUT, REHEARSE_WITH_TERMINAL, REHEARSE_WITHOUT_INPUT,
+		REHEARSE_WITH_INPUT, REHEARSE_WITHOUT_INPUT};
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
@@ -646,7 +490,7 @@ int qemu_zygote_main(int argc, char **argv)
 	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {
 		/* As long as a guest sleeps that waits for its job in earnest. */
 		nanosleep(&pause, NULL);
-		r = rehearse(&h, rehearsals[i]);
+		r = qemu_rehearse(&h.guest, rehearsals[i]);
 	}
 	if (r == 0)
 		r = arm(&h);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/qemu/rehearse.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "guest/protocol.h"
+#include "util/io.h"
+
+/* Reads so many bytes before the deadline. */
+static int take(struct qemu_rehearsal *g, void *data, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		struct pollfd p = {.fd = g->channel, .events = POLLIN};
+		uint64_t now = now_ms();
+		ssize_t n;
+
+		if (now >= g->deadline)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, (int)(g->deadline - now)) < 0 && errno != EINTR)
+			return -errno;
+		n = recv(g->channel, (char *)data + done, size - done, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return -EPIPE;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int give(
+	struct qemu_rehearsal *g, uint16_t stream, uint16_t type, const void *data, size_t size)
+{
+	uint8_t frame[ARROW_FRAME_HEADER + 1024];
+
+	if (size > sizeof(frame) - ARROW_FRAME_HEADER)
+		return -E2BIG;
+	arrow_frame_encode(frame,
+		(struct arrow_frame){.stream = stream, .type = type, .length = (uint32_t)size});
+	if (size)
+		memcpy(frame + ARROW_FRAME_HEADER, data, size);
+	return write_full(g->channel, frame, ARROW_FRAME_HEADER + size);
+}
+
+static int answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
+{
+	struct timespec now;
+	uint8_t payload[16];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	memcpy(payload, asked, 8);
+	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
+	return give(g, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
+}
+
+/* Waits for a control frame; what else comes is output of the rehearsal. */
+static int await(struct qemu_rehearsal *g, uint16_t type)
+{
+	uint8_t header[ARROW_FRAME_HEADER], payload[ARROW_FRAME_MAX];
+	struct arrow_frame frame;
+	int r;
+
+	do {
+		r = take(g, header, sizeof(header));
+		if (r == 0 && arrow_frame_decode(header, &frame) < 0)
+			r = -EPROTO;
+		if (r == 0)
+			r = take(g, payload, frame.length);
+		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_TIME &&
+			frame.length >= 8)
+			r = answer_time(g, payload);
+		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_FAILED) {
+			snprintf(g->failed, sizeof(g->failed), "%.*s",
+				frame.length > 12 ? (int)frame.length - 12 : 0, payload + 12);
+			r = -EPROTO;
+		}
+	} while (r == 0 && (frame.stream != ARROW_CONTROL || frame.type != type));
+	return r;
+}
+
+struct records {
+	uint8_t data[1024];
+	size_t size;
+};
+
+/* All that is added has its size known here, and fits. */
+static void add(struct records *r, uint32_t tag, const void *value, size_t size)
+{
+	arrow_put32(r->data + r->size, tag);
+	arrow_put32(r->data + r->size + 4, (uint32_t)size);
+	memcpy(r->data + r->size + 8, value, size);
+	r->size += 8 + size;
+}
+
+static void add_text(struct records *r, uint32_t tag, const char *text)
+{
+	add(r, tag, text, strlen(text));
+}
+
+int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
+{
+	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
+	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
+	uint8_t shm_size[8], caps[8], clock[12];
+	bool terminal = how == REHEARSE_WITH_TERMINAL,
+	     input = terminal || how == REHEARSE_WITH_INPUT;
+	struct timespec now;
+	struct records job = {.size = 0};
+	int r;
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -EIO;
+	clock_gettime(CLOCK_REALTIME, &now);
+	arrow_put64(clock, (uint64_t)now.tv_sec);
+	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
+	arrow_put32(flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
+	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
+	memcpy(mount, root, sizeof(root));
+	if (how != REHEARSE_MOUNTING)
+		arrow_put32(mount + 4, ARROW_ROOT_UNIFORM);
+	memcpy(mount + sizeof(root), "vda\0/\0", 6);
+	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
+	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
+	if (how == REHEARSE_TRIAL)
+		add_text(&job, ARROW_JOB_ARG, "trial");
+	add_text(&job, ARROW_JOB_ENV,
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
+	add_text(&job, ARROW_JOB_CWD, "/");
+	add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
+	add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
+	add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
+	arrow_put64(shm_size, 64u << 20);
+	add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
+	add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
+	add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
+	add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
+	if (terminal)
+		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
+
+	r = how == REHEARSE_TRIAL ? 0 : give(g, ARROW_CONTROL, ARROW_WARM, NULL, 0);
+	if (r == 0 && how != REHEARSE_TRIAL)
+		r = await(g, ARROW_READY);
+	if (r == 0)
+		r = give(g, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
+	if (r == 0)
+		r = give(g, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
+	if (r == 0)
+		r = await(g, ARROW_STARTED);
+	if (r == 0 && input)
+		r = give(g, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
+	if (r == 0 && input)
+		r = give(g, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
+	if (r == 0)
+		r = await(g, ARROW_DONE);
+	return r < 0 || how == REHEARSE_TRIAL ? r : await(g, ARROW_READY);
+}
