@@ -2,6 +2,7 @@
 #include "util/digest.h"
 
 #include <errno.h>
+#include <sha2.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 
 #include "util/cleanup.h"
 #include "util/libcrypto.h"
-#include "util/sha256.h"
 
 #define SPARSE_BLOCK 65536u
 #define LITTLE 65536u /* of this there is no need for libcrypto, which is many times as fast */
@@ -67,10 +67,13 @@ void digest_end(struct digest *d, char hex[DIGEST_HEX])
 int digest_data(const void *data, size_t size, char hex[DIGEST_HEX])
 {
 	struct digest *d;
-	uint8_t sum[32];
+	uint8_t sum[SHA256_DIGEST_LENGTH];
+	SHA2_CTX ctx;
 
 	if (size <= LITTLE) {
-		sha256(data, size, sum);
+		SHA256Init(&ctx);
+		SHA256Update(&ctx, data, size);
+		SHA256Final(sum, &ctx);
 		write_hex(sum, hex);
 		return 0;
 	}
