@@ -23,13 +23,17 @@ void identity_of_path(const char *path, char identity[IDENTITY_SIZE]);
 /* The clock that the kernel stamps files with, in nanoseconds. */
 int64_t identity_clock(void);
 
+/* A file has the time at which a write began, and the writer may be put to sleep within it. */
+#define IDENTITY_WRITE_NS INT64_C(20000000)
+
 /*
  * Whether a file that was read at `started` could change without a new change time. One far
  * ahead of the clock is of a clock set back, and waiting for it would be without end.
  */
 static inline bool identity_racy(int64_t changed, int64_t started)
 {
-	return changed >= started && changed - started < INT64_C(1000000000);
+	return changed >= started - IDENTITY_WRITE_NS &&
+	       changed - started < INT64_C(1000000000);
 }
 
 /* Longer than a file that nobody writes to can be racy. */

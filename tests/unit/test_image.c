@@ -627,7 +627,7 @@ static void a_program_that_changes_is_never_torn(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		const struct timespec pause = {0, 30000000};
+		const struct timespec pause = {0, 80000000};
 		int fd = open("prog", O_WRONLY | O_CLOEXEC);
 
 		for (unsigned int i = 0;; i++) {
