@@ -550,7 +550,7 @@ END
   [ "$output" = "$mac"$'\n1450\nping' ]
   # It is given back.
   [ -z "$(ip netns exec "$pod" tc qdisc show dev eth0 ingress)" ]
-  run ip netns exec "$pod" ping -c 1 -W 10 10.244.1.1
+  run ip netns exec "$pod" "$BUSYBOX" ping -c 1 -W 10 10.244.1.1
   [ "$status" -eq 0 ]
   ip netns del "$pod"
 }
