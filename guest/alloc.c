@@ -95,11 +95,12 @@ void *malloc(size_t size)
 
 void free(void *data)
 {
-	struct piece *p = (struct piece *)data - 1;
+	struct piece *p;
 	int err = errno;
 
 	if (!data)
 		return;
+	p = (struct piece *)data - 1;
 	if (p->size > (size_t)1 << LARGEST) {
 		munmap(p, p->size);
 		errno = err;
@@ -124,14 +125,17 @@ void *calloc(size_t count, size_t size)
 
 void *realloc(void *data, size_t size)
 {
-	struct piece *p = (struct piece *)data - 1;
+	struct piece *p;
 	void *larger;
 
-	if (data && size <= p->size - HEAD && size > p->size / 4)
+	if (!data)
+		return take(size);
+	p = (struct piece *)data - 1;
+	if (size <= p->size - HEAD && size > p->size / 4)
 		return data;
 	larger = take(size);
-	if (!larger || !data)
-		return larger;
+	if (!larger)
+		return NULL;
 	memcpy(larger, data, size < p->size - HEAD ? size : p->size - HEAD);
 	free(data);
 	return larger;

@@ -32,8 +32,7 @@ int64_t identity_clock(void);
  */
 static inline bool identity_racy(int64_t changed, int64_t started)
 {
-	return changed >= started - IDENTITY_WRITE_NS &&
-	       changed - started < INT64_C(1000000000);
+	return changed >= started - IDENTITY_WRITE_NS && changed - started < INT64_C(1000000000);
 }
 
 /* Longer than a file that nobody writes to can be racy. */

@@ -235,7 +235,8 @@ static char *joined(const struct arrow_vm_config *config)
 	FILE *f;
 
 	assert_int_equal(qemu_command_build(&command, &qemu, config,
-				 &(struct qemu_ends){.qmp_fd = 10, .blocks_fd = -1}), 0);
+				 &(struct qemu_ends){.qmp_fd = 10, .blocks_fd = -1}),
+		0);
 	f = open_memstream(&text, &size);
 	fputc(' ', f);
 	for (size_t i = 0; command.argv[i]; i++)
