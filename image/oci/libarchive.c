@@ -7,33 +7,24 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "util/library.h"
+
 #define SONAME "libarchive.so.13"
 
 #define DEFINE(name) __typeof__(name) *libarchive_##name;
 LIBARCHIVE_FUNCTIONS(DEFINE)
 #undef DEFINE
 
-/* Resolves all functions. It stays loaded. */
 static const char *load(void)
 {
-	static const struct {
-		const char *name;
-		void **where;
-	} functions[] = {
+	static const struct library_function functions[] = {
 #define ENTRY(name) {#name, (void **)&libarchive_##name},
 		LIBARCHIVE_FUNCTIONS(ENTRY)
 #undef ENTRY
 	};
-	void *library = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
 
-	if (!library)
-		return SONAME;
-	for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++) {
-		*functions[i].where = dlsym(library, functions[i].name);
-		if (!*functions[i].where)
-			return functions[i].name;
-	}
-	return NULL;
+	return library_load(
+		SONAME, RTLD_NOW | RTLD_LOCAL, functions, sizeof(functions) / sizeof(*functions));
 }
 
 int libarchive_load(struct arrow_error *error)
