@@ -3,14 +3,14 @@
 #define ARROW_CORE_CHANNEL_H
 
 /*
- * One end of a channel of frames (guest/protocol.h) over a non-blocking socket, with a bounded
+ * One end of a channel of frames (protocol/protocol.h) over a non-blocking socket, with a bounded
  * buffer each way. Used by the keeper, towards guest and client, and by the client.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 #include "util/error.h"
 
 /* Room for a window of each of stdout and stderr, and for control frames beside them. */

@@ -4,7 +4,7 @@
 
 /*
  * The control socket of an Arrow, RUN/arrows/<id>/control, over which any command talks to the
- * keeper by the frames of guest/protocol.h. Docs/protocol.md says what can be asked.
+ * keeper by the frames of protocol/protocol.h. Docs/protocol.md says what can be asked.
  */
 
 #include "core/channel.h"

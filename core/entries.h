@@ -3,14 +3,14 @@
 #define ARROW_CORE_ENTRIES_H
 
 /*
- * The host's side of guest/entries.h: files of an Arrow to and from tar and the host's disk. What
+ * The host's side of protocol/entries.h: files of an Arrow to and from tar and the host's disk. What
  * a guest sends is checked entry by entry, and nothing of it is kept: names and sizes are bounded,
  * a tree of any size takes the same memory.
  */
 
 #include <stdbool.h>
 
-#include "guest/entries.h"
+#include "protocol/entries.h"
 #include "image/oci/libarchive.h"
 #include "util/error.h"
 

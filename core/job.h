@@ -2,12 +2,12 @@
 #ifndef ARROW_CORE_JOB_H
 #define ARROW_CORE_JOB_H
 
-/* The job of a spec, encoded for the loader (records of guest/protocol.h). */
+/* The job of a spec, encoded for the loader (records of protocol/protocol.h). */
 
 #include <stddef.h>
 
 #include "core/arrow.h"
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 #include "net/net.h"
 
 struct arrow_job {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 
 /*
  * The loader's end of the control channel: frames over a file descriptor that does not block.

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 
 /* What the loader is to do: a job, decoded. All pointers lead into the job's bytes or `arena`. */
 

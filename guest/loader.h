@@ -20,7 +20,7 @@
 
 #include "guest/channel.h"
 #include "guest/job.h"
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 #include "guest/user.h"
 
 #define PROGRAM 1u /* the process whose end is the end of the Arrow */

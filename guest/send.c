@@ -13,7 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "guest/entries.h"
+#include "protocol/entries.h"
 #include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "engine/jail.h"
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 #include "util/cleanup.h"
 
 /* Room for the name of a forked one. */

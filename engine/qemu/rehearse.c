@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 #include "util/io.h"
 
 /* Reads so many bytes before the deadline. */

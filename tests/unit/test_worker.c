@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "guest/entries.h"
+#include "protocol/entries.h"
 #include "guest/worker.h"
 
 /* The loader's workers: files to entries and back, and what a program changed in its root. */

@@ -18,7 +18,7 @@
 
 #include <stdbool.h>
 
-#include "guest/protocol.h"
+#include "protocol/protocol.h"
 
 #define ENTRY_HEAD 60u
 #define ENTRY_NAME_MAX 4095u
