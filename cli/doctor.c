@@ -10,7 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/host.h"
 #include "core/images.h"
 #include "core/instance.h"

@@ -6,7 +6,7 @@
 
 #include <argp.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* Names given on the command line; borrowed of argv. */
 struct cli_names {

@@ -12,7 +12,7 @@
 #include "cli/format.h"
 #include "cli/table.h"
 #include "cli/values.h"
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/events.h"
 #include "core/log_read.h"
 #include "util/cleanup.h"

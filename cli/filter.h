@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 struct cli_filter {
 	const char *key; /* NULL ends the list */

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/connect.h"
 #include "net/lease.h"
 #include "net/network.h"

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "net/lease.h"
 #include "util/cleanup.h"
 

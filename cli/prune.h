@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* --filter of them: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]. */
 struct cli_prune_filter {

@@ -11,7 +11,7 @@
 #include "cli/format.h"
 #include "cli/human.h"
 #include "cli/table.h"
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/inspect.h"
 #include "core/instance.h"
 #include "core/list.h"

@@ -4,7 +4,7 @@
 
 /* Values of options that are kept as they are. */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* Replaces a string by a copy of the value. */
 int cli_set_string(char **where, const char *value, struct arrow_error *error) ARROW_MUST_CHECK;

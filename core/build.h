@@ -4,7 +4,7 @@
 
 /* Images of programs, directories and archives; see docs/build.md. */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "image/oci/reference.h"
 
 /* What an image is made of. Everything is owned; all zeros is an empty one. */

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* How a command takes part in an Arrow. */
 struct client_options {

@@ -14,7 +14,7 @@
  * arrow_limits_missing() says which.
  */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/cgroup.h"
 
 #define ARROW_LIMITS_DIRS 4 /* memory, cpu, blkio of v1, and v2 */

@@ -8,7 +8,7 @@
  * many networks at once as it has cards.
  */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* What is asked for; texts are those of the options, NULL where not given. */
 struct arrow_connection {

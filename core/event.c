@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/instance_parts.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/event.h"
 

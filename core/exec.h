@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* What to execute. Owned by the one who fills it in. */
 struct arrow_exec {

@@ -2,7 +2,7 @@
 #ifndef ARROW_CORE_EXPORT_H
 #define ARROW_CORE_EXPORT_H
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /*
  * Writes an image as a folder that QEMU alone starts: vmlinux, initramfs.cpio (the loader and the

@@ -2,7 +2,7 @@
 #ifndef ARROW_CORE_IMAGE_H
 #define ARROW_CORE_IMAGE_H
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "image/image.h"
 
 /* Annotations of a manifest that only Arrow reads. */

@@ -9,7 +9,7 @@
  * those that bring exactly the same.
  */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "image/oci/build.h"
 
 /* Packs the kernel of a profile, or one by its id. when: the time of its files. */

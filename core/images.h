@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "image/oci/store.h"
 
 /*

@@ -10,7 +10,7 @@
 #include "core/instance.h"
 #include "core/list.h"
 #include "core/log.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 
 #define NO_TIME "0001-01-01T00:00:00Z" /* Go's zero, which Docker's users test for */

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /*
  * An Arrow as `docker inspect` shows a container: Docker's names for what both have, so that

@@ -14,7 +14,7 @@
 
 #include "core/event.h"
 #include "core/instance_parts.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 
 #define CONFIG_MAX                                                                                 \

@@ -18,7 +18,7 @@
  * exited with 137, or is removed if it was to be with --rm.
  */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/state.h"
 
 #define ARROW_KILLED_STATUS 137 /* 128 + SIGKILL */

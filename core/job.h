@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "protocol/protocol.h"
 #include "net/net.h"
 

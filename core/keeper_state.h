@@ -13,7 +13,7 @@
 #include "core/confinement.h"
 #include "core/event.h"
 #include "core/log.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
 #define BOOT_DEADLINE_MS 120000u  /* power-on to READY, and job to STARTED */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/instance.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 
 static json_t *state_and_spec(const struct arrow_instance *i, const struct arrow_spec *spec)

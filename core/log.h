@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 #define ARROW_LOG_FILE "log.json"
 #define ARROW_LOG_LINE 16384u /* bytes; a longer line is parted, as Docker does */

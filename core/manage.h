@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 #define ARROW_OWN_TIMEOUT (UINT32_MAX - 1) /* that of the Arrow's spec */
 

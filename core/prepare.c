@@ -11,7 +11,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/confinement.h"
 #include "core/image.h"
 #include "core/instance.h"

@@ -4,7 +4,7 @@
 
 /* What a start needs before there is a keeper: it is looked for, checked and opened. */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/image.h"
 #include "core/instance.h"
 #include "core/job.h"

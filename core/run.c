@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/client.h"
 #include "core/event.h"
 #include "core/keeper.h"

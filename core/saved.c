@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/saved_files.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/checked.h"
 #include "util/cleanup.h"
 #include "util/digest.h"

@@ -13,7 +13,7 @@
  * It is made as DIR.partial and renamed, so a half made one is never seen under its name.
  */
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "engine/engine.h"
 #include "net/net.h"
 

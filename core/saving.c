@@ -15,7 +15,7 @@
 
 #include "core/jailroot.h"
 #include "core/saved_files.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "core/template.h"
 #include "util/cleanup.h"
 #include "util/io.h"

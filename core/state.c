@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 
 #define STATE_FILE "state.json"

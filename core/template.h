@@ -19,7 +19,7 @@
 
 #include <jansson.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "engine/engine.h"
 
 #define ARROW_TEMPLATE_UNUSED_S (24 * 60 * 60) /* then `prune` removes it */

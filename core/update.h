@@ -2,7 +2,7 @@
 #ifndef ARROW_CORE_UPDATE_H
 #define ARROW_CORE_UPDATE_H
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /* What `arrow update` changes; the values are those of a spec. */
 enum arrow_update_field {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/cpuset.h"
+#include "core/spec/cpuset.h"
 #include "core/keeper_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"

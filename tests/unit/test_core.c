@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "core/channel.h"
 #include "core/instance.h"
 #include "core/job.h"

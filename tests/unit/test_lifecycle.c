@@ -14,7 +14,7 @@
 #include "core/client.h"
 #include "core/log.h"
 #include "core/log_read.h"
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 #include "core/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/cpuset.h"
+#include "core/spec/cpuset.h"
 #include "tests/unit/unit.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 #include "util/cleanup.h"
 
 /* What Docker gives root in a container: moby's default set, by capability number. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/cpuset.h"
+#include "core/spec/cpuset.h"
 
 #include <ctype.h>
 #include <errno.h>

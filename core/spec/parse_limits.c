@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arrow.h"
-#include "core/cpuset.h"
+#include "core/spec/spec.h"
+#include "core/spec/cpuset.h"
 #include "util/cleanup.h"
 
 #define SHARES_MIN 2u

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Values of options as Docker's command line has them. */
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

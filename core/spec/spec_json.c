@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/spec_json.h"
+#include "core/spec/spec_json.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "core/arrow.h"
+#include "core/spec/spec.h"
 
 /*
  * Everything that is not as arrow_spec_init() makes it. Text that is not UTF-8 becomes

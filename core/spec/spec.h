@@ -85,7 +85,7 @@ enum arrow_restart {
 };
 
 /*
- * What to run. A field that outlives its command has a line in core/spec_json.c. Everything is
+ * What to run. A field that outlives its command has a line in core/spec/spec_json.c. Everything is
  * owned by the spec; arrow_spec_init() gives the defaults.
  */
 struct arrow_spec {
@@ -167,7 +167,7 @@ void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 
 /*
- * The values of options, with Docker's meaning (core/parse.c). Each adds to the spec or sets a part
+ * The values of options, with Docker's meaning (core/spec/parse.c). Each adds to the spec or sets a part
  * of it. Errors name the value and what is expected.
  */
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
