@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 #include "engine/jail.h"
 #include "image/image.h"
 #include "kernel/build.h"

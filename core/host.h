@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/cgroup.h"
+#include "core/limits/cgroup.h"
 #include "core/userns.h"
 #include "engine/engine.h"
 #include "util/error.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The folder of one Arrow: its config, its state, its lock. */
 #include "core/instance.h"
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>

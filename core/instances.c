@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* All Arrows of a data directory: made, found, named, removed, and what killed ones left. */
 #include "core/instance.h"
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 
 #include <dirent.h>
 #include <errno.h>

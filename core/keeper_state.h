@@ -10,7 +10,7 @@
 
 #include "core/channel.h"
 #include "core/keeper.h"
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 #include "core/event.h"
 #include "core/log.h"
 #include "core/spec/spec_json.h"

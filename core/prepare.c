@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/spec/spec.h"
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 #include "core/image.h"
 #include "core/instance.h"
 #include "core/jailroot.h"

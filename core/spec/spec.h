@@ -127,7 +127,7 @@ struct arrow_spec {
 	uint32_t millicpus; /* thousandths of a CPU; 1000 is one vCPU */
 	bool cpus_given;    /* by --cpus: the VM's process is held to that, too */
 
-	/* Limits by control groups of the host, see core/confinement.h; 0 for none. */
+	/* Limits by control groups of the host, see core/limits/limits.h; 0 for none. */
 	bool memory_swap_given, oom_kill_disable;
 	int64_t memory_swap; /* bytes of memory and swap together; -1 for no limit */
 	uint32_t cpu_shares, blkio_weight;

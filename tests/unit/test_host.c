@@ -2,7 +2,7 @@
 /* What is read from the host's files: ranges of user ids, control groups. */
 #include "tests/unit/fixture.h"
 
-#include "core/cgroup.h"
+#include "core/limits/cgroup.h"
 #include "core/host.h"
 #include "core/userns.h"
 

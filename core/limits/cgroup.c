@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/cgroup.h"
+#include "core/limits/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/confinement.h"
+#include "core/limits/limits.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
  */
 
 #include "core/spec/spec.h"
-#include "core/cgroup.h"
+#include "core/limits/cgroup.h"
 
 #define ARROW_LIMITS_DIRS 4 /* memory, cpu, blkio of v1, and v2 */
 
