@@ -13,7 +13,7 @@
 #include "core/spec/spec.h"
 #include "core/host.h"
 #include "core/images.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/userns.h"
 #include "image/image.h"
 #include "kernel/build.h"

@@ -9,8 +9,8 @@
 #include "cli/format.h"
 #include "cli/table.h"
 #include "core/images.h"
-#include "core/inspect.h"
-#include "core/instance.h"
+#include "core/instance/inspect.h"
+#include "core/instance/instance.h"
 #include "util/cleanup.h"
 
 enum { OPT_TYPE = 256 };

@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/each.h"
 #include "cli/table.h"
-#include "core/log_read.h"
+#include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/filter.h"
-#include "core/log_read.h"
+#include "core/instance/log_reader.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

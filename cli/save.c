@@ -14,7 +14,7 @@
 #include "cli/table.h"
 #include "core/export.h"
 #include "core/images.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"

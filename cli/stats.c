@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/exec.h"
-#include "core/list.h"
+#include "core/instance/list.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/event.h"
+#include "core/instance/event.h"
 #include "core/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"

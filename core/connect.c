@@ -9,7 +9,7 @@
 
 #include "core/control.h"
 #include "core/exec.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "net/bridge.h"
 #include "net/net.h"
 #include "util/cleanup.h"

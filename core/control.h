@@ -8,7 +8,7 @@
  */
 
 #include "core/channel.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 
 /* For the keeper: makes the socket. Returns it, or a negative errno. */
 int control_listen(const char *run_dir, struct arrow_error *error) ARROW_MUST_CHECK;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/entries.h"
-#include "core/event.h"
+#include "core/instance/event.h"
 #include "core/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"

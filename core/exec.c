@@ -13,7 +13,7 @@
 
 #include "core/client.h"
 #include "core/control.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/job.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/list.h"
+#include "core/instance/list.h"
 #include "image/oci/archive.h"
 #include "image/oci/root.h"
 #include "image/oci/sweep.h"

@@ -21,7 +21,7 @@
  * An Arrow that runs in the foreground ends with its client, unless that one said DETACH.
  */
 
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/job.h"
 #include "core/template.h"
 #include "engine/engine.h"

@@ -11,8 +11,8 @@
 #include "core/channel.h"
 #include "core/keeper.h"
 #include "core/limits/limits.h"
-#include "core/event.h"
-#include "core/log.h"
+#include "core/instance/event.h"
+#include "core/instance/log.h"
 #include "core/spec/spec_json.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */

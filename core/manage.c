@@ -9,8 +9,8 @@
 
 #include "core/client.h"
 #include "core/control.h"
-#include "core/instance.h"
-#include "core/list.h"
+#include "core/instance/instance.h"
+#include "core/instance/list.h"
 #include "core/usage.h"
 #include "util/cleanup.h"
 #include "util/io.h"

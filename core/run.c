@@ -13,7 +13,7 @@
 
 #include "core/spec/spec.h"
 #include "core/client.h"
-#include "core/event.h"
+#include "core/instance/event.h"
 #include "core/keeper.h"
 #include "core/prepare.h"
 #include "image/uniform.h"

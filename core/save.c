@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/control.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/manage.h"
 #include "core/saved.h"
 #include "image/store.h"

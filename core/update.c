@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "core/control.h"
-#include "core/event.h"
+#include "core/instance/event.h"
 #include "core/exec.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "util/cleanup.h"
 
 #define ANSWER_MS 30000u

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "core/images.h"
-#include "core/list.h"
-#include "core/state.h"
+#include "core/instance/list.h"
+#include "core/instance/state.h"
 #include "core/template.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"

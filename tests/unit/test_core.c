@@ -14,7 +14,7 @@
 
 #include "core/spec/spec.h"
 #include "core/channel.h"
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/job.h"
 #include "guest/job.h"
 #include "util/cleanup.h"

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "core/client.h"
-#include "core/log.h"
-#include "core/log_read.h"
+#include "core/instance/log.h"
+#include "core/instance/log_reader.h"
 #include "core/spec/spec_json.h"
-#include "core/state.h"
+#include "core/instance/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/log_read.h"
+#include "core/instance/log_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/instance.h"
-#include "core/log.h"
+#include "core/instance/instance.h"
+#include "core/instance/log.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/lines.h"
@@ -165,7 +165,7 @@ static const char *unescape(struct reader *r, const char *at, const char *end, s
 	return at < end ? at + 1 : NULL;
 }
 
-/* Lines as core/log.c writes them are read without a parser: it takes most of the time. */
+/* Lines as core/instance/log.c writes them are read without a parser: it takes most of the time. */
 static int take_line(struct reader *r, const char *line, size_t size)
 {
 	static const char head[] = "{\"log\":\"", out[] = ",\"stream\":\"stdout\",\"time\":\"",

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/list.h"
+#include "core/instance/list.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/state.h"
+#include "core/instance/state.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The folder of one Arrow: its config, its state, its lock. */
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/limits/limits.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/event.h"
-#include "core/instance_parts.h"
+#include "core/instance/event.h"
+#include "core/instance/internal.h"
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 

@@ -6,8 +6,8 @@
  * Arrows on disk.
  *
  *   DATA/arrows/<id>/config.json   what was asked for: name, time, spec; changes by commands only
- *   DATA/arrows/<id>/state.json    what became of it (core/state.h)
- *   DATA/arrows/<id>/log.json      its log (core/log.h)
+ *   DATA/arrows/<id>/state.json    what became of it (core/instance/state.h)
+ *   DATA/arrows/<id>/log.json      its log (core/instance/log.h)
  *   DATA/arrows/<id>/lock          held by the keeper for as long as it lives
  *   DATA/names/<name>              symbolic link to the id: a name is taken by making it
  *   DATA/arrows/.lock              orders those who make, rename and remove, for a moment
@@ -19,7 +19,7 @@
  */
 
 #include "core/spec/spec.h"
-#include "core/state.h"
+#include "core/instance/state.h"
 
 #define ARROW_KILLED_STATUS 137 /* 128 + SIGKILL */
 

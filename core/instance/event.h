@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "util/paths.h"
 
 /*

@@ -2,7 +2,7 @@
 #ifndef ARROW_CORE_EVENTS_H
 #define ARROW_CORE_EVENTS_H
 
-/* Reads the events that core/event.c writes, also while others are added. */
+/* Reads the events that core/instance/event.c writes, also while others are added. */
 
 #include <jansson.h>
 #include <stdbool.h>

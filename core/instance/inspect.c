@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/inspect.h"
+#include "core/instance/inspect.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/mount.h>
 
-#include "core/instance.h"
-#include "core/list.h"
-#include "core/log.h"
+#include "core/instance/instance.h"
+#include "core/instance/list.h"
+#include "core/instance/log.h"
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 

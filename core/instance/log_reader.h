@@ -2,7 +2,7 @@
 #ifndef ARROW_CORE_LOG_READ_H
 #define ARROW_CORE_LOG_READ_H
 
-/* Reads the logs that core/log.c writes, also while they grow and are rotated. */
+/* Reads the logs that core/instance/log.c writes, also while they grow and are rotated. */
 
 #include <stdbool.h>
 #include <time.h>

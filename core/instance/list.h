@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "util/error.h"
 #include "util/paths.h"
 

@@ -2,9 +2,9 @@
 #ifndef ARROW_CORE_INSTANCE_PARTS_H
 #define ARROW_CORE_INSTANCE_PARTS_H
 
-/* What core/instance.c, the folder of one Arrow, does for core/instances.c, all of them. */
+/* What core/instance/instance.c, the folder of one Arrow, does for core/instance/store.c, all of them. */
 
-#include "core/instance.h"
+#include "core/instance/instance.h"
 
 #define DIR_MODE 0700
 

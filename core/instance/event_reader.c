@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/events.h"
+#include "core/instance/event_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>

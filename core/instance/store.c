@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* All Arrows of a data directory: made, found, named, removed, and what killed ones left. */
-#include "core/instance.h"
+#include "core/instance/instance.h"
 #include "core/limits/limits.h"
 
 #include <dirent.h>
@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/event.h"
-#include "core/instance_parts.h"
+#include "core/instance/event.h"
+#include "core/instance/internal.h"
 #include "util/cleanup.h"
 
 #define LOCK_DEADLINE_MS 20000u /* for the lock of the store, which is held for moments */

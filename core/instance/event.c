@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/event.h"
+#include "core/instance/event.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/instance_parts.h"
+#include "core/instance/internal.h"
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/event.h"

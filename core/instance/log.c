@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/log.h"
+#include "core/instance/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
