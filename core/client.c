@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/exec.h"
 #include "core/instance/instance.h"
 #include "net/bridge.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/client.h"
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/job.h"
 #include "util/cleanup.h"

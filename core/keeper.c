@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/control.h"
+#include "core/control/control.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

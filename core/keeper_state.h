@@ -8,7 +8,7 @@
  * these ask for; execs.c, the processes that they start beside the program.
  */
 
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "core/keeper.h"
 #include "core/limits/limits.h"
 #include "core/instance/event.h"

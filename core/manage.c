@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/client.h"
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/instance/list.h"
 #include "core/usage.h"

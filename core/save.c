@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/manage.h"
 #include "core/saved.h"

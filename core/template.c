@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "guest/blob.h"
 #include "net/link.h"
 #include "util/checked.h"

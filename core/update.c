@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/control.h"
+#include "core/control/control.h"
 #include "core/instance/event.h"
 #include "core/exec.h"
 #include "core/instance/instance.h"

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "core/jailroot.h"
 #include "core/job.h"
 #include "engine/engine.h"

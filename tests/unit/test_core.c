@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/spec/spec.h"
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "core/instance/instance.h"
 #include "core/job.h"
 #include "guest/job.h"

@@ -7,7 +7,7 @@
  * keeper by the frames of protocol/protocol.h. Docs/protocol.md says what can be asked.
  */
 
-#include "core/channel.h"
+#include "core/control/channel.h"
 #include "core/instance/instance.h"
 
 /* For the keeper: makes the socket. Returns it, or a negative errno. */

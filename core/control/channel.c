@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/channel.h"
+#include "core/control/channel.h"
 
 #include <errno.h>
 #include <fcntl.h>
