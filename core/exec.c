@@ -14,7 +14,7 @@
 #include "core/client.h"
 #include "core/control/control.h"
 #include "core/instance/instance.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/image.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "guest/blob.h"
 #include "kernel/kernel.h"
 #include "util/cleanup.h"

@@ -22,7 +22,7 @@
  */
 
 #include "core/instance/instance.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "core/template.h"
 #include "engine/engine.h"
 #include "net/net.h"

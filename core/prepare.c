@@ -16,7 +16,7 @@
 #include "core/image.h"
 #include "core/instance/instance.h"
 #include "core/jailroot.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "core/instance/log.h"
 #include "core/saved.h"
 #include "core/template.h"

@@ -7,7 +7,7 @@
 #include "core/spec/spec.h"
 #include "core/image.h"
 #include "core/instance/instance.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "core/saved.h"
 #include "core/template.h"
 #include "engine/engine.h"

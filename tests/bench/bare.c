@@ -23,7 +23,7 @@
 
 #include "core/control/channel.h"
 #include "core/jailroot.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "engine/engine.h"
 #include "guest/blob.h"
 #include "util/cleanup.h"

@@ -15,7 +15,7 @@
 #include "core/spec/spec.h"
 #include "core/control/channel.h"
 #include "core/instance/instance.h"
-#include "core/job.h"
+#include "core/job/job.h"
 #include "guest/job.h"
 #include "util/cleanup.h"
 #include "util/io.h"
