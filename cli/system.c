@@ -14,7 +14,7 @@
 #include "cli/table.h"
 #include "core/images.h"
 #include "core/manage.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "core/usage.h"
 #include "net/network.h"
 #include "util/cleanup.h"

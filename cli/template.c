@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

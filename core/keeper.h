@@ -23,7 +23,7 @@
 
 #include "core/instance/instance.h"
 #include "core/job/job.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "engine/engine.h"
 #include "net/net.h"
 

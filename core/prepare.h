@@ -9,7 +9,7 @@
 #include "core/instance/instance.h"
 #include "core/job/job.h"
 #include "core/saved.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "engine/engine.h"
 #include "kernel/kernel.h"
 #include "net/net.h"

@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/jailroot.h"
+#include "core/template/jailroot.h"
 #include "core/saved_files.h"
 #include "core/spec/spec_json.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -11,7 +11,7 @@
 #include "core/images.h"
 #include "core/instance/list.h"
 #include "core/instance/state.h"
-#include "core/template.h"
+#include "core/template/template.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "core/control/channel.h"
-#include "core/jailroot.h"
+#include "core/template/jailroot.h"
 #include "core/job/job.h"
 #include "engine/engine.h"
 #include "guest/blob.h"

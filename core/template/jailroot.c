@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/jailroot.h"
+#include "core/template/jailroot.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/template.h"
+#include "core/template/template.h"
 
 #include <dirent.h>
 #include <errno.h>
