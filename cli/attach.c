@@ -5,8 +5,8 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "core/client.h"
-#include "core/manage.h"
+#include "core/client/client.h"
+#include "core/client/manage.h"
 
 enum { OPT_DETACH_KEYS = 256, OPT_NO_STDIN, OPT_SIG_PROXY };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 
 enum work { NONE, START, STOP };
 

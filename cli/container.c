@@ -9,7 +9,7 @@
 #include "cli/human.h"
 #include "cli/prune.h"
 #include "cli/table.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 #include "util/cleanup.h"
 
 enum { OPT_FILTER = 256 };

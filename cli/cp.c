@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "core/copy.h"
+#include "core/client/copy.h"
 #include "util/cleanup.h"
 
 /* clang-format off */

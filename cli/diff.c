@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "util/cleanup.h"
 
 #define RECORD_MAX 8192 /* bytes: a letter, a space and a path */

@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/spec/spec.h"
-#include "core/connect.h"
+#include "core/client/connect.h"
 #include "net/lease.h"
 #include "net/network.h"
 #include "net/settle.h"

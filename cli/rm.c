@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/each.h"
 #include "cli/table.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 
 struct input {
 	struct cli_names names;

@@ -8,7 +8,7 @@
 #include "cli/values.h"
 #include "cli/table.h"
 #include "core/spec/spec.h"
-#include "core/client.h"
+#include "core/client/client.h"
 #include "util/cleanup.h"
 
 enum {

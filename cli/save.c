@@ -15,7 +15,7 @@
 #include "core/export.h"
 #include "core/images.h"
 #include "core/instance/instance.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "core/client.h"
+#include "core/client/client.h"
 
 enum { OPT_DETACH_KEYS = 256 };
 

@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"
 #include "util/io.h"

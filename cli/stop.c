@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 
 struct input {
 	struct cli_names names;

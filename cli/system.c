@@ -13,7 +13,7 @@
 #include "cli/prune.h"
 #include "cli/table.h"
 #include "core/images.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 #include "core/template/template.h"
 #include "core/usage.h"
 #include "net/network.h"

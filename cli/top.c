@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/instance/event.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "core/keeper_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/spec/spec.h"
-#include "core/client.h"
+#include "core/client/client.h"
 #include "core/instance/event.h"
 #include "core/keeper.h"
 #include "core/prepare.h"

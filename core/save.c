@@ -9,7 +9,7 @@
 
 #include "core/control/control.h"
 #include "core/instance/instance.h"
-#include "core/manage.h"
+#include "core/client/manage.h"
 #include "core/saved.h"
 #include "image/store.h"
 #include "util/cleanup.h"

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/client.h"
-#include "core/exec.h"
+#include "core/client/client.h"
+#include "core/client/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "core/entries.h"
+#include "core/client/entries.h"
 #include "guest/worker.h"
 
 /* Files that a guest sends to its host: whatever it sends, only what was asked for is written. */

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/client.h"
+#include "core/client/client.h"
 #include "core/instance/log.h"
 #include "core/instance/log_reader.h"
 #include "core/spec/spec_json.h"

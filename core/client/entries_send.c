@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/entries_parts.h"
+#include "core/client/entries_parts.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

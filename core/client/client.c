@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/client.h"
+#include "core/client/client.h"
 
 #include <errno.h>
 #include <limits.h>

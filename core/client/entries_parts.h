@@ -2,9 +2,9 @@
 #ifndef ARROW_CORE_ENTRIES_PARTS_H
 #define ARROW_CORE_ENTRIES_PARTS_H
 
-/* What core/entries.c, which takes entries, and core/entries_send.c, which sends them, share. */
+/* What core/client/entries.c, which takes entries, and core/client/entries_send.c, which sends them, share. */
 
-#include "core/entries.h"
+#include "core/client/entries.h"
 
 #define ENTRIES_BUFFER 65536u /* bytes that are moved at once */
 

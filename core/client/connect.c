@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/connect.h"
+#include "core/client/connect.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/control/control.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "core/instance/instance.h"
 #include "net/bridge.h"
 #include "net/net.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/manage.h"
+#include "core/client/manage.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/client.h"
+#include "core/client/client.h"
 #include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/instance/list.h"

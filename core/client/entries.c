@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/entries.h"
+#include "core/client/entries.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "core/entries_parts.h"
+#include "core/client/entries_parts.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/copy.h"
+#include "core/client/copy.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/entries.h"
+#include "core/client/entries.h"
 #include "core/instance/event.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

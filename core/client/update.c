@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/update.h"
+#include "core/client/update.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include "core/control/control.h"
 #include "core/instance/event.h"
-#include "core/exec.h"
+#include "core/client/exec.h"
 #include "core/instance/instance.h"
 #include "util/cleanup.h"
 
