@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/values.h"
 #include "cli/table.h"
-#include "core/build.h"
+#include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"
 #include "util/io.h"

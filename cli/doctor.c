@@ -12,7 +12,7 @@
 #include "cli/table.h"
 #include "core/spec/spec.h"
 #include "core/host.h"
-#include "core/images.h"
+#include "package/images.h"
 #include "core/instance/instance.h"
 #include "core/userns.h"
 #include "image/image.h"

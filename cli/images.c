@@ -15,7 +15,7 @@
 #include "cli/format.h"
 #include "cli/human.h"
 #include "cli/table.h"
-#include "core/images.h"
+#include "package/images.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"

@@ -8,7 +8,7 @@
 #include "cli/each.h"
 #include "cli/format.h"
 #include "cli/table.h"
-#include "core/images.h"
+#include "package/images.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"
 #include "util/cleanup.h"

@@ -12,7 +12,7 @@
 #include "cli/human.h"
 #include "cli/prune.h"
 #include "cli/table.h"
-#include "core/images.h"
+#include "package/images.h"
 #include "core/client/manage.h"
 #include "core/template/template.h"
 #include "core/usage.h"

@@ -13,7 +13,7 @@
 
 #include "core/spec/spec.h"
 #include "core/limits/limits.h"
-#include "core/image.h"
+#include "package/resolve.h"
 #include "core/instance/instance.h"
 #include "core/template/jailroot.h"
 #include "core/job/job.h"

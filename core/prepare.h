@@ -5,7 +5,7 @@
 /* What a start needs before there is a keeper: it is looked for, checked and opened. */
 
 #include "core/spec/spec.h"
-#include "core/image.h"
+#include "package/resolve.h"
 #include "core/instance/instance.h"
 #include "core/job/job.h"
 #include "core/saved.h"

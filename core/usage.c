@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/images.h"
+#include "package/images.h"
 #include "core/instance/list.h"
 #include "core/instance/state.h"
 #include "core/template/template.h"

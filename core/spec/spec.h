@@ -207,7 +207,7 @@ int arrow_parse_platform(const char *text, struct arrow_error *) ARROW_MUST_CHEC
 int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARROW_MUST_CHECK;
 
 /*
- * Finds out what spec->program means (core/image.c): a path that begins with '.' or '/' is a
+ * Finds out what spec->program means (package/resolve.c): a path that begins with '.' or '/' is a
  * program; else a local image of that name; else a program, as the shell finds it; else the name of
  * an image that is fetched. For an image, spec->image and image_digest are set, program is not any
  * more, and what the image brings (environment, command, user, labels, ...) is added where the spec

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "core/build.h"
+#include "package/build.h"
 
 static int parse(struct arrow_build *b, const char *text, char **why)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/export.h"
+#include "package/export.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/image.h"
+#include "package/resolve.h"
 #include "core/job/job.h"
 #include "guest/blob.h"
 #include "kernel/kernel.h"

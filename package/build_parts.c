@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/build.h"
+#include "package/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/image_kernel.h"
+#include "package/image_kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "core/image.h"
+#include "package/resolve.h"
 #include "image/oci/extract.h"
 #include "image/store.h"
 #include "kernel/kernel.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Container images as what is run: which one is meant, and what it brings to a spec. */
-#include "core/image.h"
+#include "package/resolve.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/image_kernel.h"
+#include "package/image_kernel.h"
 #include "image/oci/root.h"
 #include "registry/launch.h"
 #include "trust/policy.h"

@@ -46,7 +46,7 @@ int arrow_build_change(
 	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 
 /*
- * Reads an Arrowfile (core/arrowfile.c) into what is not set yet. Paths in it are relative to it.
+ * Reads an Arrowfile (package/arrowfile.c) into what is not set yet. Paths in it are relative to it.
  * Errors: one line with the file's name and line number.
  */
 int arrow_build_file(

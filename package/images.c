@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/images.h"
+#include "package/images.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/build.h"
+#include "package/build.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/image.h"
-#include "core/image_kernel.h"
-#include "core/images.h"
+#include "package/resolve.h"
+#include "package/image_kernel.h"
+#include "package/images.h"
 #include "image/oci/archive.h"
 #include "image/store.h"
 #include "util/cleanup.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "core/build.h"
+#include "package/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
