@@ -18,7 +18,7 @@
 #include "core/template/jailroot.h"
 #include "core/job/job.h"
 #include "core/instance/log.h"
-#include "core/saved.h"
+#include "core/snapshot/saved.h"
 #include "core/template/template.h"
 #include "core/userns.h"
 #include "engine/engine.h"

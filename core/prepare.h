@@ -8,7 +8,7 @@
 #include "package/resolve.h"
 #include "core/instance/instance.h"
 #include "core/job/job.h"
-#include "core/saved.h"
+#include "core/snapshot/saved.h"
 #include "core/template/template.h"
 #include "engine/engine.h"
 #include "kernel/kernel.h"

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/template/jailroot.h"
-#include "core/saved_files.h"
+#include "core/snapshot/saved_files.h"
 #include "core/spec/spec_json.h"
 #include "core/template/template.h"
 #include "util/cleanup.h"

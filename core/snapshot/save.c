@@ -10,7 +10,7 @@
 #include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/client/manage.h"
-#include "core/saved.h"
+#include "core/snapshot/saved.h"
 #include "image/store.h"
 #include "util/cleanup.h"
 #include "util/io.h"

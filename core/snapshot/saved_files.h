@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "core/saved.h"
+#include "core/snapshot/saved.h"
 #include "util/digest.h"
 
 /* Changes when the files change their meaning. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/saved.h"
+#include "core/snapshot/saved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/saved_files.h"
+#include "core/snapshot/saved_files.h"
 #include "core/spec/spec_json.h"
 #include "util/checked.h"
 #include "util/cleanup.h"
