@@ -14,7 +14,7 @@
 #include "core/spec/spec.h"
 #include "core/client/client.h"
 #include "core/instance/event.h"
-#include "core/keeper.h"
+#include "core/keeper/keeper.h"
 #include "core/prepare.h"
 #include "image/uniform.h"
 #include "util/cleanup.h"

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 
 #define CAP(n) (1ull << (n))
 

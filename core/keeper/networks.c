@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "net/network.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

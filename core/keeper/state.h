@@ -9,7 +9,7 @@
  */
 
 #include "core/control/channel.h"
-#include "core/keeper.h"
+#include "core/keeper/keeper.h"
 #include "core/limits/limits.h"
 #include "core/instance/event.h"
 #include "core/instance/log.h"

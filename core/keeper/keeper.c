@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 
 #include <errno.h>
 #include <fcntl.h>

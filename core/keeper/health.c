@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/client/exec.h"
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

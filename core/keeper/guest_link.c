@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/io.h"
 
 void keeper_phase(struct keeper *k, enum phase phase, uint64_t deadline_ms)

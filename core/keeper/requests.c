@@ -4,7 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

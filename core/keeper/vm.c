@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/spec/cpuset.h"
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

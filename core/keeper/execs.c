@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "core/keeper_state.h"
+#include "core/keeper/state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
