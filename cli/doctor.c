@@ -14,7 +14,7 @@
 #include "core/host.h"
 #include "package/images.h"
 #include "core/instance/instance.h"
-#include "core/userns.h"
+#include "core/start/userns.h"
 #include "image/image.h"
 #include "kernel/build.h"
 #include "net/settle.h"

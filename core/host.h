@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "core/limits/cgroup.h"
-#include "core/userns.h"
+#include "core/start/userns.h"
 #include "engine/engine.h"
 #include "util/error.h"
 #include "util/paths.h"

@@ -4,7 +4,7 @@
 
 #include "core/limits/cgroup.h"
 #include "core/host.h"
-#include "core/userns.h"
+#include "core/start/userns.h"
 
 static void finds_the_range_of_a_user(void **state)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/userns.h"
+#include "core/start/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/prepare.h"
+#include "core/start/prepare.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include "core/instance/log.h"
 #include "core/snapshot/saved.h"
 #include "core/template/template.h"
-#include "core/userns.h"
+#include "core/start/userns.h"
 #include "engine/engine.h"
 #include "guest/blob.h"
 #include "image/image.h"

@@ -15,7 +15,7 @@
 #include "core/client/client.h"
 #include "core/instance/event.h"
 #include "core/keeper/keeper.h"
-#include "core/prepare.h"
+#include "core/start/prepare.h"
 #include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"
