@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "core/spec/spec.h"
-#include "core/host.h"
+#include "core/upkeep/host.h"
 #include "package/images.h"
 #include "core/instance/instance.h"
 #include "core/start/userns.h"

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "core/host.h"
+#include "core/upkeep/host.h"
 #include "util/cleanup.h"
 
 static error_t parse(int key, char *value, struct argp_state *state)

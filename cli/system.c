@@ -15,7 +15,7 @@
 #include "package/images.h"
 #include "core/client/manage.h"
 #include "core/template/template.h"
-#include "core/usage.h"
+#include "core/upkeep/usage.h"
 #include "net/network.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -11,7 +11,7 @@
 #include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/instance/list.h"
-#include "core/usage.h"
+#include "core/upkeep/usage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -3,7 +3,7 @@
 #include "tests/unit/fixture.h"
 
 #include "core/limits/cgroup.h"
-#include "core/host.h"
+#include "core/upkeep/host.h"
 #include "core/start/userns.h"
 
 static void finds_the_range_of_a_user(void **state)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/host.h"
+#include "core/upkeep/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
