@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/values.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"

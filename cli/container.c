@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/human.h"
+#include "cli/output/human.h"
 #include "cli/prune.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/client/manage.h"
 #include "util/cleanup.h"
 

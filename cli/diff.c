@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
 #include "package/images.h"

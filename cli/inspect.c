@@ -6,8 +6,8 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "cli/format.h"
-#include "cli/table.h"
+#include "cli/output/format.h"
+#include "cli/output/table.h"
 #include "package/images.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/error.h"

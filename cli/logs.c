@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };

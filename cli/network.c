@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
 #include "net/lease.h"

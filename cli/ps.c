@@ -8,9 +8,9 @@
 
 #include "cli/cli.h"
 #include "cli/filter.h"
-#include "cli/format.h"
-#include "cli/human.h"
-#include "cli/table.h"
+#include "cli/output/format.h"
+#include "cli/output/human.h"
+#include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"

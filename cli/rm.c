@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/client/manage.h"
 
 struct input {

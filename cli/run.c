@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/values.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/client/client.h"
 #include "util/cleanup.h"

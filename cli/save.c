@@ -11,7 +11,7 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "package/export.h"
 #include "package/images.h"
 #include "core/instance/instance.h"

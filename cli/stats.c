@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"

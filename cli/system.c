@@ -8,10 +8,10 @@
 
 #include "cli/cli.h"
 #include "cli/each.h"
-#include "cli/format.h"
-#include "cli/human.h"
+#include "cli/output/format.h"
+#include "cli/output/human.h"
 #include "cli/prune.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "package/images.h"
 #include "core/client/manage.h"
 #include "core/template/template.h"

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/template/template.h"
 #include "util/cleanup.h"
 #include "util/io.h"

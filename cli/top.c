@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 #include "core/instance/event.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"

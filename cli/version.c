@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "cli/table.h"
+#include "cli/output/table.h"
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/format.h"
+#include "cli/output/format.h"
 #include "util/cleanup.h"
 
 /* clang-format off */

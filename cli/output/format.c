@@ -3,7 +3,7 @@
  * Expands a template while it reads it. What is not to be shown (the other branch, the body of an
  * empty range) is read all the same, with `live` off, so its mistakes are found.
  */
-#include "cli/format.h"
+#include "cli/output/format.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/format_value.h"
+#include "cli/output/format_value.h"
 #include "util/cleanup.h"
 #include "util/text.h"
 

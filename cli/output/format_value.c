@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/format_value.h"
+#include "cli/output/format_value.h"
 
 #include <ctype.h>
 #include <errno.h>

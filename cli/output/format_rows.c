@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/format.h"
-#include "cli/human.h"
-#include "cli/table.h"
+#include "cli/output/format.h"
+#include "cli/output/human.h"
+#include "cli/output/table.h"
 #include "util/cleanup.h"
 
 #define TABLE "table"

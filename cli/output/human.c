@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/human.h"
+#include "cli/output/human.h"
 
 #include <stdlib.h>
 #include <string.h>
