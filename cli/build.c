@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/values.h"
+#include "cli/input/values.h"
 #include "cli/output/table.h"
 #include "package/build.h"
 #include "trust/sign.h"

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
-#include "cli/filter.h"
+#include "cli/input/each.h"
+#include "cli/input/filter.h"
 #include "cli/output/format.h"
 #include "cli/output/table.h"
-#include "cli/values.h"
+#include "cli/input/values.h"
 #include "core/spec/spec.h"
 #include "core/instance/event_reader.h"
 #include "core/instance/log_reader.h"

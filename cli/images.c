@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
-#include "cli/filter.h"
+#include "cli/input/each.h"
+#include "cli/input/filter.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/table.h"

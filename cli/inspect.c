@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "cli/output/format.h"
 #include "cli/output/table.h"
 #include "package/images.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/filter.h"
+#include "cli/input/filter.h"
 #include "core/instance/log_reader.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/filter.h"
+#include "cli/input/filter.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/table.h"

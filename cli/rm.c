@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "cli/output/table.h"
 #include "core/client/manage.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/values.h"
+#include "cli/input/values.h"
 #include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/client/client.h"

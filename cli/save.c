@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "cli/output/table.h"
 #include "package/export.h"
 #include "package/images.h"

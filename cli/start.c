@@ -3,7 +3,7 @@
 #include <stdbool.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "core/client/client.h"
 
 enum { OPT_DETACH_KEYS = 256 };

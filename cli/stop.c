@@ -3,7 +3,7 @@
 #include <signal.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "core/client/manage.h"
 
 struct input {

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
-#include "cli/each.h"
+#include "cli/input/each.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/prune.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/each.h"
+#include "cli/input/each.h"
 
 #include <stdio.h>
 

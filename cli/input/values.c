@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/values.h"
+#include "cli/input/values.h"
 
 #include <errno.h>
 #include <stdlib.h>
