@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_BUILD_H
-#define ARROW_CORE_BUILD_H
+#ifndef ARROW_PACKAGE_BUILD_H
+#define ARROW_PACKAGE_BUILD_H
 
 /* Images of programs, directories and archives; see docs/build.md. */
 

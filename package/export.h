@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_EXPORT_H
-#define ARROW_CORE_EXPORT_H
+#ifndef ARROW_PACKAGE_EXPORT_H
+#define ARROW_PACKAGE_EXPORT_H
 
 #include "core/spec/spec.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_IMAGE_KERNEL_H
-#define ARROW_CORE_IMAGE_KERNEL_H
+#ifndef ARROW_PACKAGE_IMAGE_KERNEL_H
+#define ARROW_PACKAGE_IMAGE_KERNEL_H
 
 /*
  * Kernels as layers of images. The layer has .arrow/kernel/vmlinux and kernel.json and nothing

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_IMAGES_H
-#define ARROW_CORE_IMAGES_H
+#ifndef ARROW_PACKAGE_IMAGES_H
+#define ARROW_PACKAGE_IMAGES_H
 
 /* Managing the images of the store, for the command line and the service. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_IMAGE_H
-#define ARROW_CORE_IMAGE_H
+#ifndef ARROW_PACKAGE_RESOLVE_H
+#define ARROW_PACKAGE_RESOLVE_H
 
 #include "core/spec/spec.h"
 #include "image/image.h"

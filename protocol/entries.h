@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_GUEST_ENTRIES_H
-#define ARROW_GUEST_ENTRIES_H
+#ifndef ARROW_PROTOCOL_ENTRIES_H
+#define ARROW_PROTOCOL_ENTRIES_H
 
 /*
  * A stream of files, as the loader's workers `send` and `receive` speak it with the host, which

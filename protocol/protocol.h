@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_GUEST_PROTOCOL_H
-#define ARROW_GUEST_PROTOCOL_H
+#ifndef ARROW_PROTOCOL_PROTOCOL_H
+#define ARROW_PROTOCOL_PROTOCOL_H
 
 /*
  * The wire format between host and guest, used unchanged by both sides and, between a client and

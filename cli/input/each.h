@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_EACH_H
-#define ARROW_CLI_EACH_H
+#ifndef ARROW_CLI_INPUT_EACH_H
+#define ARROW_CLI_INPUT_EACH_H
 
 /* Commands that do one thing to each Arrow that they name, as `docker stop A B`. */
 

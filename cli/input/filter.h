@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_FILTER_H
-#define ARROW_CLI_FILTER_H
+#ifndef ARROW_CLI_INPUT_FILTER_H
+#define ARROW_CLI_INPUT_FILTER_H
 
 /* --filter KEY=VALUE of lists, as Docker has them. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_VALUES_H
-#define ARROW_CLI_VALUES_H
+#ifndef ARROW_CLI_INPUT_VALUES_H
+#define ARROW_CLI_INPUT_VALUES_H
 
 /* Values of options that are kept as they are. */
 

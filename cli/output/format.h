@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_FORMAT_H
-#define ARROW_CLI_FORMAT_H
+#ifndef ARROW_CLI_OUTPUT_FORMAT_H
+#define ARROW_CLI_OUTPUT_FORMAT_H
 
 /*
  * --format with the meaning that Docker gives it: "table", "table TEMPLATE", "json", or a template

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_FORMAT_VALUE_H
-#define ARROW_CLI_FORMAT_VALUE_H
+#ifndef ARROW_CLI_OUTPUT_FORMAT_VALUE_H
+#define ARROW_CLI_OUTPUT_FORMAT_VALUE_H
 
 /* Values of a --format template, which are JSON, and the functions on them. */
 

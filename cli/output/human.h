@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_HUMAN_H
-#define ARROW_CLI_HUMAN_H
+#ifndef ARROW_CLI_OUTPUT_HUMAN_H
+#define ARROW_CLI_OUTPUT_HUMAN_H
 
 /* Sizes and ages in the words of docker's tables, owned by the caller; and what a table takes of
  * them. */

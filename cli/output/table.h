@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_TABLE_H
-#define ARROW_CLI_TABLE_H
+#ifndef ARROW_CLI_OUTPUT_TABLE_H
+#define ARROW_CLI_OUTPUT_TABLE_H
 
 /* Lists of rows, printed for people or for programs from the same JSON. */
 

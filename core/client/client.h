@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CLIENT_H
-#define ARROW_CORE_CLIENT_H
+#ifndef ARROW_CORE_CLIENT_CLIENT_H
+#define ARROW_CORE_CLIENT_CLIENT_H
 
 #include <signal.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CONNECT_H
-#define ARROW_CORE_CONNECT_H
+#ifndef ARROW_CORE_CLIENT_CONNECT_H
+#define ARROW_CORE_CLIENT_CONNECT_H
 
 /*
  * `arrow network connect` and `disconnect`: which networks an Arrow is on, now and from its next

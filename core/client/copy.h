@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_COPY_H
-#define ARROW_CORE_COPY_H
+#ifndef ARROW_CORE_CLIENT_COPY_H
+#define ARROW_CORE_CLIENT_COPY_H
 
 /* Files between an Arrow that runs and its host, by Docker's rules for names and directories. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_ENTRIES_H
-#define ARROW_CORE_ENTRIES_H
+#ifndef ARROW_CORE_CLIENT_ENTRIES_H
+#define ARROW_CORE_CLIENT_ENTRIES_H
 
 /*
  * The host's side of protocol/entries.h: files of an Arrow to and from tar and the host's disk. What

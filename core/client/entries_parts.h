@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_ENTRIES_PARTS_H
-#define ARROW_CORE_ENTRIES_PARTS_H
+#ifndef ARROW_CORE_CLIENT_ENTRIES_PARTS_H
+#define ARROW_CORE_CLIENT_ENTRIES_PARTS_H
 
 /* What core/client/entries.c, which takes entries, and core/client/entries_send.c, which sends them, share. */
 

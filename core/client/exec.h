@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_EXEC_H
-#define ARROW_CORE_EXEC_H
+#ifndef ARROW_CORE_CLIENT_EXEC_H
+#define ARROW_CORE_CLIENT_EXEC_H
 
 /* Processes beside the program of an Arrow that runs: commands, and workers of its loader. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_MANAGE_H
-#define ARROW_CORE_MANAGE_H
+#ifndef ARROW_CORE_CLIENT_MANAGE_H
+#define ARROW_CORE_CLIENT_MANAGE_H
 
 /* What is done to Arrows that exist, by name or id, or a prefix of the id. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_UPDATE_H
-#define ARROW_CORE_UPDATE_H
+#ifndef ARROW_CORE_CLIENT_UPDATE_H
+#define ARROW_CORE_CLIENT_UPDATE_H
 
 #include "core/spec/spec.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CHANNEL_H
-#define ARROW_CORE_CHANNEL_H
+#ifndef ARROW_CORE_CONTROL_CHANNEL_H
+#define ARROW_CORE_CONTROL_CHANNEL_H
 
 /*
  * One end of a channel of frames (protocol/protocol.h) over a non-blocking socket, with a bounded

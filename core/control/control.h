@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CONTROL_H
-#define ARROW_CORE_CONTROL_H
+#ifndef ARROW_CORE_CONTROL_CONTROL_H
+#define ARROW_CORE_CONTROL_CONTROL_H
 
 /*
  * The control socket of an Arrow, RUN/arrows/<id>/control, over which any command talks to the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_EVENT_H
-#define ARROW_CORE_EVENT_H
+#ifndef ARROW_CORE_INSTANCE_EVENT_H
+#define ARROW_CORE_INSTANCE_EVENT_H
 
 /* Tells `arrow events` what happens to an Arrow (util/event.h). */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_EVENTS_H
-#define ARROW_CORE_EVENTS_H
+#ifndef ARROW_CORE_INSTANCE_EVENT_READER_H
+#define ARROW_CORE_INSTANCE_EVENT_READER_H
 
 /* Reads the events that core/instance/event.c writes, also while others are added. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_INSTANCE_H
-#define ARROW_CORE_INSTANCE_H
+#ifndef ARROW_CORE_INSTANCE_INSTANCE_H
+#define ARROW_CORE_INSTANCE_INSTANCE_H
 
 /*
  * Arrows on disk.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_INSTANCE_PARTS_H
-#define ARROW_CORE_INSTANCE_PARTS_H
+#ifndef ARROW_CORE_INSTANCE_INTERNAL_H
+#define ARROW_CORE_INSTANCE_INTERNAL_H
 
 /* What core/instance/instance.c, the folder of one Arrow, does for core/instance/store.c, all of them. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_LIST_H
-#define ARROW_CORE_LIST_H
+#ifndef ARROW_CORE_INSTANCE_LIST_H
+#define ARROW_CORE_INSTANCE_LIST_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_LOG_H
-#define ARROW_CORE_LOG_H
+#ifndef ARROW_CORE_INSTANCE_LOG_H
+#define ARROW_CORE_INSTANCE_LOG_H
 
 /*
  * The log of an Arrow: what its program writes to stdout and stderr, line by line.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_LOG_READ_H
-#define ARROW_CORE_LOG_READ_H
+#ifndef ARROW_CORE_INSTANCE_LOG_READER_H
+#define ARROW_CORE_INSTANCE_LOG_READER_H
 
 /* Reads the logs that core/instance/log.c writes, also while they grow and are rotated. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_STATE_H
-#define ARROW_CORE_STATE_H
+#ifndef ARROW_CORE_INSTANCE_STATE_H
+#define ARROW_CORE_INSTANCE_STATE_H
 
 /*
  * What became of an Arrow so far: state.json in its folder. Only the holder of the Arrow's lock

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_JOB_H
-#define ARROW_CORE_JOB_H
+#ifndef ARROW_CORE_JOB_JOB_H
+#define ARROW_CORE_JOB_JOB_H
 
 /* The job of a spec, encoded for the loader (records of protocol/protocol.h). */
 

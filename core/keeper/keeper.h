@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_KEEPER_H
-#define ARROW_CORE_KEEPER_H
+#ifndef ARROW_CORE_KEEPER_KEEPER_H
+#define ARROW_CORE_KEEPER_KEEPER_H
 
 /*
  * The keeper: one process an Arrow. It owns the VM, hands it its job, passes frames between the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CGROUP_H
-#define ARROW_CORE_CGROUP_H
+#ifndef ARROW_CORE_LIMITS_CGROUP_H
+#define ARROW_CORE_LIMITS_CGROUP_H
 
 /* Which control groups this host offers to this process. */
 

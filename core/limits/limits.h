@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CONFINEMENT_H
-#define ARROW_CORE_CONFINEMENT_H
+#ifndef ARROW_CORE_LIMITS_LIMITS_H
+#define ARROW_CORE_LIMITS_LIMITS_H
 
 /*
  * What holds a VM's process to its limits on the host: control groups named arrow-<id>, one in

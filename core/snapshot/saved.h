@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_SAVED_H
-#define ARROW_CORE_SAVED_H
+#ifndef ARROW_CORE_SNAPSHOT_SAVED_H
+#define ARROW_CORE_SNAPSHOT_SAVED_H
 
 /*
  * A running Arrow that was saved to a directory, from which others start where it was:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_SAVED_FILES_H
-#define ARROW_CORE_SAVED_FILES_H
+#ifndef ARROW_CORE_SNAPSHOT_SAVED_FILES_H
+#define ARROW_CORE_SNAPSHOT_SAVED_FILES_H
 
 /* What reading (saved.c) and writing (saving.c) a saved Arrow share. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_CPUSET_H
-#define ARROW_CORE_CPUSET_H
+#ifndef ARROW_CORE_SPEC_CPUSET_H
+#define ARROW_CORE_SPEC_CPUSET_H
 
 #include <sched.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_ARROW_H
-#define ARROW_CORE_ARROW_H
+#ifndef ARROW_CORE_SPEC_SPEC_H
+#define ARROW_CORE_SPEC_SPEC_H
 
 /*
  * libarrow: what the command line and, later, the service call. A spec says what to run;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_SPEC_JSON_H
-#define ARROW_CORE_SPEC_JSON_H
+#ifndef ARROW_CORE_SPEC_SPEC_JSON_H
+#define ARROW_CORE_SPEC_SPEC_JSON_H
 
 /*
  * Specs as JSON, so that an Arrow can be started again from disk. A field of struct arrow_spec is

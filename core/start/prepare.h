@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_PREPARE_H
-#define ARROW_CORE_PREPARE_H
+#ifndef ARROW_CORE_START_PREPARE_H
+#define ARROW_CORE_START_PREPARE_H
 
 /* What a start needs before there is a keeper: it is looked for, checked and opened. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_USERNS_H
-#define ARROW_CORE_USERNS_H
+#ifndef ARROW_CORE_START_USERNS_H
+#define ARROW_CORE_START_USERNS_H
 
 #include <stdint.h>
 #include <sys/types.h>

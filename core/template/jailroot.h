@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_JAILROOT_H
-#define ARROW_CORE_JAILROOT_H
+#ifndef ARROW_CORE_TEMPLATE_JAILROOT_H
+#define ARROW_CORE_TEMPLATE_JAILROOT_H
 
 /*
  * The root that the jail of a VM's process has (engine/jail.h): a directory with copies of an

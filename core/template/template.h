@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_TEMPLATE_H
-#define ARROW_CORE_TEMPLATE_H
+#ifndef ARROW_CORE_TEMPLATE_TEMPLATE_H
+#define ARROW_CORE_TEMPLATE_TEMPLATE_H
 
 /*
  * Templates: a VM booted once up to the loader that waits for its job, and saved. Clones of it map

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_HOST_H
-#define ARROW_CORE_HOST_H
+#ifndef ARROW_CORE_UPKEEP_HOST_H
+#define ARROW_CORE_UPKEEP_HOST_H
 
 /* What this host offers to Arrow, as it is found now: nothing of it is kept. */
 

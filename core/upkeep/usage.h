@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CORE_USAGE_H
-#define ARROW_CORE_USAGE_H
+#ifndef ARROW_CORE_UPKEEP_USAGE_H
+#define ARROW_CORE_UPKEEP_USAGE_H
 
 #include <jansson.h>
 

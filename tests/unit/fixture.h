@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_TESTS_FIXTURE_H
-#define ARROW_TESTS_FIXTURE_H
+#ifndef ARROW_TESTS_UNIT_FIXTURE_H
+#define ARROW_TESTS_UNIT_FIXTURE_H
 
 /* A directory of its own for each test, and programs built in it. */
 
