@@ -32,10 +32,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 const struct argp boot_argp = {NULL, parse, "start|stop",
 	"Start the Arrows that are to run again, as the host comes up; stop all, as it goes down.\v"
-	"'start' starts those with the restart policy always, those with unless-stopped that were "
-	"not stopped by hand, and those with on-failure that ran when the host went down. 'stop' "
-	"stops all that run, each with its own stop signal and time, and not as if by hand. "
-	"arrow.service does both: 'systemctl enable --now arrow'.",
+	"'start' starts those with the restart policy always, those with unless-stopped that were not stopped by hand, and those with on-failure that ran when the host went down. "
+	"'stop' stops all that run, each with its own stop signal and time, and not as if by hand. arrow.service does both: "
+	"'systemctl enable --now arrow'.",
 	NULL, NULL, NULL};
 
 static void show(const char *name, const struct arrow_error *failure, void *arg)

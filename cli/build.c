@@ -136,18 +136,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
 	"Make an image of a program with all that it needs, or of a directory.\v"
-	"Without PROGRAM or DIR, or with -f, an Arrowfile says what it is made of; options go "
-	"before "
-	"it. The same inputs give the same digest.",
+	"Without PROGRAM or DIR, or with -f, an Arrowfile says what it is made of; options go before it. "
+	"The same inputs give the same digest.",
 	NULL, NULL, NULL};
 
 const struct argp import_argp = {import_options, parse,
 	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
 	"Make an image of what other tools have.\v"
-	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman "
-	"save', or an OCI layout; it may be packed with gzip or zstd. DIR is a root file system or "
-	"an "
-	"OCI layout. Without NAME an image keeps its own names.",
+	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or an OCI layout; it may be packed with gzip or zstd. "
+	"DIR is a root file system or an OCI layout. "
+	"Without NAME an image keeps its own names.",
 	NULL, NULL, NULL};
 
 static int sign_names(const struct arrow_strings *names, const struct trust_key *key,
@@ -179,9 +177,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 	if (in->file || !in->build.source) {
 		if (!in->file && access(ARROWFILE, F_OK) < 0)
 			return arrow_fail(&in->error, EINVAL,
-				"say what to build, as in 'arrow build -t hello ./hello'; there is "
-				"no "
-				"Arrowfile here");
+				"say what to build, as in 'arrow build -t hello ./hello'; there is no Arrowfile here");
 		e = arrow_build_file(&in->build, in->file ? in->file : ARROWFILE, &in->error);
 		if (e < 0)
 			return e;
@@ -215,8 +211,7 @@ static int import(struct input *in, const struct arrow_paths *paths)
 
 	if (in->operands.n < 1 || in->operands.n > 2)
 		return arrow_fail(&in->error, EINVAL,
-			"say what to import and how to name it, as in 'arrow import root.tar "
-			"app:1'");
+			"say what to import and how to name it, as in 'arrow import root.tar app:1'");
 	e = arrow_import(paths, in->operands.v[0], in->operands.n == 2 ? in->operands.v[1] : NULL,
 		&in->build, &log, &in->error);
 	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)

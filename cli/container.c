@@ -51,8 +51,8 @@ static const struct argp prune_argp = {
 
 const struct argp container_argp = {NULL, NULL, "COMMAND [ARG...]",
 	"Commands for Arrows, by Docker's longer names.\v"
-	"prune removes all Arrows that do not run; -f does not ask. ls is 'arrow ps'. Any other "
-	"command, such as run, stop or logs, is the one of that name.",
+	"prune removes all Arrows that do not run; -f does not ask. ls is 'arrow ps'. "
+	"Any other command, such as run, stop or logs, is the one of that name.",
 	NULL, NULL, NULL};
 
 static void show_removed(const char *id, void *arg)

@@ -57,10 +57,10 @@ const struct argp cp_argp = {
 	parse,
 	"ARROW:SOURCE DESTINATION\nSOURCE ARROW:DESTINATION",
 	"Copy files between an Arrow that runs and this host.\v"
-	"A SOURCE that ends in '/.' is what is in that directory; '-' is a tar archive on stdin or "
-	"stdout. Without -a, files copied here are yours and lose set-id bits, and files copied to "
-	"an Arrow are root's. Paths in the Arrow begin at its root. A local path with a colon is "
-	"written as './a:b'.",
+	"A SOURCE that ends in '/.' is what is in that directory; '-' is a tar archive on stdin or stdout. "
+	"Without -a, files copied here are yours and lose set-id bits, and files copied to an Arrow are root's. "
+	"Paths in the Arrow begin at its root. "
+	"A local path with a colon is written as './a:b'.",
 	NULL,
 	NULL,
 	NULL,

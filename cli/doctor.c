@@ -59,8 +59,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 const struct argp doctor_argp = {options, parse, NULL,
 	"Check whether Arrow can run programs here, and say what mends it where not.\v"
-	"A check is 'ok', 'fixed' (by --fix, just now), 'optional' (Arrow runs without) or "
-	"'missing'. Exit status: 0 if nothing is missing, 1 if something is, 125 if Arrow failed.",
+	"A check is 'ok', 'fixed' (by --fix, just now), 'optional' (Arrow runs without) or 'missing'. "
+	"Exit status: 0 if nothing is missing, 1 if something is, 125 if Arrow failed.",
 	NULL, NULL, NULL};
 
 /* How a check ended. */
@@ -409,14 +409,11 @@ static void check_confinement(struct doctor *d, const struct arrow_host *h)
 		note(d, OK, "jail", NULL, "each VM is in namespaces");
 	else
 		note(d, OPTIONAL, "jail", userns_mend(),
-			"no namespaces can be made: QEMU runs with your rights, less what a filter "
-			"of system calls takes");
+			"no namespaces can be made: QEMU runs with your rights, less what a filter of system calls takes");
 	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
 		if (!h->groups[i])
 			note(d, OPTIONAL, "limits", NULL,
-				"no control group for %s can be made: its limits hold in the "
-				"guest, "
-				"or not",
+				"no control group for %s can be made: its limits hold in the guest, or not",
 				arrow_host_controllers[i]);
 }
 

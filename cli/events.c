@@ -141,8 +141,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 const struct argp events_argp = {options, parse, NULL,
 	"Show what happens to Arrows, images and networks, as it happens.\v"
-	"With --since or --until also what happened before, as far as it is kept. --until ends "
-	"it.",
+	"With --since or --until also what happened before, as far as it is kept. --until ends it.",
 	NULL, NULL, NULL};
 
 /* "2026-11-24T16:04:05.012345678+01:00 container start 5c0a... (image=redis:7, name=cache)" */

@@ -106,12 +106,10 @@ const struct argp exec_argp = {
 	parse,
 	"ARROW COMMAND [ARG...]",
 	"Execute a command in an Arrow that runs, beside its program.\v"
-	"ARROW is a name, an id or the beginning of one. What is not said is as the program has "
-	"it: "
-	"environment, directory, user, limits. Exit status: that of the command, 128+N if signal N "
-	"ended it, 1 if there is no such Arrow or it does not run, 126 if the command cannot be "
-	"executed, 127 if there is no such command. The command is killed when this one is, and "
-	"with the Arrow.",
+	"ARROW is a name, an id or the beginning of one. "
+	"What is not said is as the program has it: environment, directory, user, limits. "
+	"Exit status: that of the command, 128+N if signal N ended it, 1 if there is no such Arrow or it does not run, 126 if the command cannot be executed, 127 if there is no such command. "
+	"The command is killed when this one is, and with the Arrow.",
 	NULL,
 	NULL,
 	NULL,

@@ -145,8 +145,7 @@ static int date_filters(
 
 		if (!f)
 			return arrow_fail(error, EINVAL,
-				"'%s' is no filter: there are before, dangling, label, reference "
-				"and since, each with =VALUE",
+				"'%s' is no filter: there are before, dangling, label, reference and since, each with =VALUE",
 				in->filters.v[i]);
 		if (f->matches != is_before && f->matches != is_since)
 			continue;

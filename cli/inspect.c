@@ -75,8 +75,7 @@ static int find(const struct input *in, const struct arrow_paths *paths, const c
 		if (r == -ENOENT && in->arrows) {
 			arrow_error_clear(error);
 			return arrow_fail_status(error, 1, ENOENT,
-				"there is no Arrow and no image '%s'; 'arrow ps -a' and 'arrow "
-				"images' list them",
+				"there is no Arrow and no image '%s'; 'arrow ps -a' and 'arrow images' list them",
 				name);
 		}
 	}

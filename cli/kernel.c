@@ -230,9 +230,7 @@ static int kernel_inspect(
 		}
 		if (json_array_size(found) == before)
 			r = arrow_fail(error, ENOENT,
-				"there is no current kernel %s; 'arrow kernel ls' shows those "
-				"there "
-				"are",
+				"there is no current kernel %s; 'arrow kernel ls' shows those there are",
 				args->names[i]);
 	}
 	if (r == 0)
@@ -282,9 +280,8 @@ static const struct kernel_command {
 	const char *summary;
 } kernel_commands[] = {
 	{"build", kernel_build, build_options, "[PROFILE...]", false,
-		"Build the kernels of profiles, all of them if none is named. One that is there "
-		"and "
-		"made from the same configuration, source and compiler is not built again."},
+		"Build the kernels of profiles, all of them if none is named. "
+		"One that is there and made from the same configuration, source and compiler is not built again."},
 	{"ls", kernel_ls, ls_options, "", false, "List kernels."},
 	{"inspect", kernel_inspect, inspect_options, "NAME...", true,
 		"Show what is known of kernels, named by profile or id, as JSON."},
@@ -321,8 +318,7 @@ static int run_command(const struct kernel_command *c, int argc, char **argv)
 		return ARROW_STATUS_ERROR;
 	if (c->needs_name && args.n_names == 0) {
 		fprintf(stderr,
-			"arrow: kernel %s needs the name of a kernel; 'arrow kernel ls' shows "
-			"them\n",
+			"arrow: kernel %s needs the name of a kernel; 'arrow kernel ls' shows them\n",
 			c->name);
 		return ARROW_STATUS_ERROR;
 	}

@@ -69,8 +69,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp login_argp = {login_options, parse, "[HOST[:PORT]]",
 	"Log in to a registry, Docker Hub if none is named.\v"
-	"The login is tried, then kept where docker keeps it: by the credential helper that "
-	"~/.docker/config.json names, else in that file. Docker and podman then know it, too.",
+	"The login is tried, then kept where docker keeps it: by the credential helper that ~/.docker/config.json names, else in that file. "
+	"Docker and podman then know it, too.",
 	NULL, NULL, NULL};
 
 static const struct argp logout_argp = {logout_options, parse, "[HOST[:PORT]]",
@@ -99,8 +99,7 @@ static int ask(const char *what, bool secret, char text[SECRET_MAX], struct arro
 
 	if (isatty(STDIN_FILENO) != 1)
 		return arrow_fail(error, ENOTTY,
-			"cannot ask for the %s: stdin is no terminal; use --username and "
-			"--password-stdin",
+			"cannot ask for the %s: stdin is no terminal; use --username and --password-stdin",
 			what);
 	fprintf(stderr, "%s: ", what);
 	if (secret && tcgetattr(STDIN_FILENO, &old) == 0) {
@@ -125,8 +124,7 @@ static int get_password(const struct input *in, char text[SECRET_MAX], struct ar
 	ssize_t n;
 
 	if (in->password) {
-		fputs("WARNING! --password shows the password to others on this machine; use "
-		      "--password-stdin\n",
+		fputs("WARNING! --password shows the password to others on this machine; use --password-stdin\n",
 			stderr);
 		return text_copy(text, SECRET_MAX, in->password)
 			       ? 0
@@ -196,8 +194,7 @@ static int login(const struct input *in, struct arrow_error *error)
 		return e;
 	if (plain)
 		fprintf(stderr,
-			"WARNING! Your password is kept unencrypted in %s; a credential helper "
-			"would not\n",
+			"WARNING! Your password is kept unencrypted in %s; a credential helper would not\n",
 			where);
 	puts("Login Succeeded");
 	return 0;

@@ -121,8 +121,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!in->command)
 			argp_error(state,
-				"say what to do: create, ls, inspect, connect, disconnect, rm or "
-				"prune");
+				"say what to do: create, ls, inspect, connect, disconnect, rm or prune");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -132,14 +131,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 const struct argp network_argp = {
 	options,
 	parse,
-	"create NAME\nls\ninspect NAME...\nconnect NAME ARROW\ndisconnect NAME ARROW\nrm "
-	"NAME...\nprune",
+	"create NAME\nls\ninspect NAME...\nconnect NAME ARROW\ndisconnect NAME ARROW\nrm NAME...\nprune",
 	"Make, show and remove the networks that Arrows are on.\v"
-	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that, also "
-	"for one that runs, which has one spare card. The network 'bridge' is "
-	"made when it is "
-	"first used. What a network has on the host (bridge, rules, name server) is there while "
-	"Arrows are on it.",
+	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that, also for one that runs, which has one spare card. "
+	"The network 'bridge' is made when it is first used. "
+	"What a network has on the host (bridge, rules, name server) is there while Arrows are on it.",
 	NULL,
 	NULL,
 	NULL,
@@ -329,8 +325,7 @@ static int run(const struct input *in, const struct arrow_paths *paths, struct a
 		i++;
 	if (i == n)
 		return arrow_fail(error, EINVAL,
-			"no such command: network %s; there are create, ls, inspect, connect, "
-			"disconnect, rm and prune",
+			"no such command: network %s; there are create, ls, inspect, connect, disconnect, rm and prune",
 			in->command);
 	if (in->names.n < known[i].least || in->names.n > known[i].most)
 		return arrow_fail(error, EINVAL, "network %s takes %s", in->command,

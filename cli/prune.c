@@ -25,8 +25,7 @@ void cli_prune_filter_parse(
 		r = arrow_strings_add(&f->not_labels, value + 7);
 	} else {
 		argp_error(state,
-			"'%s' is no filter: there are until=TIME, label=KEY[=VALUE] and "
-			"label!=KEY[=VALUE]",
+			"'%s' is no filter: there are until=TIME, label=KEY[=VALUE] and label!=KEY[=VALUE]",
 			value);
 	}
 	if (r < 0)

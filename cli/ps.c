@@ -33,8 +33,7 @@ static const struct argp_option options[] = {
 	{"all", 'a', 0, 0, "Also Arrows that do not run", 0},
 	{"latest", 'l', 0, 0, "Only the one made last, whether it runs or not", 0},
 	{"last", 'n', "N", 0, "Only the N made last, whether they run or not", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Only Arrows with this ancestor, before, exited, expose, health, "
-		"id, label, name, network, publish, since, status or volume", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Only Arrows with this ancestor, before, exited, expose, health, id, label, name, network, publish, since, status or volume", 0},
 	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0},
 	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids, paths and commands", 0},
 	{"quiet", 'q', 0, 0, "Only ids", 0},

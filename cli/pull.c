@@ -96,16 +96,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp pull_argp = {pull_options, parse, "NAME[:TAG|@DIGEST]",
 	"Download an image from a registry.\v"
-	"A name without a host is of Docker Hub. Layers that are here are not downloaded again, "
-	"nor "
-	"what an earlier pull got that was cut off. Who logged in with docker, podman or 'arrow "
-	"login' is logged in.",
+	"A name without a host is of Docker Hub. "
+	"Layers that are here are not downloaded again, nor what an earlier pull got that was cut off. "
+	"Who logged in with docker, podman or 'arrow login' is logged in.",
 	NULL, NULL, NULL};
 
 static const struct argp push_argp = {push_options, parse, "NAME[:TAG]",
 	"Upload an image to a registry, with its signatures.\v"
-	"Layers that are there are not uploaded again; those of another repository of the same "
-	"registry are mounted.",
+	"Layers that are there are not uploaded again; those of another repository of the same registry are mounted.",
 	NULL, NULL, NULL};
 
 /* All tags of a repository, there. */

@@ -429,14 +429,10 @@ const struct argp run_argp = {
 	parse,
 	ARGS,
 	"Run a program in its own microVM.\v"
-	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. IMAGE "
-	"is a "
-	"container image, NAME[:TAG] or NAME@DIGEST; options replace what it brings. What begins "
-	"with '.' or '/' is a program; another name is an image that is here, else a program in "
-	"PATH. "
-	"Exit status: "
-	"that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program "
-	"cannot be executed, 127 if there is no such program.",
+	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. "
+	"IMAGE is a container image, NAME[:TAG] or NAME@DIGEST; options replace what it brings. "
+	"What begins with '.' or '/' is a program; another name is an image that is here, else a program in PATH. "
+	"Exit status: that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program cannot be executed, 127 if there is no such program.",
 	NULL,
 	NULL,
 	NULL,

@@ -50,9 +50,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 const struct argp sign_argp = {sign_options, parse, "--key FILE NAME",
 	"Sign an image of the store.\v"
-	"The signature is for the image by that name, and goes along when it is pushed. Keys are "
-	"made "
-	"with 'openssl genpkey -algorithm ed25519'.",
+	"The signature is for the image by that name, and goes along when it is pushed. "
+	"Keys are made with 'openssl genpkey -algorithm ed25519'.",
 	NULL, NULL, NULL};
 
 const struct argp verify_argp = {verify_options, parse, "--key FILE NAME",

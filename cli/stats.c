@@ -68,8 +68,7 @@ static const struct argp_option options[] = {
 
 const struct argp stats_argp = {options, parse, "[ARROW...]",
 	"Show what Arrows use, every second: all that run, or those that are named.\v"
-	"The figures are of the Arrow's own kernel: 100 % is one CPU of it, and memory is what "
-	"its programs, files in memory and kernel take.",
+	"The figures are of the Arrow's own kernel: 100 % is one CPU of it, and memory is what its programs, files in memory and kernel take.",
 	NULL, NULL, NULL};
 
 /* Lines "name number". Unknown ones are of a newer loader. */

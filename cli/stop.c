@@ -77,8 +77,7 @@ static int kill_one(
 }
 
 const struct argp pause_argp = {NULL, parse, "ARROW...",
-	"Stop the processors of Arrows.\vTheir programs do not run until 'arrow unpause', and find "
-	"the right time then.",
+	"Stop the processors of Arrows.\vTheir programs do not run until 'arrow unpause', and find the right time then.",
 	NULL, NULL, NULL};
 
 const struct argp unpause_argp = {

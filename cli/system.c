@@ -85,9 +85,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 const struct argp system_argp = {options, parse, "df\nprune",
 	"Show what takes disk, and remove what nobody needs.\v"
-	"prune removes Arrows that do not run, networks without Arrows, images without a name "
-	"that no Arrow uses, and templates that were not used for a day. With a filter for labels "
-	"templates, which have none, stay. "
+	"prune removes Arrows that do not run, networks without Arrows, images without a name that no Arrow uses, and templates that were not used for a day. "
+	"With a filter for labels templates, which have none, stay. "
 	"'arrow system events' and 'arrow system info' are 'arrow events' and 'arrow info'.",
 	NULL, NULL, NULL};
 

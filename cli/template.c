@@ -57,8 +57,8 @@ const struct argp template_argp = {
 	parse,
 	"ls\ninspect ID...\nrm ID...\nprune",
 	"Show and remove templates: booted VMs that Arrows are cloned from.\v"
-	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of "
-	"volumes) and made again when it is missing. Removing one does not disturb its clones.",
+	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of volumes) and made again when it is missing. "
+	"Removing one does not disturb its clones.",
 	NULL,
 	NULL,
 	NULL,

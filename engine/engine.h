@@ -115,7 +115,8 @@ struct arrow_vm_config {
 	int stream_fd; /* of one to convert: what it is loaded from */
 	/* A clone's template: a directory in which the engine may keep what belongs to it. */
 	const char *template_dir;
-	/* Opens a card that leads nowhere, for one that stands in for others; see core/template/template.h.
+	/* Opens a card that leads nowhere, for one that stands in for others; see
+	 * core/template/template.h.
 	 */
 	int (*idle_nic)(enum arrow_nic_kind kind);
 	int userns_fd;     /* user namespace in which the shares are served, or -1 */

@@ -75,8 +75,7 @@ int limits_enter(const struct job *job, bool first, struct failure *failure)
 	if (r == 0)
 		r = cgroup_write(PROGRAM_GROUP "/cgroup.procs", "0");
 	return r < 0 ? fail(failure, 125, -r,
-			       "cannot limit the program to %s: %m; the guest's kernel may lack "
-			       "cgroups, use --kernel general",
+			       "cannot limit the program to %s: %m; the guest's kernel may lack cgroups, use --kernel general",
 			       job->cpu_max ? "a part of a CPU" : "a number of processes")
 		     : 0;
 }

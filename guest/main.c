@@ -290,8 +290,8 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 	if (!killed && stage_log_grew(&loader->stage) && stage_oom_kills(&loader->stage) > before)
-		loader_note(loader, "out of memory: the kernel killed a process of the Arrow; give "
-				    "it more with -m");
+		loader_note(loader,
+			"out of memory: the kernel killed a process of the Arrow; give it more with -m");
 }
 
 static void reap(struct loader *loader)

@@ -245,8 +245,7 @@ static int move_stage(const struct stage *stage, const char *from_dir, struct fa
 				trees_of_stage[i]);
 	r = move_trees(from_dir, root_dir(stage));
 	return r < 0 ? fail(failure, 125, -r,
-			       "cannot mount /dev, /proc and /sys: %m; they must be directories of "
-			       "the root")
+			       "cannot mount /dev, /proc and /sys: %m; they must be directories of the root")
 		     : 0;
 }
 

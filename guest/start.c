@@ -149,8 +149,7 @@ static int exec_failed(struct start *s, int err)
 	switch (err) {
 	case ENOENT:
 		return fail(s->failure, 127, err,
-			"exec: \"%s\": no such file or directory (its interpreter is missing in "
-			"the root)",
+			"exec: \"%s\": no such file or directory (its interpreter is missing in the root)",
 			name);
 	case EACCES:
 		return fail(s->failure, 126, err, "exec: \"%s\": permission denied", name);
@@ -158,8 +157,7 @@ static int exec_failed(struct start *s, int err)
 		return fail(s->failure, 126, err, "exec: \"%s\": exec format error", name);
 	case E2BIG:
 		return fail(s->failure, 126, err,
-			"exec: \"%s\": argument list too long; one string ends at 128 KiB, all at "
-			"a quarter of the stack limit",
+			"exec: \"%s\": argument list too long; one string ends at 128 KiB, all at a quarter of the stack limit",
 			name);
 	default:
 		return fail(s->failure, 126, err, "exec: \"%s\": %m", name);

@@ -109,8 +109,7 @@ static int check_collision(struct closure *c, const struct closure_object *o, co
 		if (other != o && !strcmp(other->guest, o->guest) &&
 			strcmp(other->identity, o->identity) != 0)
 			return arrow_fail(error, EEXIST,
-				"cannot run %s: %s and %s would both be %s in its image; "
-				"run it with --rootfs",
+				"cannot run %s: %s and %s would both be %s in its image; run it with --rootfs",
 				label, other->host, o->host, o->guest);
 	}
 	return 0;
@@ -212,14 +211,12 @@ static int add_by_path(struct search *s, const struct closure_object *asker, con
 		s->closure->relative = true;
 	if (search_is_covered(normal))
 		return arrow_fail(error, ENOENT,
-			"cannot run %s: it needs %s%s by that path, where an Arrow has a directory "
-			"of its own; link it by name or run it with --rootfs",
+			"cannot run %s: it needs %s%s by that path, where an Arrow has a directory of its own; link it by name or run it with --rootfs",
 			s->label, name, by);
 	r = try_library(s, &from, false, error);
 	if (r == 0)
 		r = arrow_fail(error, ENOENT,
-			"cannot run %s: it needs %s%s, and there is no such library; install it or "
-			"run with --rootfs",
+			"cannot run %s: it needs %s%s, and there is no such library; install it or run with --rootfs",
 			s->label, name, by);
 	return r < 0 ? r : 0;
 }
@@ -252,8 +249,7 @@ static int add_needed(struct search *s, const struct closure_object *asker, cons
 		return 0;
 	by = wanted_by(asker);
 	return arrow_fail(error, ENOENT,
-		"cannot run %s: it needs %s%s, which is nowhere in %s; install it or run with "
-		"--rootfs",
+		"cannot run %s: it needs %s%s, which is nowhere in %s; install it or run with --rootfs",
 		s->label, name, by ? by : "", s->searched ? s->searched : "its directories");
 }
 
@@ -275,8 +271,7 @@ static int check_program(const struct elf_info *elf, const char *label, struct a
 			elf_machine_name(elf_host_machine(), host));
 	if (elf->foreign)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, ENOEXEC,
-			"cannot run %s: it is a %s program of another width or byte order than "
-			"this host's; build it for this one",
+			"cannot run %s: it is a %s program of another width or byte order than this host's; build it for this one",
 			label, elf_machine_name(elf->machine, machine));
 	if (elf->type == ET_CORE)
 		return not_exec(error, ENOEXEC, label, "it is a core file, not a program");
@@ -311,8 +306,7 @@ static int add_program(
 
 	if (fd < 0 && errno == EACCES)
 		return not_exec(error, EACCES, s->label,
-			"permission denied: it cannot be read, which copying it into its image "
-			"takes; run chmod +r on it");
+			"permission denied: it cannot be read, which copying it into its image takes; run chmod +r on it");
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, errno,
 			"cannot run %s: no such file", s->label);
@@ -322,8 +316,7 @@ static int add_program(
 	e = elf_info_read(&elf, fd, &why);
 	if (e == -ENOEXEC && pread(fd, start, 2, 0) == 2 && !memcmp(start, "#!", 2))
 		return not_exec(error, ENOEXEC, s->label,
-			"not an ELF program: it is a script, and there is no interpreter beside "
-			"it; run it with --rootfs DIR, which has one");
+			"not an ELF program: it is a script, and there is no interpreter beside it; run it with --rootfs DIR, which has one");
 	if (e == -ENOEXEC || e == -EBADMSG)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, -e,
 			"cannot run %s: not an ELF program: %s", s->label, why);
@@ -350,8 +343,7 @@ static int add_interpreter(struct search *s, struct arrow_error *error)
 		return no_memory(error, s->label);
 	if (path[0] != '/' || search_is_covered(normal))
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, ENOEXEC,
-			"cannot run %s: its loader %s cannot lie there in an Arrow; link it with "
-			"another or run it with --rootfs",
+			"cannot run %s: its loader %s cannot lie there in an Arrow; link it with another or run it with --rootfs",
 			s->label, path);
 	r = try_library(s, &from, false, error);
 	if (r == 0)

@@ -59,8 +59,7 @@ static int make(struct arrow_image *image, const struct image_store *store,
 
 	if (before.mount && (options->userns_fd > 0 || geteuid() != 0))
 		return arrow_fail(error, EBUSY,
-			"cannot make an image of %s: a file system of the host's kernel is mounted "
-			"on %s in it; unmount that",
+			"cannot make an image of %s: a file system of the host's kernel is mounted on %s in it; unmount that",
 			options->path, before.mount);
 
 	e = image_temp_begin(&temp, store, error);
@@ -102,8 +101,7 @@ static int resolve(const char *path, char **real, struct arrow_error *error)
 		return arrow_fail(error, errno, "cannot use %s as a root: %m", path);
 	if (!S_ISDIR(st.st_mode))
 		return arrow_fail(error, ENOTDIR,
-			"cannot use %s as a root: it is not a directory; to run a program leave "
-			"--rootfs out",
+			"cannot use %s as a root: it is not a directory; to run a program leave --rootfs out",
 			path);
 	return 0;
 }
@@ -147,9 +145,7 @@ int arrow_image_from_directory(struct arrow_image *image, const char *store_path
 	}
 	if (e == -ESTALE && !error->text)
 		e = arrow_fail(error, ESTALE,
-			"cannot make an image of %s: it changes as it is read; stop what writes to "
-			"it "
-			"and run again",
+			"cannot make an image of %s: it changes as it is read; stop what writes to it and run again",
 			path);
 	if (e < 0)
 		arrow_image_release(image);

@@ -139,8 +139,7 @@ static int resolve(struct program *p, const char *label, struct arrow_error *err
 	if (faccessat(AT_FDCWD, p->path, X_OK, AT_EACCESS) < 0) {
 		if (errno != EACCES || (st.st_mode & 0111))
 			return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, errno,
-				"cannot run %s: permission denied: its mode %03o or its file "
-				"system does not let you execute it",
+				"cannot run %s: permission denied: its mode %03o or its file system does not let you execute it",
 				label, st.st_mode & 07777u);
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, EACCES,
 			"cannot run %s: permission denied: it is not executable; run chmod +x %s",
@@ -440,8 +439,7 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 	}
 	if (e < 0 && !error->text)
 		e = arrow_fail(error, ESTALE,
-			"cannot run %s: it or one of its libraries changes as it is copied; try "
-			"again when nothing writes to it",
+			"cannot run %s: it or one of its libraries changes as it is copied; try again when nothing writes to it",
 			path);
 	if (e < 0)
 		arrow_image_release(image);
@@ -488,9 +486,7 @@ int program_stage(
 	}
 	if (e < 0 && !error->text)
 		return arrow_fail(error, ESTALE,
-			"cannot pack %s: it or one of its libraries changes as it is copied; try "
-			"again "
-			"when nothing writes to it",
+			"cannot pack %s: it or one of its libraries changes as it is copied; try again when nothing writes to it",
 			path);
 	return e;
 }

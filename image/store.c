@@ -24,8 +24,7 @@ int image_store_fail(const struct image_store *s, int err, struct arrow_error *e
 {
 	if (err == ENOSPC || err == EDQUOT)
 		return arrow_fail(error, err,
-			"no space left in %s for an image; free some, or set ARROW_DATA_DIR to a "
-			"directory on another disk",
+			"no space left in %s for an image; free some, or set ARROW_DATA_DIR to a directory on another disk",
 			s->path);
 	return arrow_fail(error, err, "cannot write in %s: %m", s->path);
 }

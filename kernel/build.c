@@ -124,8 +124,7 @@ static int run(
 			error, EINTR, "the build of kernel %s was interrupted", b->profile->name);
 	if (r < 0 && b->no_space)
 		return arrow_fail(error, ENOSPC,
-			"cannot build the kernel of profile %s: the disk of %s is full; a build "
-			"needs about %llu MiB there",
+			"cannot build the kernel of profile %s: the disk of %s is full; a build needs about %llu MiB there",
 			b->profile->name, b->store, ROOM_NEEDED >> 20);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot build the kernel of profile %s: %s: %s",
@@ -237,8 +236,7 @@ static int check_pvh(int fd, const char *name, struct arrow_error *error)
 	elf_end(elf);
 	return found ? 0
 		     : arrow_fail(error, ENOEXEC,
-			       "the kernel of profile %s came out without a PVH "
-			       "entry; is pvh among its fragments?",
+			       "the kernel of profile %s came out without a PVH entry; is pvh among its fragments?",
 			       name);
 }
 
@@ -403,8 +401,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 	if (fstatvfs(b->kernels_fd, &fs) == 0 &&
 		(unsigned long long)fs.f_bavail * fs.f_frsize < ROOM_NEEDED)
 		return arrow_fail(error, ENOSPC,
-			"cannot build a kernel: %llu MiB are free on the disk of %s, and a build "
-			"needs about %llu; make room or set ARROW_DATA_DIR",
+			"cannot build a kernel: %llu MiB are free on the disk of %s, and a build needs about %llu; make room or set ARROW_DATA_DIR",
 			(unsigned long long)fs.f_bavail * fs.f_frsize >> 20, b->store,
 			ROOM_NEEDED >> 20);
 	b->dir = store ? path_format("%s/kernels/%sXXXXXX", store, KERNEL_TEMP_PREFIX) : NULL;
@@ -418,8 +415,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 	/* make cannot live with these in the name of a directory. */
 	if (b->dir[strcspn(b->dir, " :\t\n#$%\\")])
 		return arrow_fail(error, EINVAL,
-			"cannot build a kernel in %s: make does not allow spaces and colons in the "
-			"path; set ARROW_DATA_DIR to another directory",
+			"cannot build a kernel in %s: make does not allow spaces and colons in the path; set ARROW_DATA_DIR to another directory",
 			b->store);
 	b->path_var = path_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
 	b->tmpdir_var = path_format("TMPDIR=%s", b->dir);

@@ -251,8 +251,7 @@ int kernel_config_verify(const char *wanted, const char *dotconfig, struct arrow
 		got = find_option(dotconfig, line, len, &n);
 		if (off ? got != NULL : !got || n != size || memcmp(got, line, n) != 0)
 			return arrow_fail(error, EINVAL,
-				"the kernel cannot be configured with %.*s: it came out %.*s; "
-				"an option that it depends on is missing or forces it",
+				"the kernel cannot be configured with %.*s: it came out %.*s; an option that it depends on is missing or forces it",
 				(int)size, line, got ? (int)n : 7, got ? got : "not set");
 	}
 	return 0;

@@ -33,8 +33,7 @@ static int check_digest(struct arrow_kernel *k, const char *sha256, const char *
 		return arrow_fail(error, -r, "cannot read the kernel %s: %m", k->path);
 	if (strcmp(hex, sha256) != 0)
 		return arrow_fail(error, EBADMSG,
-			"kernel %.12s is damaged (its digest is not the recorded one); run 'arrow "
-			"kernel rm %.12s && arrow kernel build %s'",
+			"kernel %.12s is damaged (its digest is not the recorded one); run 'arrow kernel rm %.12s && arrow kernel build %s'",
 			k->id, k->id, profile);
 	checked_write(note, text);
 	return 0;
@@ -51,8 +50,7 @@ static int check_profile(
 		return r;
 	if (strcmp(profile.config_hash, config) != 0)
 		r = arrow_fail(error, ENOENT,
-			"the kernel of profile %s was built from an older configuration; run "
-			"'arrow kernel build %s'",
+			"the kernel of profile %s was built from an older configuration; run 'arrow kernel build %s'",
 			name, name);
 	if (r == 0) {
 		k->profile = STEAL(profile.name);
@@ -75,8 +73,7 @@ static int open_id(struct arrow_kernel *k, const char *store, int kernels_fd, co
 			     &vcpus_max) < 0) {
 		json_decref(json);
 		return arrow_fail(error, EBADMSG,
-			"kernel %.12s is damaged (its kernel.json is missing or unreadable); run "
-			"'arrow kernel rm %.12s && arrow kernel build'",
+			"kernel %.12s is damaged (its kernel.json is missing or unreadable); run 'arrow kernel rm %.12s && arrow kernel build'",
 			k->id, k->id);
 	}
 

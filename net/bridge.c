@@ -225,8 +225,7 @@ int net_bridge_up(
 		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
 	if (r == 0 && strcmp(link.alias, alias) != 0)
 		return arrow_fail(error, EEXIST,
-			"the interface %s of the network %s is somebody else's; remove it, or make "
-			"another network",
+			"the interface %s of the network %s is somebody else's; remove it, or make another network",
 			n->bridge, n->name);
 	if (r == -ENODEV) {
 		/* The host may have got routes since the network was made. */

@@ -100,8 +100,7 @@ int net_connect(struct net_attachment *a, const char *network, const struct net_
 		i++;
 	if (i == a->n_cards)
 		return arrow_fail(error, ENOSPC,
-			"all network cards of the Arrow are in use, and its microVM takes no more "
-			"while it runs: stop it, connect it, and start it again");
+			"all network cards of the Arrow are in use, and its microVM takes no more while it runs: stop it, connect it, and start it again");
 	wish.card = i;
 	if (a->ports.n && !served) {
 		wish.ports = &a->ports;

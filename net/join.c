@@ -89,8 +89,7 @@ static int take_ip(struct net_card *card, int index, const char *text, uint8_t f
 	if (!strchr(text, '/')) {
 		if (!subnet.address.family)
 			return arrow_fail(error, EINVAL,
-				"%s is in no subnet of the bridge: give it with its prefix, as "
-				"%s/24",
+				"%s is in no subnet of the bridge: give it with its prefix, as %s/24",
 				text, text);
 		a.prefix = subnet.address.prefix;
 	}
@@ -120,9 +119,7 @@ int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct
 	start_lease(lease, wish);
 	if (r < 0)
 		return arrow_fail(error, -r,
-			"there is no bridge %s: %m; 'ip link' lists those of this "
-			"host",
-			device);
+			"there is no bridge %s: %m; 'ip link' lists those of this host", device);
 	if (!bridge.bridge)
 		return arrow_fail(error, EINVAL, "%s is not a bridge", device);
 	r = take_mac(lease->mac, wish, error);
@@ -232,8 +229,7 @@ int net_join_namespace(struct net_lease *lease, struct net_card *card,
 	start_lease(lease, wish);
 	if (wish->ip || wish->ip6 || wish->mac)
 		return arrow_fail(error, EINVAL,
-			"the addresses are those of the namespace: leave out --ip, --ip6 and "
-			"--mac-address");
+			"the addresses are those of the namespace: leave out --ip, --ip6 and --mac-address");
 	before = enter(path);
 	if (before < 0)
 		return arrow_fail(

@@ -351,9 +351,7 @@ static int choose(struct net_address *address, const struct arrow_paths *paths,
 		if ((family == 4 && net_address_equal(&a, &last)) || is_taken(&choice, &a) ||
 			net_address_equal(&a, gateway))
 			r = arrow_fail(error, ENOSPC,
-				"the network %s has no free address in %s: stop an Arrow, or make "
-				"a "
-				"larger network",
+				"the network %s has no free address in %s: stop an Arrow, or make a larger network",
 				n->name, net_address_text(range, true, text));
 	}
 	free(choice.taken);

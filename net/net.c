@@ -49,14 +49,11 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 			error, E2BIG, "an Arrow is on at most %u networks", NET_CARDS_MAX);
 	if (strcmp(text, "host") == 0)
 		return arrow_fail(error, EINVAL,
-			"--network host is not possible: an Arrow has a kernel of its own, and so "
-			"a "
-			"network of its own; publish its ports with -p");
+			"--network host is not possible: an Arrow has a kernel of its own, and so a network of its own; publish its ports with -p");
 	if (strncmp(text, "container:", 10) == 0)
 		return arrow_fail(error, EINVAL,
-			"--network %s is not possible: Arrows have kernels of their own and share "
-			"no "
-			"loopback; put both on one network, where they find each other by name",
+			"--network %s is not possible: "
+			"Arrows have kernels of their own and share no loopback; put both on one network, where they find each other by name",
 			text);
 	if (strcmp(text, "user") == 0) {
 		mode = NET_USER;
@@ -68,9 +65,7 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 		text += 3;
 		if (*text != '/')
 			return arrow_fail(error, EINVAL,
-				"--network ns:%s: give the absolute path of a network namespace, "
-				"as "
-				"ns:/run/netns/NAME",
+				"--network ns:%s: give the absolute path of a network namespace, as ns:/run/netns/NAME",
 				text);
 	} else if (strcmp(text, "default") == 0) {
 		text = NET_DEFAULT;
@@ -80,9 +75,7 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 			return arrow_fail(error, EINVAL, "the network %s is named twice", text);
 	if (mode != NET_USER && !can_make_networks())
 		return arrow_fail(error, EPERM,
-			"--network %s needs root, CAP_NET_ADMIN and /dev/net/tun; without them "
-			"there "
-			"is --network user",
+			"--network %s needs root, CAP_NET_ADMIN and /dev/net/tun; without them there is --network user",
 			text);
 	plan->entries[plan->n].mode = mode;
 	plan->entries[plan->n].text = whole;
@@ -373,12 +366,10 @@ static int check(
 	mode = plan->entries[0].mode;
 	if ((mode == NET_BRIDGE || mode == NET_NAMESPACE) && request->ports && request->ports->n)
 		return arrow_fail(error, EINVAL,
-			"ports are not published on a network that is not Arrow's: the Arrow is "
-			"reached by its own address there");
+			"ports are not published on a network that is not Arrow's: the Arrow is reached by its own address there");
 	if (mode == NET_USER && (request->ip || request->ip6 || request->mac))
 		return arrow_fail(error, EINVAL,
-			"the user-mode network has fixed addresses: leave out --ip, --ip6 and "
-			"--mac-address");
+			"the user-mode network has fixed addresses: leave out --ip, --ip6 and --mac-address");
 	return 0;
 }
 

@@ -251,9 +251,7 @@ int net_network_open(struct net_network *network, const struct arrow_paths *path
 		return arrow_fail(error, EINVAL,
 			"'%s' is no name of a network: letters, digits, _ . - are allowed", name);
 	return r < 0 ? arrow_fail(error, -r,
-			       "network %s not found; 'arrow network ls' shows those that there "
-			       "are, "
-			       "'arrow network create %s' makes it",
+			       "network %s not found; 'arrow network ls' shows those that there are, 'arrow network create %s' makes it",
 			       name, name)
 		     : 0;
 }
@@ -361,9 +359,7 @@ static int make_identity(struct net_network *n, struct arrow_error *error)
 		snprintf(n->bridge, sizeof(n->bridge), "arrow-%.8s", n->id);
 	else if (net_link_find(n->bridge, &link) == 0)
 		return arrow_fail(error, EEXIST,
-			"there is an interface %s already; to join a bridge that is not Arrow's "
-			"use "
-			"'arrow run --network bridge:%s'",
+			"there is an interface %s already; to join a bridge that is not Arrow's use 'arrow run --network bridge:%s'",
 			n->bridge, n->bridge);
 	return 0;
 }
@@ -387,9 +383,7 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 		strcmp(wish->name, "none") == 0 || strcmp(wish->name, "host") == 0 ||
 		strcmp(wish->name, "user") == 0)
 		return arrow_fail(error, EINVAL,
-			"a network cannot be named '%s': letters, digits, _ . - are allowed, and "
-			"not "
-			"none, host, user",
+			"a network cannot be named '%s': letters, digits, _ . - are allowed, and not none, host, user",
 			wish->name);
 	path = path_format("%s/networks/%s.json", paths->data, wish->name);
 	if (!path)
@@ -431,8 +425,7 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 	used = net_lease_sweep(paths, n.name);
 	if (used > 0)
 		return arrow_fail(error, EBUSY,
-			"network %s has %u active %s; stop them first, 'arrow network inspect %s' "
-			"shows them",
+			"network %s has %u active %s; stop them first, 'arrow network inspect %s' shows them",
 			n.name, used, used == 1 ? "Arrow" : "Arrows", n.name);
 	path = path_format("%s/networks/%s.json", paths->data, n.name);
 	if (!path || unlink(path) < 0)

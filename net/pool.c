@@ -139,10 +139,7 @@ static int choose4(struct net_network *n, const struct used *used, const struct 
 	}
 	return r < 0 ? r
 		     : arrow_fail(error, ENOSPC,
-			       "no subnet is free: all of the pools collide with an address or a "
-			       "route "
-			       "of this host; name one with --subnet, or more in "
-			       "%s/networks/pools.json",
+			       "no subnet is free: all of the pools collide with an address or a route of this host; name one with --subnet, or more in %s/networks/pools.json",
 			       paths->data);
 }
 
@@ -192,9 +189,7 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 
 		if (subnet->family && collides(&used, subnet, &by))
 			r = arrow_fail(error, EADDRINUSE,
-				"the subnet %s collides with %s, which this host or another "
-				"network "
-				"uses; choose another with --subnet",
+				"the subnet %s collides with %s, which this host or another network uses; choose another with --subnet",
 				net_address_text(subnet, true, text),
 				net_address_text(&by, true, other));
 	}

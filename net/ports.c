@@ -137,8 +137,7 @@ int net_ports_parse(struct net_ports *ports, const char *text, struct arrow_erro
 	if (r == -E2BIG)
 		return arrow_fail(error, E2BIG, "more than %u published ports", PORTS_MAX);
 	return r < 0 ? arrow_fail(error, -r,
-			       "'%s' is no published port: give it as 8080:80, 127.0.0.1:8080:80, "
-			       "[::1]:8080:80, 8000-8010:80-90 or 80, with /udp for UDP",
+			       "'%s' is no published port: give it as 8080:80, 127.0.0.1:8080:80, [::1]:8080:80, 8000-8010:80-90 or 80, with /udp for UDP",
 			       text)
 		     : 0;
 }

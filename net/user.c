@@ -131,9 +131,7 @@ static int wait_passt(pid_t pid, int output, struct arrow_error *error)
 	if (strrchr(text, '\n'))
 		line = strrchr(text, '\n') + 1;
 	return arrow_fail(error, EIO,
-		"passt cannot start the user-mode network (status %d): %s; use --network none to "
-		"do "
-		"without",
+		"passt cannot start the user-mode network (status %d): %s; use --network none to do without",
 		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), line);
 }
 

@@ -63,8 +63,7 @@ static int take(struct reader *r, const char *key, const char *value)
 	if (strcmp(key, "program") == 0 || strcmp(key, "directory") == 0) {
 		if (b->source)
 			return arrow_fail(r->error, EINVAL,
-				"there is a program or a directory, "
-				"and one only");
+				"there is a program or a directory, and one only");
 		return set_once(r, &b->source,
 			key[0] == 'd' && !strchr(value, '/')
 				? path_format("%s/%s", r->directory, value)

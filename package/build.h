@@ -46,8 +46,8 @@ int arrow_build_change(
 	struct arrow_build *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 
 /*
- * Reads an Arrowfile (package/arrowfile.c) into what is not set yet. Paths in it are relative to it.
- * Errors: one line with the file's name and line number.
+ * Reads an Arrowfile (package/arrowfile.c) into what is not set yet. Paths in it are relative to
+ * it. Errors: one line with the file's name and line number.
  */
 int arrow_build_file(
 	struct arrow_build *build, const char *path, struct arrow_error *error) ARROW_MUST_CHECK;

@@ -168,8 +168,7 @@ int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_err
 #define IS(word) (n == strlen(word) && strncasecmp(text, word, n) == 0)
 	if (!*rest)
 		return arrow_fail(error, EINVAL,
-			"'%.64s' is no change: it is an instruction and its value, as in 'CMD "
-			"[\"/bin/sh\"]'",
+			"'%.64s' is no change: it is an instruction and its value, as in 'CMD [\"/bin/sh\"]'",
 			text);
 	if (IS("CMD"))
 		return change_words(&b->cmd, rest, error);
@@ -196,7 +195,6 @@ int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_err
 	}
 #undef IS
 	return arrow_fail(error, EINVAL,
-		"'%.64s' is no change; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, "
-		"USER, VOLUME and WORKDIR",
+		"'%.64s' is no change; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR",
 		text);
 }

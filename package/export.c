@@ -30,8 +30,7 @@
 
 static const char run_sh[] =
 	"#!/bin/sh\n"
-	"# Starts this Arrow with QEMU 7.2 or later; with ARROW_ACCEL=kvm on a machine whose KVM "
-	"works,\n"
+	"# Starts this Arrow with QEMU 7.2 or later; with ARROW_ACCEL=kvm on a machine whose KVM works,\n"
 	"# else by emulation. The words behind run.sh are options for QEMU.\n"
 	"cd \"$(dirname \"$0\")\" || exit 125\n"
 	"exec \"${QEMU:-qemu-system-x86_64}\" -accel \"${ARROW_ACCEL:-tcg}\" " MACHINE " \\\n"
@@ -41,8 +40,7 @@ static const char run_sh[] =
 
 static const char run_cmd[] =
 	"@echo off\r\n"
-	"rem Starts this Arrow with QEMU 7.2 or later; qemu-system-x86_64.exe has to be in "
-	"PATH.\r\n"
+	"rem Starts this Arrow with QEMU 7.2 or later; qemu-system-x86_64.exe has to be in PATH.\r\n"
 	"cd /d \"%%~dp0\"\r\n"
 	"qemu-system-x86_64.exe -accel tcg " MACHINE " ^\r\n"
 	"  -kernel vmlinux -initrd initramfs.cpio -append \"" KERNEL_WORDS "\" ^\r\n"

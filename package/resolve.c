@@ -134,8 +134,7 @@ static int merge_volumes(
 			continue;
 		if (spec->verbose)
 			fprintf(stderr,
-				"arrow: volume %s of the image is in memory and goes with the "
-				"Arrow; keep it with -v DIR:%s\n",
+				"arrow: volume %s of the image is in memory and goes with the Arrow; keep it with -v DIR:%s\n",
 				path, path);
 		if (!spec->read_only)
 			continue;

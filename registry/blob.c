@@ -44,8 +44,7 @@ static int download_begin(const struct http_reply *reply, void *arg)
 		return 0;
 	if (reply->length >= 0 && (uint64_t)reply->length != d->blob->size - start)
 		return arrow_fail(d->error, EBADMSG,
-			"the layer %s has %lld bytes at %s, and not the %llu that its manifest "
-			"says",
+			"the layer %s has %lld bytes at %s, and not the %llu that its manifest says",
 			d->blob->digest, (long long)reply->length + (long long)start, d->r->host,
 			(unsigned long long)d->blob->size);
 	return 0;
@@ -177,8 +176,7 @@ static int take_location(struct upload *u, struct http_reply *reply, struct arro
 	}
 	if (http_url_is_https(u->r->base) && !http_url_is_https(reply->location))
 		return arrow_fail(error, EPROTO,
-			"%s wants uploads sent without encryption, which is not done; ask who runs "
-			"it",
+			"%s wants uploads sent without encryption, which is not done; ask who runs it",
 			u->r->host);
 	free(u->location);
 	u->location = STEAL(reply->location);

@@ -141,8 +141,7 @@ static int follow(const struct registry *r, const char *from, struct http_reply 
 			error, EPROTO, "%s redirects to nowhere; ask who runs it", r->host);
 	if (http_url_is_https(from) && !http_url_is_https(reply->location))
 		return arrow_fail(error, EPROTO,
-			"%s redirects to %s without encryption, which is not followed; ask who "
-			"runs it",
+			"%s redirects to %s without encryption, which is not followed; ask who runs it",
 			r->host, host);
 	free(*url);
 	*url = STEAL(reply->location);

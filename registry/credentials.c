@@ -92,9 +92,7 @@ static int read_config(const char *path, char **text, size_t *size, struct arrow
 static int bad_file(const char *path, struct arrow_error *error)
 {
 	return arrow_fail(error, EINVAL,
-		"the credentials in %s are not the JSON that docker or podman write; mend or "
-		"remove "
-		"the file, then log in again",
+		"the credentials in %s are not the JSON that docker or podman write; mend or remove the file, then log in again",
 		path);
 }
 
@@ -163,9 +161,7 @@ static int ask_helper(struct credentials *c, const char *name, const char *host,
 	OPENSSL_cleanse(output, strlen(output));
 	if (r < 0)
 		return arrow_fail(error, -r,
-			"docker-credential-%s, named in %s, does not answer as a credential "
-			"helper "
-			"should",
+			"docker-credential-%s, named in %s, does not answer as a credential helper should",
 			name, file);
 	return r;
 }

@@ -373,23 +373,19 @@ static int explain(const struct exchange *x, CURLcode code, const char *words,
 			"cannot connect to %s: %s; is it running and reachable?", name, words);
 	case CURLE_OPERATION_TIMEDOUT:
 		return arrow_fail(error, ETIMEDOUT,
-			"%s did not answer or stood still for %u s; try again, or set "
-			"ARROW_REGISTRY_TIMEOUT to more seconds",
+			"%s did not answer or stood still for %u s; try again, or set ARROW_REGISTRY_TIMEOUT to more seconds",
 			name, x->options->stall);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_ISSUER_ERROR:
 		*failure = HTTP_FAILED;
 		return arrow_fail(error, EKEYREJECTED,
-			"the certificate of %s is not to be trusted: %s; if it is your own, put "
-			"the "
-			"certificate of its authority in " TLS_CERTS_DIR "/%s/ca.crt, or use "
-			"--tls-verify=false",
+			"the certificate of %s is not to be trusted: %s; if it is your own, put the certificate of its authority in " TLS_CERTS_DIR
+			"/%s/ca.crt, or use --tls-verify=false",
 			name, words, name);
 	case CURLE_SSL_CONNECT_ERROR:
 		*failure = HTTP_NO_TLS;
 		return arrow_fail(error, EPROTO,
-			"%s does not speak TLS as it should: %s; for plain HTTP use "
-			"--tls-verify=false",
+			"%s does not speak TLS as it should: %s; for plain HTTP use --tls-verify=false",
 			name, words);
 	case CURLE_SSL_CERTPROBLEM:
 		*failure = HTTP_FAILED;

@@ -83,8 +83,7 @@ int registry_get_manifest(struct registry *r, struct http *h, const char *refere
 		(reply.digest && oci_digest_is_valid(reply.digest) &&
 			strcmp(reply.digest, d->digest) != 0))
 		return arrow_fail(error, EBADMSG,
-			"the manifest of the %s came with another digest than %s: it is damaged or "
-			"forged",
+			"the manifest of the %s came with another digest than %s: it is damaged or forged",
 			what, strchr(reference, ':') ? reference : reply.digest);
 	d->media_type = find_type(&reply);
 	if (!d->media_type)

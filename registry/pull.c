@@ -89,8 +89,7 @@ static int get_manifests(
 		e = oci_descriptor_copy(&p->descriptor, &p->top) < 0 ? no_memory(error) : 0;
 	} else {
 		e = arrow_fail(error, ENOTSUP,
-			"%s is of a kind that Arrow does not know ('%.80s'); push it again with a "
-			"newer tool",
+			"%s is of a kind that Arrow does not know ('%.80s'); push it again with a newer tool",
 			p->name, p->top.media_type);
 	}
 	if (e == 0)
@@ -171,8 +170,7 @@ static int list_blobs(struct pull *p, struct arrow_error *error)
 	if (fstatvfs(store->fd, &disk) == 0 &&
 		need > (unsigned long long)disk.f_bavail * disk.f_frsize)
 		return arrow_fail(error, ENOSPC,
-			"no space left in %s for %s: it needs %llu MB more; free some with 'arrow "
-			"image prune', or set ARROW_DATA_DIR to a directory on another disk",
+			"no space left in %s for %s: it needs %llu MB more; free some with 'arrow image prune', or set ARROW_DATA_DIR to a directory on another disk",
 			store->path, p->name, need / 1000000 + 1);
 	return 0;
 }

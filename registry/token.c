@@ -64,8 +64,7 @@ static int check_realm(const struct registry *r, const char *realm, struct arrow
 		(!http_url_is_https(r->base) && strcasecmp(host, r->address) == 0))
 		return 0;
 	return arrow_fail(error, EPROTO,
-		"%s sends us for a token to %s without encryption; nothing was sent there; ask who "
-		"runs it",
+		"%s sends us for a token to %s without encryption; nothing was sent there; ask who runs it",
 		r->host, host);
 }
 
@@ -142,14 +141,14 @@ static int take_token(struct registry *r, const struct http_reply *reply, struct
 		token = json_string_value(json_object_get(answer, "access_token"));
 	/* RFC 6750, b64token; so it cannot end the header. */
 	if (token && *token && strlen(token) <= TOKEN_MAX &&
-		strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
-			      "=") == strlen(token))
+		strspn(token,
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
+			strlen(token))
 		header = path_format("Bearer %s", token);
 	json_decref(answer);
 	if (!header)
 		return arrow_fail(error, EPROTO,
-			"%s gave an answer without a token where it gives out tokens; ask who runs "
-			"it",
+			"%s gave an answer without a token where it gives out tokens; ask who runs it",
 			r->host);
 	free(r->authorization);
 	r->authorization = header;
@@ -266,9 +265,7 @@ int registry_authenticate(struct registry *r, struct http *h, const struct chall
 		e = refused(r, error);
 	} else {
 		e = arrow_fail(error, EPROTO,
-			"%s refuses us and names no way to log in that Arrow knows; it should "
-			"offer "
-			"Bearer or Basic",
+			"%s refuses us and names no way to log in that Arrow knows; it should offer Bearer or Basic",
 			r->host);
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -29,8 +29,7 @@ static int adopt(struct trust_key *key, EVP_PKEY *pkey, const char *name, const 
 	*key = (struct trust_key){0};
 	if (!pkey)
 		return arrow_fail(error, EINVAL,
-			"%s holds no %s key in PEM form; make one with 'openssl genpkey' (see "
-			"docs/trust.md)",
+			"%s holds no %s key in PEM form; make one with 'openssl genpkey' (see docs/trust.md)",
 			name, kind);
 	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519 &&
 		(EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC || bits < 256 || bits > 384)) {

@@ -172,13 +172,10 @@ static int check_keys(const struct trust_key *keys, size_t n_keys, enum identity
 	}
 	if (other)
 		return arrow_fail(error, EKEYREJECTED,
-			"%s is signed as %.200s, which does not stand for it; ask its maker to "
-			"sign it by "
-			"its name",
+			"%s is signed as %.200s, which does not stand for it; ask its maker to sign it by its name",
 			name, other);
 	return arrow_fail(error, EKEYREJECTED,
-		"%s is not signed by %s%s; ask its maker for a signature ('arrow image sign'), and "
-		"pull it again",
+		"%s is not signed by %s%s; ask its maker for a signature ('arrow image sign'), and pull it again",
 		name, n_keys == 1 ? keys[0].name : "any of the keys that may",
 		s->n ? " (other signatures there are)" : "");
 }
@@ -208,8 +205,7 @@ static int bad_policy(const struct trust_policy *policy, const char *name, const
 	struct arrow_error *error)
 {
 	return arrow_fail(error, EKEYREJECTED,
-		"the policy %s asks for something of %s that Arrow does not know: %s; so it is "
-		"refused",
+		"the policy %s asks for something of %s that Arrow does not know: %s; so it is refused",
 		policy->path, name, what);
 }
 

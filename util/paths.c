@@ -69,8 +69,7 @@ static int check_owner(const char *dir, struct arrow_error *error)
 		return arrow_fail(error, errno, "cannot use the state directory %s: %m", dir);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
 		return arrow_fail(error, EPERM,
-			"cannot use the state directory %s: it must be a directory of yours that "
-			"nobody else can write; set ARROW_RUN_DIR to another",
+			"cannot use the state directory %s: it must be a directory of yours that nobody else can write; set ARROW_RUN_DIR to another",
 			dir);
 	return 0;
 }

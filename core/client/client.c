@@ -473,8 +473,7 @@ int client_run(int fd, const struct client_options *options, int *status, bool *
 		fputs("\r\n", stderr);
 	if (c.out_of_memory && options->output)
 		fprintf(stderr,
-			"arrow: out of memory: the program was killed at %llu MiB; give it more "
-			"with -m\n",
+			"arrow: out of memory: the program was killed at %llu MiB; give it more with -m\n",
 			(unsigned long long)(c.spec->memory >> 20));
 	if (r == 0)
 		*status = c.status;

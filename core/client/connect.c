@@ -70,8 +70,7 @@ static int take_address(char **to, const char *text, const struct net_address *s
 		return 0;
 	if (!first)
 		return arrow_fail_status(error, 1, EINVAL,
-			"an Arrow's addresses are chosen on its first network only: disconnect it "
-			"from the others first, or leave out --ip and --ip6");
+			"an Arrow's addresses are chosen on its first network only: disconnect it from the others first, or leave out --ip and --ip6");
 	if (net_address_parse(text, &a) < 0 || !subnet->family || a.family != subnet->family ||
 		!net_address_in(subnet, &a))
 		return arrow_fail_status(error, 1, EINVAL, "%s is no IPv%u address of network %s",

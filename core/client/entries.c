@@ -29,10 +29,10 @@ static int take(struct entries_reader *reader, void *data, size_t size, struct a
 
 	if (n < 0)
 		return arrow_fail(error, (int)-n, "cannot read from the Arrow: %m");
-	return (size_t)n == size ? 0
-				 : arrow_fail(error, EPIPE,
-					   "the Arrow's answer was cut off: it ended "
-					   "or ran out of memory");
+	return (size_t)n == size
+		       ? 0
+		       : arrow_fail(error, EPIPE,
+				 "the Arrow's answer was cut off: it ended or ran out of memory");
 }
 
 /* Text of a guest for a terminal: nothing that moves the cursor. */

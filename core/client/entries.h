@@ -3,9 +3,9 @@
 #define ARROW_CORE_CLIENT_ENTRIES_H
 
 /*
- * The host's side of protocol/entries.h: files of an Arrow to and from tar and the host's disk. What
- * a guest sends is checked entry by entry, and nothing of it is kept: names and sizes are bounded,
- * a tree of any size takes the same memory.
+ * The host's side of protocol/entries.h: files of an Arrow to and from tar and the host's disk.
+ * What a guest sends is checked entry by entry, and nothing of it is kept: names and sizes are
+ * bounded, a tree of any size takes the same memory.
  */
 
 #include <stdbool.h>

@@ -2,7 +2,8 @@
 #ifndef ARROW_CORE_CLIENT_ENTRIES_PARTS_H
 #define ARROW_CORE_CLIENT_ENTRIES_PARTS_H
 
-/* What core/client/entries.c, which takes entries, and core/client/entries_send.c, which sends them, share. */
+/* What core/client/entries.c, which takes entries, and core/client/entries_send.c, which sends
+ * them, share. */
 
 #include "core/client/entries.h"
 

@@ -38,8 +38,7 @@ static int clean_name(const char *name, char **clean, struct arrow_error *error)
 
 		if (n == 2 && name[0] == '.' && name[1] == '.')
 			return arrow_fail(error, EINVAL,
-				"a name of the archive leads out of it by '..'; nothing of it or "
-				"behind it was copied");
+				"a name of the archive leads out of it by '..'; nothing of it or behind it was copied");
 		if (n > 0 && !(n == 1 && name[0] == '.')) {
 			if (used)
 				out[used++] = '/';

@@ -153,8 +153,7 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 	if (fd == -ESRCH) {
 		arrow_error_clear(error);
 		return arrow_fail_status(error, NOT_RUNNING, ESRCH,
-			"Arrow %s is not running, and has files and processes only while it does: "
-			"start it first, with 'arrow start'",
+			"Arrow %s is not running, and has files and processes only while it does: start it first, with 'arrow start'",
 			name);
 	}
 	if (fd < 0)

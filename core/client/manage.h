@@ -35,10 +35,9 @@ int arrow_pause(const struct arrow_paths *paths, const char *name, bool pause,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Saves one that runs to a directory, from which arrow_run() starts others (core/snapshot/saved.h). It goes
- * on, or is killed once all is on the disk.
- * Errors: -ESRCH (it does not run), -EBUSY (it is paused, or has volumes), -EEXIST (there is
- * something in dir), a full disk.
+ * Saves one that runs to a directory, from which arrow_run() starts others (core/snapshot/saved.h).
+ * It goes on, or is killed once all is on the disk. Errors: -ESRCH (it does not run), -EBUSY (it is
+ * paused, or has volumes), -EEXIST (there is something in dir), a full disk.
  */
 int arrow_save(const struct arrow_paths *paths, const char *name, const char *dir, bool stop,
 	struct arrow_error *error) ARROW_MUST_CHECK;

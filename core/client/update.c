@@ -28,8 +28,7 @@ static int change_cpus(struct arrow_spec *s, const struct update *u, struct arro
 
 	if (u->kept && (u->values->millicpus + 999) / 1000 > vcpus)
 		return arrow_fail(error, EBUSY,
-			"its VM was started with %u CPU%s and gets no more while it runs: stop it "
-			"first",
+			"its VM was started with %u CPU%s and gets no more while it runs: stop it first",
 			vcpus, vcpus == 1 ? "" : "s");
 	s->millicpus = u->values->millicpus;
 	s->cpus_given = true;
@@ -119,8 +118,7 @@ static int limit_guest(const struct arrow_paths *paths, const struct arrow_insta
 	if (err == 0)
 		return 0;
 	return arrow_fail(error, err,
-		"the limit cannot be set in the guest: %m; its kernel may lack cgroups: stop it "
-		"first");
+		"the limit cannot be set in the guest: %m; its kernel may lack cgroups: stop it first");
 }
 
 static unsigned long long number_of(const char *text, const char *name)
@@ -147,8 +145,7 @@ static int check_spare(const struct arrow_paths *paths, const struct arrow_insta
 	if (used + less + MEMORY_SPARE <= total)
 		return 0;
 	return arrow_fail(error, EBUSY,
-		"%llu MiB of memory are in use in it, and it has %llu: stop it first, or leave it "
-		"more",
+		"%llu MiB of memory are in use in it, and it has %llu: stop it first, or leave it more",
 		used >> 20, total >> 20);
 }
 

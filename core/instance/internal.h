@@ -2,7 +2,8 @@
 #ifndef ARROW_CORE_INSTANCE_INTERNAL_H
 #define ARROW_CORE_INSTANCE_INTERNAL_H
 
-/* What core/instance/instance.c, the folder of one Arrow, does for core/instance/store.c, all of them. */
+/* What core/instance/instance.c, the folder of one Arrow, does for core/instance/store.c, all of
+ * them. */
 
 #include "core/instance/instance.h"
 

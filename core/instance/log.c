@@ -250,8 +250,7 @@ static void flush_batch(struct log *log, struct batch *b)
 	if (log->lost > 0) {
 		char text[256];
 		int n = snprintf(text, sizeof(text),
-			"{\"log\":\"arrow: %llu lines were lost: there was no room for "
-			"them\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
+			"{\"log\":\"arrow: %llu lines were lost: there was no room for them\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
 			(unsigned long long)log->lost, b->time);
 
 		if (put(log, text, (size_t)n) == 0)

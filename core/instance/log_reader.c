@@ -334,13 +334,11 @@ static int check_driver(
 		return r;
 	if (log.driver == LOG_JOURNALD)
 		return arrow_fail_status(error, 1, ENOTSUP,
-			"the log of Arrow %s is in the host's journal: 'journalctl -o cat "
-			"CONTAINER_ID_FULL=%s' shows it",
+			"the log of Arrow %s is in the host's journal: 'journalctl -o cat CONTAINER_ID_FULL=%s' shows it",
 			name, id);
 	if (log.driver == LOG_NONE)
 		return arrow_fail_status(error, 1, ENOTSUP,
-			"Arrow %s has no log: it was started in the foreground with --rm, or with "
-			"--log-driver none",
+			"Arrow %s has no log: it was started in the foreground with --rm, or with --log-driver none",
 			name);
 	return 0;
 }
@@ -430,7 +428,6 @@ int log_parse_time(const char *text, struct timespec *when, struct arrow_error *
 	if (parse_date(text, when))
 		return 0;
 	return arrow_fail(error, EINVAL,
-		"'%s' is no time: give seconds since 1970, a time back as 1h30m, or a date as "
-		"2026-11-24T15:00:00Z",
+		"'%s' is no time: give seconds since 1970, a time back as 1h30m, or a date as 2026-11-24T15:00:00Z",
 		text);
 }

@@ -156,8 +156,7 @@ static int check_exec_size(const char *text, size_t *total, struct arrow_error *
 
 	if (n > EXEC_STRING_MAX)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, E2BIG,
-			"an argument or variable of %zu bytes is longer than Linux takes (%u): "
-			"'%.32s...'",
+			"an argument or variable of %zu bytes is longer than Linux takes (%u): '%.32s...'",
 			n, EXEC_STRING_MAX, text);
 	*total += n + sizeof(char *);
 	if (*total > EXEC_MAX)
@@ -224,14 +223,11 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 			return r;
 	} else if (spec->args.n == 0 && spec->image) {
 		return arrow_fail(error, EINVAL,
-			"no command: the image %s names none; say which program of it to run, as "
-			"in "
-			"'arrow run %s /bin/sh'",
+			"no command: the image %s names none; say which program of it to run, as in 'arrow run %s /bin/sh'",
 			spec->image, spec->image);
 	} else if (spec->args.n == 0) {
 		return arrow_fail(error, EINVAL,
-			"no command: say which program of %s to run, as in 'arrow run --rootfs %s "
-			"/bin/sh'",
+			"no command: say which program of %s to run, as in 'arrow run --rootfs %s /bin/sh'",
 			spec->rootfs, spec->rootfs);
 	}
 	for (size_t i = 0; i < spec->args.n; i++) {

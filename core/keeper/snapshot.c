@@ -117,8 +117,7 @@ void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool
 	if (!why && k->vm->paused)
 		why = "it is paused; unpause it first";
 	if (!why && k->memory)
-		why = "its memory was lowered while it ran: give it back first, by 'arrow update "
-		      "-m'";
+		why = "its memory was lowered while it ran: give it back first, by 'arrow update -m'";
 	if (!why && k->config->spec->n_volumes > 0)
 		why = "it has volumes, which are files of the host and cannot be saved with it";
 	if (why) {

@@ -35,8 +35,7 @@ static void explain_end(struct keeper *k)
 	k->host_oom = k->vm->ended && arrow_limits_oom(&k->confinement);
 	if (k->host_oom) {
 		keeper_fail(k, 128 + SIGKILL,
-			"out of memory: the VM took all that %llu MiB for its guest allow on the "
-			"host; give it more with -m",
+			"out of memory: the VM took all that %llu MiB for its guest allow on the host; give it more with -m",
 			mib);
 	} else if (k->vm->ended) {
 		keeper_fail(k, ARROW_STATUS_ERROR, "%s", k->vm->ended);
@@ -213,8 +212,7 @@ int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *erro
 
 	if (bytes > whole)
 		return arrow_fail(error, EBUSY,
-			"its VM was started with %llu MiB of memory and gets no more while it "
-			"runs: stop it first",
+			"its VM was started with %llu MiB of memory and gets no more while it runs: stop it first",
 			(unsigned long long)(whole >> 20));
 	if (k->snapshot.step != SNAPSHOT_NONE)
 		return arrow_fail(error, EBUSY, "it is being saved");
@@ -223,8 +221,7 @@ int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *erro
 		r = k->vm->engine->set_memory(k->vm, bytes);
 	if (r == -ENOTSUP)
 		return arrow_fail(error, ENOTSUP,
-			"its VM was started with %llu MiB of memory, which cannot change while it "
-			"runs without Arrow's own QEMU: stop it first",
+			"its VM was started with %llu MiB of memory, which cannot change while it runs without Arrow's own QEMU: stop it first",
 			(unsigned long long)(whole >> 20));
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot ask QEMU for other memory: %m");

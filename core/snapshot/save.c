@@ -21,9 +21,7 @@ static int check(
 {
 	if (spec->n_volumes > 0)
 		return arrow_fail_status(error, 1, EBUSY,
-			"Arrow %s has volumes, which are files of the host and cannot be saved "
-			"with "
-			"it",
+			"Arrow %s has volumes, which are files of the host and cannot be saved with it",
 			i->name);
 	if (i->state.life == ARROW_LIFE_PAUSED)
 		return arrow_fail_status(

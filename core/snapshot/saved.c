@@ -31,8 +31,7 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 		return arrow_fail(error, -r, "cannot read %s/%s: %m", s->dir, name);
 	if (strcmp(hex, json_text(json_object_get(about, "digests"), name)) != 0)
 		return arrow_fail(error, EBADMSG,
-			"%s/%s is damaged (its digest is not the recorded one): save the Arrow "
-			"again",
+			"%s/%s is damaged (its digest is not the recorded one): save the Arrow again",
 			s->dir, name);
 	return 0;
 }
@@ -89,8 +88,7 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 			(uint32_t)json_integer_value(json_object_get(machine, "tsc_khz")) ||
 		strcmp(identity + strcspn(identity, "\n"), was + strcspn(was, "\n")) != 0)
 		return arrow_fail(error, ENODEV,
-			"%s was saved on another CPU than this host's: restore it there, or save "
-			"it again here",
+			"%s was saved on another CPU than this host's: restore it there, or save it again here",
 			s->dir);
 	if (strcmp(identity, was) == 0)
 		return 0;
@@ -99,8 +97,7 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 		return r;
 	if (strcmp(version, json_text(machine, "version")) != 0)
 		return arrow_fail(error, ENODEV,
-			"%s was saved by %s %s, and this is %s: install that one, or save it again "
-			"here",
+			"%s was saved by %s %s, and this is %s: install that one, or save it again here",
 			s->dir, s->choice.engine->name, json_text(machine, "version"), version);
 	return 0;
 }
@@ -125,8 +122,7 @@ static int open_files(
 	r = read_file(fd, "arrow.json", JSON_MAX, text, NULL);
 	if (r < 0)
 		return arrow_fail(error, -r,
-			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such "
-			"directories",
+			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such directories",
 			dir);
 	/* Never written, but QEMU opens a memory file for writing even to copy on write. */
 	r = open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);

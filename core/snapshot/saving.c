@@ -109,8 +109,7 @@ int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_err
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	else if (rmdir(s->dir) < 0 && errno != ENOENT)
 		r = arrow_fail(error, EEXIST,
-			"cannot save to %s: %s is there already; remove it, or name another "
-			"directory",
+			"cannot save to %s: %s is there already; remove it, or name another directory",
 			dir, errno == ENOTDIR ? "a file" : "something");
 	else
 		r = lock_partial(s, error);

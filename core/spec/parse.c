@@ -420,8 +420,8 @@ int arrow_parse_hostname(const char *text, struct arrow_error *error)
 
 int arrow_parse_sysctl(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
-	size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				   "._/-");
+	size_t name =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-");
 
 	if (name == 0 || text[name] != '=' || strstr(text, ".."))
 		return arrow_fail(error, EINVAL,
@@ -446,8 +446,7 @@ int arrow_parse_name(const char *text, struct arrow_error *error)
 			n = 0;
 	if (n < 2 || n > 200)
 		return arrow_fail(error, EINVAL,
-			"not a name: '%s'; use 2 to 200 letters, digits, '_', '.', '-', the first "
-			"a letter or digit",
+			"not a name: '%s'; use 2 to 200 letters, digits, '_', '.', '-', the first a letter or digit",
 			text);
 	return 0;
 }
@@ -474,8 +473,7 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 		return 0;
 	}
 	return arrow_fail(error, EINVAL,
-		"no such restart policy: '%s'; there are no, on-failure[:N], always and "
-		"unless-stopped",
+		"no such restart policy: '%s'; there are no, on-failure[:N], always and unless-stopped",
 		text);
 }
 

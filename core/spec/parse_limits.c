@@ -111,9 +111,7 @@ int arrow_parse_rate(struct arrow_spec *spec, enum arrow_rate_kind kind, const c
 
 	if (!colon || colon == text)
 		return arrow_fail(error, EINVAL,
-			"bad format for path: %s; write DEVICE:RATE, as "
-			"in /dev/sda:1mb",
-			text);
+			"bad format for path: %s; write DEVICE:RATE, as in /dev/sda:1mb", text);
 	if (strncmp(text, "/dev/", 5) != 0)
 		return arrow_fail(error, EINVAL, "bad format for device path: %s", text);
 	if (bytes ? arrow_parse_size(colon + 1, &value, &why) < 0
@@ -166,7 +164,6 @@ int arrow_check_limits(const struct arrow_spec *spec, struct arrow_error *error)
 	if (spec->memory_swap_given && spec->memory_swap > 0 &&
 		(uint64_t)spec->memory_swap < spec->memory)
 		return arrow_fail(error, EINVAL,
-			"minimum memoryswap limit should be larger than memory limit: give "
-			"--memory-swap at least what -m has");
+			"minimum memoryswap limit should be larger than memory limit: give --memory-swap at least what -m has");
 	return 0;
 }

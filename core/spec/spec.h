@@ -167,8 +167,8 @@ void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 
 /*
- * The values of options, with Docker's meaning (core/spec/parse.c). Each adds to the spec or sets a part
- * of it. Errors name the value and what is expected.
+ * The values of options, with Docker's meaning (core/spec/parse.c). Each adds to the spec or sets a
+ * part of it. Errors name the value and what is expected.
  */
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;

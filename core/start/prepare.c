@@ -70,8 +70,7 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 	total = (uint64_t)info.totalram * info.mem_unit;
 	if (spec->memory > total)
 		return arrow_fail(error, ENOMEM,
-			"%llu MiB of memory is more than this host has (%llu MiB): ask for less "
-			"with -m",
+			"%llu MiB of memory is more than this host has (%llu MiB): ask for less with -m",
 			(unsigned long long)(spec->memory >> 20),
 			(unsigned long long)(total >> 20));
 	if (spec->memory < ARROW_MEMORY_MIN)
@@ -100,8 +99,7 @@ static int tell_limits(const struct arrow_spec *spec, struct arrow_error *error)
 			nowhere);
 	if (r == 0 && guest_only && spec->verbose)
 		fprintf(stderr,
-			"arrow: no control group can be made here, so these hold in the guest "
-			"only: %s\n",
+			"arrow: no control group can be made here, so these hold in the guest only: %s\n",
 			guest_only);
 	return r;
 }
@@ -340,8 +338,7 @@ static int check_cards(struct run *run, const struct arrow_spec *spec, struct ar
 		same = s->nics[i].kind == run->nics[i].kind;
 	return same ? 0
 		    : arrow_fail(error, EINVAL,
-			      "the Arrow in %s was saved with %u network card%s, and needs as many "
-			      "of the same kind: give it other networks with --network",
+			      "the Arrow in %s was saved with %u network card%s, and needs as many of the same kind: give it other networks with --network",
 			      s->dir, s->n_nics, s->n_nics == 1 ? "" : "s");
 }
 
@@ -366,8 +363,7 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 		return r;
 	if (vcpus_of(spec) > run->kernel.vcpus_max)
 		return arrow_fail(error, EINVAL,
-			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name "
-			"general",
+			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
 	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
 	return r < 0 ? r : open_initrd(&run->initrd_fd, error);

@@ -160,8 +160,7 @@ static int write_cidfile(const char *path, const char *id, struct arrow_error *e
 
 	if (fd < 0 && errno == EEXIST)
 		return arrow_fail(error, EEXIST,
-			"the file %s is there already: is its Arrow still running? Remove it, or "
-			"give another --cidfile",
+			"the file %s is there already: is its Arrow still running? Remove it, or give another --cidfile",
 			path);
 	r = fd < 0 ? -errno : write_full(fd, id, strlen(id));
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;

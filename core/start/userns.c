@@ -168,9 +168,7 @@ int arrow_userns_create(int *fd, struct arrow_error *error)
 
 	if (byte)
 		r = arrow_fail(error, byte,
-			"cannot make a user namespace for volumes: %m; allow it with 'sudo sysctl "
-			"-w "
-			"kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
+			"cannot make a user namespace for volumes: %m; allow it with 'sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
 	if (r == 0)
 		r = map_ids(pid, error);
 	if (r == 0) {

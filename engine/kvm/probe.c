@@ -375,8 +375,7 @@ static void judge(const struct progress *p, bool ended, struct arrow_kvm_verdict
 
 	if (p->guest_ns && times > SLOW)
 		say(v, false,
-			"a guest runs %.0f times slower than this host: this KVM interprets "
-			"instructions",
+			"a guest runs %.0f times slower than this host: this KVM interprets instructions",
 			times);
 	else if (p->done)
 		say(v, true,
@@ -398,8 +397,7 @@ static void judge(const struct progress *p, bool ended, struct arrow_kvm_verdict
 			DEADLINE_MS);
 	else
 		say(v, false,
-			"the guest was at %s after %u ms: this KVM interprets instructions, or "
-			"hangs",
+			"the guest was at %s after %u ms: this KVM interprets instructions, or hangs",
 			next_step(p->step), DEADLINE_MS);
 }
 
@@ -415,8 +413,8 @@ static void judge_open(int err, struct arrow_kvm_verdict *v)
 		(group = getgrgid(st.st_gid))) {
 		user = getpwuid(getuid());
 		say(v, false,
-			"permission denied: " KVM_NODE " is for the group %s (log in again "
-			"after you are added to it)",
+			"permission denied: " KVM_NODE
+			" is for the group %s (log in again after you are added to it)",
 			group->gr_name);
 		mend(v, "sudo usermod -aG %s %s", group->gr_name, user ? user->pw_name : "USER");
 	} else if (err == EACCES) {
@@ -432,8 +430,8 @@ static void judge_open(int err, struct arrow_kvm_verdict *v)
 		mend(v, "sudo modprobe kvm-amd");
 	} else {
 		say(v, false,
-			"no " KVM_NODE ", and this processor offers no virtualization: switch it "
-			"on in the firmware, or nested for a VM");
+			"no " KVM_NODE
+			", and this processor offers no virtualization: switch it on in the firmware, or nested for a VM");
 	}
 }
 

@@ -189,14 +189,11 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 	for (unsigned int i = config->n_disks; i-- > 0;) {
 		if (config->disks[i].fd < 0)
 			addf(c, "-blockdev",
-				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,"
-				"size=" DISK_SIZE,
+				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,size=" DISK_SIZE,
 				i);
 		else
 			addf(c, "-blockdev",
-				"driver=raw,node-name=d%u,read-only=on,file.driver=file,file."
-				"locking=off,"
-				"file.filename=/proc/self/fd/%d",
+				"driver=raw,node-name=d%u,read-only=on,file.driver=file,file.locking=off,file.filename=/proc/self/fd/%d",
 				i, config->disks[i].fd);
 		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}

@@ -88,8 +88,8 @@ int qmp_write_blocks(struct qmp *qmp, int fd)
 	int r = send_fd(qmp, fd, "blocks");
 
 	return r < 0 ? r
-		     : send_text(qmp, "{\"execute\":\"x-arrow-blocks\",\"arguments\":{\"fdname\":"
-				      "\"blocks\"}}\n");
+		     : send_text(qmp,
+			       "{\"execute\":\"x-arrow-blocks\",\"arguments\":{\"fdname\":\"blocks\"}}\n");
 }
 
 int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)

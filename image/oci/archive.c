@@ -530,8 +530,7 @@ int oci_archive_load(const struct oci_store *store, int fd, enum oci_archive kin
 
 	if (kind == OCI_ARCHIVE_ROOTFS)
 		e = arrow_fail(error, EBADMSG,
-			"it holds no image (neither manifest.json nor index.json); 'arrow import' "
-			"takes a root file system");
+			"it holds no image (neither manifest.json nor index.json); 'arrow import' takes a root file system");
 	else
 		e = read_members(&l, fd, layout ? "index.json" : "manifest.json");
 	if (e == 0)

@@ -60,8 +60,7 @@ int oci_blob_read(const struct oci_store *s, const struct oci_descriptor *d, siz
 	e = read_file(s->blobs_fd, hex_of(d->digest), max, &text, &size);
 	if (e == -EFBIG)
 		return arrow_fail(error, EFBIG,
-			"the blob %s is of more than %zu bytes, which is too "
-			"much for what it is",
+			"the blob %s is of more than %zu bytes, which is too much for what it is",
 			d->digest, max);
 	if (e == 0)
 		e = digest_data(text, size, hex);
@@ -69,9 +68,7 @@ int oci_blob_read(const struct oci_store *s, const struct oci_descriptor *d, siz
 		return arrow_fail(error, -e, "cannot read the blob %s: %m", d->digest);
 	if (size != d->size || strcmp(hex, hex_of(d->digest)) != 0)
 		return arrow_fail(error, EBADMSG,
-			"the blob %s is damaged: remove it with 'arrow doctor --fix' and pull or "
-			"load "
-			"the image again",
+			"the blob %s is damaged: remove it with 'arrow doctor --fix' and pull or load the image again",
 			d->digest);
 	*data = STEAL(text);
 	return 0;
@@ -81,9 +78,7 @@ static int fail_write(const struct oci_store *s, int err, struct arrow_error *er
 {
 	if (err == ENOSPC || err == EDQUOT)
 		return arrow_fail(error, err,
-			"no space left in %s for an image; free some with 'arrow image prune', or "
-			"set "
-			"ARROW_DATA_DIR to a directory on another disk",
+			"no space left in %s for an image; free some with 'arrow image prune', or set ARROW_DATA_DIR to a directory on another disk",
 			s->path);
 	return arrow_fail(error, err, "cannot write in %s: %m", s->path);
 }

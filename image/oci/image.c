@@ -180,8 +180,7 @@ static int find_id(struct oci_image *image, const struct oci_store *store,
 			oci_image_release(&other);
 			oci_image_release(image);
 			return arrow_fail(error, EINVAL,
-				"more than one image has an id that begins with %s: give more of "
-				"it",
+				"more than one image has an id that begins with %s: give more of it",
 				hex);
 		}
 		if (found)

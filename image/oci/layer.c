@@ -41,8 +41,7 @@ static int fail(struct reader *r, int err, const char *why)
 		return -err;
 	if (err == ENOSPC || err == EDQUOT)
 		return arrow_fail(r->error, err,
-			"no space left for the image; free some with 'arrow image prune', or set "
-			"ARROW_DATA_DIR to a directory on another disk");
+			"no space left for the image; free some with 'arrow image prune', or set ARROW_DATA_DIR to a directory on another disk");
 	return arrow_fail(r->error, err, "%s: %s", r->layer->what, why);
 }
 
@@ -51,8 +50,7 @@ static int fail_limit(struct reader *r)
 	if (r->error->text)
 		return -EFBIG;
 	return arrow_fail(r->error, EFBIG,
-		"%s makes the image larger than %llu bytes or %llu files; raise "
-		"ARROW_IMAGE_MAX_SIZE or ARROW_IMAGE_MAX_FILES if you trust it",
+		"%s makes the image larger than %llu bytes or %llu files; raise ARROW_IMAGE_MAX_SIZE or ARROW_IMAGE_MAX_FILES if you trust it",
 		r->layer->what, (unsigned long long)r->fs->max_size,
 		(unsigned long long)r->fs->max_files);
 }
@@ -340,9 +338,7 @@ static int hard_link(
 	entry = e == 0 ? rootfs_find(directory, name) : NULL;
 	if (!entry || S_ISDIR(entry->inode->mode))
 		return arrow_fail(r->error, EINVAL,
-			"%s: its entry '%.200s' is a hard link to '%.200s', which is no file of "
-			"the "
-			"image",
+			"%s: its entry '%.200s' is a hard link to '%.200s', which is no file of the image",
 			r->layer->what, path, target);
 	*inode = entry->inode;
 	return 0;

@@ -160,8 +160,7 @@ static int copy_content(struct packer *p, int path_fd, const char *path, off_t s
 		done += n;
 		if (done > size || (n == 0 && done < size))
 			return arrow_fail(p->error, ESTALE,
-				"%s/%s changes as it is packed; try again when nothing writes to "
-				"it",
+				"%s/%s changes as it is packed; try again when nothing writes to it",
 				p->options->path, path);
 		if (n == 0)
 			return 0;

@@ -137,9 +137,7 @@ static int split(struct oci_reference *r, char *rest, const char *text, struct a
 		if (n == 0 || n > TAG_MAX_BYTES || strchr(".-", colon[1]) ||
 			strspn(colon + 1, DIGITS LOWER UPPER "_.-") != n)
 			return invalid(text,
-				"a tag is 1 to 128 letters, digits, '_', '.' or '-', and begins "
-				"with "
-				"none of the last two",
+				"a tag is 1 to 128 letters, digits, '_', '.' or '-', and begins with none of the last two",
 				error);
 		r->tag = strdup(colon + 1);
 		if (!r->tag)
@@ -183,8 +181,7 @@ static int parse(struct oci_reference *r, const char *text, struct arrow_error *
 		return invalid(text, "the name must be in lower case", error);
 	if (!is_path(path))
 		return invalid(text,
-			"a name is of lower case letters and digits, parted by '/', '.', '_', '__' "
-			"or '-'",
+			"a name is of lower case letters and digits, parted by '/', '.', '_', '__' or '-'",
 			error);
 	if (n == 0 && strlen(path) == 64 && strspn(path, DIGITS "abcdef") == 64)
 		return invalid(text, "64 hexadecimal digits are an id, not a name", error);

@@ -89,8 +89,7 @@ static int check_schema(const json_t *json, const char *what, struct arrow_error
 
 	if (json_integer_value(version) == 1)
 		return arrow_fail(error, ENOTSUP,
-			"%s is of schema 1, which is no longer used: push it again with a tool of "
-			"today",
+			"%s is of schema 1, which is no longer used: push it again with a tool of today",
 			what);
 	if (json_integer_value(version) != 2)
 		return arrow_fail(error, EBADMSG, "%s has no schemaVersion 2", what);

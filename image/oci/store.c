@@ -77,8 +77,7 @@ int oci_store_open(struct oci_store *s, const char *data, struct arrow_error *er
 	e = open_dir(s, data);
 	if (e < 0) {
 		arrow_fail(error, -e,
-			"cannot open the image store %s: %m; set ARROW_DATA_DIR to another "
-			"directory",
+			"cannot open the image store %s: %m; set ARROW_DATA_DIR to another directory",
 			s->path);
 		oci_store_release(s);
 	}

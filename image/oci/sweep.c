@@ -241,8 +241,7 @@ static int lock_alone(struct oci_store *s, unsigned int deadline_ms, struct arro
 			return arrow_fail(error, errno, "cannot lock %s: %m", s->path);
 		if (now_ms() >= end)
 			return arrow_fail(error, EBUSY,
-				"the image store %s is in use: an image is being pulled, loaded or "
-				"built; try again when that is done",
+				"the image store %s is in use: an image is being pulled, loaded or built; try again when that is done",
 				s->path);
 		/* The share went with the attempt, so another who sweeps can go first. */
 		usleep(WAIT_MS * 1000);

@@ -27,8 +27,7 @@ static void arrowfile_is_read(void **state)
 			"name: [a:1, b]\nprogram: ./p\nentrypoint: [/bin/p, -v]\ncmd: x\n"
 			"env:\n  - A=1\n  - B=2 3\nlabels:\n  k: v\n  e: ''\nports: [80, 53/udp]\n"
 			"volumes:\n- /data\nuser: web\nworkdir: /srv\nstop-signal: RTMIN+3\n"
-			"kernel: general\nmemory: 96m\ncpus: 1.5\nrestart: "
-			"on-failure:2\nwith-kernel: true\n",
+			"kernel: general\nmemory: 96m\ncpus: 1.5\nrestart: on-failure:2\nwith-kernel: true\n",
 			NULL),
 		0);
 	assert_string_equal(b.names.v[1], "b");

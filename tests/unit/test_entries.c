@@ -81,8 +81,7 @@ static void files_arrive_under_the_name_that_was_asked_for(void **state)
 	put(f, &(struct arrow_entry){.type = ENTRY_HARD_LINK}, "a/g", "a/f");
 	put_end(f);
 	assert_int_equal(extract(&(struct entries_options){.from = "a", .to = "b"}, NULL), 0);
-	shell("[ \"$(cat to/b/f to/b/g)\" = texttext ]; [ \"$(stat -c %a:%Y to/b)\" = "
-	      "750:1000000000 ]\n"
+	shell("[ \"$(cat to/b/f to/b/g)\" = texttext ]; [ \"$(stat -c %a:%Y to/b)\" = 750:1000000000 ]\n"
 	      /* Another's set-id bit is nothing for us. */
 	      "[ \"$(stat -c %a:%h to/b/f)\" = 755:2 ]; [ \"$(ls to)\" = b ]");
 	/* What was not asked for is not taken. */
@@ -132,8 +131,7 @@ static void nothing_is_written_outside(void **state)
 	put_file(f, "file", "new");
 	put_end(f);
 	assert_int_equal(extract(&as_it_is, NULL), 0);
-	shell("[ \"$(cat secret)\" = secret ]; [ \"$(cat to/file)\" = new ]; [ ! -e out ]; [ ! -e "
-	      "/out ]");
+	shell("[ \"$(cat secret)\" = secret ]; [ \"$(cat to/file)\" = new ]; [ ! -e out ]; [ ! -e /out ]");
 }
 
 static void directories_and_files_do_not_replace_each_other(void **state)
@@ -169,8 +167,7 @@ static void a_damaged_stream_does_no_harm(void **state)
 	size_t size;
 	int out;
 
-	shell("mkdir -p a/b to; echo text >a/file; ln a/file a/hard; ln -s x a/link; echo s "
-	      ">secret");
+	shell("mkdir -p a/b to; echo text >a/file; ln a/file a/hard; ln -s x a/link; echo s >secret");
 	out = open("stream", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(worker_send(out, "a", false), 0);
 	close(out);
@@ -203,18 +200,15 @@ static void a_tree_is_sent_and_taken(void **state)
 	_cleanup_close_ int answer = open("answer", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	int out = open("stream", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	shell("mkdir -p a/deep to; echo text >a/file; ln a/file a/deep/hard; ln -s ../x "
-	      "a/deep/soft\n"
+	shell("mkdir -p a/deep to; echo text >a/file; ln a/file a/deep/hard; ln -s ../x a/deep/soft\n"
 	      "truncate -s 5G a/sparse; echo end >>a/sparse; mkfifo a/fifo; chmod 751 a/deep");
 	assert_int_equal(entries_send_path("a", false, out, &options, &error), 0);
 	close(out);
 	in = open("stream", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(worker_receive(in, answer, "to"), 0);
 	shell("cd a; find . -printf '%p %y %#m %U %G %s %n %l\\n' | grep -v ' d ' | sort >../want\n"
-	      "cd ../to/b; find . -printf '%p %y %#m %U %G %s %n %l\\n' | grep -v ' d ' | sort "
-	      ">../../have\n"
-	      "cd ../..; diff want have; [ $(stat -c %b to/b/sparse) -lt 100 ]; [ $(stat -c %s "
-	      "stream) -lt 100000 ]\n"
+	      "cd ../to/b; find . -printf '%p %y %#m %U %G %s %n %l\\n' | grep -v ' d ' | sort >../../have\n"
+	      "cd ../..; diff want have; [ $(stat -c %b to/b/sparse) -lt 100 ]; [ $(stat -c %s stream) -lt 100000 ]\n"
 	      "[ \"$(tail -c 4 to/b/sparse)\" = end ]; [ \"$(stat -c %a to/b/deep)\" = 751 ]");
 }
 

@@ -65,10 +65,10 @@ static void reads_a_v2_layout(void **state)
 {
 	struct arrow_cgroups g;
 
-	assert_int_equal(arrow_cgroups_parse(&g, "0::/user.slice/session-1.scope\n",
-				 "24 1 0:22 / / rw - ext4 /dev/vda rw\n"
-				 "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 "
-				 "rw,nsdelegate\n"),
+	assert_int_equal(
+		arrow_cgroups_parse(&g, "0::/user.slice/session-1.scope\n",
+			"24 1 0:22 / / rw - ext4 /dev/vda rw\n"
+			"30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"),
 		0);
 	assert_true(g.v2 && !g.v1);
 	assert_string_equal(g.dir, "/sys/fs/cgroup/user.slice/session-1.scope");
@@ -84,12 +84,10 @@ static void reads_a_hybrid_layout(void **state)
 		arrow_cgroups_parse(&g,
 			"12:cpu,cpuacct:/a/b\n5:memory:/docker/1\n3:devices:/elsewhere\n"
 			"2:blkio:/\n1:name=systemd:/x\n0::/\n",
-			"31 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup "
-			"rw,cpu,cpuacct\n"
+			"31 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
 			/* A part of the hierarchy only, as in a container. */
 			"32 25 0:27 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-			"33 25 0:28 /docker/1 /sys/fs/cgroup/dev\\040ices rw - cgroup cgroup "
-			"rw,devices\n"
+			"33 25 0:28 /docker/1 /sys/fs/cgroup/dev\\040ices rw - cgroup cgroup rw,devices\n"
 			"34 25 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
 			"35 25 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"),
 		0);

@@ -246,8 +246,7 @@ static void a_name_is_looked_for_here_and_then_in_path(void **state)
 	struct arrow_image here, there;
 
 	build_program("x");
-	shell("mkdir in-path; cc -static -o in-path/prog -x c - <<. \nint main(void){return "
-	      "3;}\n.\n"
+	shell("mkdir in-path; cc -static -o in-path/prog -x c - <<. \nint main(void){return 3;}\n.\n"
 	      "cp in-path/prog in-path/other");
 	assert_int_equal(setenv("PATH", longer, 1), 0);
 	make_program("store", "prog", &here);

@@ -109,8 +109,7 @@ static void manifest_is_checked(void **state)
 		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"" SUM_REF
 		 "\", \"size\": -1}, \"layers\": []}",
 			-EBADMSG},
-		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"sha256:../../etc\", \"size\": "
-		 "1}, "
+		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"sha256:../../etc\", \"size\": 1}, "
 		 "\"layers\": []}",
 			-EBADMSG},
 		{"[]", -EBADMSG},
@@ -148,9 +147,7 @@ static void config_is_read(void **state)
 	static const char text[] =
 		"{\"os\": \"linux\", \"architecture\": \"amd64\", \"config\": {\"Env\": [\"A=1\"], "
 		"\"Entrypoint\": [\"/a\"], \"Cmd\": null, \"User\": \"\", \"WorkingDir\": \"/w\", "
-		"\"Volumes\": {\"/v\": {}}, \"ExposedPorts\": {\"80/tcp\": {}}, \"Labels\": "
-		"{\"k\": "
-		"\"v=w\"}, \"StopSignal\": \"SIGINT\", \"Healthcheck\": {\"Test\": [\"CMD\", "
+		"\"Volumes\": {\"/v\": {}}, \"ExposedPorts\": {\"80/tcp\": {}}, \"Labels\": {\"k\": \"v=w\"}, \"StopSignal\": \"SIGINT\", \"Healthcheck\": {\"Test\": [\"CMD\", "
 		"\"/h\"], \"Interval\": 5000000000}}, \"rootfs\": {\"type\": \"layers\", "
 		"\"diff_ids\": [\"" SUM_REF "\"]}}";
 	static const char *const bad[] = {"{\"config\": {\"Env\": [\"A\"]}}",

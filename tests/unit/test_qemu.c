@@ -351,8 +351,8 @@ static void shares_are_read_only_where_asked(void **state)
 	assert_non_null(strstr(text, "local,id=v0,path=/volumes/0,"));
 	assert_null(strstr(text, "id=v0,path=/volumes/0,security_model=passthrough,"
 				 "multidevs=remap,readonly=on"));
-	assert_non_null(strstr(text, "multidevs=remap,readonly=on -device "
-				     "virtio-9p-device,fsdev=v1,mount_tag=v1"));
+	assert_non_null(strstr(text,
+		"multidevs=remap,readonly=on -device virtio-9p-device,fsdev=v1,mount_tag=v1"));
 	assert_non_null(strstr(text, "path=/files/2,"));
 	free(text);
 }

@@ -30,8 +30,8 @@ static void test_several_in_one_header(void **state)
 {
 	_cleanup_challenge_ struct challenge c;
 
-	read_challenge(&c, "Negotiate, NTLM abc==, basic realm=\"x, Bearer realm=y\" , BEARER "
-			   "service = q , realm=\"https://a\\\"b\"");
+	read_challenge(&c,
+		"Negotiate, NTLM abc==, basic realm=\"x, Bearer realm=y\" , BEARER service = q , realm=\"https://a\\\"b\"");
 	assert_true(c.basic);
 	assert_true(c.bearer);
 	assert_string_equal(c.realm, "https://a\"b");

@@ -22,14 +22,12 @@ static void put(struct world *w, const char *type, const char *text, struct oci_
 static void make_keys(void)
 {
 	shell("openssl genpkey -algorithm ed25519 -out ed.key; openssl pkey -in ed.key -pubout "
-	      "-out "
-	      "ed.pub;"
+	      "-out ed.pub;"
 	      "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.key;"
 	      "openssl pkey -in ec.key -pubout -out ec.pub;"
 	      "openssl genpkey -algorithm ed25519 -out other.key;"
 	      "openssl pkey -in other.key -pubout -out other.pub;"
-	      "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key "
-	      "2>/dev/null;"
+	      "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key 2>/dev/null;"
 	      "openssl pkey -in rsa.key -pubout -out rsa.pub");
 }
 
@@ -139,18 +137,16 @@ static void test_scopes(void **state)
 	make_world(&w);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		_cleanup_free_ char *policy = path_format(
-			"{\"default\": [{\"type\": \"reject\"}], \"transports\": {\"docker\": "
-			"{\"%s\": %s}}}",
+			"{\"default\": [{\"type\": \"reject\"}], \"transports\": {\"docker\": {\"%s\": %s}}}",
 			cases[i].scope, accept);
 
 		if (judged(&w, policy) != cases[i].fits)
 			fail_msg("scope '%s'", cases[i].scope);
 	}
 	/* The longest counts. */
-	assert_false(judged(&w, "{\"default\": [{\"type\": \"insecureAcceptAnything\"}], "
-				"\"transports\": {\"docker\": {\"registry.example\": [{\"type\": "
-				"\"insecureAcceptAnything\"}], \"registry.example/team\": "
-				"[{\"type\": \"reject\"}]}}}"));
+	assert_false(judged(&w,
+		"{\"default\": [{\"type\": \"insecureAcceptAnything\"}], "
+		"\"transports\": {\"docker\": {\"registry.example\": [{\"type\": \"insecureAcceptAnything\"}], \"registry.example/team\": [{\"type\": \"reject\"}]}}}"));
 	free_world(&w);
 }
 
@@ -249,9 +245,7 @@ static void test_openssl_agrees(void **state)
 	assert_int_equal(signature_make(&s, &key, w.image.top.digest, NAME, &w.error), 0);
 	write_text("payload", s.v[0].payload);
 	write_text("value", s.v[0].value);
-	shell("base64 -d <value >signature; openssl dgst -sha256 -verify ec.pub -signature "
-	      "signature "
-	      "payload");
+	shell("base64 -d <value >signature; openssl dgst -sha256 -verify ec.pub -signature signature payload");
 	free_world(&w);
 }
 

@@ -59,8 +59,8 @@ static void what_a_kernel_keeps_is_the_same_for_all(void **state)
 
 static void names_may_sort_before_the_parent(void **state)
 {
-	assert_true(made_uniform("mkdir -p tree/d tree/--; touch tree/d/-x tree/d/+ 'tree/d/!' "
-				 "tree/d/... 'tree/--/#'; " MKFS));
+	assert_true(made_uniform(
+		"mkdir -p tree/d tree/--; touch tree/d/-x tree/d/+ 'tree/d/!' tree/d/... 'tree/--/#'; " MKFS));
 	/* So many of them that the parent is in another block. */
 	assert_false(made_uniform(
 		"mkdir tree/d; for i in $(seq 300); do touch tree/d/-$i; done; " MKFS));

@@ -118,8 +118,7 @@ static void everything_is_kept(void **state)
 		skip();
 	shell("mkdir -p in/d/e; cd in; echo hello >d/f; ln d/f d/g; ln -s ../f d/l; mkfifo p;"
 	      "mknod c c 1 3; mknod b b 259 70000; chown 1000:2000 d/f; chmod 6755 d/f;"
-	      "truncate -s 3M sparse; printf x | dd of=sparse bs=1 seek=2000000 conv=notrunc "
-	      "status=none;"
+	      "truncate -s 3M sparse; printf x | dd of=sparse bs=1 seek=2000000 conv=notrunc status=none;"
 	      "chmod 1777 d/e;"
 	      "long=$(printf %0200d 7); mkdir -p $long/$long; echo l >$long/$long/$long;"
 	      "ln -s $long/$long/$long$long$long$long$long$long$long longlink;"
@@ -140,8 +139,7 @@ static void everything_is_kept(void **state)
 		tree_end(&t);
 		/* The fifo aside, which fsck.erofs of Debian 12 does not make. */
 		shell("cd in; find . ! -type p -printf '%p %y %m %U %G %s %l %T@\\n' | sort >../a;"
-		      "cd ../out; find . ! -type p -printf '%p %y %m %U %G %s %l %T@\\n' | sort "
-		      ">../b");
+		      "cd ../out; find . ! -type p -printf '%p %y %m %U %G %s %l %T@\\n' | sort >../b");
 		shell("grep -v ' d ' a | sed 's/ [0-9]*[.][0-9]*$//; s/ 6755 / 755 /' >a1;"
 		      "grep -v ' d ' b | sed 's/ [0-9]*[.][0-9]*$//' >b1; diff a1 b1");
 		shell("cmp in/d/f out/d/f; cmp in/sparse out/sparse");
@@ -179,8 +177,7 @@ static void layers_hide(void **state)
 	tree_end(&t);
 	list = shell_output("cd out; find . ! -type d | sort | tr '\\n' ' '");
 	assert_string_equal(list,
-		"./a/keep ./a/new ./dir ./file ./lib ./o/first ./o/last ./o/y/mine "
-		"./usr/lib/new ./usr/lib/old ");
+		"./a/keep ./a/new ./dir ./file ./lib ./o/first ./o/last ./o/y/mine ./usr/lib/new ./usr/lib/old ");
 }
 
 static void hostile_entries_are_refused(void **state)
@@ -280,8 +277,7 @@ static void bombs_are_refused(void **state)
 		{"ARROW_IMAGE_MAX_FILES", "50",
 			"mkdir d; cd d; seq 100 | xargs touch; tar -cf ../b.tar ."},
 		{"ARROW_IMAGE_MAX_FILES", "50",
-			"mkdir e; cd e; mkdir -p $(seq 100 | tr '\\n' /); tar -cf ../b.tar .; cd "
-			"..; rm -r e"},
+			"mkdir e; cd e; mkdir -p $(seq 100 | tr '\\n' /); tar -cf ../b.tar .; cd ..; rm -r e"},
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {

@@ -116,8 +116,7 @@ static void what_is_sent_is_named_by_the_path(void **state)
 {
 	char answer[1100];
 
-	shell("mkdir -p from/a to1 to2 to3; echo x >from/a/f; ln -s a from/link; ln -s a/f "
-	      "from/file");
+	shell("mkdir -p from/a to1 to2 to3; echo x >from/a/f; ln -s a from/link; ln -s a/f from/file");
 	assert_int_equal(send_to("stream", "from/a/.", false), 0);
 	assert_int_equal(receive_from("stream", "to1", answer), 0);
 	shell("[ \"$(cd to1; echo *)\" = f ]");
@@ -164,8 +163,7 @@ static void nothing_is_written_outside(void **state)
 			put_entry(f, ENTRY_FILE, hostile[i].second, NULL, "evil");
 		put_end(f);
 		assert_int_equal(receive_from("stream", "to", answer), 1);
-		shell("[ ! -e out ] && [ ! -e /out ] && [ ! -e to/x ] && [ \"$(cat secret)\" = "
-		      "secret ]\n"
+		shell("[ ! -e out ] && [ ! -e /out ] && [ ! -e to/x ] && [ \"$(cat secret)\" = secret ]\n"
 		      "[ \"$(stat -c %h secret)\" = 1 ]; rm -rf to; mkdir to");
 	}
 }
