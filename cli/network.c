@@ -10,6 +10,7 @@
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
 #include "net/lease.h"
+#include "net/manage.h"
 #include "net/network.h"
 #include "net/settle.h"
 #include "util/cleanup.h"

@@ -16,7 +16,7 @@
 #include "core/client/manage.h"
 #include "core/template/template.h"
 #include "core/upkeep/usage.h"
-#include "net/network.h"
+#include "net/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -8,9 +8,7 @@
 
 #include "net/lease.h"
 #include "net/link.h"
-#include "net/pool.h"
 #include "net/rules.h"
-#include "net/watch.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -18,6 +16,15 @@
 static void alias_of(const struct net_network *n, char alias[NET_ALIAS_MAX])
 {
 	snprintf(alias, NET_ALIAS_MAX, "arrow %.12s", n->id);
+}
+
+int net_bridge_find(const struct net_network *n, struct net_link *link)
+{
+	char alias[NET_ALIAS_MAX];
+	int r = net_link_find(n->bridge, link);
+
+	alias_of(n, alias);
+	return r == 0 && strcmp(link->alias, alias) != 0 ? -EEXIST : r;
 }
 
 static void network_elements(const struct net_network *n, struct net_elements *elements)
@@ -32,35 +39,6 @@ static void network_elements(const struct net_network *n, struct net_elements *e
 	net_elements_subnet(elements, &n->subnet4);
 	if (n->subnet6.family)
 		net_elements_subnet(elements, &n->subnet6);
-}
-
-/* Sets /proc/sys/net/<name>, if it is not so. */
-static int set_sysctl(const char *name, const char *value, struct arrow_error *error)
-{
-	_cleanup_free_ char *path = path_format("/proc/sys/net/%s", name);
-	_cleanup_close_ int fd = -1;
-	char now[8] = "";
-
-	fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd >= 0 && read(fd, now, sizeof(now) - 1) > 0 && now[0] == value[0])
-		return 0;
-	if (fd < 0 || pwrite(fd, value, strlen(value), 0) < 0)
-		return arrow_fail(error, errno, "cannot set %s: %m; networks need it", name);
-	return 0;
-}
-
-static int set_forwarding(const struct net_network *n, struct arrow_error *error)
-{
-	int r = 0;
-
-	/* An internal network needs none. */
-	if (!n->internal)
-		r = set_sysctl("ipv4/ip_forward", "1", error);
-	if (r == 0 && !n->internal && n->subnet6.family)
-		r = set_sysctl("ipv6/conf/all/forwarding", "1", error);
-	return r;
 }
 
 /* Address and state of a bridge that is there. */
@@ -212,60 +190,25 @@ int net_joined_repair(const struct arrow_paths *paths, struct arrow_error *error
 	return r;
 }
 
-int net_bridge_up(
-	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
-{
-	char alias[NET_ALIAS_MAX];
-	struct net_network copy = *n;
-	struct net_link link;
-	int r = net_link_find(n->bridge, &link);
-
-	alias_of(n, alias);
-	if (r == 0 && strcmp(link.alias, alias) == 0 && net_watch_lives(paths, n->name))
-		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
-	if (r == 0 && strcmp(link.alias, alias) != 0)
-		return arrow_fail(error, EEXIST,
-			"the interface %s of the network %s is somebody else's; remove it, or make another network",
-			n->bridge, n->name);
-	if (r == -ENODEV) {
-		/* The host may have got routes since the network was made. */
-		r = net_pool_choose(&copy, false, paths, error);
-		if (r == 0)
-			r = set_forwarding(n, error);
-		if (r == 0)
-			r = make_bridge(n, error);
-	} else if (r < 0) {
-		r = arrow_fail(error, -r, "cannot look for the bridge %s: %m", n->bridge);
-	}
-	if (r == 0)
-		r = net_bridge_repair(n, paths, error);
-	return r == 0 ? net_watch_start(n, paths, error) : r;
-}
-
 bool net_bridge_left(const struct net_network *n, const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *dir = path_format("%s/networks/%s", paths->run, n->name);
-	char alias[NET_ALIAS_MAX];
 	struct net_link link;
 
-	alias_of(n, alias);
-	return (dir && access(dir, F_OK) == 0) ||
-	       (net_link_find(n->bridge, &link) == 0 && strcmp(link.alias, alias) == 0);
+	return (dir && access(dir, F_OK) == 0) || net_bridge_find(n, &link) == 0;
 }
 
 void net_bridge_down(const struct net_network *n, const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *dir = path_format("%s/networks/%s", paths->run, n->name);
 	struct net_elements elements = {0};
-	char alias[NET_ALIAS_MAX];
 	struct net_link link;
 
 	network_elements(n, &elements);
 	close_keep_errno(net_rules_remove(&elements));
 	net_elements_release(&elements);
 	net_rules_remove_unused();
-	alias_of(n, alias);
-	if (net_link_find(n->bridge, &link) == 0 && strcmp(link.alias, alias) == 0)
+	if (net_bridge_find(n, &link) == 0)
 		net_link_delete(n->bridge);
 	if (dir)
 		remove_tree(AT_FDCWD, dir);

@@ -7,14 +7,14 @@
  * the firewall, and the process that watches over it. All of it goes with the last Arrow.
  */
 
+#include "net/link.h"
 #include "net/network.h"
 
 /*
- * Makes what is missing; hold the lock.
- * Errors: a subnet that collides with the host's by now, a bridge of somebody else, no right.
+ * Looks for the bridge. Returns 0, -ENODEV, -EEXIST (it is an interface of somebody else) or
+ * another negative errno.
  */
-int net_bridge_up(const struct net_network *network, const struct arrow_paths *paths,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int net_bridge_find(const struct net_network *network, struct net_link *link) ARROW_MUST_CHECK;
 
 /* Removes all of it; hold the lock, and see that no Arrow is on it. */
 void net_bridge_down(const struct net_network *network, const struct arrow_paths *paths);

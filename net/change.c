@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "net/net.h"
-#include "net/watch.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

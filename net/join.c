@@ -2,13 +2,11 @@
 #include "net/join.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "net/redirect.h"
 #include "net/watch.h"
 #include "util/cleanup.h"
 
@@ -156,25 +154,6 @@ int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct
 	return r < 0 ? arrow_fail(error, -r, "cannot join the bridge %s: %m", device) : 0;
 }
 
-/* Enters a network namespace. Returns the one before, to go back to, or a negative errno. */
-static int enter(const char *path)
-{
-	_cleanup_close_ int before = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (before < 0 || fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		return -errno;
-	return steal_fd(&before);
-}
-
-static void leave(int before)
-{
-	/* In the wrong namespace everything that follows would be wrong. */
-	if (setns(before, CLONE_NEWNET) < 0)
-		_exit(125);
-	close(before);
-}
-
 /* Inside the namespace. */
 static int take_over(struct net_lease *lease, struct net_card *card, const char *path,
 	const struct arrow_paths *paths, struct arrow_error *error)
@@ -230,23 +209,11 @@ int net_join_namespace(struct net_lease *lease, struct net_card *card,
 	if (wish->ip || wish->ip6 || wish->mac)
 		return arrow_fail(error, EINVAL,
 			"the addresses are those of the namespace: leave out --ip, --ip6 and --mac-address");
-	before = enter(path);
+	before = net_namespace_enter(path);
 	if (before < 0)
 		return arrow_fail(
 			error, -before, "cannot enter the network namespace %s: %m", path);
 	r = take_over(lease, card, path, paths, error);
-	leave(before);
+	net_namespace_leave(before);
 	return r;
-}
-
-void net_join_undo(const char *path, const char *device)
-{
-	int before = enter(path);
-	struct net_link link;
-
-	if (before < 0)
-		return;
-	if (net_link_find(device, &link) == 0)
-		net_link_unredirect(link.index);
-	leave(before);
 }

@@ -25,7 +25,4 @@ int net_join_namespace(struct net_lease *lease, struct net_card *card,
 	const struct arrow_paths *paths, const char *path, const struct net_lease_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Gives the interface back. A namespace that is gone needs nothing. */
-void net_join_undo(const char *path, const char *device);
-
 #endif

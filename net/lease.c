@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/join.h"
+#include "net/redirect.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/text.h"
@@ -23,14 +23,6 @@ static char *lease_path(
 	return path_format("%s/networks/%s/%s/%s", paths->run, network, what, id);
 }
 
-static void put_address(json_t *o, const char *key, const struct net_address *a)
-{
-	char text[NET_ADDRESS_TEXT];
-
-	if (a->family)
-		json_object_set_new(o, key, json_string(net_address_text(a, true, text)));
-}
-
 static json_t *to_json(const struct net_lease *l)
 {
 	char mac[NET_MAC_TEXT];
@@ -39,8 +31,8 @@ static json_t *to_json(const struct net_lease *l)
 		"netns", l->netns, "device", l->device, "aliases", l->aliases, "ports",
 		net_ports_json(&l->ports));
 
-	put_address(o, "address4", &l->address4);
-	put_address(o, "address6", &l->address6);
+	net_put_address(o, "address4", &l->address4, true);
+	net_put_address(o, "address6", &l->address6, true);
 	return o;
 }
 
@@ -178,12 +170,12 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 	if (strcmp(l->network, NET_JOINED) == 0)
 		net_rules_remove_unused();
 	if (l->netns)
-		net_join_undo(l->netns, l->device);
+		net_redirect_undo(l->netns, l->device);
 	if (hosts)
 		unlink(hosts);
 	/* Last: as long as it is there, somebody else can finish this. */
 	if (path && unlink(path) == 0 && strcmp(l->network, NET_JOINED) != 0)
-		net_network_event(paths, l->network, "disconnect", l->id);
+		net_network_event_by_name(paths, l->network, "disconnect", l->id);
 	net_lease_release(l);
 	return later;
 }

@@ -14,11 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "net/bridge.h"
 #include "net/join.h"
+#include "net/manage.h"
 #include "net/proxy.h"
 #include "net/settle.h"
-#include "net/watch.h"
+#include "net/up.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -214,12 +215,12 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 
 	if (r < 0)
 		return r;
-	r = net_bridge_up(&n, &a->paths, error);
+	r = net_network_up(&n, &a->paths, error);
 	if (r == 0)
 		r = net_lease_take(lease, &a->paths, &n, wish, error);
 	if (r < 0)
 		return r;
-	net_network_event(&a->paths, n.name, "connect", lease->id);
+	net_network_event(&a->paths, &n, "connect", lease->id);
 	net_lease_elements(lease, &elements);
 	r = net_rules_add(&elements);
 	net_elements_release(&elements);

@@ -22,6 +22,8 @@
 
 #define NET_NAME_MAX 64
 #define NET_DEFAULT "bridge" /* the network of `arrow run` */
+#define NET_MTU_MIN 576u
+#define NET_MTU_MAX 65535u
 
 struct net_network {
 	char name[NET_NAME_MAX + 1];
@@ -35,58 +37,45 @@ struct net_network {
 	json_t *labels, *options; /* objects, owned */
 };
 
-/* What is asked for; texts are those of the options, NULL where not given. */
-struct net_wish {
-	const char *name;
-	const char *const *subnets; /* NULL-terminated: one IPv4, one IPv6 at most */
-	const char *const *gateways;
-	const char *range;
-	bool internal, ipv6;
-	const char *const *labels;  /* KEY=VALUE */
-	const char *const *options; /* com.docker.network.driver.mtu=N, ...bridge.name=NAME */
-};
-
 /* Takes RUN/networks/lock. Returns the descriptor whose close gives it back. */
 int net_lock(const struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Reads a network by name, id or prefix of an id (of 4 digits at least). The default one is made
- * when it is first asked for; hold the lock.
- * Errors: -ENOENT.
+ * Reads a network by name, id or prefix of an id (of 4 digits at least).
+ * Returns 0, -ENOENT or another negative errno.
  */
-int net_network_open(struct net_network *network, const struct arrow_paths *paths, const char *name,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* The same, making nothing. Returns 0, -ENOENT or another negative errno. */
 int net_network_find(struct net_network *network, const struct arrow_paths *paths,
 	const char *name) ARROW_MUST_CHECK;
-
-/* Makes one; hold the lock. Errors: -EEXIST, a subnet that collides with the host's or another. */
-int net_network_create(struct net_network *network, const struct arrow_paths *paths,
-	const struct net_wish *wish, struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* Removes one that no Arrow is on; hold the lock. Errors: -EBUSY. */
-int net_network_remove(const struct arrow_paths *paths, const char *name,
-	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Calls each() for all of them, in the order of their names. */
 int net_network_list(const struct arrow_paths *paths,
 	int (*each)(const struct net_network *, void *arg, struct arrow_error *error), void *arg,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* As Docker's `network inspect` has it, with the Arrows that are on it. Owned by the caller. */
-json_t *net_network_json(const struct net_network *network, const struct arrow_paths *paths);
-
 /* For files of this folder: copies a text of an object; false if it is not there or does not fit.
  */
 bool net_take_text(const json_t *o, const char *key, char *to, size_t size) ARROW_MUST_CHECK;
 
+/* For files of this folder: adds an address to an object, unless there is none. */
+void net_put_address(json_t *o, const char *key, const struct net_address *address, bool prefix);
+
+/* The same: true for a text that can be the name of a network. */
+bool net_network_name_is_valid(const char *name) ARROW_MUST_CHECK;
+
+/* The same: writes DATA/networks/<name>.json; hold the lock. */
+int net_network_write(const struct net_network *network, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /*
- * Tells `arrow events` of a network, if there is one of that name or id.
+ * Tells `arrow events` of a network.
  *   container: the id of the Arrow that it is about, or NULL
  */
-void net_network_event(const struct arrow_paths *paths, const char *name, const char *action,
-	const char *container);
+void net_network_event(const struct arrow_paths *paths, const struct net_network *network,
+	const char *action, const char *container);
+
+/* The same for a network by its name or id, if there is one. */
+void net_network_event_by_name(const struct arrow_paths *paths, const char *name,
+	const char *action, const char *container);
 
 void net_network_release(struct net_network *network);
 

@@ -11,6 +11,7 @@
 #include "net/link.h"
 #include "net/rules.h"
 #include "net/watch.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -24,6 +24,7 @@
 #include "net/bridge.h"
 #include "net/lease.h"
 #include "net/rules.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
@@ -51,34 +52,6 @@ struct watch {
 static bool is_joined(const struct watch *w)
 {
 	return strcmp(w->network->name, NET_JOINED) == 0;
-}
-
-static char *file_of(const struct arrow_paths *paths, const char *network, const char *name)
-{
-	return path_format("%s/networks/%s/%s", paths->run, network, name);
-}
-
-bool net_watch_lives(const struct arrow_paths *paths, const char *network)
-{
-	_cleanup_free_ char *path = file_of(paths, network, "watch");
-	_cleanup_close_ int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
-}
-
-bool net_watch_resolves(const struct arrow_paths *paths, const char *network)
-{
-	_cleanup_free_ char *path = file_of(paths, network, "names");
-
-	return path && access(path, F_OK) == 0;
-}
-
-int net_watch_follow(const struct arrow_paths *paths, const char *network)
-{
-	_cleanup_free_ char *path = file_of(paths, network, "alive");
-	int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
-
-	return fd >= 0 ? fd : path ? -errno : -ENOMEM;
 }
 
 /* Asks the name server for its version until it answers. */
@@ -169,7 +142,7 @@ static void stop_names(struct watch *w)
 
 static void start_names(struct watch *w)
 {
-	_cleanup_free_ char *mark = file_of(w->paths, w->network->name, "names");
+	_cleanup_free_ char *mark = net_watch_file(w->paths, w->network->name, "names");
 	pid_t parent = getpid();
 
 	w->restart = now_ms() + RESTART_MS;
@@ -196,7 +169,7 @@ static void start_names(struct watch *w)
 /* The name server's user cannot enter RUN: it gets the directory where it can. */
 static int show_hosts(const struct watch *w)
 {
-	_cleanup_free_ char *hosts = file_of(w->paths, w->network->name, "hosts");
+	_cleanup_free_ char *hosts = net_watch_file(w->paths, w->network->name, "hosts");
 
 	if (!hosts || unshare(CLONE_NEWNS) < 0 ||
 		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
@@ -314,8 +287,8 @@ static void __attribute__((noreturn))
 child(const struct net_network *network, const struct arrow_paths *paths, int lock_fd, int ready)
 {
 	struct watch w = {.network = network, .paths = paths, .names_fd = -1, .events = -1};
-	_cleanup_free_ char *leases = file_of(paths, network->name, "leases");
-	_cleanup_free_ char *alive = file_of(paths, network->name, "alive");
+	_cleanup_free_ char *leases = net_watch_file(paths, network->name, "leases");
+	_cleanup_free_ char *alive = net_watch_file(paths, network->name, "alive");
 	sigset_t none;
 
 	setsid();
@@ -347,9 +320,9 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 
 static int make_dirs(const struct arrow_paths *paths, const char *network)
 {
-	_cleanup_free_ char *leases = file_of(paths, network, "leases");
-	_cleanup_free_ char *hosts = file_of(paths, network, "hosts");
-	_cleanup_free_ char *alive = file_of(paths, network, "alive");
+	_cleanup_free_ char *leases = net_watch_file(paths, network, "leases");
+	_cleanup_free_ char *hosts = net_watch_file(paths, network, "hosts");
+	_cleanup_free_ char *alive = net_watch_file(paths, network, "alive");
 	int r = leases && hosts && alive ? mkdir_all(leases, 0700) : -ENOMEM;
 
 	if (r == 0)
@@ -362,8 +335,8 @@ static int make_dirs(const struct arrow_paths *paths, const char *network)
 int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
-	_cleanup_free_ char *path = file_of(paths, network->name, "watch");
-	_cleanup_free_ char *names = file_of(paths, network->name, "names");
+	_cleanup_free_ char *path = net_watch_file(paths, network->name, "watch");
+	_cleanup_free_ char *names = net_watch_file(paths, network->name, "names");
 	_cleanup_close_ int lock = -1, ready = -1;
 	int r = make_dirs(paths, network->name), fds[2];
 	pid_t pid;

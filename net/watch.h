@@ -12,24 +12,12 @@
 
 #include "net/network.h"
 
-/* True if a network's watch is there. */
-bool net_watch_lives(const struct arrow_paths *paths, const char *network);
-
 /*
  * Starts it, if it is not there, and waits until names are resolved. A host without dnsmasq has a
  * network without names. Hold the lock.
  */
 int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
-
-/*
- * Opens what tells of the watch's end: a descriptor that hangs up while there is none.
- * Returns it or a negative errno.
- */
-int net_watch_follow(const struct arrow_paths *paths, const char *network) ARROW_MUST_CHECK;
-
-/* True if the network resolves names, on its gateway's address. */
-bool net_watch_resolves(const struct arrow_paths *paths, const char *network);
 
 /* The same for bridges that are not Arrow's: for the rules of the Arrows that are on them. */
 int net_watch_start_joined(

@@ -10,8 +10,9 @@
 #include "core/control/control.h"
 #include "core/client/exec.h"
 #include "core/instance/instance.h"
-#include "net/bridge.h"
+#include "net/manage.h"
 #include "net/net.h"
+#include "net/up.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -230,7 +231,7 @@ static int bring_up(const struct change *change, struct arrow_error *error)
 {
 	_cleanup_close_ int lock = net_lock(change->paths, error);
 
-	return lock < 0 ? lock : net_bridge_up(change->network, change->paths, error);
+	return lock < 0 ? lock : net_network_up(change->network, change->paths, error);
 }
 
 typedef int change_spec(struct arrow_spec *, void *, struct arrow_error *);
@@ -286,7 +287,7 @@ static int change(struct change *change, change_spec *how, struct arrow_error *e
 			r = arrow_instance_change(change->paths, id, how, change, error);
 			/* Of one that runs its keeper tells. */
 			if (r == 0 && change->left)
-				net_network_event(
+				net_network_event_by_name(
 					change->paths, canonical(change->left), "disconnect", id);
 		} else if (r == -EBUSY) {
 			arrow_error_clear(error);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/watch_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+char *net_watch_file(const struct arrow_paths *paths, const char *network, const char *name)
+{
+	return path_format("%s/networks/%s/%s", paths->run, network, name);
+}
+
+bool net_watch_lives(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = net_watch_file(paths, network, "watch");
+	_cleanup_close_ int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+bool net_watch_resolves(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = net_watch_file(paths, network, "names");
+
+	return path && access(path, F_OK) == 0;
+}
+
+int net_watch_follow(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = net_watch_file(paths, network, "alive");
+	int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+
+	return fd >= 0 ? fd : path ? -errno : -ENOMEM;
+}
