@@ -3,8 +3,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/client.h"
 #include "core/client/manage.h"
 
@@ -49,7 +51,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp attach_argp = {options, parse, "ARROW",
+static const struct argp attach_argp = {options, parse, "ARROW",
 	"Take part in an Arrow that runs: its output from now on, and its input.", NULL, NULL,
 	NULL};
 

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/manage.h"
 
 enum work { NONE, START, STOP };
@@ -30,7 +32,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp boot_argp = {NULL, parse, "start|stop",
+static const struct argp boot_argp = {NULL, parse, "start|stop",
 	"Start the Arrows that are to run again, as the host comes up; stop all, as it goes down.\v"
 	"'start' starts those with the restart policy always, those with unless-stopped that were not stopped by hand, and those with on-failure that ran when the host went down. "
 	"'stop' stops all that run, each with its own stop signal and time, and not as if by hand. arrow.service does both: "

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
 #include "cli/input/values.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 #include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"
@@ -134,13 +135,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
+static const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
 	"Make an image of a program with all that it needs, or of a directory.\v"
 	"Without PROGRAM or DIR, or with -f, an Arrowfile says what it is made of; options go before it. "
 	"The same inputs give the same digest.",
 	NULL, NULL, NULL};
 
-const struct argp import_argp = {import_options, parse,
+static const struct argp import_argp = {import_options, parse,
 	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
 	"Make an image of what other tools have.\v"
 	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or an OCI layout; it may be packed with gzip or zstd. "

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/copy.h"
 #include "util/cleanup.h"
 
@@ -52,7 +54,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp cp_argp = {
+static const struct argp cp_argp = {
 	options,
 	parse,
 	"ARROW:SOURCE DESTINATION\nSOURCE ARROW:DESTINATION",

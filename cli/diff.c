@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/output/table.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"
 
@@ -29,7 +30,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp diff_argp = {
+static const struct argp diff_argp = {
 	NULL,
 	parse,
 	"ARROW",

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
@@ -57,7 +60,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp doctor_argp = {options, parse, NULL,
+static const struct argp doctor_argp = {options, parse, NULL,
 	"Check whether Arrow can run programs here, and say what mends it where not.\v"
 	"A check is 'ok', 'fixed' (by --fix, just now), 'optional' (Arrow runs without) or 'missing'. "
 	"Exit status: 0 if nothing is missing, 1 if something is, 125 if Arrow failed.",
@@ -243,7 +246,7 @@ static void check_dir(struct doctor *d, const char *check, const struct arrow_ho
 	const char *variable, unsigned long long room)
 {
 	_cleanup_free_ char *mend = path_format("export %s=DIR", variable);
-	_cleanup_free_ char *size = cli_size_text(dir->free);
+	_cleanup_free_ char *size = human_binary_size(dir->free);
 
 	if (!dir->writable)
 		note(d, MISSING, check, mend, "%s is not writable", dir->path);
@@ -419,7 +422,7 @@ static void check_confinement(struct doctor *d, const struct arrow_host *h)
 
 static void check_memory(struct doctor *d, const struct arrow_host *h)
 {
-	_cleanup_free_ char *size = cli_size_text(h->memory_available);
+	_cleanup_free_ char *size = human_binary_size(h->memory_available);
 
 	if (h->memory_available < ARROW_MEMORY_MIN)
 		note(d, MISSING, "memory", NULL, "only %s are available", size);

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
 #include "cli/input/filter.h"
-#include "cli/output/format.h"
-#include "cli/output/table.h"
+#include "cli/input/options.h"
 #include "cli/input/values.h"
+#include "cli/output/format.h"
+#include "cli/output/print.h"
 #include "core/spec/spec.h"
 #include "core/instance/event_reader.h"
 #include "core/instance/log_reader.h"
@@ -139,7 +140,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp events_argp = {options, parse, NULL,
+static const struct argp events_argp = {options, parse, NULL,
 	"Show what happens to Arrows, images and networks, as it happens.\v"
 	"With --since or --until also what happened before, as far as it is kept. --until ends it.",
 	NULL, NULL, NULL};

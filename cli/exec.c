@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"
 
@@ -101,7 +103,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp exec_argp = {
+static const struct argp exec_argp = {
 	options,
 	parse,
 	"ARROW COMMAND [ARG...]",

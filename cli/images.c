@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow images, rmi, tag, history, and the same below arrow image. */
+/* arrow images, rmi, tag and history; arrow image inspect and prune. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -9,12 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
 #include "cli/input/filter.h"
+#include "cli/input/options.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 #include "package/images.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -388,17 +389,17 @@ static const struct argp_option inspect_options[] = {
 static const struct argp_option no_options[] = {{0}};
 /* clang-format on */
 
-const struct argp images_argp = {list_options, parse, "[REPOSITORY[:TAG]]",
+static const struct argp images_argp = {list_options, parse, "[REPOSITORY[:TAG]]",
 	"List the images in the store.\v"
 	"SIZE is that of the layers as they lie in the store, which may be packed.",
 	NULL, NULL, NULL};
-const struct argp history_argp = {
+static const struct argp history_argp = {
 	history_options, parse, "IMAGE", "Show the steps that made an image.", NULL, NULL, NULL};
-const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
+static const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
 	"Remove images, by name or id.\v"
 	"Of several names only the one that is given goes. What no image needs any more goes, too.",
 	NULL, NULL, NULL};
-const struct argp tag_argp = {
+static const struct argp tag_argp = {
 	no_options, parse, "IMAGE NAME[:TAG]", "Give an image another name.", NULL, NULL, NULL};
 static const struct argp image_inspect_argp = {inspect_options, parse_inspect, "IMAGE...",
 	"Show images as JSON, as docker does.", NULL, NULL, NULL};
@@ -426,58 +427,12 @@ int cmd_tag(int argc, char **argv)
 	return run(&tag_argp, tag, argc, argv);
 }
 
-static int cmd_image_inspect(int argc, char **argv)
+int cmd_image_inspect(int argc, char **argv)
 {
 	return run(&image_inspect_argp, inspect, argc, argv);
 }
 
-static int cmd_prune(int argc, char **argv)
+int cmd_image_prune(int argc, char **argv)
 {
 	return run(&prune_argp, prune, argc, argv);
-}
-
-static const struct command subcommands[] = {
-	{"ls", cmd_images, "list the images in the store", NULL},
-	{"rm", cmd_rmi, "remove images", NULL},
-	{"inspect", cmd_image_inspect, "show images as JSON", NULL},
-	{"history", cmd_history, "show the steps that made an image", NULL},
-	{"prune", cmd_prune, "remove what no name and no image leads to", NULL},
-	{"tag", cmd_tag, "give an image another name", NULL},
-	{"build", cmd_build, "make an image of a program or directory", NULL},
-	{"import", cmd_import, "make an image of a root file system or archive", NULL},
-	{"export", cmd_export, "write an image as a layout, an archive or a folder", NULL},
-	{"load", cmd_load, "read images from an archive", NULL},
-	{"save", cmd_save, "write images to an archive", NULL},
-	{"pull", cmd_registry, "download an image from a registry", NULL},
-	{"push", cmd_registry, "upload an image to a registry", NULL},
-	{"sign", cmd_sign, "sign an image with a key", NULL},
-	{"verify", cmd_verify, "tell whether a key has signed an image", NULL},
-	{NULL, NULL, NULL, NULL},
-};
-
-int cmd_image(int argc, char **argv)
-{
-	const char *name = argc > 1 ? argv[1] : "--help";
-	char title[64];
-
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "-?") == 0) {
-		fputs("Usage: arrow image COMMAND [OPTION...]\nManage images.\n\nCommands:\n",
-			stdout);
-		for (const struct command *c = subcommands; c->name; c++)
-			printf("  %-12s %s\n", c->name, c->summary);
-		fputs("\n'arrow image COMMAND --help' lists the options of a command.\n", stdout);
-		return cli_flush();
-	}
-	for (const struct command *c = subcommands; c->name; c++) {
-		if (strcmp(c->name, name) != 0)
-			continue;
-		/* The registry's commands are named by argv[0] alone. */
-		snprintf(title, sizeof(title), "arrow %s%s",
-			c->main == cmd_registry ? "" : "image ", name);
-		argv[1] = title;
-		return c->main(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "arrow: no such command: image %s; 'arrow image --help' lists them\n",
-		name);
-	return ARROW_STATUS_ERROR;
 }

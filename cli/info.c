@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/upkeep/host.h"
 #include "util/cleanup.h"
@@ -24,7 +27,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 
-const struct argp info_argp = {options, parse, NULL,
+static const struct argp info_argp = {options, parse, NULL,
 	"Show what this host offers to Arrow, which engine runs the VMs, and why.", NULL, NULL,
 	NULL};
 
@@ -153,8 +156,8 @@ static void add(json_t *rows, const char *title, const char *fmt, ...)
 
 static void add_machine(json_t *rows, const struct arrow_host *h)
 {
-	_cleanup_free_ char *memory = cli_size_text(h->memory);
-	_cleanup_free_ char *available = cli_size_text(h->memory_available);
+	_cleanup_free_ char *memory = human_binary_size(h->memory);
+	_cleanup_free_ char *available = human_binary_size(h->memory_available);
 
 	add(rows, "Arrow", "%s", ARROW_VERSION);
 	add(rows, "Host", "Linux %s, %s", h->kernel, h->machine);
@@ -208,7 +211,7 @@ static void add_controllers(json_t *rows, const struct arrow_cgroups *g, int ver
 
 static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir *dir)
 {
-	_cleanup_free_ char *size = cli_size_text(dir->free);
+	_cleanup_free_ char *size = human_binary_size(dir->free);
 
 	if (size)
 		add(rows, title, "%s, %s free%s", dir->path, size,

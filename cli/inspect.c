@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
 #include "cli/output/format.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 #include "package/images.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"
@@ -54,7 +55,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp inspect_argp = {options, parse, "NAME...",
+static const struct argp inspect_argp = {options, parse, "ARROW|IMAGE...",
 	"Show all that is known of Arrows and images, as JSON that Docker's scripts read.", NULL,
 	NULL, NULL};
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow kernel: builds, shows and removes the kernels that Arrows run on. */
-#include <argp.h>
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
@@ -11,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
@@ -23,7 +24,7 @@
 #define BAR_WIDTH 24u
 #define PLAIN_STEP 25u /* percent between two lines of a progress that goes to a file */
 
-/* Options of all commands; each takes those that its table has. */
+/* Options of all kernel commands; each takes those that its table has. */
 struct kernel_args {
 	const char *source;
 	unsigned int jobs;
@@ -36,7 +37,7 @@ struct kernel_args {
 
 enum { KEY_SOURCE = 256, KEY_VERIFY };
 
-static int parse(int key, char *value, struct argp_state *state)
+static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct kernel_args *args = state->input;
 	char *end;
@@ -68,11 +69,22 @@ static int parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static int fail(const struct arrow_error *error)
+static error_t parse_names(int key, char *value, struct argp_state *state)
 {
-	fprintf(stderr, "arrow: %s\n", error->text);
-	return error->status;
+	if (key == ARGP_KEY_NO_ARGS)
+		argp_error(state, "requires the name of a kernel; 'arrow kernel ls' lists them");
+	return parse(key, value, state);
 }
+
+static error_t parse_no_names(int key, char *value, struct argp_state *state)
+{
+	if (key == ARGP_KEY_ARG)
+		argp_error(state, "takes no name; use 'arrow kernel inspect %s'", value);
+	return key == ARGP_KEY_ARGS ? ARGP_ERR_UNKNOWN : parse(key, value, state);
+}
+
+typedef int (*kernel_work)(
+	struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error);
 
 /* How the progress is drawn. */
 struct progress {
@@ -183,7 +195,7 @@ static char *id_text(const json_t *kernel, const void *arg)
 
 static char *size_text(const json_t *kernel, const void *arg)
 {
-	return cli_size_text(
+	return human_binary_size(
 		(unsigned long long)json_integer_value(json_object_get(kernel, "size")));
 }
 
@@ -271,71 +283,35 @@ static const struct argp_option inspect_options[] = {
 	{0},
 };
 
-static const struct kernel_command {
-	const char *name;
-	int (*run)(struct kernel_args *args, struct arrow_paths *paths, struct arrow_error *error);
-	const struct argp_option *options;
-	const char *words;
-	bool needs_name;
-	const char *summary;
-} kernel_commands[] = {
-	{"build", kernel_build, build_options, "[PROFILE...]", false,
-		"Build the kernels of profiles, all of them if none is named. "
-		"One that is there and made from the same configuration, source and compiler is not built again."},
-	{"ls", kernel_ls, ls_options, "", false, "List kernels."},
-	{"inspect", kernel_inspect, inspect_options, "NAME...", true,
-		"Show what is known of kernels, named by profile or id, as JSON."},
-	{"rm", kernel_rm, NULL, "NAME...", true, "Remove kernels, named by profile or id."},
-	{0},
-};
+/* clang-format off */
+static const struct argp build_argp = {build_options, parse, "[PROFILE...]",
+	"Build the kernels of profiles, or of all profiles.\v"
+	"A kernel that is there already, made from the same configuration, source and compiler, is not built again.",
+	NULL, NULL, NULL};
+static const struct argp ls_argp = {
+	ls_options, parse_no_names, NULL, "List kernels.", NULL, NULL, NULL};
+static const struct argp inspect_argp = {inspect_options, parse_names, "KERNEL...",
+	"Show details of kernels, given by profile or id, as JSON.", NULL, NULL, NULL};
+static const struct argp rm_argp = {
+	NULL, parse_names, "KERNEL...", "Remove kernels, given by profile or id.", NULL, NULL, NULL};
+/* clang-format on */
 
-static int usage(FILE *to)
+static int run_command(const struct argp *argp, kernel_work work, int argc, char **argv)
 {
-	fputs("Usage: arrow kernel COMMAND [OPTION...]\n"
-	      "Build, show and remove the kernels that Arrows run on.\n\n"
-	      "Commands:\n",
-		to);
-	for (const struct kernel_command *c = kernel_commands; c->name; c++)
-		fprintf(to, "  %-12s %c%.*s\n", c->name, tolower((unsigned char)c->summary[0]),
-			(int)strcspn(c->summary, ".,") - 1, c->summary + 1);
-	fputs("\n'arrow kernel COMMAND --help' lists the options of a command.\n", to);
-	return to == stdout ? 0 : ARROW_STATUS_ERROR;
-}
-
-static int run_command(const struct kernel_command *c, int argc, char **argv)
-{
-	const struct argp argp = {c->options, parse, c->words, c->summary, NULL, NULL, NULL};
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_free_ char *title = path_format("arrow kernel %s", c->name);
 	struct kernel_args args = {0};
 	struct arrow_paths paths;
 	int r;
 
-	argp_err_exit_status = ARROW_STATUS_ERROR;
-	if (title)
-		argv[0] = title;
-	if (argp_parse(&argp, argc, argv, 0, NULL, &args) != 0)
-		return ARROW_STATUS_ERROR;
-	if (c->needs_name && args.n_names == 0) {
-		fprintf(stderr,
-			"arrow: kernel %s needs the name of a kernel; 'arrow kernel ls' shows them\n",
-			c->name);
-		return ARROW_STATUS_ERROR;
-	}
-	if (c->run == kernel_ls && args.n_names > 0) {
-		fprintf(stderr, "arrow: kernel ls takes no name; use 'arrow kernel inspect %s'\n",
-			args.names[0]);
-		return ARROW_STATUS_ERROR;
-	}
-
+	cli_parse(argp, argc, argv, 0, &args);
 	r = arrow_paths_init(&paths, &error);
 	if (r < 0)
-		return fail(&error);
-	r = c->run(&args, &paths, &error);
+		return cli_error(&error);
+	r = work(&args, &paths, &error);
 	arrow_paths_release(&paths);
 	if (r == 0)
 		return args.status;
-	r = fail(&error);
+	r = cli_error(&error);
 	if (cancelled) {
 		/* So that a shell sees what happened, and ends a script that called us. */
 		signal(cancelled, SIG_DFL);
@@ -344,16 +320,22 @@ static int run_command(const struct kernel_command *c, int argc, char **argv)
 	return r;
 }
 
-int cmd_kernel(int argc, char **argv)
+int cmd_kernel_build(int argc, char **argv)
 {
-	if (argc < 2)
-		return usage(stderr);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return usage(stdout);
-	for (const struct kernel_command *c = kernel_commands; c->name; c++)
-		if (strcmp(c->name, argv[1]) == 0)
-			return run_command(c, argc - 1, argv + 1);
-	fprintf(stderr, "arrow: there is no command \"kernel %s\"; see 'arrow kernel --help'\n",
-		argv[1]);
-	return ARROW_STATUS_ERROR;
+	return run_command(&build_argp, kernel_build, argc, argv);
+}
+
+int cmd_kernel_ls(int argc, char **argv)
+{
+	return run_command(&ls_argp, kernel_ls, argc, argv);
+}
+
+int cmd_kernel_inspect(int argc, char **argv)
+{
+	return run_command(&inspect_argp, kernel_inspect, argc, argv);
+}
+
+int cmd_kernel_rm(int argc, char **argv)
+{
+	return run_command(&rm_argp, kernel_rm, argc, argv);
 }

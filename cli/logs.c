@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
-#include "cli/output/table.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };
@@ -61,7 +62,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp logs_argp = {options, parse, "ARROW",
+static const struct argp logs_argp = {options, parse, "ARROW",
 	"Show what an Arrow has written: its stdout on stdout, its stderr on stderr.", NULL, NULL,
 	NULL};
 

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
@@ -129,10 +131,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp network_argp = {
+static const struct argp network_argp = {
 	options,
 	parse,
-	"create NAME\nls\ninspect NAME...\nconnect NAME ARROW\ndisconnect NAME ARROW\nrm NAME...\nprune",
+	"create NAME\nls\ninspect NETWORK...\nconnect NETWORK ARROW\ndisconnect NETWORK ARROW\nrm NETWORK...\nprune",
 	"Make, show and remove the networks that Arrows are on.\v"
 	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that, also for one that runs, which has one spare card. "
 	"The network 'bridge' is made when it is first used. "

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "cli/output/table.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/spec/spec.h"
 #include "net/lease.h"
 #include "util/cleanup.h"
@@ -34,7 +35,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp port_argp = {
+static const struct argp port_argp = {
 	NULL,
 	parse,
 	"ARROW [PORT[/udp]]",

@@ -6,11 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/filter.h"
+#include "cli/input/options.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 #include "core/spec/spec.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"
@@ -235,7 +236,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp ps_argp = {
+static const struct argp ps_argp = {
 	options, parse, NULL, "List Arrows that run, the newest first.", NULL, NULL, NULL};
 
 static char *command_text(const struct input *in, const json_t *o)

@@ -101,7 +101,7 @@ static const struct argp pull_argp = {pull_options, parse, "NAME[:TAG|@DIGEST]",
 	"Who logged in with docker, podman or 'arrow login' is logged in.",
 	NULL, NULL, NULL};
 
-static const struct argp push_argp = {push_options, parse, "NAME[:TAG]",
+static const struct argp push_argp = {push_options, parse, "IMAGE",
 	"Upload an image to a registry, with its signatures.\v"
 	"Layers that are there are not uploaded again; those of another repository of the same registry are mounted.",
 	NULL, NULL, NULL};

@@ -2,7 +2,8 @@
 /* arrow pull, push, login, logout: handed over to arrow-registry. */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/output/print.h"
 #include "registry/launch.h"
 
 int cmd_registry(int argc, char **argv)

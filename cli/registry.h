@@ -7,7 +7,8 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "cli/cli.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "registry/http.h"
 
 #define REGISTRY_STALL 30u /* seconds, if ARROW_REGISTRY_TIMEOUT does not say otherwise */

@@ -4,9 +4,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
-#include "cli/output/table.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/manage.h"
 
 struct input {
@@ -41,13 +42,13 @@ static error_t parse_rename(int key, char *value, struct argp_state *state)
 	return key == 'f' ? ARGP_ERR_UNKNOWN : parse(key, value, state);
 }
 
-const struct argp rm_argp = {
+static const struct argp rm_argp = {
 	rm_options, parse, "ARROW...", "Remove Arrows that do not run.", NULL, NULL, NULL};
 
-const struct argp wait_argp = {NULL, parse, "ARROW...",
+static const struct argp wait_argp = {NULL, parse, "ARROW...",
 	"Wait until Arrows do not run, and print their exit statuses.", NULL, NULL, NULL};
 
-const struct argp rename_argp = {
+static const struct argp rename_argp = {
 	NULL, parse_rename, "ARROW NAME", "Give an Arrow another name.", NULL, NULL, NULL};
 
 static int remove_one(

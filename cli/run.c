@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
 #include "cli/input/values.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 #include "core/spec/spec.h"
 #include "core/client/client.h"
 #include "util/cleanup.h"
@@ -424,7 +425,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 #define ARGS "PROGRAM|IMAGE [ARG...]\n--rootfs DIR COMMAND [ARG...]\n--from DIR"
 
-const struct argp run_argp = {
+static const struct argp run_argp = {
 	options,
 	parse,
 	ARGS,
@@ -438,7 +439,7 @@ const struct argp run_argp = {
 	NULL,
 };
 
-const struct argp create_argp = {
+static const struct argp create_argp = {
 	options,
 	parse,
 	ARGS,

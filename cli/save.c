@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
-#include "cli/output/table.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "package/export.h"
 #include "package/images.h"
 #include "core/instance/instance.h"
@@ -68,18 +69,18 @@ static const struct argp_option export_options[] = {
 		"An OCI layout, an archive for docker load, or a folder that QEMU starts", 0},
 	{0}};
 
-const struct argp save_argp = {save_options, parse, "ARROW DIR\nIMAGE...",
+static const struct argp save_argp = {save_options, parse, "ARROW DIR\nIMAGE...",
 	"Save a running Arrow to a directory, or write images to an archive.\v"
 	"'arrow run --from DIR' starts Arrows that go on where the saved one was, each as somebody else, any number of times. "
 	"DIR must not be there yet; volumes, connections and input that is under way cannot be saved. "
 	"The archive is an OCI layout and what 'docker load' and 'podman load' take, at once.",
 	NULL, NULL, NULL};
-const struct argp load_argp = {load_options, parse, NULL,
+static const struct argp load_argp = {load_options, parse, NULL,
 	"Read images from an archive.\v"
 	"It is one of 'arrow save', 'docker save' or 'podman save', or an OCI layout; it may be packed with gzip or zstd. "
 	"A root file system is taken by 'arrow import'.",
 	NULL, NULL, NULL};
-const struct argp export_argp = {export_options, parse, "IMAGE PATH",
+static const struct argp export_argp = {export_options, parse, "IMAGE PATH",
 	"Write an image as an OCI layout, an archive or a folder that QEMU starts.\v"
 	"Without --as, a PATH that ends with .tar becomes an archive for docker load, another an OCI layout. "
 	"A folder holds the kernel, the loader, the image's root and its job: run.sh and run.cmd in it start it with QEMU alone.",

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "trust/policy.h"
 #include "trust/sign.h"
 #include "util/paths.h"
@@ -48,13 +50,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-const struct argp sign_argp = {sign_options, parse, "--key FILE NAME",
+static const struct argp sign_argp = {sign_options, parse, "--key FILE NAME",
 	"Sign an image of the store.\v"
 	"The signature is for the image by that name, and goes along when it is pushed. "
 	"Keys are made with 'openssl genpkey -algorithm ed25519'.",
 	NULL, NULL, NULL};
 
-const struct argp verify_argp = {verify_options, parse, "--key FILE NAME",
+static const struct argp verify_argp = {verify_options, parse, "--key FILE NAME",
 	"Tell whether a key has signed an image of the store.", NULL, NULL, NULL};
 
 static int sign(const struct input *in, const struct oci_store *store, struct arrow_error *error)

@@ -2,8 +2,10 @@
 /* arrow start. */
 #include <stdbool.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "core/client/client.h"
 
 enum { OPT_DETACH_KEYS = 256 };
@@ -50,7 +52,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return cli_parse_names(key, value, state, &in->names);
 }
 
-const struct argp start_argp = {options, parse, "ARROW...",
+static const struct argp start_argp = {options, parse, "ARROW...",
 	"Start Arrows that do not run. Their files begin anew, as they were first.", NULL, NULL,
 	NULL};
 

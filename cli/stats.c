@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
@@ -66,7 +69,7 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-const struct argp stats_argp = {options, parse, "[ARROW...]",
+static const struct argp stats_argp = {options, parse, "[ARROW...]",
 	"Show what Arrows use, every second: all that run, or those that are named.\v"
 	"The figures are of the Arrow's own kernel: 100 % is one CPU of it, and memory is what its programs, files in memory and kernel take.",
 	NULL, NULL, NULL};
@@ -162,8 +165,8 @@ static char *memory_percent_text(const json_t *row, const void *arg)
 
 static char *pair_text(const json_t *row, const char *first, const char *second)
 {
-	_cleanup_free_ char *a = cli_size_text(size_of(row, first));
-	_cleanup_free_ char *b = cli_size_text(size_of(row, second));
+	_cleanup_free_ char *a = human_binary_size(size_of(row, first));
+	_cleanup_free_ char *b = human_binary_size(size_of(row, second));
 
 	return a && b ? path_format("%s / %s", a, b) : NULL;
 }

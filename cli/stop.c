@@ -2,8 +2,9 @@
 /* arrow stop, restart, kill, pause and unpause. */
 #include <signal.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
 #include "core/client/manage.h"
 
 struct input {
@@ -43,13 +44,13 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-const struct argp stop_argp = {stop_options, parse, "ARROW...",
+static const struct argp stop_argp = {stop_options, parse, "ARROW...",
 	"Stop Arrows: their stop signal, then SIGKILL.", NULL, NULL, NULL};
 
-const struct argp restart_argp = {
+static const struct argp restart_argp = {
 	stop_options, parse, "ARROW...", "Stop Arrows and start them again.", NULL, NULL, NULL};
 
-const struct argp kill_argp = {kill_options, parse, "ARROW...",
+static const struct argp kill_argp = {kill_options, parse, "ARROW...",
 	"Send a signal to the programs of Arrows.", NULL, NULL, NULL};
 
 static int stop(
@@ -76,11 +77,11 @@ static int kill_one(
 	return arrow_kill(paths, name, in->signal, error);
 }
 
-const struct argp pause_argp = {NULL, parse, "ARROW...",
+static const struct argp pause_argp = {NULL, parse, "ARROW...",
 	"Stop the processors of Arrows.\vTheir programs do not run until 'arrow unpause', and find the right time then.",
 	NULL, NULL, NULL};
 
-const struct argp unpause_argp = {
+static const struct argp unpause_argp = {
 	NULL, parse, "ARROW...", "Let paused Arrows go on.", NULL, NULL, NULL};
 
 static int pause_one(

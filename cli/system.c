@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow system: what takes disk, and the removal of what nobody needs. */
+/* arrow system df and prune: what takes disk, and the removal of what is not used. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/prune.h"
-#include "cli/output/table.h"
 #include "package/images.h"
 #include "core/client/manage.h"
 #include "core/template/template.h"
@@ -28,7 +29,6 @@ static const char *const kinds[ARROW_USAGE_KINDS] = {
 	"Images", "Arrows", "Root images", "Templates", "Kernels"};
 
 struct input {
-	const char *command; /* df, prune, events, info */
 	const char *format;
 	bool verbose, all, force;
 	struct cli_prune_filter filter;
@@ -36,14 +36,16 @@ struct input {
 };
 
 /* clang-format off */
-static const struct argp_option options[] = {
-	{0, 0, 0, 0, "df:", 1},
+static const struct argp_option df_options[] = {
 	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0},
-	{"verbose", 'v', 0, 0, "Also each image, Arrow, template and kernel", 0},
-	{0, 0, 0, 0, "prune:", 2},
-	{"all", 'a', 0, 0, "All images and templates that no Arrow uses, not only those without a name, or unused for a day", 0},
-	{"force", 'f', 0, 0, "Do not ask", 0},
-	{"filter", OPT_FILTER, "FILTER", 0, "Only what passes: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
+	{"verbose", 'v', 0, 0, "Also list each image, Arrow, template and kernel", 0},
+	{0},
+};
+
+static const struct argp_option prune_options[] = {
+	{"all", 'a', 0, 0, "All images and templates that no Arrow uses, not only dangling images and templates unused for a day", 0},
+	{"force", 'f', 0, 0, "Do not ask for confirmation", 0},
+	{"filter", OPT_FILTER, "FILTER", 0, "Remove only what matches: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
 	{0},
 };
 /* clang-format on */
@@ -70,24 +72,19 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		cli_prune_filter_parse(&in->filter, value, state);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (in->command)
-			argp_error(state, "too many arguments: '%s'", value);
-		in->command = value;
-		return 0;
-	case ARGP_KEY_END:
-		if (!in->command)
-			argp_error(state, "say what to do: df or prune");
+		argp_error(state, "too many arguments: '%s'", value);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-const struct argp system_argp = {options, parse, "df\nprune",
-	"Show what takes disk, and remove what nobody needs.\v"
-	"prune removes Arrows that do not run, networks without Arrows, images without a name that no Arrow uses, and templates that were not used for a day. "
-	"With a filter for labels templates, which have none, stay. "
-	"'arrow system events' and 'arrow system info' are 'arrow events' and 'arrow info'.",
+static const struct argp df_argp = {
+	df_options, parse, NULL, "Show the disk space that Arrow uses.", NULL, NULL, NULL};
+static const struct argp prune_argp = {prune_options, parse, NULL,
+	"Remove unused data.\v"
+	"Removes Arrows that are not running, networks without Arrows, images without a name that no Arrow uses, and templates that were not used for a day. "
+	"Templates have no labels, so a filter for labels keeps them.",
 	NULL, NULL, NULL};
 
 /* ---- df ---- */
@@ -163,8 +160,9 @@ static int show_kind(int kind, const struct arrow_usage *u, struct arrow_error *
 	return r;
 }
 
-static int df(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int df(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	const struct input *in = arg;
 	struct arrow_usage usage[ARROW_USAGE_KINDS];
 	int r;
 
@@ -305,15 +303,16 @@ static int prune_images(struct pruned *p, struct arrow_error *error)
 	return r;
 }
 
-static int prune(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
+	const struct input *in = arg;
 	struct pruned p = {.in = in, .paths = paths};
 	_cleanup_free_ char *size = NULL;
 	int r;
 
 	if (!in->force) {
 		printf("WARNING! This will remove:\n"
-		       "  - all Arrows that do not run\n"
+		       "  - all Arrows that are not running\n"
 		       "  - all networks not used by at least one Arrow\n"
 		       "  - all %s\n"
 		       "  - all templates %s\n\n",
@@ -337,32 +336,23 @@ static int prune(const struct input *in, const struct arrow_paths *paths, struct
 	return r < 0 ? r : cli_flush();
 }
 
-static int work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
-{
-	const struct input *in = arg;
-
-	if (strcmp(in->command, "df") == 0)
-		return df(in, paths, error);
-	if (strcmp(in->command, "prune") == 0)
-		return prune(in, paths, error);
-	return arrow_fail(
-		error, EINVAL, "no such command: system %s; there are df and prune", in->command);
-}
-
-int cmd_system(int argc, char **argv)
+static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
 	struct input in = {0};
-	char title[64];
 	int status;
 
-	if (argc > 1 && (strcmp(argv[1], "events") == 0 || strcmp(argv[1], "info") == 0)) {
-		snprintf(title, sizeof(title), "arrow system %s", argv[1]);
-		status = strcmp(argv[1], "events") == 0;
-		argv[1] = title;
-		return status ? cmd_events(argc - 1, argv + 1) : cmd_info(argc - 1, argv + 1);
-	}
-	cli_parse(&system_argp, argc, argv, 0, &in);
+	cli_parse(argp, argc, argv, 0, &in);
 	status = cli_with_paths(work, &in);
 	cli_prune_filter_release(&in.filter);
 	return status;
+}
+
+int cmd_system_df(int argc, char **argv)
+{
+	return run(&df_argp, df, argc, argv);
+}
+
+int cmd_system_prune(int argc, char **argv)
+{
+	return run(&prune_argp, prune, argc, argv);
 }

@@ -6,23 +6,33 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/each.h"
+#include "cli/input/options.h"
+#include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/template/template.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
 struct input {
-	const char *command; /* ls, inspect, rm, prune */
 	struct arrow_strings names;
 	bool json, all;
 };
 
 /* clang-format off */
-static const struct argp_option options[] = {
+static const struct argp_option ls_options[] = {
 	CLI_FORMAT_OPTION,
-	{"all", 'a', 0, 0, "prune: remove all, not only those that were not used for a day", 0},
-	{0, 0, 0, 0, 0, 0},
+	{0},
+};
+static const struct argp_option inspect_options[] = {
+	{"format", CLI_FORMAT_KEY, "json", OPTION_HIDDEN, NULL, 0},
+	{0},
+};
+static const struct argp_option prune_options[] = {
+	{"all", 'a', 0, 0, "Remove all, not only those that were not used for a day", 0},
+	{0},
 };
 /* clang-format on */
 
@@ -38,31 +48,34 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->all = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (!in->command)
-			in->command = arg;
-		else if (arrow_strings_add(&in->names, arg) < 0)
-			return ENOMEM;
-		return 0;
-	case ARGP_KEY_END:
-		if (!in->command)
-			argp_error(state, "say what to do: ls, inspect, rm or prune");
+		argp_error(state, "too many arguments: '%s'", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-const struct argp template_argp = {
-	options,
-	parse,
-	"ls\ninspect ID...\nrm ID...\nprune",
-	"Show and remove templates: booted VMs that Arrows are cloned from.\v"
-	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of volumes) and made again when it is missing. "
-	"Removing one does not disturb its clones.",
-	NULL,
-	NULL,
-	NULL,
-};
+static error_t parse_names(int key, char *arg, struct argp_state *state)
+{
+	struct input *in = state->input;
+
+	if (key == ARGP_KEY_ARG)
+		return arrow_strings_add(&in->names, arg) < 0 ? ENOMEM : 0;
+	if (key == ARGP_KEY_NO_ARGS)
+		argp_error(state, "requires the id of a template; 'arrow template ls' lists them");
+	return parse(key, arg, state);
+}
+
+static const struct argp ls_argp = {ls_options, parse, NULL,
+	"List templates: booted VMs that Arrows are cloned from.\v"
+	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of volumes) and made again when it is missing.",
+	NULL, NULL, NULL};
+static const struct argp inspect_argp = {inspect_options, parse_names, "TEMPLATE...",
+	"Show details of templates as JSON.", NULL, NULL, NULL};
+static const struct argp rm_argp = {NULL, parse_names, "TEMPLATE...",
+	"Remove templates. The Arrows cloned from them go on.", NULL, NULL, NULL};
+static const struct argp prune_argp = {prune_options, parse, NULL,
+	"Remove templates that were not used for a day.", NULL, NULL, NULL};
 
 static char *id_text(const json_t *row, const void *arg)
 {
@@ -80,129 +93,136 @@ static char *memory_text(const json_t *row, const void *arg)
 {
 	json_int_t n = json_integer_value(json_object_get(row, "memory"));
 
-	return cli_size_text((unsigned long long)n);
+	return human_binary_size((unsigned long long)n);
 }
 
 static char *disk_text(const json_t *row, const void *arg)
 {
 	json_int_t n = json_integer_value(json_object_get(row, "bytes"));
 
-	return cli_size_text((unsigned long long)n);
+	return human_binary_size((unsigned long long)n);
 }
 
-static int list(const struct input *in, json_t *all)
+static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	static const struct cli_column columns[] = {{"TEMPLATE", NULL, id_text},
 		{"KERNEL", NULL, kernel_text}, {"ACCEL", "accel", NULL},
 		{"MEMORY", NULL, memory_text}, {"VCPUS", "vcpus", NULL},
 		{"VOLUMES", "shares", NULL}, {"DISK", NULL, disk_text}, {"USED", "used", NULL},
 		{0}};
-
-	return in->json ? cli_print_json(all) : cli_print_table(all, columns, NULL);
-}
-
-/* Those whose ids begin with one of the names. */
-static int inspect(const struct input *in, json_t *all, struct arrow_error *error)
-{
-	json_t *found = json_array(), *o;
-	size_t index;
-	int status;
-
-	for (size_t i = 0; i < in->names.n; i++) {
-		size_t before = json_array_size(found);
-
-		json_array_foreach (all, index, o) {
-			const char *id = json_string_value(json_object_get(o, "id"));
-
-			if (strncmp(id, in->names.v[i], strlen(in->names.v[i])) == 0)
-				json_array_append(found, o);
-		}
-		if (json_array_size(found) == before) {
-			json_decref(found);
-			return arrow_fail(error, ENOENT,
-				"no such template: %s; 'arrow template ls' shows them",
-				in->names.v[i]);
-		}
-	}
-	status = cli_print_json(found);
-	json_decref(found);
-	return status;
-}
-
-/* Removes what was not used for a day, or everything, and says what it gave back. */
-static int prune(const struct input *in, const char *store, json_t *all, struct arrow_error *error)
-{
-	unsigned long long bytes = 0;
-	_cleanup_free_ char *text = NULL;
-	char oldest[TIME_TEXT];
-	size_t index, removed = 0;
-	json_t *o;
-
-	time_text(time(NULL) - ARROW_TEMPLATE_UNUSED_S, oldest);
-	json_array_foreach (all, index, o) {
-		int r;
-
-		/* Times of this form sort as they read. */
-		if (!in->all && strcmp(json_string_value(json_object_get(o, "used")), oldest) >= 0)
-			continue;
-		r = arrow_template_remove(
-			store, json_string_value(json_object_get(o, "id")), error);
-		if (r < 0)
-			return r;
-		bytes += (unsigned long long)json_integer_value(json_object_get(o, "bytes"));
-		removed++;
-	}
-	text = cli_size_text(bytes);
-	printf("%zu removed, %s given back\n", removed, text ? text : "?");
-	return cli_flush();
-}
-
-static int run(const struct input *in, const char *store, struct arrow_error *error)
-{
-	bool named = strcmp(in->command, "rm") == 0 || strcmp(in->command, "inspect") == 0;
+	const struct input *in = arg;
 	json_t *all;
-	int r;
+	int r = arrow_template_list(paths->data, &all, error);
 
-	if (named != (in->names.n > 0))
-		return arrow_fail(error, EINVAL, "template %s takes %s", in->command,
-			named ? "the ids of templates; 'arrow template ls' shows them"
-			      : "no names");
-	for (size_t i = 0; strcmp(in->command, "rm") == 0 && i < in->names.n; i++) {
-		r = arrow_template_remove(store, in->names.v[i], error);
-		if (r < 0 || i + 1 == in->names.n)
-			return r;
-	}
-	r = arrow_template_list(store, &all, error);
 	if (r < 0)
 		return r;
-	if (strcmp(in->command, "ls") == 0)
-		r = list(in, all);
-	else if (strcmp(in->command, "inspect") == 0)
-		r = inspect(in, all, error);
-	else if (strcmp(in->command, "prune") == 0)
-		r = prune(in, store, all, error);
-	else
-		r = arrow_fail(error, EINVAL,
-			"no such command: template %s; there are ls, inspect, rm and prune",
-			in->command);
+	r = in->json ? cli_print_json(all) : cli_print_table(all, columns, NULL);
 	json_decref(all);
 	return r;
 }
 
-int cmd_template(int argc, char **argv)
+/* Adds the templates whose ids begin with a name. */
+static int find(const json_t *all, const char *name, json_t *found, struct arrow_error *error)
 {
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_paths paths = {0};
-	struct input in = {0};
-	int r;
+	size_t before = json_array_size(found), i;
+	json_t *o;
 
-	cli_parse(&template_argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&paths, &error);
-	if (r == 0)
-		r = run(&in, paths.data, &error);
+	json_array_foreach (all, i, o)
+		if (strncmp(json_string_value(json_object_get(o, "id")), name, strlen(name)) == 0)
+			json_array_append(found, o);
+	if (json_array_size(found) > before)
+		return 0;
+	return arrow_fail(
+		error, ENOENT, "no such template: %s; 'arrow template ls' lists them", name);
+}
+
+static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+	json_t *all, *found;
+	int r = arrow_template_list(paths->data, &all, error);
+
 	if (r < 0)
-		r = cli_error(&error);
-	arrow_paths_release(&paths);
-	arrow_strings_release(&in.names);
+		return r;
+	found = json_array();
+	for (size_t i = 0; r == 0 && i < in->names.n; i++)
+		r = find(all, in->names.v[i], found, error);
+	if (r == 0)
+		r = cli_print_json(found);
+	json_decref(found);
+	json_decref(all);
 	return r;
+}
+
+static int remove_templates(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < in->names.n; i++)
+		r = arrow_template_remove(paths->data, in->names.v[i], error);
+	return r;
+}
+
+static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+{
+	const struct input *in = arg;
+	unsigned long long bytes = 0;
+	_cleanup_free_ char *text = NULL;
+	char oldest[TIME_TEXT];
+	size_t index, removed = 0;
+	json_t *all, *o;
+	int r = arrow_template_list(paths->data, &all, error);
+
+	if (r < 0)
+		return r;
+	time_text(time(NULL) - ARROW_TEMPLATE_UNUSED_S, oldest);
+	json_array_foreach (all, index, o) {
+		/* Times of this form sort as they read. */
+		if (!in->all && strcmp(json_string_value(json_object_get(o, "used")), oldest) >= 0)
+			continue;
+		r = arrow_template_remove(
+			paths->data, json_string_value(json_object_get(o, "id")), error);
+		if (r < 0)
+			break;
+		bytes += (unsigned long long)json_integer_value(json_object_get(o, "bytes"));
+		removed++;
+	}
+	json_decref(all);
+	if (r < 0)
+		return r;
+	text = human_binary_size(bytes);
+	printf("%zu removed, %s freed\n", removed, text ? text : "?");
+	return cli_flush();
+}
+
+static int run(const struct argp *argp, cli_work work, int argc, char **argv)
+{
+	struct input in = {0};
+	int status;
+
+	cli_parse(argp, argc, argv, 0, &in);
+	status = cli_with_paths(work, &in);
+	arrow_strings_release(&in.names);
+	return status;
+}
+
+int cmd_template_ls(int argc, char **argv)
+{
+	return run(&ls_argp, list, argc, argv);
+}
+
+int cmd_template_inspect(int argc, char **argv)
+{
+	return run(&inspect_argp, inspect, argc, argv);
+}
+
+int cmd_template_rm(int argc, char **argv)
+{
+	return run(&rm_argp, remove_templates, argc, argv);
+}
+
+int cmd_template_prune(int argc, char **argv)
+{
+	return run(&prune_argp, prune, argc, argv);
 }

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 #include "cli/output/table.h"
 #include "core/instance/event.h"
 #include "core/client/exec.h"
@@ -152,7 +154,7 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-const struct argp top_argp = {options, parse, "ARROW",
+static const struct argp top_argp = {options, parse, "ARROW",
 	"List the processes of an Arrow.\vNumbers are those of the Arrow's own kernel.", NULL, NULL,
 	NULL};
 

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/input/each.h"
+#include "cli/input/options.h"
 #include "core/client/update.h"
 
 enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, OPT_RESTART };
@@ -90,7 +91,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return field ? 0 : ARGP_ERR_UNKNOWN;
 }
 
-const struct argp update_argp = {options, parse, "ARROW...",
+static const struct argp update_argp = {options, parse, "ARROW...",
 	"Change limits and the restart policy of Arrows, whether they run or not.", NULL, NULL,
 	NULL};
 

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/cli.h"
-#include "cli/output/table.h"
+#include "cli/commands.h"
+#include "cli/input/options.h"
+#include "cli/output/print.h"
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -18,7 +19,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 
-const struct argp version_argp = {
+static const struct argp version_argp = {
 	options, parse, NULL, "Print the version of Arrow.", NULL, NULL, NULL};
 
 int cmd_version(int argc, char **argv)

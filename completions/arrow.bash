@@ -3,10 +3,16 @@
 # bash completion for arrow. Commands and options are asked of arrow itself, so they are always those
 # of the version that is installed.
 
-# The commands in a help text on stdin, and the options.
-_arrow_commands() { sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'; }
+# The commands in a help text on stdin; the options; and the ways to use it, one a line: what stands
+# behind [OPTION...].
+_arrow_commands() { sed -n '1,/^Commands:$/d; s/^  \([a-z][a-z]*\) .*/\1/p'; }
 _arrow_options() {
   sed -n 's/^ *\(-[^ ]\), \(--[a-z0-9-]*\).*/\1\n\2/p; s/^ *\(--[a-z0-9-]*\).*/\1/p' | grep -vxF -e '-?'
+}
+_arrow_usage() {
+  awk '/^Usage:|^  or:/ { if (use) print use; use = $0; next }
+    use && /^      / { use = use $0; next }
+    use { print use; exit }' | sed -n 's/^.*\[OPTION\.\.\.\] *//p'
 }
 
 # Whether an option of a help text takes a value: it is written --name=VALUE.
@@ -24,11 +30,13 @@ _arrow_names() { "$1" ps -a --format '{{.Names}}' 2>/dev/null; }
 # Kernels that are there, by profile and by id.
 _arrow_kernels() { "$1" kernel ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }'; }
 
+_arrow_templates() { "$1" template ls 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+
 # Names of local images.
 _arrow_images() { "$1" images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep -v '^<none>'; }
 
 _arrow() {
-  local arrow=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT} cur='' prev='' help='' want='' i at=2
+  local arrow=${COMP_WORDS[0]} line=${COMP_LINE:0:COMP_POINT} cur='' prev='' help='' usage='' want='' subcommands='' files='' i at=2
   local -a words command
 
   # bash parts words at ':' and '=', as in qemu:tcg and --engine=qemu; here spaces part them.
@@ -37,28 +45,30 @@ _arrow() {
   cur=${words[-1]}
   [ ${#words[@]} -gt 2 ] && prev=${words[-2]}
   command=("${words[1]}")
-  if [[ ${words[1]} == kernel || ${words[1]} == image ]] && [ ${#words[@]} -gt 3 ]; then
-    command+=("${words[2]}")
-    at=3
-  fi
 
   COMPREPLY=()
   if [ ${#words[@]} -le 2 ] || { [ "${words[1]}" = help ] && [ ${#words[@]} -eq 3 ]; }; then
     want="$("$arrow" help | _arrow_commands) --help --version"
-  elif [ "${words[1]}" = kernel ] && [ ${#words[@]} -eq 3 ]; then
-    want="$("$arrow" kernel --help | _arrow_commands) --help"
-  elif [ "${words[1]}" = image ] && [ ${#words[@]} -eq 3 ]; then
-    want="$("$arrow" image --help | _arrow_commands) --help"
-  elif [ "${words[1]}" = template ] && [ ${#words[@]} -eq 3 ]; then
-    want='ls inspect rm prune --help'
-  elif [ "${words[1]}" = network ] && [ ${#words[@]} -eq 3 ]; then
-    want='create ls inspect connect disconnect rm prune --help'
   else
     help=$("$arrow" "${command[@]}" --help 2>/dev/null) || return 0
+    if grep -qx 'Commands:' <<<"$help"; then
+      at=3 subcommands=$(_arrow_commands <<<"$help")
+      command+=("${words[2]}")
+      [ ${#words[@]} -eq 3 ] || help=$("$arrow" "${command[@]}" --help 2>/dev/null) || return 0
+      usage=$(_arrow_usage <<<"$help")
+    else
+      # A word in small letters is a command of it: "start|stop", "connect NETWORK ARROW".
+      usage=$(_arrow_usage <<<"$help")
+      subcommands=$(sed -n 's/^\([a-z|]*\)\( .*\)*$/\1/p' <<<"$usage" | tr '|' '\n')
+      if [ -n "$subcommands" ]; then
+        at=3
+        [ ${#words[@]} -eq 3 ] || usage=$(awk -v name="${words[2]}" '$1 == name' <<<"$usage")
+      fi
+    fi
     # Behind the program of `arrow run`, all is the program's.
     for ((i = at; i < ${#words[@]} - 1; i++)); do
       if [[ ${words[i]} != -* ]]; then
-        [[ ' run create exec cp ' = *" ${words[1]} "* ]] || continue
+        [[ $usage == *'[ARG...]'* ]] || continue
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return 0
       fi
@@ -89,44 +99,25 @@ _arrow() {
       return 0
       ;;
     '')
-      if [[ $cur == -* ]]; then
+      if [ "$at" -eq 3 ] && [ ${#words[@]} -eq 3 ]; then
+        want="$subcommands --help"
+      elif [[ $cur == -* ]]; then
         want=$(_arrow_options <<<"$help")
-      elif [[ ' start stop restart kill attach wait rename rm logs exec top stats diff update ' = *" ${words[1]} "* ]]; then
-        want=$(_arrow_names "$arrow")
-      elif [[ ' images rmi tag history save export push ' = *" ${words[1]} "* ]]; then
-        want=$(_arrow_images "$arrow")
-      elif [ "${words[1]}" = image ]; then
-        [[ ' build import load ' = *" ${words[2]} "* ]] || want=$(_arrow_images "$arrow")
-      elif [ "${words[1]}" = network ]; then
-        case ${words[2]} in
-        inspect | rm) want=$("$arrow" network ls -q 2>/dev/null) ;;
-        connect | disconnect) want="$("$arrow" network ls -q 2>/dev/null) $(_arrow_names "$arrow")" ;;
-        esac
-      elif [ "${words[1]}" = boot ]; then
-        want='start stop'
-      elif [ "${words[1]}" = system ]; then
-        want='df prune events info'
-      elif [ "${words[1]}" = container ]; then
-        want='prune ls'
-      elif [ "${command[*]}" = 'kernel build' ]; then
-        want='micro general'
-      elif [ "$at" -eq 3 ]; then
-        want=$(_arrow_kernels "$arrow")
+      else
+        [[ $usage != *ARROW* ]] || want=$(_arrow_names "$arrow")
+        [[ $usage != *IMAGE* ]] || want+=" $(_arrow_images "$arrow")"
+        [[ $usage != *NETWORK* ]] || want+=" $("$arrow" network ls -q 2>/dev/null)"
+        [[ $usage != *KERNEL* ]] || want+=" $(_arrow_kernels "$arrow")"
+        [[ $usage != *PROFILE* ]] || want+=' micro general'
+        [[ $usage != *TEMPLATE* ]] || want+=" $(_arrow_templates "$arrow")"
+        [[ ! $usage =~ PROGRAM|SOURCE|FILE|PATH|DIR ]] || files=1
       fi
       ;;
+    *) files=1 ;;
     esac
-    if [ -z "$want" ]; then
-      # Only what takes files: programs and values of options.
-      if [[ -n $prev || ' run create cp build import load ' = *" ${words[1]} "* ]]; then
-        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-        [[ -n $prev || ' run create ' != *" ${words[1]} "* || $cur == [./]* ]] ||
-          mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$(_arrow_images "$arrow")" -- "$cur")
-      fi
-      return 0
-    fi
   fi
 
-  mapfile -t COMPREPLY < <(compgen -W "$want" -- "$cur")
+  mapfile -t COMPREPLY < <(compgen -W "$want" -- "$cur"; [ -z "$files" ] || compgen -f -- "$cur")
   # What stands before a colon is a word of its own to bash, which it does not replace.
   if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
     COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}")

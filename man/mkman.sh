@@ -16,7 +16,8 @@ case $# in
 1)
 	summary=$("$arrow" help | sed -n "s/^  $1  *//p")
 	also=arrow
-	[ "$1" != kernel ] || also="arrow $("$arrow" kernel --help | commands | sed 's/^/arrow-kernel-/')"
+	# A group lists its commands.
+	also="arrow $("$arrow" "$1" --help | sed '1,/^Commands:$/d' | commands | sed "s/^/arrow-$1-/")"
 	;;
 *)
 	summary=$("$arrow" "$1" --help | sed -n "s/^  $2  *//p")

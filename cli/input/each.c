@@ -3,8 +3,7 @@
 
 #include <stdio.h>
 
-#include "cli/cli.h"
-#include "cli/output/table.h"
+#include "cli/output/print.h"
 
 void cli_take_names(struct cli_names *names, char *first, struct argp_state *state)
 {

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/output/format.h"
 #include "cli/output/human.h"
-#include "cli/output/table.h"
 #include "util/cleanup.h"
 
 #define TABLE "table"

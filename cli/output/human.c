@@ -6,17 +6,32 @@
 
 #include "util/io.h"
 
+/* The largest of n units, each `base` times the one before, of which there is one at least. */
+static double scale_size(unsigned long long bytes, double base, size_t n, size_t *unit)
+{
+	double size = (double)bytes;
+
+	for (*unit = 0; size >= base && *unit + 1 < n; ++*unit)
+		size /= base;
+	return size;
+}
+
 char *human_size(unsigned long long bytes)
 {
 	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-	double size = (double)bytes;
-	size_t unit = 0;
+	size_t unit;
+	double size = scale_size(bytes, 1000, sizeof(units) / sizeof(*units), &unit);
 
-	while (size >= 1000 && unit + 1 < sizeof(units) / sizeof(*units)) {
-		size /= 1000;
-		unit++;
-	}
 	return path_format("%.3g%s", size, units[unit]);
+}
+
+char *human_binary_size(unsigned long long bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+	size_t unit;
+	double size = scale_size(bytes, 1024, sizeof(units) / sizeof(*units), &unit);
+
+	return path_format(unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
 }
 
 char *human_age(const char *text, time_t now)

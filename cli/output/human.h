@@ -10,6 +10,9 @@
 /* "4.26MB": three digits, powers of 1000. */
 char *human_size(unsigned long long bytes);
 
+/* "5.1 GiB": powers of 1024. */
+char *human_binary_size(unsigned long long bytes);
+
 /* An RFC 3339 time in Docker's words: "2026-11-24 15:04:05 +0000 UTC"; "N/A" for what is none. */
 char *human_time(const char *time);
 

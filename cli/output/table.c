@@ -6,29 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/output/human.h"
+#include "cli/output/print.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
 #define GAP 3 /* spaces between two columns */
-
-bool cli_format_is_json(const char *value, const struct argp_state *state)
-{
-	bool json = strcmp(value, "json") == 0;
-
-	if (!json && strcmp(value, "table") != 0)
-		argp_error(state, "--format takes table or json, not '%s'", value);
-	return json;
-}
-
-char *cli_printable(char *text)
-{
-	for (char *c = text; c && *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	return text;
-}
 
 static char *value_text(const json_t *value)
 {
@@ -58,14 +41,6 @@ static void print_line(char *const *cells, const size_t *widths, size_t n)
 				"");
 	}
 	putchar('\n');
-}
-
-int cli_flush(void)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	fprintf(stderr, "arrow: cannot write the output: %s\n", strerror(errno));
-	return ARROW_STATUS_ERROR;
 }
 
 int cli_print_table(const json_t *rows, const struct cli_column *columns, const void *arg)
@@ -102,27 +77,4 @@ int cli_print_table(const json_t *rows, const struct cli_column *columns, const 
 no_memory:
 	fputs("arrow: out of memory\n", stderr);
 	return ARROW_STATUS_ERROR;
-}
-
-int cli_print_json(const json_t *json)
-{
-	if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) < 0) {
-		fputs("arrow: cannot print JSON: out of memory\n", stderr);
-		return ARROW_STATUS_ERROR;
-	}
-	putchar('\n');
-	return cli_flush();
-}
-
-char *cli_size_text(unsigned long long bytes)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-	double size = (double)bytes;
-	size_t unit = 0;
-
-	while (size >= 1024 && unit + 1 < sizeof(units) / sizeof(*units)) {
-		size /= 1024;
-		unit++;
-	}
-	return path_format(unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
 }

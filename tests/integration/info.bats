@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 load common
 
 SYSTEM=/var/lib/arrow
-COMMANDS=(run ps template kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm')
+COMMANDS=(run ps template kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm' system 'system df' 'system prune' 'template ls' 'image sign')
 
 setup_file() {
   arrow_setup_file
@@ -315,8 +315,9 @@ damage() {
     [[ ${lines[0]} == "Usage: arrow $command"* ]]
     [ -z "$(options_of <<<"$output" | sort | uniq -d)" ]
   done
-  for command in run ps template info doctor version; do
-    arrow help "$command" | cmp - <(arrow "$command" --help)
+  for command in run ps template info doctor version 'kernel ls' 'system prune'; do
+    # shellcheck disable=SC2086
+    arrow help $command | cmp - <(arrow $command --help)
   done
 }
 
@@ -343,8 +344,12 @@ options_of() {
     run -1 --separate-stderr arrow ps --filter "$filter"
     [[ $stderr == *"'$filter' is no filter"* ]]
   done
-  run -125 arrow no-such-command
-  run -125 arrow help no-such-command
+  for words in no-such-command 'help no-such-command' 'help image no-such-command' \
+    'image no-such-command' 'kernel no-such-command' 'container no-such-command' 'container kernel'; do
+    # shellcheck disable=SC2086
+    run -125 --separate-stderr arrow $words
+    [[ $stderr == "arrow: no such command: ${words#help }; 'arrow"*"--help' lists them" ]]
+  done
   run -125 arrow
 }
 
@@ -413,6 +418,9 @@ complete_line() {
   [ "$(complete_line 'arrow do')" = doctor ]
   [ "$(complete_line 'arrow help do')" = doctor ]
   [ "$(complete_line 'arrow kernel ' | xargs)" = 'build ls inspect rm --help' ]
+  [ "$(complete_line 'arrow system ' | xargs)" = 'df prune events info --help' ]
+  [ "$(complete_line 'arrow boot ' | xargs)" = 'start stop --help' ]
+  [ "$(complete_line 'arrow network con')" = connect ]
   for command in run ps info doctor version 'kernel build' 'kernel ls'; do
     # shellcheck disable=SC2086
     arrow $command --help | options_of | grep -vxF -e '-?' | sort >want

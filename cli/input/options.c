@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What all commands need. */
-#include <errno.h>
+#include "cli/input/options.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "util/error.h"
 
 void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input)
 {
@@ -19,11 +19,11 @@ void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flag
 	}
 }
 
-int cli_error(struct arrow_error *error)
+bool cli_format_is_json(const char *value, const struct argp_state *state)
 {
-	int status = error->status;
+	bool json = strcmp(value, "json") == 0;
 
-	fprintf(stderr, "arrow: %s\n", error->text ? error->text : "unknown error");
-	arrow_error_clear(error);
-	return status;
+	if (!json && strcmp(value, "table") != 0)
+		argp_error(state, "--format takes table or json, not '%s'", value);
+	return json;
 }
