@@ -70,7 +70,7 @@ END
   [ "$output" = $'OK\n1001' ]
   [ "$(head -c 5 data/dump.rdb)" = REDIS ]
   # It may open as many files as its defaults ask for.
-  ! grep 'Server can.t set maximum open files' data/log
+  run ! grep 'Server can.t set maximum open files' data/log
   run debian -v ./data:/data sh /data/session redis-cli mget key n1 n1000
   [ "$status" -eq 0 ]
   [ "$output" = $'value\nx\nx' ]

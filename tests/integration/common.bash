@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the integration tests share. ARROW names the built command.
 
+bats_require_minimum_version 1.5.0
+
 ARROW=${ARROW:-$BATS_TEST_DIRNAME/../../build/arrow}
 ARROW=$(realpath "$ARROW")
 SOURCE=$(realpath "$BATS_TEST_DIRNAME/../..")

@@ -3,7 +3,6 @@
 # One and the same script (compare.sh) under docker and under arrow, with the same image: what it
 # prints and its exit statuses are the same.
 
-bats_require_minimum_version 1.5.0
 load common
 load registry
 

@@ -115,7 +115,8 @@ look_here() {
   arrow cp -L box:/srv/link followed
   [ "$(cat followed/one)" = one ]
   arrow cp -L box:/srv/filelink file
-  [ "$(cat file)" = one ] && [ ! -L file ]
+  [ "$(cat file)" = one ]
+  [ ! -L file ]
   arrow cp box:/srv/link/ slash
   [ "$(cat slash/one)" = one ]
   ln -s file flink

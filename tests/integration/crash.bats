@@ -3,7 +3,6 @@
 # tests/crash: random commands, kills and full disks. ARROW_CRASH_STEPS says how many steps,
 # ARROW_CRASH_SEED which.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

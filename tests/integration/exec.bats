@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Processes beside the program of an Arrow: exec, top, stats, diff. Most tests share one Arrow.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

@@ -3,7 +3,6 @@
 # A registry that is broken or hostile: a clear error, nothing outside the store, nothing half in it,
 # and no password where none belongs.
 
-bats_require_minimum_version 1.5.0
 load common
 load registry
 

@@ -3,7 +3,6 @@
 # Arrow's own QEMU: where it is, it is taken; where not, Debian's is; a build is never half seen.
 
 load common
-bats_require_minimum_version 1.5.0
 
 setup_file() {
   arrow_setup_file

@@ -5,7 +5,6 @@
 # The variables in what guests run are theirs.
 # shellcheck disable=SC2016
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -154,7 +153,8 @@ image_of() {
   arrow rmi later:1
   for wrong in --filter=kind=x '--format={{.Colour}}' '--filter=since=none:1'; do
     run arrow images "$wrong"
-    [ "$status" -ne 0 ] && [ "${#lines[@]}" -eq 1 ]
+    [ "$status" -ne 0 ]
+    [ "${#lines[@]}" -eq 1 ]
   done
   run arrow rmi "${id:7:12}"
   [ "$status" -eq 1 ]
@@ -326,7 +326,8 @@ json.dump(i, open("wrong/index.json", "w"))
 END
   arrow import wrong wrong:1
   run arrow run wrong:1 -c 'echo ran'
-  [ "$status" -eq 125 ] && [ "${#lines[@]}" -eq 1 ]
+  [ "$status" -eq 125 ]
+  [ "${#lines[@]}" -eq 1 ]
   [[ $output == *'has no place in it'* ]]
   [ -z "$(find "$ARROW_DATA_DIR/kernels" -name '.build-*')" ]
 }
@@ -497,7 +498,10 @@ END
 
 @test "image: an exported folder starts with QEMU alone" {
   arrow export --as folder box:1 folder
-  [ -x folder/run.sh ] && [ -s folder/run.cmd ] && [ -s folder/vmlinux ] && [ -s folder/root.erofs ]
+  [ -x folder/run.sh ]
+  [ -s folder/run.cmd ]
+  [ -s folder/vmlinux ]
+  [ -s folder/root.erofs ]
   mv folder moved
   run timeout -k 10 120 env QEMU=/usr/bin/qemu-system-x86_64 moved/run.sh </dev/null
   echo "$output"

@@ -3,7 +3,6 @@
 # What Arrow says of the host, of itself and of the Arrows that run: info, doctor, ps, version, help,
 # manual pages and completion.
 
-bats_require_minimum_version 1.5.0
 load common
 
 SYSTEM=/var/lib/arrow

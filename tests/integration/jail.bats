@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What stands in QEMU's place cannot get out of its jail: tests/guests/hostile.c is started the way QEMU is.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

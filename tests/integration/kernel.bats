@@ -4,7 +4,6 @@
 # store, which is built first if it is not up to date.
 
 # shellcheck disable=SC2030,SC2031 # each test is a function of its own, and runs in its own shell
-bats_require_minimum_version 1.5.0
 
 load common
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The machine that has KVM (tests/kvm/run), and the probe of KVM in it and here.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

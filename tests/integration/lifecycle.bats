@@ -3,7 +3,6 @@
 # Arrows that outlive the command that started them: create, start, stop, kill, restart, attach, wait,
 # logs, rename, rm, prune, restart policies, and what is left when anything is killed.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

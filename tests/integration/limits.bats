@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Limits: by the host's control groups around the VM, and in the guest.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is seen of Arrows and changed in them from outside: events, update, system df and prune.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -171,7 +170,8 @@ network prune' ]
 50000 100000' ]
   # The program that ran before, too, and nothing of the kernel.
   arrow exec aa sh -c 'cat /sys/fs/cgroup/arrow/cgroup.procs' >procs
-  [ "$(wc -l <procs)" -ge 2 ] && [ "$(wc -l <procs)" -le 6 ]
+  [ "$(wc -l <procs)" -ge 2 ]
+  [ "$(wc -l <procs)" -le 6 ]
   [ "$(arrow inspect -f '{{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.NanoCpus}}' aa)" = '12 on-failure 500000000' ]
   run -1 arrow update -m 1g aa
   [[ $output == *'was started with 512 MiB of memory'*'stop it first'* ]]

@@ -4,7 +4,6 @@
 # from Debian's packages, pushed by docker, then pulled and run by Arrow and answering requests; the
 # same images run unchanged under docker.
 
-bats_require_minimum_version 1.5.0
 load common
 load registry
 

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # arrow ps and arrow inspect.
 
-bats_require_minimum_version 1.5.0
-
 setup_file() {
   load common
   arrow_setup_file

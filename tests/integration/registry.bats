@@ -6,7 +6,6 @@
 # The variables in what guests run are theirs.
 # shellcheck disable=SC2016
 
-bats_require_minimum_version 1.5.0
 load common
 load registry
 

@@ -3,7 +3,6 @@
 # Arrows that are paused, and saved while they run: what is restored goes on as somebody else, from
 # files that never change.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -368,7 +367,8 @@ END
   run arrow save vol saved
   [ "$status" -eq 1 ]
   [[ $output == *volumes* ]]
-  [ ! -e saved ] && [ ! -e saved.partial ]
+  [ ! -e saved ]
+  [ ! -e saved.partial ]
   counting one
   mkdir full
   touch full/file

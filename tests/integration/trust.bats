@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signatures and policy: what is not signed as the policy wants is neither pulled nor run.
 
-bats_require_minimum_version 1.5.0
 load common
 load registry
 

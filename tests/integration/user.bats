@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # An ordinary user can do all of this: once a user with subordinate ids, once one without.
 
-bats_require_minimum_version 1.5.0
 load common
 
 setup_file() {
@@ -61,7 +60,7 @@ same_tests() {
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(grep -c '^ok' <<<"$output")" -ge 14 ]
-  ! grep -q '# skip' <<<"$output"
+  run ! grep -q '# skip' <<<"$output"
 }
 
 @test "user: run.bats without subordinate ids" {
@@ -69,7 +68,7 @@ same_tests() {
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(grep -c '^ok' <<<"$output")" -ge 14 ]
-  ! grep -q '# skip' <<<"$output"
+  run ! grep -q '# skip' <<<"$output"
 }
 
 @test "user: there is no way to /dev/kvm, and none is needed" {
