@@ -132,9 +132,9 @@ static json_t *host_json(const struct arrow_host *h)
 	return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
 			 "s:{s:o}, s:{s:b, s:b}, s:{s:s?}, s:o, s:{s:o, s:o}}",
 		"version", ARROW_VERSION, "host", machine, "user", user, "engine", "name",
-		h->choice.engine->name, "accel", h->choice.accel, "reason", kvm->reason, "engines",
-		engines_json(h), "kvm", "usable", kvm->usable, "reason", kvm->reason, "mend",
-		kvm->mend[0] ? kvm->mend : NULL, "devices", devices_json(h), "cgroups",
+		h->choice.engine->name, "accel", h->choice.mode->name, "reason", kvm->reason,
+		"engines", engines_json(h), "kvm", "usable", kvm->usable, "reason", kvm->reason,
+		"mend", kvm->mend[0] ? kvm->mend : NULL, "devices", devices_json(h), "cgroups",
 		cgroups_json(&h->cgroups), "limits", "groups", groups_json(h), "jail", "namespaces",
 		h->jail_namespaces, "own_user", h->jail_own_user, "images", "tool", h->mkfs,
 		"kernels", kernels_json(h), "directories", "data", dir_json(&h->data), "run",

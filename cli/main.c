@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "cli/commands.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "util/error.h"
 
 /* A program started with a closed stdin, stdout or stderr would get them back as some file. */

@@ -4,7 +4,8 @@
 
 /*
  * The border between Arrow and what runs a VM. An engine is a const table of functions; a VM is
- * an instance of one. Nothing outside engine/ knows QEMU or KVM.
+ * an instance of one. Nothing outside engine/ asks which engine it has, only what it can do: its
+ * mode says that (struct arrow_engine_mode). Which engines there are is in engine/choice/.
  *
  * Life of a VM, all in the keeper's single thread:
  *
@@ -26,6 +27,48 @@
 #include <stdio.h>
 
 #include "util/error.h"
+
+/*
+ * What is set for an engine from outside, by whoever starts Arrows: engines do not read the
+ * environment. Borrowed wherever it is passed. Begin with arrow_engine_defaults.
+ */
+struct arrow_engine_settings {
+	/*
+	 * The QEMU to run: a path, or a name that is searched in PATH. NULL or "": Arrow's own
+	 * where one is installed, else the one in PATH. From ARROW_QEMU.
+	 */
+	const char *qemu;
+	bool zygote;                /* fork clones from a running template (ARROW_ENGINE_FORKS) */
+	unsigned int zygote_idle_s; /* which ends after so many seconds without a request */
+	/*
+	 * The first user id of jails (engine/jail.h). One that could be the id of a person, or that
+	 * leaves too few ids behind it, is replaced by the default.
+	 */
+	unsigned long jail_uid_base;
+};
+
+/* Arrow's own QEMU, zygotes for 180 s, user ids from 0x70000000. */
+extern const struct arrow_engine_settings arrow_engine_defaults;
+
+/* What an engine can do in one of its modes. */
+enum arrow_engine_ability {
+	ARROW_ENGINE_TEMPLATES = 1u << 0, /* save(), ARROW_VM_TEMPLATE, ARROW_VM_CLONE */
+	ARROW_ENGINE_SNAPSHOTS = 1u << 1, /* write(), ARROW_VM_CONVERT, ARROW_VM_RESTORED */
+	ARROW_ENGINE_USER_NET = 1u << 2,  /* ARROW_NIC_USER */
+	/* Clones may be forked from a running one, for which it uses cache_dir and idle. */
+	ARROW_ENGINE_FORKS = 1u << 3,
+	/* It translates the guest's code, and keeps the result in cache_dir and code_fd. */
+	ARROW_ENGINE_KEEPS_CODE = 1u << 4,
+};
+
+/* How an engine executes the guest's instructions. */
+struct arrow_engine_mode {
+	const char *name;  /* for people and for state on disk: "kvm", "tcg" */
+	bool needs_kvm;    /* works only where arrow_kvm_probe() says so */
+	unsigned int can;  /* of enum arrow_engine_ability */
+	uint64_t overhead; /* bytes that its process takes beside the guest's memory, at most */
+	unsigned int shares_max; /* volumes that a VM can have */
+};
 
 /*
  * A read-only disk: an image file, already open. It becomes vda, vdb... in order. In a template it
@@ -91,6 +134,20 @@ enum arrow_vm_origin {
 	ARROW_VM_RESTORED,
 };
 
+/* Makes devices with nothing behind them, for a VM that stands in for others. */
+struct arrow_idle_devices {
+	/*
+	 * A card of this kind: a tap on no bridge, a socket that nobody reads. Owned by the caller;
+	 * -1 for a kind without a descriptor; a negative errno below that.
+	 */
+	int (*nic)(enum arrow_nic_kind kind);
+	/*
+	 * A disk of ARROW_TEMPLATE_DISK bytes, with an image that a rehearsed job runs from.
+	 * Sealed, so one may serve several VMs. Owned by the caller; or a negative errno.
+	 */
+	int (*disk)(void);
+};
+
 /* What a VM is made of. Everything is borrowed for the time of start(). */
 struct arrow_vm_config {
 	const char *name;   /* for process titles */
@@ -111,17 +168,18 @@ struct arrow_vm_config {
 	enum arrow_vm_origin origin;
 	int ram_fd;    /* but for a cold one: the template's memory, a file of `memory` bytes */
 	int state_fd;  /* and the state of its devices */
-	int blocks_fd; /* of a restored one: what write() has left in a file for blocks, or -1 */
+	int code_fd;   /* of a restored one: what write() left of translated code, or -1 */
 	int stream_fd; /* of one to convert: what it is loaded from */
-	/* A clone's template: a directory in which the engine may keep what belongs to it. */
-	const char *template_dir;
-	/* Opens a card that leads nowhere, for one that stands in for others; see
-	 * core/template/template.h.
+	/*
+	 * Of a clone: a directory that lives as long as its template, in which the engine may keep
+	 * what makes further clones faster; NULL for none.
 	 */
-	int (*idle_nic)(enum arrow_nic_kind kind);
-	int userns_fd;     /* user namespace in which the shares are served, or -1 */
-	const char *accel; /* "kvm" or "tcg", as chosen by arrow_engine_choose() */
-	uint32_t tsc_khz;  /* likewise */
+	const char *cache_dir;
+	const struct arrow_idle_devices *idle; /* goes with cache_dir */
+	int userns_fd; /* user namespace in which the shares are served, or -1 */
+	const struct arrow_engine_mode *mode; /* one of the engine's */
+	const struct arrow_engine_settings *settings;
+	uint32_t tsc_khz; /* rate of the guest's TSC; 0 where it is not constant */
 	const struct arrow_vm_limits *limits; /* or NULL */
 };
 
@@ -152,34 +210,40 @@ struct arrow_engine {
 	const char *name;
 	const char *program; /* that it runs; NULL for none */
 	const char *package; /* of Debian, that has it; NULL for none */
+	const struct arrow_engine_mode
+		*modes; /* in order of preference; ends with one without a name */
 
 	/*
-	 * Where that program is, owned by the caller; NULL where it is not. own: whether it is one
-	 * that was built for Arrow.
+	 * Where that program is, owned by the caller; NULL where there is none. NULL for an engine
+	 * without a program.
+	 *   own: whether it is one that was built for Arrow
 	 */
-	char *(*find)(bool *own);
+	char *(*find)(const struct arrow_engine_settings *settings, bool *own);
 
 	/*
 	 * Adds to `key` whatever a template of this engine depends on beside its configuration: the
 	 * program and its version, the CPU that the guest sees. Cheap: no process is started.
 	 */
-	int (*identify)(FILE *key, const char *accel, struct arrow_error *error);
+	int (*identify)(FILE *key, const struct arrow_engine_mode *mode,
+		const struct arrow_engine_settings *settings, struct arrow_error *error);
 
 	/*
 	 * The files that its program needs in the root of its jail, by their absolute paths, where
-	 * they are found there too: the program first; others that are not there are left out.
+	 * they are found there too: the program first; others that do not exist are left out.
 	 * The program's libraries come along by themselves.
 	 *   files: NULL-terminated; owned by the caller
 	 * Errors: -ENOENT with what to install.
 	 */
-	int (*files)(char ***files, struct arrow_error *error);
+	int (*files)(const struct arrow_engine_settings *settings, char ***files,
+		struct arrow_error *error);
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`
 	 * (owned by the caller), also used as a part of cache keys.
 	 * Errors: -ENOENT with what to install.
 	 */
-	int (*probe)(char **version, struct arrow_error *error);
+	int (*probe)(const struct arrow_engine_settings *settings, char **version,
+		struct arrow_error *error);
 
 	/* Makes and starts a VM. */
 	int (*start)(struct arrow_vm **vm, const struct arrow_vm_config *config,
@@ -206,10 +270,10 @@ struct arrow_engine {
 	/*
 	 * Begins to write a paused VM whole to fd, borrowed for the call. It stays paused, also
 	 * afterwards. handle() notes the end.
-	 *   blocks_fd: an empty file for what an engine has translated of the guest's code, so that
-	 *              a restored VM begins with it, or -1. It may stay empty. Borrowed likewise.
+	 *   code_fd: an empty file for what the engine has translated of the guest's code, so that
+	 * a restored VM begins with it, or -1. It may stay empty. Borrowed likewise.
 	 */
-	int (*write)(struct arrow_vm *vm, int fd, int blocks_fd, struct arrow_error *error);
+	int (*write)(struct arrow_vm *vm, int fd, int code_fd, struct arrow_error *error);
 
 	/* Takes in what came on vm->fds[index]. Never blocks. */
 	enum arrow_vm_event (*handle)(struct arrow_vm *vm, unsigned int index);
@@ -223,54 +287,7 @@ struct arrow_engine {
 	void (*free)(struct arrow_vm *vm);
 };
 
-/* NULL-terminated, in order of preference. */
-extern const struct arrow_engine *const arrow_engines[];
-
-/*
- * Engines run helpers of their own by executing this program with another argv[0]. Returns the
- * exit status of the helper that argv[0] names, or -1 for none: then this is no helper.
- */
-int arrow_engine_helper(int argc, char **argv);
-
-/* The verdict of the KVM probe (engine/kvm/probe.c). */
-struct arrow_kvm_verdict {
-	bool usable;
-	char reason[160]; /* one line, why or why not */
-	char mend[128];   /* the command that would make it usable; "" if there is none */
-};
-
-/*
- * Runs a few instructions of a real guest on /dev/kvm (SSE, cmpxchg16b, xsave, a timed loop) in a
- * child, with a deadline of under a second and one more try where that passed. Takes a verdict of
- * this boot from cache_dir, and leaves one there once a guest was tried; NULL asks afresh and
- * leaves none. Never fails: what goes wrong is the verdict.
- */
-void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict);
-
-struct arrow_engine_choice {
-	const struct arrow_engine *engine;
-	const char *accel;            /* "kvm" or "tcg" */
-	struct arrow_kvm_verdict kvm; /* why */
-	uint32_t tsc_khz; /* rate of the guest's TSC in kHz; 0 where it is not constant */
-};
-
-/*
- * Chooses the engine: the one that is named ("qemu", "qemu:kvm", "qemu:tcg"), or for NULL the first
- * that there is; KVM where the probe guest really runs, else TCG.
- *   cache_dir: as for arrow_kvm_probe()
- * Errors: an unknown name; KVM asked for where it cannot be used (-ENODEV).
- */
-int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name, const char *cache_dir,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-
 /* What a template's guest believes each of its disks to be, in bytes. */
 #define ARROW_TEMPLATE_DISK (1ll << 40)
-
-/*
- * A disk of that size, in memory, with the image of the rehearsal: of a template, whose loader
- * mounts it as it will find that of each clone, and of a zygote. Returns a descriptor or a negative
- * errno.
- */
-int arrow_warm_disk(void);
 
 #endif

@@ -156,17 +156,11 @@ static int map_self(uid_t uid, gid_t gid)
 	return r < 0 ? r : write_text("/proc/self/gid_map", text);
 }
 
-uid_t arrow_jail_uid_base(void)
+uid_t arrow_jail_uid_base(unsigned long asked)
 {
-	const char *text = getenv("ARROW_JAIL_UID_BASE");
-	char *end;
-	unsigned long base = text ? strtoul(text, &end, 0) : 0;
-
-	/* One that would reach the ids of people, or past the last id, is not taken. */
-	if (!text || end == text || *end || base < 0x10000 ||
-		base > UINT32_MAX - 2 * ARROW_JAIL_UID_COUNT)
-		return ARROW_JAIL_UID_BASE;
-	return (uid_t)base;
+	return asked < 0x10000 || asked > UINT32_MAX - 2 * ARROW_JAIL_UID_COUNT
+		       ? ARROW_JAIL_UID_BASE
+		       : (uid_t)asked;
 }
 
 /* Keeps `caps` of the capabilities, also over exec, and none beside. */
@@ -463,7 +457,7 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 		*what = "learn its process id";
 		if (readlink("/proc/self", pid, sizeof(pid) - 1) < 0)
 			return -errno;
-		uid = arrow_jail_uid_base() + (uid_t)strtoul(pid, NULL, 10);
+		uid = arrow_jail_uid_base(jail->uid_base) + (uid_t)strtoul(pid, NULL, 10);
 	}
 	r = jail->limits ? take_limits(jail->limits, what) : 0;
 	if (r < 0)

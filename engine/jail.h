@@ -56,7 +56,8 @@ struct arrow_jail {
 	 * own; they lose all, and enter a filter of their own on top.
 	 */
 	bool forks;
-	bool network; /* keeps the network of the caller, and its /etc/resolv.conf */
+	unsigned long uid_base; /* of its user, see arrow_jail_uid_base() */
+	bool network;           /* keeps the network of the caller, and its /etc/resolv.conf */
 
 	/*
 	 * Open files of the host that are only to be read: each becomes one that cannot be opened
@@ -129,7 +130,10 @@ void arrow_jail_watch_release(struct arrow_jail_watch *w);
  */
 void arrow_jail_probe(bool *namespaces, bool *own_user);
 
-/* The first user id of jails: ARROW_JAIL_UID_BASE, or what the variable of that name says. */
-uid_t arrow_jail_uid_base(void);
+/*
+ * The first user id of jails, as asked for; ARROW_JAIL_UID_BASE where that could be the id of a
+ * person, or leaves fewer than ARROW_JAIL_UID_COUNT ids on top.
+ */
+uid_t arrow_jail_uid_base(unsigned long asked);
 
 #endif

@@ -66,7 +66,7 @@ int net_disconnect(struct net_attachment *a, unsigned int index, struct arrow_er
 {
 	_cleanup_close_ int lock = -1;
 
-	if (a->cards[index].kind != ARROW_NIC_TAP || a->leases[index].netns)
+	if (a->cards[index].kind != NET_CARD_TAP || a->leases[index].netns)
 		return arrow_fail(error, EBUSY,
 			"the network %s cannot be left while the Arrow runs: stop it first",
 			a->cards[index].name);

@@ -89,7 +89,7 @@ static void plan_user(struct net_plan *plan)
 {
 	_cleanup_free_ char *passt = process_find("passt");
 
-	plan->user_kind = passt ? ARROW_NIC_STREAM : ARROW_NIC_USER;
+	plan->user_kind = passt ? NET_CARD_STREAM : NET_CARD_USER;
 }
 
 const char *net_default(void)
@@ -128,10 +128,10 @@ int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_er
 	return r;
 }
 
-enum arrow_nic_kind net_plan_kind(const struct net_plan *plan, unsigned int index)
+enum net_card_kind net_plan_kind(const struct net_plan *plan, unsigned int index)
 {
 	return index < plan->n && plan->entries[index].mode == NET_USER ? plan->user_kind
-									: ARROW_NIC_TAP;
+									: NET_CARD_TAP;
 }
 
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
@@ -272,20 +272,8 @@ static int attach_user(
 		return r;
 	/* passt and QEMU take the ports themselves. */
 	net_sockets_release(&a->sockets);
-	if (card->kind == ARROW_NIC_STREAM)
+	if (card->kind == NET_CARD_STREAM)
 		return net_user_start(card, &a->ports, error);
-	a->forwards = calloc(a->ports.n + 1, sizeof(*a->forwards));
-	if (!a->forwards)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < a->ports.n; i++) {
-		const struct net_port *p = &a->ports.v[i];
-		char text[NET_ADDRESS_TEXT];
-
-		a->forwards[i] = (struct arrow_forward){
-			.udp = p->udp, .host_port = p->host_port, .guest_port = p->guest_port};
-		snprintf(a->forwards[i].host, sizeof(a->forwards[i].host), "%.45s",
-			net_address_text(&p->host, false, text));
-	}
 	return 0;
 }
 
@@ -341,7 +329,7 @@ static int attach_idle(
 	net_lease_tap_name(tap, &wish);
 	a->leases[index] = (struct net_lease){.fd = -1};
 	a->cards[index] =
-		(struct net_card){.kind = ARROW_NIC_TAP, .fd = net_tap_open(tap), .idle = true};
+		(struct net_card){.kind = NET_CARD_TAP, .fd = net_tap_open(tap), .idle = true};
 	if (a->cards[index].fd < 0)
 		return arrow_fail(error, -a->cards[index].fd, "cannot make a network card: %m");
 	a->n_cards = a->n_leases = index + 1;
@@ -565,6 +553,5 @@ void net_attachment_release(struct net_attachment *a)
 		net_lease_release(&a->leases[i]);
 	net_sockets_release(&a->sockets);
 	net_ports_release(&a->ports);
-	free(a->forwards);
 	*a = (struct net_attachment){0};
 }

@@ -15,7 +15,6 @@
 
 #include <sys/types.h>
 
-#include "engine/engine.h"
 #include "net/lease.h"
 #include "net/link.h"
 #include "net/ports.h"
@@ -24,10 +23,17 @@
 #define NET_ADDRESSES_MAX 8u
 #define NET_ROUTES_MAX 16u
 
+/* What is behind a network card. */
+enum net_card_kind {
+	NET_CARD_TAP = 1, /* a tap, as net_tap_open() makes it */
+	NET_CARD_STREAM,  /* a stream socket with frames behind 32 bit lengths (passt) */
+	NET_CARD_USER,    /* the user-mode network of what runs the VM, with published ports */
+};
+
 /* What the guest makes of eth<index>. */
 struct net_card {
-	enum arrow_nic_kind kind;
-	int fd;     /* owned; -1 for ARROW_NIC_USER */
+	enum net_card_kind kind;
+	int fd;     /* owned; -1 for NET_CARD_USER */
 	bool idle;  /* on no network: the rest says nothing, and it has no lease */
 	char *name; /* of its network, as --network has it; owned */
 	uint8_t mac[6];
@@ -47,9 +53,9 @@ struct net_plan {
 		const char *text; /* as --network has it; borrowed */
 	} entries[NET_CARDS_MAX];
 	unsigned int n;
-	unsigned int n_idle; /* cards behind these, of ARROW_NIC_TAP, that are on no network yet */
-	enum arrow_nic_kind user_kind; /* of NET_USER */
-	const char *note;              /* for -v, or NULL */
+	unsigned int n_idle; /* cards behind these, of NET_CARD_TAP, that are on no network yet */
+	enum net_card_kind user_kind; /* of NET_USER */
+	const char *note;             /* for -v, or NULL */
 };
 
 /* What an Arrow asks for. Lists are NULL-terminated, or NULL. */
@@ -68,8 +74,7 @@ struct net_attachment {
 	unsigned int n_leases;
 	struct net_ports ports; /* with the numbers that were found */
 	struct net_sockets sockets;
-	struct arrow_forward *forwards; /* of ARROW_NIC_USER; owned */
-	struct net_address dns[3];      /* who resolves names */
+	struct net_address dns[3]; /* who resolves names */
 	unsigned int n_dns;
 	pid_t proxy;
 };
@@ -89,7 +94,7 @@ const char *net_default(void);
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths);
 
 /* The kind of card `index` of a plan. */
-enum arrow_nic_kind net_plan_kind(const struct net_plan *plan, unsigned int index);
+enum net_card_kind net_plan_kind(const struct net_plan *plan, unsigned int index);
 
 /* Errors: whatever keeps the network from being there; nothing is left then. */
 int net_attach(struct net_attachment *attachment, const struct net_plan *plan,

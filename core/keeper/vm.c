@@ -13,12 +13,9 @@
 
 #include "core/spec/cpuset.h"
 #include "core/keeper/state.h"
+#include "core/template/idle.h"
 #include "util/cleanup.h"
 #include "util/io.h"
-
-/* What a VM's process takes beside the guest's memory, at most: QEMU, and what TCG translates. */
-#define OVERHEAD (128ull << 20)
-#define TCG_CACHE (1ull << 30)
 
 /* The guest is gone without a farewell: says why, as well as can be known. */
 static void explain_end(struct keeper *k)
@@ -69,11 +66,6 @@ void keeper_take_console(struct keeper *k)
 	k->console_used = keep + size;
 }
 
-static uint64_t overhead_of(const struct keeper *k)
-{
-	return strcmp(k->config->vm->accel, "tcg") == 0 ? OVERHEAD + TCG_CACHE : OVERHEAD;
-}
-
 /* Where the VM's process goes: groups of the host, made once for clone and cold VM. */
 static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
 	struct arrow_error *error)
@@ -85,8 +77,8 @@ static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (k->confinement.n == 0)
-		r = arrow_limits_begin(
-			&k->confinement, spec, k->instance->id, overhead_of(k), list, error);
+		r = arrow_limits_begin(&k->confinement, spec, k->instance->id,
+			k->config->vm->mode->overhead, list, error);
 	if (r < 0)
 		return r;
 	if (spec->cpuset_cpus) {
@@ -130,10 +122,10 @@ int keeper_start_vm(struct keeper *k, struct arrow_error *error)
 		vm.origin = k->template->running ? ARROW_VM_RESTORED : ARROW_VM_CLONE;
 		vm.ram_fd = k->template->ram_fd;
 		vm.state_fd = k->template->state_fd;
-		vm.blocks_fd = k->template->blocks_fd;
-		vm.template_dir = k->template->dir;
-		vm.idle_nic = arrow_template_nic;
-		/* QEMU reads through the same open file, so a second clone finds it read. */
+		vm.code_fd = k->template->code_fd;
+		vm.cache_dir = k->template->dir;
+		vm.idle = &arrow_idle_devices;
+		/* The engine reads through the same open file, so a second clone finds it read. */
 		if (lseek(vm.state_fd, 0, SEEK_SET) < 0)
 			return arrow_fail(error, errno, "cannot read the template: %m");
 	}
@@ -179,8 +171,8 @@ static int limit_vm(struct keeper *k, struct arrow_error *error)
 	const struct arrow_spec *spec = k->config->spec;
 	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
 	cpu_set_t cpus;
-	int r = list ? arrow_limits_update(&k->confinement, spec, k->instance->id, overhead_of(k),
-			       list, k->vm->pid, error)
+	int r = list ? arrow_limits_update(&k->confinement, spec, k->instance->id,
+			       k->config->vm->mode->overhead, list, k->vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");
 
 	if (r < 0 || !spec->cpuset_cpus)

@@ -11,6 +11,8 @@
 #include "core/instance/instance.h"
 #include "core/client/manage.h"
 #include "core/snapshot/saved.h"
+#include "core/template/idle.h"
+#include "core/template/settings.h"
 #include "image/store.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -70,6 +72,7 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 	struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	_cleanup_close_ int root_fd = -1;
+	struct arrow_engine_settings settings = arrow_engine_settings_from_environment();
 	struct arrow_nic nics[NET_CARDS_MAX];
 	struct net_plan plan;
 	struct arrow_saved_facts facts = {
@@ -80,6 +83,7 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 		.image = i->state.image,
 		.engine = i->state.engine,
 		.accel = i->state.accel,
+		.settings = &settings,
 		.nics = nics,
 	};
 	int r;
@@ -98,7 +102,8 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 				       ? i->state.cards
 				       : plan.n;
 		for (unsigned int n = 0; n < facts.n_nics; n++)
-			nics[n] = (struct arrow_nic){.kind = net_plan_kind(&plan, n), .fd = -1};
+			nics[n] = (struct arrow_nic){
+				.kind = arrow_nic_kind(net_plan_kind(&plan, n)), .fd = -1};
 		facts.root_fd = root_fd;
 		r = arrow_saving_finish(saving, paths, &facts, error);
 	}

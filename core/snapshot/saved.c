@@ -39,8 +39,8 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 static int check_files(const struct arrow_saved *s, const json_t *about, const char *text,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
-	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd, s->blocks_fd};
-	const size_t n = s->blocks_fd < 0 ? 3 : 4;
+	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd, s->code_fd};
+	const size_t n = s->code_fd < 0 ? 3 : 4;
 	_cleanup_free_ char *line = NULL, *note = NULL;
 	char key[DIGEST_HEX], digest[DIGEST_HEX];
 	int r;
@@ -57,8 +57,8 @@ static int check_files(const struct arrow_saved *s, const json_t *about, const c
 		r = check_file(s, about, "state", s->state_fd, error);
 	if (r == 0)
 		r = check_file(s, about, "root", s->root_fd, error);
-	if (r == 0 && s->blocks_fd >= 0)
-		r = check_file(s, about, "blocks", s->blocks_fd, error);
+	if (r == 0 && s->code_fd >= 0)
+		r = check_file(s, about, "blocks", s->code_fd, error);
 	if (r == 0)
 		checked_write(note, line);
 	return r;
@@ -69,7 +69,8 @@ static int check_files(const struct arrow_saved *s, const json_t *about, const c
  * another one is if it says the same version, and shows its guests the same CPU.
  */
 static int check_machine(struct arrow_saved *s, const json_t *about,
-	const struct arrow_paths *paths, struct arrow_error *error)
+	const struct arrow_engine_settings *settings, const struct arrow_paths *paths,
+	struct arrow_error *error)
 {
 	const json_t *machine = json_object_get(about, "machine");
 	_cleanup_free_ char *engine =
@@ -78,7 +79,7 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 	const char *was = json_text(machine, "identity");
 	int r;
 
-	r = engine ? arrow_engine_choose(&s->choice, engine, paths->run, error)
+	r = engine ? arrow_engine_choose(&s->choice, engine, settings, paths->run, error)
 		   : arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0)
 		r = saved_identity(&s->choice, &identity, error);
@@ -92,7 +93,7 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 			s->dir);
 	if (strcmp(identity, was) == 0)
 		return 0;
-	r = s->choice.engine->probe(&version, error);
+	r = s->choice.engine->probe(settings, &version, error);
 	if (r < 0)
 		return r;
 	if (strcmp(version, json_text(machine, "version")) != 0)
@@ -124,14 +125,14 @@ static int open_files(
 		return arrow_fail(error, -r,
 			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such directories",
 			dir);
-	/* Never written, but QEMU opens a memory file for writing even to copy on write. */
+	/* Never written, but an engine may open it for writing even to copy on write. */
 	r = open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
 	if (r == 0)
 		r = open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
 	if (r == 0)
 		r = open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
 	if (r == 0) /* without it, it only takes longer */
-		s->blocks_fd = openat(fd, "blocks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		s->code_fd = openat(fd, "blocks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return r;
 }
 
@@ -150,8 +151,8 @@ static int take_cards(struct arrow_saved *s, const json_t *cards, struct arrow_e
 	return 0;
 }
 
-int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, const char *dir,
-	struct arrow_error *error)
+int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
+	const struct arrow_engine_settings *settings, const char *dir, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
 	char digest[DIGEST_HEX];
@@ -159,7 +160,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, con
 	struct stat st;
 	int r;
 
-	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
 	arrow_spec_init(&s->spec);
 	r = open_files(s, &text, dir, error);
 	if (r == 0) {
@@ -176,7 +177,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths, con
 				"%s was saved by another version of arrow: save it again", s->dir);
 	}
 	if (r == 0)
-		r = check_machine(s, about, paths, error);
+		r = check_machine(s, about, settings, paths, error);
 	if (r == 0)
 		r = check_files(s, about, text, paths, error);
 	if (r == 0) {
@@ -200,12 +201,12 @@ void arrow_saved_release(struct arrow_saved *s)
 	if (s->dir) { /* before, nothing is open */
 		close_keep_errno(s->ram_fd);
 		close_keep_errno(s->state_fd);
-		close_keep_errno(s->blocks_fd);
+		close_keep_errno(s->code_fd);
 		close_keep_errno(s->root_fd);
 	}
 	free(s->dir);
 	arrow_spec_release(&s->spec);
-	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
+	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
 }
 
 /* What a restored Arrow has of its own, whatever the saved one had. */

@@ -14,13 +14,13 @@
  */
 
 #include "core/spec/spec.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "net/net.h"
 
 struct arrow_saved {
 	char *dir;
 	int ram_fd, state_fd, root_fd; /* owned */
-	int blocks_fd;                 /* likewise; -1 where the engine left none */
+	int code_fd;                   /* translated code, likewise; -1 for none */
 	char image[65];                /* digest of the root image */
 	char kernel[65];               /* id of the kernel that runs in it */
 	bool stdin_open;               /* the program's stdin can be given to another client */
@@ -36,7 +36,8 @@ struct arrow_saved {
  * Errors: -ENOENT (no such directory, or nothing saved in it), -EBADMSG (damaged), -ENODEV (another
  * engine or CPU).
  */
-int arrow_saved_open(struct arrow_saved *saved, const struct arrow_paths *paths, const char *dir,
+int arrow_saved_open(struct arrow_saved *saved, const struct arrow_paths *paths,
+	const struct arrow_engine_settings *settings, const char *dir,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 void arrow_saved_release(struct arrow_saved *saved);
@@ -67,6 +68,7 @@ struct arrow_saved_facts {
 	const struct arrow_spec *spec;
 	const char *id, *name; /* of the Arrow */
 	const char *kernel, *image, *engine, *accel;
+	const struct arrow_engine_settings *settings;
 	int root_fd;                  /* the root image */
 	const struct arrow_nic *nics; /* kinds only */
 	unsigned int n_nics;

@@ -16,7 +16,7 @@
 #include "core/template/jailroot.h"
 #include "core/snapshot/saved_files.h"
 #include "core/spec/spec_json.h"
-#include "core/template/template.h"
+#include "core/template/idle.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -46,7 +46,7 @@ int saved_identity(const struct arrow_engine_choice *choice, char **text, struct
 
 	if (!f)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = choice->engine->identify(f, choice->accel, error);
+	r = choice->engine->identify(f, choice->mode, choice->settings, error);
 	if (fclose(f) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	return r;
@@ -178,7 +178,8 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 		.state_fd = state_fd,
 		.stream_fd = stream_fd,
 		.userns_fd = -1,
-		.accel = choice->accel,
+		.mode = choice->mode,
+		.settings = choice->settings,
 		.tsc_khz = choice->tsc_khz,
 	};
 	struct arrow_vm *vm = NULL;
@@ -195,10 +196,10 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 	console = pair[0];
 	config.console_fd = console_guest = pair[1];
 
-	r = arrow_jail_root(paths->data, choice->engine, &jail, error);
+	r = arrow_jail_root(paths->data, choice->engine, choice->settings, &jail, error);
 	config.jail_root = jail;
 	if (r == 0)
-		r = arrow_template_open_nics(nics, &config, error);
+		r = arrow_idle_nics_open(nics, &config, error);
 	if (r < 0)
 		return r;
 	config.nics = nics;
@@ -209,7 +210,7 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 		r = choice->engine->save(vm, CONVERT_DEADLINE_MS, error);
 	if (vm)
 		choice->engine->free(vm);
-	arrow_template_close_nics(nics, config.n_nics);
+	arrow_idle_nics_close(nics, config.n_nics);
 	/* The engine's process had made the memory its own. */
 	if (r == 0 && (fchown(ram_fd, geteuid(), getegid()) < 0 || fchmod(ram_fd, 0600) < 0))
 		r = arrow_fail(error, errno, "cannot own its memory file: %m");
@@ -249,7 +250,7 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 	int r = saved_identity(choice, &identity, error);
 
 	if (r == 0)
-		r = choice->engine->probe(&version, error);
+		r = choice->engine->probe(choice->settings, &version, error);
 	for (size_t i = 0; r == 0 && i < 4; i++) {
 		if (fds[i] < 0)
 			continue;
@@ -272,7 +273,7 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 		"format", SAVED_FORMAT, "saved", when, "arrow", ARROW_VERSION, "id", facts->id,
 		"name", facts->name, "kernel", facts->kernel, "image", facts->image, "stdin",
 		(int)facts->stdin_open, "digests", digests, "cards", cards, "machine", "engine",
-		choice->engine->name, "accel", choice->accel, "version", version, "identity",
+		choice->engine->name, "accel", choice->mode->name, "version", version, "identity",
 		identity, "tsc_khz", (json_int_t)choice->tsc_khz, "spec",
 		arrow_spec_to_json(facts->spec));
 	if (about && saved_about_digest(about, hex) == 0 &&
@@ -286,7 +287,7 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 }
 
 /* What the engine has translated, or -1: an empty file is none. */
-static int open_blocks(const struct arrow_saving *s)
+static int open_code(const struct arrow_saving *s)
 {
 	int fd = openat(s->partial_fd, "blocks", O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -304,24 +305,25 @@ int arrow_saving_finish(struct arrow_saving *s, const struct arrow_paths *paths,
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 	_cleanup_close_ int ram_fd = openat(s->partial_fd, "ram", flags, 0600);
 	_cleanup_close_ int state_fd = openat(s->partial_fd, "state", flags, 0600);
-	_cleanup_close_ int blocks_fd = open_blocks(s);
+	_cleanup_close_ int code_fd = open_code(s);
 	_cleanup_free_ char *engine = path_format("%s:%s", facts->engine, facts->accel);
 	struct arrow_engine_choice choice;
 	int r = ram_fd < 0 || state_fd < 0 ? fail_write(s, errno, error) : 0;
 
 	if (r == 0)
-		r = engine ? arrow_engine_choose(&choice, engine, paths->run, error)
+		r = engine ? arrow_engine_choose(
+				     &choice, engine, facts->settings, paths->run, error)
 			   : arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0)
 		r = convert(s, paths, &choice, facts, ram_fd, state_fd, error);
 	if (r == 0)
 		r = add_root(s, facts->root_fd, error);
 	if (r == 0)
-		r = describe(s, &choice, facts,
-			(int[]){ram_fd, state_fd, facts->root_fd, blocks_fd}, error);
+		r = describe(s, &choice, facts, (int[]){ram_fd, state_fd, facts->root_fd, code_fd},
+			error);
 	if (r == 0 && (unlink(s->stream) < 0 || fsync(ram_fd) < 0 || fsync(state_fd) < 0 ||
-			      (blocks_fd >= 0 && fsync(blocks_fd) < 0) ||
-			      fsync(s->partial_fd) < 0 || rename(s->partial, s->dir) < 0))
+			      (code_fd >= 0 && fsync(code_fd) < 0) || fsync(s->partial_fd) < 0 ||
+			      rename(s->partial, s->dir) < 0))
 		r = fail_write(s, errno, error);
 	return r;
 }

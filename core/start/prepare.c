@@ -19,9 +19,11 @@
 #include "core/job/job.h"
 #include "core/instance/log.h"
 #include "core/snapshot/saved.h"
+#include "core/template/idle.h"
+#include "core/template/settings.h"
 #include "core/template/template.h"
 #include "core/start/userns.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "guest/blob.h"
 #include "image/image.h"
 #include "kernel/kernel.h"
@@ -29,9 +31,6 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
-
-/* Each costs a virtio-mmio device, of which microvm has 24. */
-#define VOLUMES_MAX 20u
 
 void run_release(struct run *run, const struct arrow_spec *spec)
 {
@@ -49,6 +48,7 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	}
 	free(run->jail_root);
 	free(run->shares);
+	free(run->forwards);
 	free(run->file_names);
 	close_keep_errno(run->initrd_fd);
 	close_keep_errno(run->userns_fd);
@@ -81,9 +81,6 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 		return arrow_fail(error, EINVAL,
 			"%g CPUs are more than this host has (%ld): ask for less with --cpus",
 			spec->millicpus / 1000.0, cpus);
-	if (spec->n_volumes > VOLUMES_MAX)
-		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
-			spec->n_volumes, VOLUMES_MAX);
 	return arrow_check_limits(spec, error);
 }
 
@@ -184,7 +181,8 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.nics = run->nics,
 		.n_nics = run->network_plan.n + run->network_plan.n_idle,
 		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
-		.accel = run->choice.accel,
+		.mode = run->choice.mode,
+		.settings = run->choice.settings,
 		.tsc_khz = run->choice.tsc_khz,
 	};
 }
@@ -196,7 +194,7 @@ void run_open_template(
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_vm_config vm = run_vm(run, spec);
 
-	if (spec->cold || spec->from)
+	if (spec->cold || spec->from || !(vm.mode->can & ARROW_ENGINE_TEMPLATES))
 		return;
 	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
 		    &vm, &error) < 0 &&
@@ -212,17 +210,41 @@ static int plan_network(struct run *run, const struct arrow_spec *spec, struct a
 	if (r == 0 && run->network_plan.note && spec->verbose)
 		fprintf(stderr, "arrow: %s\n", run->network_plan.note);
 	for (unsigned int i = 0; r == 0 && i < run->network_plan.n; i++)
-		run->nics[i] =
-			(struct arrow_nic){.kind = net_plan_kind(&run->network_plan, i), .fd = -1};
+		run->nics[i] = (struct arrow_nic){
+			.kind = arrow_nic_kind(net_plan_kind(&run->network_plan, i)), .fd = -1};
 	/* One more, so that it can be connected while it runs. A saved one has what it has. */
 	if (r == 0 && !spec->from && run->network_plan.n > 0 &&
 		run->network_plan.n < NET_CARDS_MAX &&
-		net_plan_kind(&run->network_plan, 0) == ARROW_NIC_TAP) {
+		net_plan_kind(&run->network_plan, 0) == NET_CARD_TAP) {
 		run->network_plan.n_idle = 1;
 		run->nics[run->network_plan.n] =
 			(struct arrow_nic){.kind = ARROW_NIC_TAP, .fd = -1, .spare = true};
 	}
 	return r;
+}
+
+/* The engine's own network takes published ports itself. */
+static int forward_ports(struct run *run, struct arrow_nic *nic, struct arrow_error *error)
+{
+	const struct net_ports *ports = &run->network.ports;
+
+	free(run->forwards);
+	run->forwards = calloc(ports->n + 1, sizeof(*run->forwards));
+	if (!run->forwards)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	for (size_t i = 0; i < ports->n; i++) {
+		const struct net_port *p = &ports->v[i];
+		struct arrow_forward *f = &run->forwards[i];
+		char text[NET_ADDRESS_TEXT];
+
+		*f = (struct arrow_forward){
+			.udp = p->udp, .host_port = p->host_port, .guest_port = p->guest_port};
+		snprintf(
+			f->host, sizeof(f->host), "%.45s", net_address_text(&p->host, false, text));
+	}
+	nic->forwards = run->forwards;
+	nic->n_forwards = (unsigned int)ports->n;
+	return 0;
 }
 
 /* Makes the cards. */
@@ -252,9 +274,8 @@ int run_attach_network(struct run *run, const struct arrow_paths *paths,
 	net_ports_release(&ports);
 	for (unsigned int i = 0; r == 0 && i < run->network.n_cards; i++) {
 		run->nics[i].fd = run->network.cards[i].fd;
-		run->nics[i].forwards = run->network.forwards;
-		run->nics[i].n_forwards =
-			run->network.forwards ? (unsigned int)run->network.ports.n : 0;
+		if (run->nics[i].kind == ARROW_NIC_USER)
+			r = forward_ports(run, &run->nics[i], error);
 	}
 	return r;
 }
@@ -304,7 +325,7 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 	struct arrow_error *error)
 {
 	struct arrow_saved *s = &run->saved;
-	int r = arrow_saved_open(s, paths, spec->from, error);
+	int r = arrow_saved_open(s, paths, &run->settings, spec->from, error);
 
 	if (r == 0)
 		r = arrow_saved_merge(spec, s, error);
@@ -314,7 +335,7 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 	run->image.fd = steal_fd(&s->root_fd);
 	run->template.ram_fd = steal_fd(&s->ram_fd);
 	run->template.state_fd = steal_fd(&s->state_fd);
-	run->template.blocks_fd = steal_fd(&s->blocks_fd);
+	run->template.code_fd = steal_fd(&s->code_fd);
 	run->template.running = true;
 	memcpy(run->image.digest, s->image, sizeof(s->image));
 	memcpy(run->kernel.id, s->kernel, sizeof(s->kernel));
@@ -365,8 +386,26 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 		return arrow_fail(error, EINVAL,
 			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
-	r = arrow_engine_choose(&run->choice, spec->engine, paths->run, error);
+	r = arrow_engine_choose(&run->choice, spec->engine, &run->settings, paths->run, error);
 	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
+}
+
+/* What the engine that was chosen cannot give. */
+static int check_engine(
+	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	const struct arrow_engine_mode *mode = run->choice.mode;
+
+	if (spec->n_volumes > mode->shares_max)
+		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
+			spec->n_volumes, mode->shares_max);
+	for (unsigned int i = 0; i < run->network_plan.n; i++)
+		if (run->nics[i].kind == ARROW_NIC_USER && !(mode->can & ARROW_ENGINE_USER_NET))
+			return arrow_fail(error, ENOTSUP,
+				"the engine %s has no user-mode network: install passt, or use "
+				"--network none",
+				run->choice.engine->name);
+	return 0;
 }
 
 int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
@@ -376,11 +415,12 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	int r = 0;
 
 	run->initrd_fd = run->userns_fd = -1;
+	run->settings = arrow_engine_settings_from_environment();
 	run->begin_us = now_us();
 	run->image.fd = run->kernel.fd = -1;
-	run->template.ram_fd = run->template.state_fd = run->template.blocks_fd = -1;
+	run->template.ram_fd = run->template.state_fd = run->template.code_fd = -1;
 	run->saved =
-		(struct arrow_saved){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1, .root_fd = -1};
+		(struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
 	if (spec->from)
 		r = open_saved(run, paths, spec, error);
 	if (r == 0)
@@ -404,7 +444,10 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	}
 	r = spec->from ? check_cards(run, spec, error) : resolve_program(run, paths, spec, error);
 	if (r == 0)
-		r = arrow_jail_root(paths->data, run->choice.engine, &run->jail_root, error);
+		r = check_engine(run, spec, error);
+	if (r == 0)
+		r = arrow_jail_root(paths->data, run->choice.engine, run->choice.settings,
+			&run->jail_root, error);
 	run->disk.fd = run->image.fd;
 	return r;
 }

@@ -10,7 +10,7 @@
 #include "core/job/job.h"
 #include "core/snapshot/saved.h"
 #include "core/template/template.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "kernel/kernel.h"
 #include "net/net.h"
 
@@ -18,6 +18,7 @@
 struct run {
 	struct arrow_image image;
 	struct arrow_kernel kernel;
+	struct arrow_engine_settings settings;
 	struct arrow_engine_choice choice;
 	struct arrow_job job;
 	char *jail_root;
@@ -29,6 +30,7 @@ struct run {
 	struct net_plan network_plan;
 	struct net_attachment network;
 	struct arrow_nic nics[NET_CARDS_MAX];
+	struct arrow_forward *forwards; /* of a card of ARROW_NIC_USER */
 	int initrd_fd, userns_fd;
 	uint64_t begin_us;
 };

@@ -47,7 +47,7 @@ become_keeper(struct run *run, const struct arrow_paths *paths, struct arrow_ins
 
 	vm.name = instance->name;
 	snprintf(s->engine, sizeof(s->engine), "%s", run->choice.engine->name);
-	snprintf(s->accel, sizeof(s->accel), "%s", run->choice.accel);
+	snprintf(s->accel, sizeof(s->accel), "%s", run->choice.mode->name);
 	snprintf(s->kernel, sizeof(s->kernel), "%s", run->kernel.id);
 	snprintf(s->image, sizeof(s->image), "%s", run->image.digest);
 	keeper_main(&(struct keeper_config){
@@ -239,7 +239,7 @@ int arrow_start(const struct arrow_paths *paths, const char *name, const struct 
 
 	*status = 0;
 	run.image.fd = run.kernel.fd = -1;
-	run.template.ram_fd = run.template.state_fd = run.template.blocks_fd = -1;
+	run.template.ram_fd = run.template.state_fd = run.template.code_fd = -1;
 	r = arrow_instance_find(paths, name, id, error);
 	if (r < 0)
 		return r;

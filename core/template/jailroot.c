@@ -192,14 +192,14 @@ static int make(const char *jails, const char *final, char *const *files, struct
 	return r;
 }
 
-int arrow_jail_root(
-	const char *store, const struct arrow_engine *engine, char **dir, struct arrow_error *error)
+int arrow_jail_root(const char *store, const struct arrow_engine *engine,
+	const struct arrow_engine_settings *settings, char **dir, struct arrow_error *error)
 {
 	_cleanup_free_ char *jails = path_format("%s/jails", store), *final = NULL, *lock = NULL;
 	_cleanup_strv_ char **files = NULL;
 	_cleanup_close_ int lock_fd = -1;
 	char key[DIGEST_HEX];
-	int r = engine->files(&files, error);
+	int r = engine->files(settings, &files, error);
 
 	if (r < 0)
 		return r;

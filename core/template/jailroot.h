@@ -23,7 +23,8 @@
  *   dir:   its path; owned by the caller
  * Errors: the program is not there (-ENOENT), a library is missing, a full disk.
  */
-int arrow_jail_root(const char *store, const struct arrow_engine *engine, char **dir,
+int arrow_jail_root(const char *store, const struct arrow_engine *engine,
+	const struct arrow_engine_settings *settings, char **dir,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "core/control/channel.h"
+#include "core/template/idle.h"
 #include "guest/blob.h"
-#include "net/link.h"
 #include "util/checked.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
@@ -47,7 +47,7 @@ static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct ar
 	for (unsigned int i = 0; i < vm->n_nics; i++)
 		fprintf(f, "card %d%s\n", vm->nics[i].kind, vm->nics[i].spare ? " spare" : "");
 	fprintf(f, "engine %s ", engine->name);
-	r = engine->identify(f, vm->accel, error);
+	r = engine->identify(f, vm->mode, vm->settings, error);
 	if (fclose(f) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0 && (r = digest_data(text, size, key)) < 0)
@@ -95,7 +95,7 @@ static int open_files(struct arrow_template *t)
 
 	if (dir < 0)
 		return -errno;
-	/* QEMU opens it for writing, which the jail turns into reading where it can. */
+	/* An engine may open it for writing, which the jail turns into reading where it can. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
 	if (t->ram_fd < 0 || t->state_fd < 0 || !is_whole(t, dir)) {
@@ -153,45 +153,6 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 	return r;
 }
 
-void arrow_template_close_nics(struct arrow_nic *nics, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++)
-		close_keep_errno(steal_fd(&nics[i].fd));
-}
-
-int arrow_template_nic(enum arrow_nic_kind kind)
-{
-	char name[IFNAMSIZ] = "";
-	int pair[2];
-
-	if (kind == ARROW_NIC_TAP)
-		return net_tap_open(name);
-	if (kind != ARROW_NIC_STREAM)
-		return -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	close(pair[1]);
-	return pair[0];
-}
-
-int arrow_template_open_nics(
-	struct arrow_nic *nics, const struct arrow_vm_config *like, struct arrow_error *error)
-{
-	for (unsigned int i = 0; i < like->n_nics; i++) {
-		int fd = arrow_template_nic(like->nics[i].kind);
-
-		nics[i] = (struct arrow_nic){.kind = like->nics[i].kind,
-			.fd = fd < 0 ? -1 : fd,
-			.spare = like->nics[i].spare};
-		if (fd < 0 && like->nics[i].kind != ARROW_NIC_USER) {
-			arrow_template_close_nics(nics, i);
-			return arrow_fail(
-				error, -fd, "cannot make a network card for the template: %m");
-		}
-	}
-	return 0;
-}
-
 /* Boots a VM with the files of t and saves it. */
 static int boot_and_save(struct arrow_template *t, const struct arrow_engine *engine,
 	const struct arrow_vm_config *like, struct arrow_error *error)
@@ -202,7 +163,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	struct arrow_vm_config config = *like;
 	struct arrow_vm *vm = NULL;
 	struct arrow_nic nics[like->n_nics + 1];
-	_cleanup_close_ int disk = arrow_warm_disk();
+	_cleanup_close_ int disk = arrow_idle_devices.disk();
 	int channel[2], console[2], r;
 
 	if (dir < 0)
@@ -223,7 +184,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		return r;
 	}
 
-	r = arrow_template_open_nics(nics, like, error);
+	r = arrow_idle_nics_open(nics, like, error);
 	if (r < 0) {
 		close(channel[0]);
 		close(channel[1]);
@@ -250,7 +211,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 		r = engine->save(vm, SAVE_DEADLINE_MS, error);
 	if (vm)
 		engine->free(vm);
-	arrow_template_close_nics(nics, like->n_nics);
+	arrow_idle_nics_close(nics, like->n_nics);
 	close(channel[0]);
 	close(console[0]);
 	return r;
@@ -271,7 +232,7 @@ static int write_description(const struct arrow_template *t, const struct arrow_
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the template %s: %m", t->dir);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:{s:s, s:s}}", "created", created,
-		"kernel", kernel_id, "engine", engine->name, "accel", vm->accel, "memory",
+		"kernel", kernel_id, "engine", engine->name, "accel", vm->mode->name, "memory",
 		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
 		"shares", (int)vm->n_shares, "digests", "ram", ram, "state", state);
 	text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
@@ -337,7 +298,7 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	_cleanup_close_ int lock_fd = -1;
 	int r;
 
-	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1};
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .code_fd = -1};
 	r = make_key(t->key, kernel_id, engine, vm, error);
 	if (r < 0)
 		return r;
@@ -472,6 +433,6 @@ void arrow_template_release(struct arrow_template *t)
 	free(t->dir);
 	close_keep_errno(t->ram_fd);
 	close_keep_errno(t->state_fd);
-	close_keep_errno(t->blocks_fd);
-	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .blocks_fd = -1};
+	close_keep_errno(t->code_fd);
+	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .code_fd = -1};
 }

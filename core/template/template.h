@@ -28,9 +28,9 @@ struct arrow_template {
 	char key[65];
 	char *dir;
 	int ram_fd, state_fd; /* owned */
-	int blocks_fd;        /* of a saved one; see engine/engine.h. Owned; or -1 */
-	bool fresh;           /* made by this call */
-	bool running;         /* of an Arrow that ran and was saved: it goes on where it was */
+	int code_fd;  /* of a saved one: translated code, see engine/engine.h. Owned; or -1 */
+	bool fresh;   /* made by this call */
+	bool running; /* of an Arrow that ran and was saved: it goes on where it was */
 };
 
 /*
@@ -44,17 +44,6 @@ struct arrow_template {
 int arrow_template_open(struct arrow_template *t, const char *store, const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
 	struct arrow_error *error) ARROW_MUST_CHECK;
-
-/*
- * A card of this kind that leads nowhere: a tap that is no bridge's, a socket that is deaf. Owned
- * by the caller; -1 for a kind without a descriptor; a negative errno below that.
- */
-int arrow_template_nic(enum arrow_nic_kind kind);
-/* Cards of the same kinds, that lead nowhere, for a VM that is not to run. nics has like->n_nics.
- */
-int arrow_template_open_nics(struct arrow_nic *nics, const struct arrow_vm_config *like,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-void arrow_template_close_nics(struct arrow_nic *nics, unsigned int n);
 
 /* Sets a template aside that a clone could not be made of, so that nobody uses it again. */
 void arrow_template_discard(const char *dir);

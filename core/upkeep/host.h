@@ -10,7 +10,7 @@
 
 #include "core/limits/cgroup.h"
 #include "core/start/userns.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "util/error.h"
 #include "util/paths.h"
 
@@ -66,6 +66,7 @@ struct arrow_host {
 
 	struct arrow_host_engine *engines;
 	unsigned int n_engines;
+	struct arrow_engine_settings settings;
 	struct arrow_engine_choice choice;                    /* what `arrow run` takes */
 	struct arrow_host_device devices[ARROW_HOST_DEVICES]; /* beside /dev/kvm */
 	bool jail_namespaces, jail_own_user;                  /* what jails of VMs have here */

@@ -10,7 +10,7 @@
  * Speed is judged against this host, by the processor time of one loop that both run: a constant
  * would be wrong on a slow or emulated host.
  */
-#include "engine/engine.h"
+#include "engine/kvm/probe.h"
 
 #include <cpuid.h>
 #include <errno.h>

@@ -24,9 +24,6 @@
 /* Room for the name of a forked one. */
 #define TITLE_SIZE 100
 
-/* What a template's guest believes each of its disks to be: 1 TiB. */
-#define DISK_SIZE "1099511627776"
-
 /*
  * Messages in English; and one heap for all threads, that grows by more than it is asked for: that
  * of a vCPU's thread would grow by a page or two, 290 times until a program starts.
@@ -97,14 +94,14 @@ int qemu_incoming_fd(const struct arrow_vm_config *config)
 static void add_machine(
 	struct qemu_command *c, const struct arrow_vm_config *config, const struct qemu_ends *ends)
 {
-	bool kvm = strcmp(config->accel, "kvm") == 0;
+	bool kvm = config->mode->needs_kvm;
 	bool makes_file = config->origin == ARROW_VM_TEMPLATE || config->origin == ARROW_VM_CONVERT;
 
 	addf(c, "-M", "microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
 	if (ends->blocks_fd >= 0)
-		addf(c, "-accel", "%s,x-arrow-blocks=%d", config->accel, ends->blocks_fd);
+		addf(c, "-accel", "%s,x-arrow-blocks=%d", config->mode->name, ends->blocks_fd);
 	else
-		addf(c, "-accel", "%s", config->accel);
+		addf(c, "-accel", "%s", config->mode->name);
 	/* The memory of a cold one has the same name, so that it can be saved as a clone can. */
 	if (config->origin == ARROW_VM_COLD)
 		addf(c, "-object", "memory-backend-ram,id=ram,size=%lluM",
@@ -144,7 +141,7 @@ static void add_machine(
  */
 static void machine_words(char *words, size_t size, const struct arrow_vm_config *config)
 {
-	bool tcg = strcmp(config->accel, "tcg") == 0;
+	bool tcg = !config->mode->needs_kvm;
 	int n = snprintf(words, size, "%s%s", tcg ? " no_timer_check" : "",
 		tcg && config->vcpus == 1 && config->origin == ARROW_VM_COLD ? " nolapic_timer"
 									     : "");
@@ -189,8 +186,8 @@ static void add_storage(struct qemu_command *c, const struct arrow_vm_config *co
 	for (unsigned int i = config->n_disks; i-- > 0;) {
 		if (config->disks[i].fd < 0)
 			addf(c, "-blockdev",
-				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,size=" DISK_SIZE,
-				i);
+				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,size=%lld",
+				i, ARROW_TEMPLATE_DISK);
 		else
 			addf(c, "-blockdev",
 				"driver=raw,node-name=d%u,read-only=on,file.driver=file,file.locking=off,file.filename=/proc/self/fd/%d",

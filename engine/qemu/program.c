@@ -14,9 +14,10 @@
 
 #define OWN "hypervisor/current/" QEMU_BINARY
 
-int qemu_program_find(struct qemu_program *program, struct arrow_error *error)
+int qemu_program_find(struct qemu_program *program, const struct arrow_engine_settings *settings,
+	struct arrow_error *error)
 {
-	const char *named = getenv("ARROW_QEMU");
+	const char *named = settings->qemu;
 	_cleanup_free_ char *found = NULL, *rom = NULL;
 
 	*program = (struct qemu_program){0};
@@ -47,6 +48,17 @@ int qemu_program_find(struct qemu_program *program, struct arrow_error *error)
 	return 0;
 }
 
+bool qemu_keeps_code(const struct qemu_program *program, const struct arrow_vm_config *config)
+{
+	return program->own && (config->mode->can & ARROW_ENGINE_KEEPS_CODE);
+}
+
+bool qemu_warms_template(const struct qemu_program *program, const struct arrow_vm_config *config)
+{
+	return qemu_keeps_code(program, config) && config->origin == ARROW_VM_CLONE &&
+	       config->cache_dir;
+}
+
 void qemu_program_release(struct qemu_program *program)
 {
 	free(program->path);
@@ -54,7 +66,8 @@ void qemu_program_release(struct qemu_program *program)
 	*program = (struct qemu_program){0};
 }
 
-int qemu_program_files(char ***files, struct arrow_error *error)
+int qemu_program_files(
+	const struct arrow_engine_settings *settings, char ***files, struct arrow_error *error)
 {
 	static const char *const own[] = {"qboot.rom", "bios-microvm.bin", "kvmvapic.bin"};
 	static const char *const installed[] = {"../share/qemu/qboot.rom",
@@ -64,7 +77,7 @@ int qemu_program_files(char ***files, struct arrow_error *error)
 	_cleanup_strv_ char **list = NULL;
 	const char *const *names;
 	size_t n;
-	int r = qemu_program_find(&program, error);
+	int r = qemu_program_find(&program, settings, error);
 
 	if (r < 0)
 		return r;

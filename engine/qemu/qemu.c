@@ -48,25 +48,26 @@ struct qemu_vm {
 	int wait_status;
 };
 
-static char *qemu_find(bool *own)
+static char *qemu_find(const struct arrow_engine_settings *settings, bool *own)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_qemu_program_ struct qemu_program program = {0};
 
-	if (qemu_program_find(&program, &error) < 0)
+	if (qemu_program_find(&program, settings, &error) < 0)
 		return NULL;
 	*own = program.own;
 	return STEAL(program.path);
 }
 
-static int qemu_probe(char **version, struct arrow_error *error)
+static int qemu_probe(
+	const struct arrow_engine_settings *settings, char **version, struct arrow_error *error)
 {
 	_cleanup_qemu_program_ struct qemu_program program = {0};
 	_cleanup_free_ char *output = NULL;
 	char *start, *end;
 	int r;
 
-	r = qemu_program_find(&program, error);
+	r = qemu_program_find(&program, settings, error);
 	if (r == 0)
 		r = process_run(
 			&(struct process_options){
@@ -118,9 +119,9 @@ static int qemu_start(
 	struct qemu_vm *q;
 	int qmp[2], err[2], jail[2], r;
 	pid_t pid;
-	bool forks, shared = config->template_dir && config->origin == ARROW_VM_CLONE;
+	bool forks;
 
-	r = qemu_program_find(&program, error);
+	r = qemu_program_find(&program, config->settings, error);
 	if (r < 0)
 		return r;
 	q = calloc(1, sizeof(*q));
@@ -128,7 +129,7 @@ static int qemu_start(
 		return arrow_fail(error, ENOMEM, "out of memory");
 	q->vm.engine = &arrow_engine_qemu;
 	q->balloon = program.own;
-	q->translates = program.own && strcmp(config->accel, "tcg") == 0;
+	q->translates = qemu_keeps_code(&program, config);
 	q->qmp.fd = q->tie = -1;
 	q->jail = (struct arrow_jail_watch){-1, -1};
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
@@ -156,10 +157,10 @@ static int qemu_start(
 		}
 		forks = r == -ENOENT || r == -ECONNREFUSED;
 	}
-	if (q->translates && shared)
-		blocks = qemu_blocks_open(config->template_dir);
-	else if (q->translates && config->origin == ARROW_VM_RESTORED && config->blocks_fd >= 0)
-		blocks = fcntl(config->blocks_fd, F_DUPFD_CLOEXEC, 3);
+	if (qemu_warms_template(&program, config))
+		blocks = qemu_blocks_open(config->cache_dir);
+	else if (q->translates && config->origin == ARROW_VM_RESTORED && config->code_fd >= 0)
+		blocks = fcntl(config->code_fd, F_DUPFD_CLOEXEC, 3);
 	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
 		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
 	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
@@ -203,7 +204,7 @@ static int qemu_start(
 		goto fail;
 	}
 	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
-	if (forks || (q->translates && shared && blocks == -ENOENT))
+	if (forks || (qemu_warms_template(&program, config) && blocks == -ENOENT))
 		qemu_zygote_begin(&program, config, forks);
 	*out = &q->vm;
 	return 0;
@@ -369,10 +370,10 @@ static int qemu_set_memory(struct arrow_vm *vm, uint64_t bytes)
 	return q->balloon ? qmp_balloon(&q->qmp, bytes) : -ENOTSUP;
 }
 
-static int qemu_write(struct arrow_vm *vm, int fd, int blocks_fd, struct arrow_error *error)
+static int qemu_write(struct arrow_vm *vm, int fd, int code_fd, struct arrow_error *error)
 {
 	struct qemu_vm *q = (struct qemu_vm *)vm;
-	int r = blocks_fd >= 0 && q->translates ? qmp_write_blocks(&q->qmp, blocks_fd) : 0;
+	int r = code_fd >= 0 && q->translates ? qmp_write_blocks(&q->qmp, code_fd) : 0;
 
 	if (r == 0)
 		r = qmp_save(&q->qmp, fd, QMP_WHOLE);
@@ -383,23 +384,24 @@ static int qemu_write(struct arrow_vm *vm, int fd, int blocks_fd, struct arrow_e
 }
 
 /* The program, as the file that it is: a new version is another file. And what the guest sees. */
-static int qemu_identify(FILE *key, const char *accel, struct arrow_error *error)
+static int qemu_identify(FILE *key, const struct arrow_engine_mode *mode,
+	const struct arrow_engine_settings *settings, struct arrow_error *error)
 {
 	_cleanup_qemu_program_ struct qemu_program program = {0};
 	_cleanup_free_ char *cpus = NULL;
 	const char *model, *flags;
 	char *end;
 	struct stat st;
-	int r = qemu_program_find(&program, error);
+	int r = qemu_program_find(&program, settings, error);
 
 	if (r < 0)
 		return r;
 	if (stat(program.path, &st) < 0)
 		return arrow_fail(error, errno, "cannot look at %s: %m", program.path);
-	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", program.path, accel,
+	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", program.path, mode->name,
 		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long long)st.st_size,
 		(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-	if (strcmp(accel, "kvm") != 0)
+	if (!mode->needs_kvm)
 		return 0;
 
 	/* With KVM the guest has the host's CPU: its model and flags, of the first processor. */
@@ -454,8 +456,31 @@ static void qemu_free(struct arrow_vm *vm)
 	free(q);
 }
 
+/* Every volume is a virtio-mmio device, of which microvm has 24. */
+#define QEMU_SHARES_MAX 20
+
+#define QEMU_ABILITIES (ARROW_ENGINE_TEMPLATES | ARROW_ENGINE_SNAPSHOTS | ARROW_ENGINE_USER_NET)
+
+/* QEMU itself, and what TCG translates at most. */
+#define QEMU_OVERHEAD (128ull << 20)
+#define QEMU_TCG_CACHE (1ull << 30)
+
+static const struct arrow_engine_mode qemu_modes[] = {
+	{.name = "kvm",
+		.needs_kvm = true,
+		.can = QEMU_ABILITIES,
+		.overhead = QEMU_OVERHEAD,
+		.shares_max = QEMU_SHARES_MAX},
+	{.name = "tcg",
+		.can = QEMU_ABILITIES | ARROW_ENGINE_FORKS | ARROW_ENGINE_KEEPS_CODE,
+		.overhead = QEMU_OVERHEAD + QEMU_TCG_CACHE,
+		.shares_max = QEMU_SHARES_MAX},
+	{.name = NULL},
+};
+
 const struct arrow_engine arrow_engine_qemu = {
 	.name = "qemu",
+	.modes = qemu_modes,
 	.program = QEMU_BINARY,
 	.find = qemu_find,
 	.package = QEMU_PACKAGE,

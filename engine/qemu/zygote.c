@@ -24,6 +24,7 @@
 #define ANSWER_DEADLINE_S 10 /* many may ask at once */
 #define FIXED_FDS 4u         /* stderr, QMP, channel, console; then cards and disks */
 #define GROUPS 8u
+#define KEPT_FDS 6u /* of the process that holds a zygote, beside its cards */
 #define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS + GROUPS)
 
 /* Processes of a zygote are not to be looked into, which keeps all but root from setting it. */
@@ -34,18 +35,15 @@ static bool sets_score(const struct arrow_vm_limits *limits)
 
 bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm_config *config)
 {
-	const char *wanted = getenv("ARROW_ZYGOTE");
-
 	/* QEMU's own network is sockets of its process, and ports on its command line. */
 	for (unsigned int i = 0; i < config->n_nics; i++)
 		if (config->nics[i].kind == ARROW_NIC_USER)
 			return false;
-	return program->own && config->template_dir && config->origin == ARROW_VM_CLONE &&
-	       strcmp(config->accel, "tcg") == 0 && config->n_shares == 0 &&
+	return config->settings->zygote && (config->mode->can & ARROW_ENGINE_FORKS) &&
+	       qemu_warms_template(program, config) && config->n_shares == 0 &&
 	       sets_score(config->limits) &&
 	       (!config->limits || config->limits->n_procs <= GROUPS) &&
-	       config->n_disks <= QEMU_ZYGOTE_DISKS && config->n_nics <= QEMU_ZYGOTE_NICS &&
-	       !(wanted && strcmp(wanted, "off") == 0);
+	       config->n_disks <= QEMU_ZYGOTE_DISKS && config->n_nics <= QEMU_ZYGOTE_NICS;
 }
 
 /* The path of the directory may be longer than a socket's may be. */
@@ -160,7 +158,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	const struct arrow_vm_limits *limits = config->limits;
 	bool waits = limits && (limits->cpus || limits->oom_score_adj != 0);
 	size_t n = FIXED_FDS;
-	_cleanup_close_ int fd = connect_to(config->template_dir);
+	_cleanup_close_ int fd = connect_to(config->cache_dir);
 	int r;
 
 	if (fd < 0)
@@ -214,15 +212,16 @@ static int build_command(struct qemu_command *command, const struct qemu_program
 static void __attribute__((noreturn)) become_holder(
 	const struct arrow_vm_config *config, struct qemu_command *command, int lock_fd, bool forks)
 {
-	int kept[QEMU_ZYGOTE_NICS + 5] = {
-		config->kernel_fd, config->initrd_fd, config->ram_fd, config->state_fd, lock_fd};
-	const char *idle = getenv("ARROW_ZYGOTE_IDLE");
-	const char *base = getenv("ARROW_JAIL_UID_BASE");
-	char *environment[] = {base ? path_format("ARROW_JAIL_UID_BASE=%s", base) : NULL, NULL};
-	char lock[12], ram[12], state[12], disks[12], nics[QEMU_ZYGOTE_NICS * 12 + 1] = "";
-	const char *head[] = {QEMU_ZYGOTE_NAME, config->template_dir, lock, ram, state, disks, nics,
-		config->jail_root ? config->jail_root : "", forks ? "forks" : "blocks",
-		idle ? idle : "", NULL};
+	const struct arrow_engine_settings *settings = config->settings;
+	int disk_fd = config->idle->disk();
+	int kept[QEMU_ZYGOTE_NICS + KEPT_FDS] = {config->kernel_fd, config->initrd_fd,
+		config->ram_fd, config->state_fd, lock_fd, disk_fd};
+	char *environment[] = {NULL};
+	char lock[12], ram[12], state[12], disk[12], disks[12], idle[12], base[24];
+	char nics[QEMU_ZYGOTE_NICS * 12 + 1] = "";
+	const char *head[] = {QEMU_ZYGOTE_NAME, config->cache_dir, lock, ram, state, disk, disks,
+		nics, config->jail_root ? config->jail_root : "", forks ? "forks" : "blocks", idle,
+		base, NULL};
 	size_t n = sizeof(head) / sizeof(*head) - 1;
 	char **argv = calloc(n + command->count + 1, sizeof(*argv));
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -240,17 +239,20 @@ static void __attribute__((noreturn)) become_holder(
 		if (tap && !apart && unshare(CLONE_NEWNET) < 0)
 			_exit(1);
 		apart |= tap;
-		fd = tap ? config->idle_nic(ARROW_NIC_TAP) : -1;
+		fd = tap ? config->idle->nic(ARROW_NIC_TAP) : -1;
 		if (fd < 0 && tap)
 			_exit(1);
-		kept[5 + i] = fd;
+		kept[KEPT_FDS + i] = fd;
 		sprintf(nics + strlen(nics), "%d,", fd);
 	}
 	snprintf(lock, sizeof(lock), "%d", lock_fd);
 	snprintf(ram, sizeof(ram), "%d", config->ram_fd);
 	snprintf(state, sizeof(state), "%d", config->state_fd);
+	snprintf(disk, sizeof(disk), "%d", disk_fd);
 	snprintf(disks, sizeof(disks), "%u", config->n_disks);
-	if (!argv || null_fd < 0)
+	snprintf(idle, sizeof(idle), "%u", settings->zygote_idle_s);
+	snprintf(base, sizeof(base), "%lu", settings->jail_uid_base);
+	if (!argv || null_fd < 0 || disk_fd < 0)
 		_exit(1);
 	memcpy(argv, head, n * sizeof(*argv));
 	memcpy(argv + n, command->argv, command->count * sizeof(*argv));
@@ -260,7 +262,7 @@ static void __attribute__((noreturn)) become_holder(
 	/* Nothing that the user's shell left open for `arrow` by mistake. */
 	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(1);
-	for (size_t i = 0; i < 5 + config->n_nics; i++)
+	for (size_t i = 0; i < KEPT_FDS + config->n_nics; i++)
 		if (kept[i] >= 0 && fcntl(kept[i], F_SETFD, 0) < 0)
 			_exit(1);
 	sigemptyset(&none);
@@ -273,7 +275,7 @@ static void __attribute__((noreturn)) become_holder(
 void qemu_zygote_begin(
 	const struct qemu_program *program, const struct arrow_vm_config *config, bool forks)
 {
-	_cleanup_free_ char *path = path_format("%s/zygote.lock", config->template_dir);
+	_cleanup_free_ char *path = path_format("%s/zygote.lock", config->cache_dir);
 	_cleanup_close_ int lock_fd = -1;
 	struct qemu_command command;
 	pid_t pid;

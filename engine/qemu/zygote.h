@@ -51,7 +51,7 @@ struct qemu_zygote_request {
 };
 
 /*
- * Has the zygote of config->template_dir fork a VM with the descriptors of request and config.
+ * Has the zygote of config->cache_dir fork a VM with the descriptors of request and config.
  *   pidfd: of the process, owned by the caller
  *   tie:   owned by the caller: as long as it is open, the process lives
  * Returns 0, or a negative errno: -ENOENT or -ECONNREFUSED where there is no zygote.
@@ -69,7 +69,7 @@ int qemu_zygote_ask(int fd, const char *name, const int *fds, size_t n);
 pid_t qemu_zygote_pid(int pidfd);
 
 /*
- * Starts the zygote of config->template_dir in the background, if nobody has done so. Failing is no
+ * Starts the zygote of config->cache_dir in the background, if nobody has done so. Failing is no
  * error: clones are started one by one then.
  *   forks: whether it is to serve, or only to write the file of blocks
  */

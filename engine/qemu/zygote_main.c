@@ -3,12 +3,13 @@
  * The process that holds a zygote: starts its QEMU as a clone of the template, has it rehearse
  * jobs, has it paused for forking, and ends it when its time has come. It is executed by zygote.c:
  *
- *   arrow-zygote TEMPLATE LOCK RAM STATE DISKS CARDS JAIL PURPOSE IDLE QEMU ARGS...
+ *   arrow-zygote TEMPLATE LOCK RAM STATE DISK DISKS CARDS JAIL PURPOSE IDLE UIDS QEMU ARGS...
  *
- * LOCK, RAM and STATE are descriptors that it inherits, as are the CARDS ("12,-1,"; -1 for one
- * without) and those that QEMU's arguments name below QEMU_ZYGOTE_QMP. DISKS is a number, JAIL the
- * root of QEMU's jail, PURPOSE "forks", or "blocks" for one that ends once the file of translated
- * blocks is written, IDLE in seconds, or empty.
+ * LOCK, RAM, STATE and DISK are descriptors that it inherits, as are the CARDS ("12,-1,"; -1 for
+ * one without) and those that QEMU's arguments name below QEMU_ZYGOTE_QMP. DISKS is how many disks
+ * the VM has, all of them DISK. JAIL is the root of QEMU's jail, PURPOSE "forks", or "blocks" for
+ * one that ends once the file of translated blocks is written, IDLE in seconds, UIDS the first user
+ * id of jails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,14 +37,13 @@
 #include "util/io.h"
 
 #define READY_DEADLINE_MS 60000u /* from the start to the first fork */
-#define IDLE_S 180u              /* without a request */
 #define LOOK_MS 10000u           /* between two looks at the host's memory */
 #define LOOK_DEADLINE_MS 10000
 #define PAUSE_MS 50 /* before a rehearsal */
 
 struct holder {
 	const char *dir, *jail_root;
-	int lock, ram, state;
+	int lock, ram, state, disk;
 	unsigned int n_disks, n_cards;
 	int cards[QEMU_ZYGOTE_NICS]; /* taps; -1 for a card of a socket */
 	int peers[QEMU_ZYGOTE_NICS]; /* whose other end stays open here: QEMU gives up a closed one
@@ -54,6 +54,7 @@ struct holder {
 	bool isolate; /* forks get namespaces of their own */
 	uid_t user;   /* and users from this one on; 0 for none */
 	uint64_t idle_ms;
+	unsigned long uid_base;
 	int console, control; /* our ends */
 	int watch;            /* inotify, of the template */
 	pid_t qemu;
@@ -75,13 +76,6 @@ static int make_pair(int number, int *ours)
 		return -errno;
 	close(pair[1]);
 	return 0;
-}
-
-static int give_disk(int number)
-{
-	_cleanup_close_ int fd = arrow_warm_disk();
-
-	return fd < 0 ? fd : dup2(fd, number) < 0 ? -errno : 0;
 }
 
 /* The socket for requests, under a name that nobody looks for yet. */
@@ -154,6 +148,7 @@ static int spawn(struct holder *h, int log, char **argv)
 		.forks = true,
 		.read_only = read_only,
 		.n_read_only = fcntl(QEMU_ZYGOTE_BLOCKS, F_GETFD) < 0 ? 2 : 3,
+		.uid_base = h->uid_base,
 		.ram_fd = h->ram,
 		.write_fd = -1};
 	_cleanup_close_ int self = (int)syscall(SYS_pidfd_open, getpid(), 0), theirs = -1;
@@ -166,7 +161,7 @@ static int spawn(struct holder *h, int log, char **argv)
 	if (h->qemu == 0) {
 		/* Ours are none of its business. */
 		const int ours[] = {h->qmp.fd, h->guest.channel, h->console, h->control, h->watch,
-			h->jail.fd, h->lock, h->blocks};
+			h->jail.fd, h->lock, h->blocks, h->disk};
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 			close_keep_errno(ours[i]);
@@ -177,7 +172,9 @@ static int spawn(struct holder *h, int log, char **argv)
 		become_qemu(&jail, self, log, argv);
 	}
 	h->isolate = jail.namespaces;
-	h->user = jail.namespaces && !jail.own_users && jail.uid == 0 ? arrow_jail_uid_base() : 0;
+	h->user = jail.namespaces && !jail.own_users && jail.uid == 0
+			  ? arrow_jail_uid_base(h->uid_base)
+			  : 0;
 	return h->qemu < 0 ? (int)h->qemu : 0;
 }
 
@@ -199,7 +196,7 @@ static int start_qemu(struct holder *h, char **argv)
 	if (r == 0)
 		r = give_blocks(h);
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
-		r = give_disk(QEMU_ZYGOTE_DISK + (int)i);
+		r = dup2(h->disk, QEMU_ZYGOTE_DISK + (int)i) < 0 ? -errno : 0;
 	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++) {
 		if (h->cards[i] < 0)
 			r = make_pair(QEMU_ZYGOTE_NIC + (int)i, &h->peers[i]);
@@ -274,8 +271,8 @@ static int open_trial(struct holder *h, struct trial *t)
 		t->theirs[t->n_theirs++] = pair[1];
 	}
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
-		t->theirs[t->n_theirs++] = r = arrow_warm_disk();
-	return r < 0 ? r : 0;
+		t->theirs[t->n_theirs++] = fcntl(h->disk, F_DUPFD_CLOEXEC, 3);
+	return r;
 }
 
 /*
@@ -444,18 +441,20 @@ static int take_arguments(struct holder *h, char **argv)
 	h->lock = atoi(argv[2]);
 	h->ram = atoi(argv[3]);
 	h->state = atoi(argv[4]);
-	h->n_disks = (unsigned int)atoi(argv[5]);
-	for (char *at = argv[6], *end; *at; at = end + 1, h->n_cards++) {
+	h->disk = atoi(argv[5]);
+	h->n_disks = (unsigned int)atoi(argv[6]);
+	for (char *at = argv[7], *end; *at; at = end + 1, h->n_cards++) {
 		if (h->n_cards == QEMU_ZYGOTE_NICS)
 			return -E2BIG;
 		h->cards[h->n_cards] = (int)strtol(at, &end, 10);
 		if (*end != ',')
 			return -EINVAL;
 	}
-	h->jail_root = argv[7];
-	h->forks = strcmp(argv[8], "forks") == 0;
+	h->jail_root = argv[8];
+	h->forks = strcmp(argv[9], "forks") == 0;
 	memset(h->peers, 0xff, sizeof(h->peers));
-	h->idle_ms = 1000ull * (*argv[9] ? strtoul(argv[9], NULL, 10) : IDLE_S);
+	h->idle_ms = 1000ull * strtoul(argv[10], NULL, 10);
+	h->uid_base = strtoul(argv[11], NULL, 10);
 	return h->n_disks > QEMU_ZYGOTE_DISKS ? -E2BIG : 0;
 }
 
@@ -472,7 +471,7 @@ int qemu_zygote_main(int argc, char **argv)
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
-	if (argc < 11 || take_arguments(&h, argv) < 0)
+	if (argc < 13 || take_arguments(&h, argv) < 0)
 		return 1;
 	prctl(PR_SET_NAME, "arrow-zygote");
 	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -484,7 +483,7 @@ int qemu_zygote_main(int argc, char **argv)
 
 	r = reopen_state(h.state);
 	if (r == 0)
-		r = start_qemu(&h, argv + 10);
+		r = start_qemu(&h, argv + 12);
 	if (r == 0)
 		r = wait_loaded(&h);
 	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {

@@ -24,7 +24,7 @@
 #include "core/control/channel.h"
 #include "core/template/jailroot.h"
 #include "core/job/job.h"
-#include "engine/engine.h"
+#include "engine/choice/choice.h"
 #include "guest/blob.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -233,9 +233,9 @@ int main(int argc, char **argv)
 	context.entrypoint = argv[4];
 	r = arrow_paths_init(&paths, &error);
 	if (r == 0)
-		r = arrow_engine_choose(&choice, NULL, paths.run, &error);
+		r = arrow_engine_choose(&choice, NULL, &arrow_engine_defaults, paths.run, &error);
 	if (r == 0)
-		r = arrow_jail_root(paths.data, choice.engine, &jail_root, &error);
+		r = arrow_jail_root(paths.data, choice.engine, choice.settings, &jail_root, &error);
 	if (r == 0)
 		r = arrow_job_encode(&b.job, &spec, &context, &error);
 	if (r == 0)
@@ -251,7 +251,8 @@ int main(int argc, char **argv)
 				.n_disks = 1,
 				.jail_root = jail_root,
 				.userns_fd = -1,
-				.accel = choice.accel,
+				.mode = choice.mode,
+				.settings = choice.settings,
 				.tsc_khz = choice.tsc_khz,
 			},
 			&error);

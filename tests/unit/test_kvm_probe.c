@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
+#include "engine/kvm/probe.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

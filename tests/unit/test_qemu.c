@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/qemu/command.h"
+#include "engine/qemu/qemu.h"
 #include "engine/qemu/qmp.h"
 
 struct peer {
@@ -206,6 +207,16 @@ static void the_end_is_told(void **state)
 	close_peer(&p);
 }
 
+static const struct arrow_engine_mode *mode_of(const char *name)
+{
+	const struct arrow_engine_mode *m = arrow_engine_qemu.modes;
+
+	while (m->name && strcmp(m->name, name) != 0)
+		m++;
+	assert_non_null(m->name);
+	return m;
+}
+
 static struct arrow_vm_config config_of_one(void)
 {
 	static const struct arrow_disk disk = {.fd = 11};
@@ -221,7 +232,8 @@ static struct arrow_vm_config config_of_one(void)
 		.channel_fd = 8,
 		.console_fd = 9,
 		.userns_fd = -1,
-		.accel = "tcg"};
+		.mode = mode_of("tcg"),
+		.settings = &arrow_engine_defaults};
 }
 
 static const struct qemu_program qemu = {.path = (char *)"/bin/qemu-system-x86_64"};
@@ -269,7 +281,7 @@ static void kvm_has_the_hosts_cpu_and_several_vcpus_their_own_timers(void **stat
 	struct arrow_vm_config config = config_of_one();
 	char *text;
 
-	config.accel = "kvm";
+	config.mode = mode_of("kvm");
 	config.vcpus = 3;
 	text = joined(&config);
 	assert_non_null(strstr(text, " -accel kvm "));
@@ -277,7 +289,7 @@ static void kvm_has_the_hosts_cpu_and_several_vcpus_their_own_timers(void **stat
 	assert_non_null(strstr(text, " -smp 3 "));
 	assert_null(strstr(text, "nolapic_timer"));
 	free(text);
-	config.accel = "tcg";
+	config.mode = mode_of("tcg");
 	text = joined(&config);
 	assert_null(strstr(text, "nolapic_timer"));
 	free(text);
