@@ -99,7 +99,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				"say which Arrow and which command, as in 'arrow exec web ls /'");
 		return 0;
 	default:
-		return parse_value(in, key, arg) == 1 ? ARGP_ERR_UNKNOWN : 0;
+		if (parse_value(in, key, arg) == 1)
+			return ARGP_ERR_UNKNOWN;
+		cli_name_option(state, key, &in->error);
+		return 0;
 	}
 }
 

@@ -419,6 +419,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	default:
 		r = parse_value(in, key, arg);
+		if (r < 0)
+			cli_name_option(state, key, &in->error);
 		return r == 1 ? ARGP_ERR_UNKNOWN : 0;
 	}
 }

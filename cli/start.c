@@ -38,8 +38,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		in->how.input = in->how.output = in->how.proxy = true;
 		return 0;
 	case OPT_DETACH_KEYS:
-		if (client_parse_keys(value, keys, &error) < 0)
+		if (client_parse_keys(value, keys, &error) < 0) {
+			cli_name_option(state, key, &error);
 			argp_error(state, "%s", error.text);
+		}
 		in->how.detach_keys = value;
 		return 0;
 	case ARGP_KEY_END:

@@ -32,12 +32,16 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 	switch (key) {
 	case 's':
-		if (arrow_parse_signal(value, &in->signal, &error) < 0)
+		if (arrow_parse_signal(value, &in->signal, &error) < 0) {
+			cli_name_option(state, key, &error);
 			argp_failure(state, 1, 0, "%s", error.text);
+		}
 		return 0;
 	case 't':
-		if (arrow_parse_stop_timeout(value, &in->seconds, &error) < 0)
+		if (arrow_parse_stop_timeout(value, &in->seconds, &error) < 0) {
+			cli_name_option(state, key, &error);
 			argp_error(state, "%s", error.text);
+		}
 		return 0;
 	default:
 		return cli_parse_names(key, value, state, &in->names);

@@ -85,8 +85,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)
 		return cli_parse_names(key, value, state, &in->names);
 	field = parse_value(in, key, value);
-	if (field < 0)
+	if (field < 0) {
+		cli_name_option(state, key, &in->error);
 		argp_error(state, "%s", in->error.text);
+	}
 	in->fields |= (unsigned int)field;
 	return field ? 0 : ARGP_ERR_UNKNOWN;
 }

@@ -7,11 +7,17 @@
 #include <argp.h>
 #include <stdbool.h>
 
+#include "util/error.h"
+
 /*
  * Parses a command's options. Wrong usage prints what is wrong and exits with 125, as Docker does;
- * --help prints and exits with 0.
+ * --help prints and exits with 0. An option has to be written out: its beginning is an error.
+ *   flags: of argp; with ARGP_IN_ORDER all behind the first operand belongs to that
  */
 void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
+
+/* Puts "--NAME: " in front of an error about the value of an option, if it does not name one. */
+void cli_name_option(const struct argp_state *state, int key, struct arrow_error *error);
 
 /* --format of the commands that print a table or JSON. */
 #define CLI_FORMAT_KEY 0x466d

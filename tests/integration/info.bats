@@ -352,6 +352,37 @@ options_of() {
   run -125 arrow
 }
 
+@test "wrong use: the beginning of an option is not taken for it" {
+  run -125 --separate-stderr arrow run --pid host /bin/true
+  [ "$stderr" = "arrow run: unknown option '--pid'; did you mean '--pids-limit'?" ]
+  run -125 --separate-stderr arrow run -m 64m --nam=x /bin/true
+  [ "$stderr" = "arrow run: unknown option '--nam'; did you mean '--name'?" ]
+  run -125 --separate-stderr arrow ps -n 3 --al
+  [ "$stderr" = "arrow ps: unknown option '--al'; did you mean '--all'?" ]
+  run -125 --separate-stderr arrow kernel ls --nonsense
+  [ "$stderr" = "arrow kernel ls: unknown option '--nonsense'; 'arrow kernel ls --help' lists the options" ]
+  # Values and what belongs to the program are not options.
+  run -0 arrow ps --filter name=--al
+  run -0 arrow ps -a --format --al
+  run -125 --separate-stderr arrow run --kernel no-such-kernel /bin/true --nam
+  [[ $stderr != *--nam* ]]
+}
+
+@test "wrong use: an error about a value names the option" {
+  run -125 --separate-stderr arrow run --pids-limit host /bin/true
+  [[ $stderr == "arrow: --pids-limit: "*"'host'"* ]]
+  run -125 --separate-stderr arrow create -m much /bin/true
+  [[ $stderr == "arrow: --memory: "*"'much'"* ]]
+  run -125 --separate-stderr arrow exec -w here there true
+  [[ $stderr == "arrow: --workdir: "*"'here'"* ]]
+  run -125 --separate-stderr arrow update --cpus none x
+  [[ ${stderr_lines[0]} == "arrow update: --cpus: "*"'none'"* ]]
+  run -1 --separate-stderr arrow kill -s NONE x
+  [[ ${stderr_lines[0]} == "arrow kill: --signal: "*NONE* ]]
+  run -125 --separate-stderr arrow stop -t never x
+  [[ ${stderr_lines[0]} == "arrow stop: --time: "*"'never'"* ]]
+}
+
 @test "output that cannot be written is an error" {
   [ -e /dev/full ]
   run -125 sh -c '"$ARROW" ps >/dev/full'
