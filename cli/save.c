@@ -115,14 +115,36 @@ static int save_to(char *const *names, size_t n, const char *path, const struct 
 	return e;
 }
 
-/* Whether the operands are an Arrow and a directory: its name decides. */
-static bool names_arrow(const struct input *in, const struct arrow_paths *paths)
+static bool save_is_image(const struct arrow_paths *paths, const char *name)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	json_t *image = NULL;
+	bool found = arrow_images_inspect(paths, name, &image, &error) == 0;
+
+	json_decref(image);
+	return found;
+}
+
+/*
+ * Whether the operands are an Arrow and a directory: 1, or 0 for images. The name of an Arrow
+ * decides, but where both are names of images, too: then nothing is done.
+ */
+static int save_names_arrow(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	char *const *v = in->operands.v;
 	char id[ARROW_ID_HEX];
 
-	return in->stop || (in->operands.n == 2 && !in->file &&
-				   arrow_instance_find(paths, in->operands.v[0], id, &error) == 0);
+	if (in->stop)
+		return 1;
+	if (in->operands.n != 2 || in->file || arrow_instance_find(paths, v[0], id, &ignored) < 0)
+		return 0;
+	if (save_is_image(paths, v[0]) && save_is_image(paths, v[1]))
+		return arrow_fail(error, EINVAL,
+			"'%s' is an Arrow and an image, and '%s' is an image: write './%s' for a directory, or use -o FILE for the images",
+			v[0], v[1], v[1]);
+	return 1;
 }
 
 static int save_arrow(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
@@ -141,15 +163,17 @@ static int save_arrow(struct input *in, const struct arrow_paths *paths, struct 
 static int save(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
-	if (names_arrow(in, paths))
-		return save_arrow(in, paths, error);
+	int r = save_names_arrow(in, paths, error);
+
+	if (r != 0)
+		return r < 0 ? r : save_arrow(in, paths, error);
 	if (in->operands.n == 0)
 		return arrow_fail(error, EINVAL, "name the images to save");
 	if (in->file)
 		return save_to(in->operands.v, in->operands.n, in->file, paths, error);
 	if (isatty(STDOUT_FILENO))
 		return arrow_fail(error, EINVAL,
-			"an archive is nothing for a terminal: use -o FILE, or send it elsewhere");
+			"refusing to write an archive to a terminal: use -o FILE or redirect stdout");
 	return arrow_images_save(paths, in->operands.v, in->operands.n, STDOUT_FILENO, error);
 }
 
@@ -168,7 +192,8 @@ static int load(const struct arrow_paths *paths, void *arg, struct arrow_error *
 		if (fd < 0)
 			return arrow_fail(error, errno, "cannot open %s: %m", in->file);
 	} else if (isatty(STDIN_FILENO)) {
-		return arrow_fail(error, EINVAL, "no archive comes from a terminal: use -i FILE");
+		return arrow_fail(error, EINVAL,
+			"refusing to read an archive from a terminal: use -i FILE or redirect stdin");
 	}
 	e = arrow_images_load(paths, in->file ? fd : STDIN_FILENO,
 		in->file ? in->file : "the archive", &log, error);

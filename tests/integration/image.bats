@@ -249,6 +249,21 @@ image_of() {
   arrow import "podman:docker.io/library/none-such" x 2>&1 | grep -q 'cannot get'
 }
 
+@test "image: save refuses two names that are images, and the first an Arrow" {
+  arrow tag box:1 twin
+  arrow create --name twin box:1
+  run -125 --separate-stderr arrow save twin box:1
+  [[ $stderr == *"'twin' is an Arrow and an image, and 'box:1' is an image"* ]]
+  [ -z "$output" ] && [ ! -e box:1 ]
+  # Said clearly, it is either.
+  arrow save -o both.tar twin box:1
+  [ "$(tar -xOf both.tar manifest.json | jq length)" -eq 2 ]
+  run arrow save twin ./box:1
+  [[ $output == *'Arrow twin is not running'* ]]
+  arrow rm twin
+  arrow rmi twin
+}
+
 @test "image: save gives the same bytes twice, and docker's manifest.json" {
   arrow save -o one.tar box:1
   arrow save box:1 >two.tar
