@@ -75,7 +75,7 @@ static const struct argp stats_argp = {options, parse, "[ARROW...]",
 	NULL, NULL, NULL};
 
 /* Lines "name number". Unknown ones are of a newer loader. */
-static void take_answer(struct target *t, char *text)
+static void stats_take_answer(struct target *t, char *text)
 {
 	char *line;
 
@@ -93,7 +93,7 @@ static void take_answer(struct target *t, char *text)
 }
 
 /* Takes what has come. Returns false when the Arrow has ended, or sends nonsense. */
-static bool take(struct target *t)
+static bool stats_read(struct target *t)
 {
 	ssize_t n = read(t->worker.out, t->text + t->used, sizeof(t->text) - 1 - t->used);
 	char *end;
@@ -108,7 +108,7 @@ static bool take(struct target *t)
 		size_t size = (size_t)(end + 2 - t->text);
 
 		end[1] = '\0';
-		take_answer(t, t->text);
+		stats_take_answer(t, t->text);
 		memmove(t->text, t->text + size, t->used - size + 1);
 		t->used -= size;
 	}
@@ -198,7 +198,7 @@ static const struct cli_column columns[] = {
 	{0},
 };
 
-static int show(const struct target *targets, size_t n, const struct input *in)
+static int stats_show(const struct target *targets, size_t n, const struct input *in)
 {
 	json_t *rows = json_array();
 	int status;
@@ -213,7 +213,7 @@ static int show(const struct target *targets, size_t n, const struct input *in)
 	return status;
 }
 
-static bool wanted(const json_t *row, const struct input *in)
+static bool stats_wants(const json_t *row, const struct input *in)
 {
 	const char *id = json_string_value(json_object_get(row, "id"));
 	const char *name = json_string_value(json_object_get(row, "name"));
@@ -226,7 +226,7 @@ static bool wanted(const json_t *row, const struct input *in)
 }
 
 /* Starts to watch the Arrows of a list. One that is named must be there. */
-static int begin(const struct arrow_paths *paths, const json_t *list, const struct input *in,
+static int stats_begin(const struct arrow_paths *paths, const json_t *list, const struct input *in,
 	struct target *targets, size_t *n, struct arrow_error *error)
 {
 	const char *argv[] = {"usage", INTERVAL_MS, NULL};
@@ -237,7 +237,7 @@ static int begin(const struct arrow_paths *paths, const json_t *list, const stru
 		struct target *t = &targets[*n];
 		int r;
 
-		if (!wanted(row, in))
+		if (!stats_wants(row, in))
 			continue;
 		t->id = json_string_value(json_object_get(row, "id"));
 		t->name = json_string_value(json_object_get(row, "name"));
@@ -251,17 +251,18 @@ static int begin(const struct arrow_paths *paths, const json_t *list, const stru
 		else
 			++*n;
 	}
-	return *n < in->arrows.n
-		       ? arrow_fail(error, ESRCH,
-				 "not all of the Arrows that were named are there and run")
-		       : 0;
+	return *n < in->arrows.n ? arrow_fail(error, ESRCH,
+					   "not all of the given Arrows exist and are running")
+				 : 0;
 }
 
-/* Waits until all have answered, so often, or time is up. Returns how many still run. */
-static size_t wait_for_answers(struct target *targets, size_t n, unsigned int answers)
+/*
+ * Waits until all have answered, so often, or time is up. Returns how many still run.
+ *   p: room for n
+ */
+static size_t stats_wait(struct target *targets, struct pollfd *p, size_t n, unsigned int answers)
 {
 	uint64_t deadline = now_ms() + (answers > 1 ? FIRST_TURN_MS : TURN_MS);
-	_cleanup_free_ struct pollfd *p = calloc(n + 1, sizeof(*p));
 	size_t live, missing;
 
 	for (size_t i = 0; i < n; i++)
@@ -276,23 +277,25 @@ static size_t wait_for_answers(struct target *targets, size_t n, unsigned int an
 			missing +=
 				p[i].fd >= 0 && (!targets[i].fresh || targets[i].answers < answers);
 		}
-		if (!p || missing == 0 || now >= deadline)
+		if (missing == 0 || now >= deadline)
 			return live;
 		if (poll(p, n, (int)(deadline - now)) < 0 && errno != EINTR)
 			return 0;
 		for (size_t i = 0; i < n; i++) {
 			_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 
-			if (p[i].revents && !take(&targets[i]) &&
+			if (p[i].revents && !stats_read(&targets[i]) &&
 				arrow_worker_end(&targets[i].worker, 0, &ignored) < 0)
 				errno = 0;
 		}
 	}
 }
 
-static int watch(const struct arrow_paths *paths, const struct input *in, struct arrow_error *error)
+static int stats_watch(
+	const struct arrow_paths *paths, const struct input *in, struct arrow_error *error)
 {
 	_cleanup_free_ struct target *targets = NULL;
+	_cleanup_free_ struct pollfd *p = NULL;
 	json_t *list = NULL;
 	size_t n = 0;
 	int r = arrow_list(paths, false, &list, error), status = 0;
@@ -300,15 +303,16 @@ static int watch(const struct arrow_paths *paths, const struct input *in, struct
 	if (r < 0)
 		return r;
 	targets = calloc(json_array_size(list) + 1, sizeof(*targets));
-	r = targets ? begin(paths, list, in, targets, &n, error)
-		    : arrow_fail(error, ENOMEM, "out of memory");
+	p = calloc(json_array_size(list) + 1, sizeof(*p));
+	r = targets && p ? stats_begin(paths, list, in, targets, &n, error)
+			 : arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0) {
-		size_t live = wait_for_answers(targets, n, 2);
+		size_t live = stats_wait(targets, p, n, 2);
 
-		status = show(targets, n, in);
+		status = stats_show(targets, n, in);
 		while (!in->once && status == 0 && live > 0) {
-			live = wait_for_answers(targets, n, 1);
-			status = show(targets, n, in);
+			live = stats_wait(targets, p, n, 1);
+			status = stats_show(targets, n, in);
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -331,7 +335,7 @@ int cmd_stats(int argc, char **argv)
 	cli_parse(&stats_argp, argc, argv, 0, &in);
 	status = arrow_paths_init(&paths, &error);
 	if (status == 0)
-		status = watch(&paths, &in, &error);
+		status = stats_watch(&paths, &in, &error);
 	if (status < 0) {
 		error.status = 1;
 		status = cli_error(&error);
