@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/output/columns.h"
 #include "cli/output/format.h"
-#include "cli/output/human.h"
 #include "util/cleanup.h"
 
 #define TABLE "table"
 #define CELL_MIN 10u /* columns of a cell with its gap, as Docker's tables have it */
-#define CELL_GAP 3u
 
 /* Shells hand on "\t" as two characters; Docker takes them for a tabulator. Owned by the caller. */
 static char *unescape(const char *text)
@@ -74,44 +73,6 @@ static void write_heading(FILE *out, const char *template, const struct cli_head
 	fputc('\n', out);
 }
 
-/* Prints lines whose cells end with a tabulator in columns; the last cell of a line is free. */
-static int print_columns(const char *text)
-{
-	_cleanup_free_ size_t *widths = NULL;
-	size_t n = 0;
-
-	for (int pass = 0; pass < 2; pass++) {
-		size_t column = 0;
-
-		for (const char *at = text; *at; at++) {
-			size_t size = strcspn(at, "\t\n"), width = human_width(at, size);
-			bool last = at[size] != '\t';
-
-			if (pass == 1)
-				fwrite(at, 1, size, stdout);
-			if (!last && pass == 0 && column == n) {
-				size_t *more = realloc(widths, (n + 1) * sizeof(*widths));
-
-				if (!more)
-					return -ENOMEM;
-				widths = more;
-				widths[n++] = CELL_MIN;
-			}
-			if (!last && pass == 0 && width + CELL_GAP > widths[column])
-				widths[column] = width + CELL_GAP;
-			if (!last && pass == 1 && column < n)
-				printf("%*s", (int)(widths[column] - width), "");
-			if (last && pass == 1)
-				putchar('\n');
-			column = last ? 0 : column + 1;
-			at += size;
-			if (*at == '\0')
-				break;
-		}
-	}
-	return 0;
-}
-
 static int write_rows(FILE *out, const char *template, const json_t *rows, struct arrow_error *e)
 {
 	const json_t *row;
@@ -156,7 +117,7 @@ int cli_format_rows(const char *format, const char *standard, const struct cli_h
 	if (r < 0)
 		return r;
 	if (table)
-		r = print_columns(text);
+		r = cli_print_columns(stdout, text, CELL_MIN);
 	else
 		fputs(text, stdout);
 	return r < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;

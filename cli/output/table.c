@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/output/human.h"
+#include "cli/output/columns.h"
 #include "cli/output/print.h"
 #include "util/cleanup.h"
 #include "util/io.h"
-
-#define GAP 3 /* spaces between two columns */
 
 static char *value_text(const json_t *value)
 {
@@ -30,51 +28,34 @@ static char *cell_text(const struct cli_column *column, const json_t *row, const
 					  : value_text(json_object_get(row, column->key)));
 }
 
-static void print_line(char *const *cells, const size_t *widths, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		fputs(cells[i], stdout);
-		/* Nothing is aligned after the last one. */
-		if (i + 1 < n)
-			printf("%*s",
-				(int)(widths[i] - human_width(cells[i], strlen(cells[i]))) + GAP,
-				"");
-	}
-	putchar('\n');
-}
-
 int cli_print_table(const json_t *rows, const struct cli_column *columns, const void *arg)
 {
-	size_t n = 0, n_rows = json_array_size(rows), max;
-	_cleanup_free_ size_t *widths = NULL;
-	_cleanup_strv_ char **cells = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0, n = 0, i;
+	FILE *f = open_memstream(&text, &size);
 	const json_t *row;
-	size_t i, at = 0;
+	int r = f ? 0 : -ENOMEM;
 
 	while (columns[n].key || columns[n].text)
 		n++;
-	max = (n_rows + 1) * n;
-	widths = calloc(n + 1, sizeof(*widths));
-	cells = calloc(max + 1, sizeof(*cells));
-	if (!widths || !cells)
-		goto no_memory;
-
-	for (i = 0; columns[0].title && i < n; i++)
-		if (!(cells[at++] = strdup(columns[i].title)))
-			goto no_memory;
+	for (i = 0; r == 0 && columns[0].title && i < n; i++)
+		fprintf(f, "%s%c", columns[i].title, i + 1 < n ? '\t' : '\n');
 	json_array_foreach (rows, i, row) {
-		for (size_t c = 0; c < n; c++)
-			if (!(cells[at++] = cell_text(&columns[c], row, arg)))
-				goto no_memory;
-	}
-	for (i = 0; i < at; i++)
-		if (human_width(cells[i], strlen(cells[i])) > widths[i % n])
-			widths[i % n] = human_width(cells[i], strlen(cells[i]));
-	for (i = 0; i < at; i += n)
-		print_line(cells + i, widths, n);
-	return cli_flush();
+		for (size_t c = 0; r == 0 && c < n; c++) {
+			_cleanup_free_ char *cell = cell_text(&columns[c], row, arg);
 
-no_memory:
+			if (cell)
+				fprintf(f, "%s%c", cell, c + 1 < n ? '\t' : '\n');
+			else
+				r = -ENOMEM;
+		}
+	}
+	if (f && fclose(f) != 0)
+		r = -ENOMEM;
+	if (r == 0)
+		r = cli_print_columns(stdout, text, 0);
+	if (r == 0)
+		return cli_flush();
 	fputs("arrow: out of memory\n", stderr);
 	return ARROW_STATUS_ERROR;
 }

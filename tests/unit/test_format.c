@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/output/columns.h"
 #include "cli/output/format.h"
+#include "cli/output/human.h"
 #include "util/cleanup.h"
 
 /* clang-format off */
@@ -105,12 +107,64 @@ static void deep(void **state)
 	assert_int_equal(expand(template, &text, &e), -EINVAL);
 }
 
+static void aligns(void **state)
+{
+	static const struct {
+		const char *text, *aligned;
+		size_t min;
+	} cases[] = {
+		{"", "", 0},
+		{"A\tB\n", "A   B\n", 0},
+		{"A\tB\n", "A         B\n", 10},
+		{"NAME\tX\tLAST\nlonger\t\tend of it\n",
+			"NAME     X   LAST\nlonger       end of it\n", 0},
+		/* As wide as it is seen, not as its bytes. */
+		{"é…\tx\nab\ty\n", "é…   x\nab   y\n", 0},
+		/* Lines of other numbers of cells; one without an end. */
+		{"a\nb\tc\td\te\n\nlong\tf", "a\nb      c   d   e\n\nlong   f\n", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_free_ char *text = NULL;
+		size_t size;
+		FILE *f = open_memstream(&text, &size);
+
+		assert_int_equal(cli_print_columns(f, cases[i].text, cases[i].min), 0);
+		fclose(f);
+		assert_string_equal(text, cases[i].aligned);
+	}
+}
+
+static void tells_sizes(void **state)
+{
+	static const struct {
+		unsigned long long bytes;
+		const char *decimal, *binary;
+	} cases[] = {
+		{0, "0B", "0 B"},
+		{999, "999B", "999 B"},
+		{1024, "1.02kB", "1.0 KiB"},
+		{5476083302, "5.48GB", "5.1 GiB"},
+		{UINT64_MAX, "18.4EB", "16384.0 PiB"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_free_ char *decimal = human_size(cases[i].bytes);
+		_cleanup_free_ char *binary = human_binary_size(cases[i].bytes);
+
+		assert_string_equal(decimal, cases[i].decimal);
+		assert_string_equal(binary, cases[i].binary);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(expands),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(deep),
+		cmocka_unit_test(aligns),
+		cmocka_unit_test(tells_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
