@@ -46,6 +46,7 @@ install: all
 ifdef PREFIX
 	@meson configure $(BUILD) -Dprefix=$(PREFIX) && ninja -C $(BUILD) --quiet
 endif
+	@ninja -C $(BUILD) --quiet manuals
 	@meson install -C $(BUILD) --no-rebuild --quiet
 
 asan:
