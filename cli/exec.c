@@ -128,7 +128,7 @@ int cmd_exec(int argc, char **argv)
 
 	arrow_spec_init(&in.spec);
 	cli_parse(&exec_argp, argc, argv, ARGP_IN_ORDER, &in);
-	in.exec.env = in.spec.env;
+	in.exec.env = in.spec.process.env;
 	r = in.error.text ? -EINVAL : arrow_paths_init(&paths, &in.error);
 	if (r == 0)
 		r = arrow_exec(&paths, in.name, &in.exec, &status, &in.error);

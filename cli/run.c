@@ -190,8 +190,8 @@ static int parse_limit(struct input *in, int key, const char *arg)
 
 	switch (key) {
 	case OPT_CPUS:
-		spec->cpus_given = true;
-		return arrow_parse_cpus(arg, &spec->millicpus, e);
+		spec->limits.cpus_given = true;
+		return arrow_parse_cpus(arg, &spec->limits.millicpus, e);
 	case OPT_MEMORY_SWAP:
 		return arrow_parse_memory_swap(spec, arg, e);
 	case 'c':
@@ -211,7 +211,7 @@ static int parse_limit(struct input *in, int key, const char *arg)
 	case OPT_OOM_SCORE:
 		return arrow_parse_oom_score(spec, arg, e);
 	case OPT_OOM_KILL_DISABLE:
-		spec->oom_kill_disable = true;
+		spec->limits.oom_kill_disable = true;
 		return 0;
 	default:
 		return 1;
@@ -223,11 +223,11 @@ static int set_health(struct arrow_spec *spec, const char *command, struct arrow
 {
 	int r;
 
-	if (spec->health.test.n > 0)
+	if (spec->life.health.test.n > 0)
 		return arrow_fail(error, EINVAL,
 			"--health-cmd can be given once, and not with --no-healthcheck");
-	r = cli_add_string(&spec->health.test, command ? "CMD-SHELL" : "NONE", error);
-	return r == 0 && command ? cli_add_string(&spec->health.test, command, error) : r;
+	r = cli_add_string(&spec->life.health.test, command ? "CMD-SHELL" : "NONE", error);
+	return r == 0 && command ? cli_add_string(&spec->life.health.test, command, error) : r;
 }
 
 /* The options that take text apart: one line each. Returns 1 for one that is not here. */
@@ -247,12 +247,12 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case OPT_TMPFS:
 		return arrow_parse_tmpfs(spec, arg, e);
 	case 'm':
-		spec->memory_given = true;
-		return arrow_parse_size(arg, &spec->memory, e);
+		spec->limits.memory_given = true;
+		return arrow_parse_size(arg, &spec->limits.memory, e);
 	case OPT_SHM_SIZE:
-		return arrow_parse_size(arg, &spec->shm_size, e);
+		return arrow_parse_size(arg, &spec->files.shm_size, e);
 	case OPT_TIMEOUT:
-		return arrow_parse_timeout(arg, &spec->timeout, e);
+		return arrow_parse_timeout(arg, &spec->life.timeout, e);
 	case OPT_ULIMIT:
 		return arrow_parse_ulimit(spec, arg, e);
 	case OPT_SYSCTL:
@@ -262,30 +262,30 @@ static int parse_value(struct input *in, int key, const char *arg)
 	case 'l':
 		return arrow_parse_label(spec, arg, e);
 	case 'p':
-		return net_ports_parse(&spec->ports, arg, e);
+		return net_ports_parse(&spec->net.ports, arg, e);
 	case OPT_EXPOSE: {
 		struct net_ports ports = {0};
 
 		r = net_ports_expose(&ports, arg, e);
 		net_ports_release(&ports);
-		return r < 0 ? r : cli_add_string(&spec->exposed, arg, e);
+		return r < 0 ? r : cli_add_string(&spec->net.exposed, arg, e);
 	}
 	case OPT_NETWORK:
-		return cli_add_string(&spec->networks, arg, e);
+		return cli_add_string(&spec->net.names, arg, e);
 	case OPT_NETWORK_ALIAS:
-		return cli_add_string(&spec->network_aliases, arg, e);
+		return cli_add_string(&spec->net.aliases, arg, e);
 	case OPT_IP:
-		return cli_set_string(&spec->ip, arg, e);
+		return cli_set_string(&spec->net.ip, arg, e);
 	case OPT_IP6:
-		return cli_set_string(&spec->ip6, arg, e);
+		return cli_set_string(&spec->net.ip6, arg, e);
 	case OPT_MAC:
-		return cli_set_string(&spec->mac, arg, e);
+		return cli_set_string(&spec->net.mac, arg, e);
 	case OPT_NAME:
 		r = arrow_parse_name(arg, e);
 		return r < 0 ? r : cli_set_string(&spec->name, arg, e);
 	case 'h':
 		r = arrow_parse_hostname(arg, e);
-		return r < 0 ? r : cli_set_string(&spec->hostname, arg, e);
+		return r < 0 ? r : cli_set_string(&spec->net.hostname, arg, e);
 	case OPT_DNS:
 		return arrow_parse_dns(spec, arg, e);
 	case OPT_SECURITY_OPT:
@@ -294,57 +294,57 @@ static int parse_value(struct input *in, int key, const char *arg)
 			strcmp(arg, "no-new-privileges:true") != 0)
 			return arrow_fail(e, EINVAL,
 				"no such security option: '%s'; there is no-new-privileges", arg);
-		spec->no_new_privs = true;
+		spec->process.no_new_privs = true;
 		return 0;
 	case 'w':
 		if (arg[0] != '/')
 			return arrow_fail(e, EINVAL,
 				"the working directory '%s' is not an absolute path", arg);
-		return cli_set_string(&spec->workdir, arg, e);
+		return cli_set_string(&spec->process.workdir, arg, e);
 	case OPT_ENTRYPOINT:
-		return cli_set_string(&spec->entrypoint, arg, e);
+		return cli_set_string(&spec->process.entrypoint, arg, e);
 	case 'u':
-		return cli_set_string(&spec->user, arg, e);
+		return cli_set_string(&spec->process.user, arg, e);
 	case OPT_PLATFORM:
 		return arrow_parse_platform(arg, e);
 	case OPT_PULL:
-		return arrow_parse_pull(arg, &spec->pull, e);
+		return arrow_parse_pull(arg, &spec->source.pull, e);
 	case OPT_ROOTFS:
-		return cli_set_string(&spec->rootfs, arg, e);
+		return cli_set_string(&spec->source.rootfs, arg, e);
 	case OPT_FROM:
-		return cli_set_string(&spec->from, arg, e);
+		return cli_set_string(&spec->source.from, arg, e);
 	case OPT_RESTORE_SIGNAL:
-		return arrow_parse_signal(arg, &spec->restore_signal, e);
+		return arrow_parse_signal(arg, &spec->vm.restore_signal, e);
 	case OPT_ENGINE:
-		return cli_set_string(&spec->engine, arg, e);
+		return cli_set_string(&spec->vm.engine, arg, e);
 	case OPT_KERNEL:
-		return cli_set_string(&spec->kernel, arg, e);
+		return cli_set_string(&spec->vm.kernel, arg, e);
 	case OPT_DNS_SEARCH:
-		return cli_add_string(&spec->dns_search, arg, e);
+		return cli_add_string(&spec->net.dns_search, arg, e);
 	case OPT_DNS_OPTION:
-		return cli_add_string(&spec->dns_options, arg, e);
+		return cli_add_string(&spec->net.dns_options, arg, e);
 	case OPT_HEALTH_CMD:
 		return set_health(spec, arg, e);
 	case OPT_HEALTH_INTERVAL:
-		return arrow_parse_duration(arg, &spec->health.interval, e);
+		return arrow_parse_duration(arg, &spec->life.health.interval, e);
 	case OPT_HEALTH_TIMEOUT:
-		return arrow_parse_duration(arg, &spec->health.timeout, e);
+		return arrow_parse_duration(arg, &spec->life.health.timeout, e);
 	case OPT_HEALTH_START_PERIOD:
-		return arrow_parse_duration(arg, &spec->health.start_period, e);
+		return arrow_parse_duration(arg, &spec->life.health.start_period, e);
 	case OPT_HEALTH_START_INTERVAL:
-		return arrow_parse_duration(arg, &spec->health.start_interval, e);
+		return arrow_parse_duration(arg, &spec->life.health.start_interval, e);
 	case OPT_HEALTH_RETRIES:
-		return arrow_parse_timeout(arg, &spec->health.retries, e);
+		return arrow_parse_timeout(arg, &spec->life.health.retries, e);
 	case OPT_RESTART:
 		return arrow_parse_restart(spec, arg, e);
 	case OPT_STOP_SIGNAL:
-		return arrow_parse_signal(arg, &spec->stop_signal, e);
+		return arrow_parse_signal(arg, &spec->life.stop_signal, e);
 	case OPT_STOP_TIMEOUT:
-		return arrow_parse_stop_timeout(arg, &spec->stop_timeout, e);
+		return arrow_parse_stop_timeout(arg, &spec->life.stop_timeout, e);
 	case OPT_LOG_DRIVER:
-		return cli_set_string(&spec->log_driver, arg, e);
+		return cli_set_string(&spec->log.driver, arg, e);
 	case OPT_LOG_OPT:
-		return cli_add_string(&spec->log_opts, arg, e);
+		return cli_add_string(&spec->log.opts, arg, e);
 	case OPT_CAP_ADD:
 		return cli_add_string(&in->cap_add, arg, e);
 	case OPT_CAP_DROP:
@@ -366,25 +366,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'i':
-		spec->interactive = true;
+		spec->process.interactive = true;
 		return 0;
 	case 't':
-		spec->tty = true;
+		spec->process.tty = true;
 		return 0;
 	case 'P':
-		spec->publish_all = true;
+		spec->net.publish_all = true;
 		return 0;
 	case OPT_READ_ONLY:
-		spec->read_only = true;
+		spec->files.read_only = true;
 		return 0;
 	case OPT_PRIVILEGED:
-		spec->privileged = true;
+		spec->process.privileged = true;
 		return 0;
 	case OPT_VERBOSE:
 		spec->verbose = true;
 		return 0;
 	case OPT_COLD:
-		spec->cold = true;
+		spec->vm.cold = true;
 		return 0;
 	case 'd':
 		in->detach = true;
@@ -399,21 +399,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		(void)!set_health(spec, NULL, &in->error);
 		return 0;
 	case OPT_RM:
-		spec->auto_remove = true;
+		spec->life.auto_remove = true;
 		return 0;
 	case OPT_INIT: /* every Arrow has one */
 		return 0;
 	case ARGP_KEY_ARG:
-		if (!spec->rootfs)
-			r = cli_set_string(&spec->program, arg, &in->error);
+		if (!spec->source.rootfs)
+			r = cli_set_string(&spec->source.program, arg, &in->error);
 		else
-			r = cli_add_string(&spec->args, arg, &in->error);
+			r = cli_add_string(&spec->process.args, arg, &in->error);
 		/* All that follows is the program's, with or without a dash. */
 		while (r == 0 && state->next < state->argc)
-			r = cli_add_string(&spec->args, state->argv[state->next++], &in->error);
+			r = cli_add_string(
+				&spec->process.args, state->argv[state->next++], &in->error);
 		return 0;
 	case ARGP_KEY_END:
-		if (!spec->rootfs && !spec->program && !spec->from)
+		if (!spec->source.rootfs && !spec->source.program && !spec->source.from)
 			(void)arrow_fail(&in->error, EINVAL,
 				"say which program to run, as in 'arrow run ./hello'");
 		return 0;
@@ -463,7 +464,7 @@ static int check(struct input *in, bool create)
 	r = arrow_parse_caps(spec, &in->cap_add, &in->cap_drop, &in->error);
 	if (r < 0)
 		return r;
-	if (spec->auto_remove && spec->restart != ARROW_RESTART_NO)
+	if (spec->life.auto_remove && spec->life.restart != ARROW_RESTART_NO)
 		return arrow_fail(&in->error, EINVAL,
 			"--rm and --restart exclude each other: leave one of them out");
 	if (in->detach_keys) {
@@ -471,10 +472,10 @@ static int check(struct input *in, bool create)
 		if (r < 0)
 			return r;
 	}
-	spec->stdin_once = spec->interactive && !in->detach;
+	spec->process.stdin_once = spec->process.interactive && !in->detach;
 	/* A log that goes with the Arrow, whose output somebody sees, would only cost time. */
-	if (spec->auto_remove && !in->detach && !create && !spec->log_driver)
-		return cli_set_string(&spec->log_driver, "none", &in->error);
+	if (spec->life.auto_remove && !in->detach && !create && !spec->log.driver)
+		return cli_set_string(&spec->log.driver, "none", &in->error);
 	return 0;
 }
 
@@ -487,14 +488,14 @@ static int run(struct input *in, bool create, int *status)
 
 	if (r == 0)
 		r = arrow_paths_init(&paths, &in->error);
-	if (r == 0 && !in->spec.from)
+	if (r == 0 && !in->spec.source.from)
 		r = arrow_spec_resolve(&in->spec, &paths, &in->error);
 	if (r == 0 && create)
 		r = arrow_create(&paths, &in->spec, in->cidfile, id, &in->error);
 	else if (r == 0)
 		r = arrow_run(&paths, &in->spec, in->cidfile,
 			&(struct arrow_attach){
-				.input = in->spec.interactive && !in->detach,
+				.input = in->spec.process.interactive && !in->detach,
 				.output = !in->detach,
 				.bound = true,
 				.proxy = true,

@@ -40,7 +40,7 @@ static int parse_value(struct input *in, int key, const char *value)
 
 	switch (key) {
 	case 'm':
-		r = arrow_parse_size(value, &v->memory, e);
+		r = arrow_parse_size(value, &v->limits.memory, e);
 		field = ARROW_UPDATE_MEMORY;
 		break;
 	case OPT_MEMORY_SWAP:
@@ -48,7 +48,7 @@ static int parse_value(struct input *in, int key, const char *value)
 		field = ARROW_UPDATE_MEMORY_SWAP;
 		break;
 	case OPT_CPUS:
-		r = arrow_parse_cpus(value, &v->millicpus, e);
+		r = arrow_parse_cpus(value, &v->limits.millicpus, e);
 		field = ARROW_UPDATE_CPUS;
 		break;
 	case 'c':

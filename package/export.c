@@ -156,7 +156,8 @@ static int write_script(struct export *x, const char *name, const char *format)
 		return e;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	if (dprintf(fd, format, (unsigned long long)(x->spec.memory >> 20), x->kernel.append) < 0)
+	if (dprintf(fd, format, (unsigned long long)(x->spec.limits.memory >> 20),
+		    x->kernel.append) < 0)
 		return fail_write(x, name, errno);
 #pragma GCC diagnostic pop
 	return 0;
@@ -187,22 +188,22 @@ static int resolve(struct export *x, const struct arrow_paths *paths, const char
 	int e;
 
 	arrow_spec_init(&x->spec);
-	x->spec.program = strdup(image);
-	x->spec.interactive = true;
-	x->spec.pull = ARROW_PULL_NEVER;
-	if (!x->spec.program)
+	x->spec.source.program = strdup(image);
+	x->spec.process.interactive = true;
+	x->spec.source.pull = ARROW_PULL_NEVER;
+	if (!x->spec.source.program)
 		return arrow_fail(x->error, ENOMEM, "out of memory");
 	e = arrow_spec_resolve(&x->spec, paths, x->error);
 	if (e < 0)
 		return e;
-	if (!x->spec.image)
+	if (!x->spec.source.image)
 		return arrow_fail(x->error, EINVAL,
 			"%s is no image: make one with 'arrow build -t NAME %s'", image, image);
 	e = arrow_image_from_container(&x->image, paths, &x->spec, x->error);
 	if (e < 0)
 		return e;
 	return arrow_kernel_open(&x->kernel, paths->stores, paths->run,
-		x->spec.kernel ? x->spec.kernel : "general", x->error);
+		x->spec.vm.kernel ? x->spec.vm.kernel : "general", x->error);
 }
 
 int arrow_export_folder(const struct arrow_paths *paths, const char *image, const char *directory,

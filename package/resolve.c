@@ -89,32 +89,32 @@ static int merge_command(struct arrow_spec *spec, const struct oci_config *confi
 	struct arrow_strings all = {0};
 	int e = 0;
 
-	if (!spec->entrypoint) {
+	if (!spec->process.entrypoint) {
 		e = arrow_strings_add_all(&all, config->entrypoint);
-		if (e == 0 && spec->args.n == 0)
+		if (e == 0 && spec->process.args.n == 0)
 			e = arrow_strings_add_all(&all, config->cmd);
-	} else if (*spec->entrypoint) {
-		e = arrow_strings_add(&all, spec->entrypoint);
+	} else if (*spec->process.entrypoint) {
+		e = arrow_strings_add(&all, spec->process.entrypoint);
 	}
 	if (e == 0)
-		e = arrow_strings_add_all(&all, spec->args.v);
+		e = arrow_strings_add_all(&all, spec->process.args.v);
 	if (e < 0) {
 		arrow_strings_release(&all);
 		return e;
 	}
-	arrow_strings_release(&spec->args);
-	spec->args = all;
-	free(STEAL(spec->entrypoint));
+	arrow_strings_release(&spec->process.args);
+	spec->process.args = all;
+	free(STEAL(spec->process.entrypoint));
 	return 0;
 }
 
 static bool has_mount(const struct arrow_spec *spec, const char *path)
 {
-	for (size_t i = 0; i < spec->n_volumes; i++)
-		if (strcmp(spec->volumes[i].guest, path) == 0)
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		if (strcmp(spec->files.volumes[i].guest, path) == 0)
 			return true;
-	for (size_t i = 0; i < spec->n_tmpfs; i++)
-		if (strcmp(spec->tmpfs[i].guest, path) == 0)
+	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
+		if (strcmp(spec->files.tmpfs[i].guest, path) == 0)
 			return true;
 	return false;
 }
@@ -136,7 +136,7 @@ static int merge_volumes(
 			fprintf(stderr,
 				"arrow: volume %s of the image is in memory and goes with the Arrow; keep it with -v DIR:%s\n",
 				path, path);
-		if (!spec->read_only)
+		if (!spec->files.read_only)
 			continue;
 		e = arrow_parse_tmpfs(spec, path, error);
 		if (e < 0)
@@ -174,16 +174,16 @@ static int merge_machine(
 	const char *restart = json_text(annotations, ARROW_ANNOTATION_RESTART);
 	int e = 0;
 
-	if (*memory && !spec->memory_given)
-		e = arrow_parse_size(memory, &spec->memory, error);
-	if (e == 0 && *cpus && !spec->cpus_given) {
-		e = arrow_parse_cpus(cpus, &spec->millicpus, error);
-		spec->cpus_given = true;
+	if (*memory && !spec->limits.memory_given)
+		e = arrow_parse_size(memory, &spec->limits.memory, error);
+	if (e == 0 && *cpus && !spec->limits.cpus_given) {
+		e = arrow_parse_cpus(cpus, &spec->limits.millicpus, error);
+		spec->limits.cpus_given = true;
 	}
 	/* One that is removed with its end does not start again. */
-	if (e == 0 && *restart && !spec->restart_given && !spec->auto_remove)
+	if (e == 0 && *restart && !spec->life.restart_given && !spec->life.auto_remove)
 		e = arrow_parse_restart(spec, restart, error);
-	return e < 0 ? arrow_error_prefix(error, e, "the image %s", spec->image) : 0;
+	return e < 0 ? arrow_error_prefix(error, e, "the image %s", spec->source.image) : 0;
 }
 
 /* What the image brings, where the user said nothing. */
@@ -199,25 +199,25 @@ static int merge(struct arrow_spec *spec, const struct oci_image *image, struct 
 
 	e = merge_command(spec, config);
 	if (e == 0)
-		e = put_first(&spec->env, config->env);
+		e = put_first(&spec->process.env, config->env);
 	if (e == 0)
 		e = add_labels(&spec->labels, config->labels);
 	if (e == 0)
-		e = add_labels(&spec->exposed, config->ports);
+		e = add_labels(&spec->net.exposed, config->ports);
 	if (e == 0)
-		e = set_text(&spec->user, config->user);
+		e = set_text(&spec->process.user, config->user);
 	if (e == 0)
-		e = set_text(&spec->workdir, config->workdir);
+		e = set_text(&spec->process.workdir, config->workdir);
 	if (e == 0)
-		e = set_text(&spec->kernel, kernel);
+		e = set_text(&spec->vm.kernel, kernel);
 	if (e == 0)
-		e = merge_health(&spec->health, &config->health);
+		e = merge_health(&spec->life.health, &config->health);
 	if (e < 0)
 		return arrow_fail(error, -e, "out of memory");
-	if (!spec->stop_signal && config->stop_signal) {
-		e = arrow_parse_signal(config->stop_signal, &spec->stop_signal, error);
+	if (!spec->life.stop_signal && config->stop_signal) {
+		e = arrow_parse_signal(config->stop_signal, &spec->life.stop_signal, error);
 		if (e < 0)
-			return arrow_error_prefix(error, e, "the image %s", spec->image);
+			return arrow_error_prefix(error, e, "the image %s", spec->source.image);
 	}
 	e = merge_machine(spec, image->manifest.annotations, error);
 	return e < 0 ? e : merge_volumes(spec, config, error);
@@ -226,13 +226,13 @@ static int merge(struct arrow_spec *spec, const struct oci_image *image, struct 
 static int take_image(
 	struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
 {
-	spec->image_digest = strdup(image->descriptor.digest);
-	if (!spec->image_digest)
+	spec->source.image_digest = strdup(image->descriptor.digest);
+	if (!spec->source.image_digest)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	spec->image = STEAL(spec->program);
+	spec->source.image = STEAL(spec->source.program);
 	if (spec->verbose)
-		fprintf(stderr, "arrow: %s is the image %s, %.19s\n", spec->image,
-			image->name ? image->name : image->top.digest, spec->image_digest);
+		fprintf(stderr, "arrow: %s is the image %s, %.19s\n", spec->source.image,
+			image->name ? image->name : image->top.digest, spec->source.image_digest);
 	return merge(spec, image, error);
 }
 
@@ -252,13 +252,13 @@ static int try_local(
 	e = oci_store_open(&store, paths->data, error);
 	if (e < 0)
 		return e;
-	e = oci_image_find(&image, &store, spec->program, NULL, &why);
+	e = oci_image_find(&image, &store, spec->source.program, NULL, &why);
 	if (e == -ENOENT || e == -EINVAL)
 		return 0;
 	if (e < 0)
 		return arrow_fail(error, -e, "%s", why.text);
 	/* "dd" is a program before it is the beginning of an id. */
-	if (!image.name && arrow_image_has_program(spec->program))
+	if (!image.name && arrow_image_has_program(spec->source.program))
 		return 0;
 	e = take_image(spec, &image, error);
 	return e < 0 ? e : 1;
@@ -274,29 +274,30 @@ static bool is_reference(const char *text)
 
 static int pull(const struct arrow_spec *spec, struct arrow_error *error)
 {
-	int e = registry_run_pull(spec->program, error);
+	int e = registry_run_pull(spec->source.program, error);
 
 	if (e == 0 || error->text)
 		return e;
 	/* arrow-registry has said why. */
-	if (spec->pull == ARROW_PULL_ALWAYS)
+	if (spec->source.pull == ARROW_PULL_ALWAYS)
 		return arrow_fail(
-			error, -e, "cannot run %s: it could not be pulled", spec->program);
+			error, -e, "cannot run %s: it could not be pulled", spec->source.program);
 	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, -e,
-		"cannot run %s: no such image, and no such program here or in PATH", spec->program);
+		"cannot run %s: no such image, and no such program here or in PATH",
+		spec->source.program);
 }
 
 int arrow_spec_resolve(
 	struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
 {
-	const char *program = spec->program;
+	const char *program = spec->source.program;
 	int r = 0;
 
-	if (!program || spec->rootfs || spec->image)
+	if (!program || spec->source.rootfs || spec->source.image)
 		return 0;
 	if (program[0] == '.' || program[0] == '/' || !*program)
 		return 0;
-	if (spec->pull == ARROW_PULL_ALWAYS)
+	if (spec->source.pull == ARROW_PULL_ALWAYS)
 		r = pull(spec, error);
 	if (r == 0)
 		r = try_local(spec, paths, error);
@@ -307,7 +308,7 @@ int arrow_spec_resolve(
 			fprintf(stderr, "arrow: %s is a program of this host\n", program);
 		return 0;
 	}
-	if (spec->pull == ARROW_PULL_MISSING && is_reference(program)) {
+	if (spec->source.pull == ARROW_PULL_MISSING && is_reference(program)) {
 		fprintf(stderr, "Unable to find image '%s' locally\n", program);
 		r = pull(spec, error);
 		if (r == 0)
@@ -331,19 +332,20 @@ int arrow_image_from_container(struct arrow_image *image, const struct arrow_pat
 	*image = (struct arrow_image){.fd = -1};
 	e = oci_store_open(&store, paths->data, error);
 	if (e == 0)
-		e = oci_image_find(&oci, &store, spec->image_digest, NULL, error);
+		e = oci_image_find(&oci, &store, spec->source.image_digest, NULL, error);
 	if (e == 0)
-		e = trust_check_image(paths->data, &store, &oci, spec->image, error);
+		e = trust_check_image(paths->data, &store, &oci, spec->source.image, error);
 	if (e == 0) {
-		e = arrow_image_kernel_install(paths, &store, &oci, spec->kernel, error);
+		e = arrow_image_kernel_install(paths, &store, &oci, spec->vm.kernel, error);
 		if (e < 0)
 			return arrow_error_prefix(
-				error, e, "the kernel of the image %s", spec->image);
+				error, e, "the kernel of the image %s", spec->source.image);
 	}
 	if (e == 0)
-		e = oci_root_open(image, paths->data, &store, &oci, spec->image, &made, error);
+		e = oci_root_open(
+			image, paths->data, &store, &oci, spec->source.image, &made, error);
 	if (e == 0 && spec->verbose && made)
-		fprintf(stderr, "arrow: made the root image of %s in %llu ms\n", spec->image,
+		fprintf(stderr, "arrow: made the root image of %s in %llu ms\n", spec->source.image,
 			(unsigned long long)(now_ms() - begin));
 	return e;
 }

@@ -204,7 +204,7 @@ static void go_raw(struct client *c)
 	struct termios raw;
 
 	/* Where no byte goes to the program, Ctrl-C must stay a signal. */
-	if (!c->spec->tty || !c->options->input || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+	if (!c->spec->process.tty || !c->options->input || tcgetattr(STDIN_FILENO, &c->saved) < 0)
 		return;
 	raw = c->saved;
 	cfmakeraw(&raw);
@@ -235,7 +235,7 @@ static int take_signal(struct client *c)
 	case SIGURG:
 		return 0;
 	case SIGWINCH:
-		return c->spec->tty ? send_window(c) : 0;
+		return c->spec->process.tty ? send_window(c) : 0;
 	default:
 		break;
 	}
@@ -272,10 +272,10 @@ static int take_control(
 			return leave(c) < 0 ? arrow_fail(error, EPIPE,
 						      "the keeper of this Arrow does not read")
 					    : 0;
-		c->reads_stdin = c->options->input && c->spec->interactive;
+		c->reads_stdin = c->options->input && c->spec->process.interactive;
 		go_raw(c);
 		/* It may have changed since the job was written. */
-		return c->spec->tty && send_window(c) < 0
+		return c->spec->process.tty && send_window(c) < 0
 			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
 			       : 0;
 	case ARROW_NOTE:
@@ -442,7 +442,7 @@ static int client_init(struct client *c, int fd, struct arrow_error *error)
 	}
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot attach to the Arrow: %m");
-	if (c->spec->tty && c->options->input) {
+	if (c->spec->process.tty && c->options->input) {
 		r = client_parse_keys(keys && *keys ? keys : "ctrl-p,ctrl-q", c->keys, error);
 		if (r < 0)
 			return r;
@@ -474,7 +474,7 @@ int client_run(int fd, const struct client_options *options, int *status, bool *
 	if (c.out_of_memory && options->output)
 		fprintf(stderr,
 			"arrow: out of memory: the program was killed at %llu MiB; give it more with -m\n",
-			(unsigned long long)(c.spec->memory >> 20));
+			(unsigned long long)(c.spec->limits.memory >> 20));
 	if (r == 0)
 		*status = c.status;
 	*detached = c.detached;

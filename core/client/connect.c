@@ -29,11 +29,11 @@ static int no_memory(struct arrow_error *error)
 /* Its networks by name, also where none is named. */
 static int name_networks(struct arrow_spec *spec, const char *arrow, struct arrow_error *error)
 {
-	if (spec->from)
+	if (spec->source.from)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s was restored from %s, whose network cards it has to have", arrow,
-			spec->from);
-	if (spec->networks.n == 0 && arrow_strings_add(&spec->networks, net_default()) < 0)
+			spec->source.from);
+	if (spec->net.names.n == 0 && arrow_strings_add(&spec->net.names, net_default()) < 0)
 		return no_memory(error);
 	return 0;
 }
@@ -84,9 +84,9 @@ static int take_address(char **to, const char *text, const struct net_address *s
 /* What is on the first network only. */
 static void forget_first(struct arrow_spec *spec)
 {
-	free(STEAL(spec->ip));
-	free(STEAL(spec->ip6));
-	free(STEAL(spec->mac));
+	free(STEAL(spec->net.ip));
+	free(STEAL(spec->net.ip6));
+	free(STEAL(spec->net.mac));
 }
 
 /* What is to be done to a spec. */
@@ -108,32 +108,32 @@ static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 
 	if (r < 0)
 		return r;
-	if (find(&spec->networks, n->name) < spec->networks.n)
+	if (find(&spec->net.names, n->name) < spec->net.names.n)
 		return arrow_fail_status(error, 1, EEXIST, "Arrow %s is on network %s already",
 			change->arrow, n->name);
-	if (find(&spec->networks, USER) < spec->networks.n)
+	if (find(&spec->net.names, USER) < spec->net.names.n)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s is on the user-mode network, which goes with no other: "
 			"'arrow network disconnect user %s' takes it off",
 			change->arrow, change->arrow);
-	if (spec->networks.n == NET_CARDS_MAX)
+	if (spec->net.names.n == NET_CARDS_MAX)
 		return arrow_fail_status(error, 1, E2BIG,
 			"Arrow %s is on %u networks, which is the most", change->arrow,
 			NET_CARDS_MAX);
-	if (strcmp(spec->networks.v[0], NONE) == 0)
-		take_away(&spec->networks, 0);
-	first = spec->networks.n == 0;
-	r = take_address(&spec->ip, c->ip, &n->subnet4, n, first, error);
+	if (strcmp(spec->net.names.v[0], NONE) == 0)
+		take_away(&spec->net.names, 0);
+	first = spec->net.names.n == 0;
+	r = take_address(&spec->net.ip, c->ip, &n->subnet4, n, first, error);
 	if (r == 0)
-		r = take_address(&spec->ip6, c->ip6, &n->subnet6, n, first, error);
+		r = take_address(&spec->net.ip6, c->ip6, &n->subnet6, n, first, error);
 	for (size_t i = 0; r == 0 && i < c->aliases->n; i++) {
 		if (!net_lease_name_is_valid(c->aliases->v[i]))
 			r = arrow_fail_status(error, 1, EINVAL,
 				"'%s' is no name that a network can resolve", c->aliases->v[i]);
-		else if (arrow_strings_add(&spec->network_aliases, c->aliases->v[i]) < 0)
+		else if (arrow_strings_add(&spec->net.aliases, c->aliases->v[i]) < 0)
 			r = no_memory(error);
 	}
-	if (r == 0 && arrow_strings_add(&spec->networks, n->name) < 0)
+	if (r == 0 && arrow_strings_add(&spec->net.names, n->name) < 0)
 		r = no_memory(error);
 	return r;
 }
@@ -142,7 +142,7 @@ static int leave(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
 	const struct change *change = arg;
-	struct arrow_strings *networks = &spec->networks;
+	struct arrow_strings *networks = &spec->net.names;
 	const char *name = canonical(change->left);
 	int r = name_networks(spec, change->arrow, error);
 	size_t at;
@@ -216,12 +216,13 @@ static int restore(struct arrow_spec *spec, void *arg, struct arrow_error *error
 {
 	const struct arrow_spec *before = arg;
 
-	arrow_strings_release(&spec->networks);
-	arrow_strings_release(&spec->network_aliases);
-	if (arrow_strings_add_all(&spec->networks, before->networks.v) < 0 ||
-		arrow_strings_add_all(&spec->network_aliases, before->network_aliases.v) < 0 ||
-		copy_text(&spec->ip, before->ip) < 0 || copy_text(&spec->ip6, before->ip6) < 0 ||
-		copy_text(&spec->mac, before->mac) < 0)
+	arrow_strings_release(&spec->net.names);
+	arrow_strings_release(&spec->net.aliases);
+	if (arrow_strings_add_all(&spec->net.names, before->net.names.v) < 0 ||
+		arrow_strings_add_all(&spec->net.aliases, before->net.aliases.v) < 0 ||
+		copy_text(&spec->net.ip, before->net.ip) < 0 ||
+		copy_text(&spec->net.ip6, before->net.ip6) < 0 ||
+		copy_text(&spec->net.mac, before->net.mac) < 0)
 		return no_memory(error);
 	return 0;
 }

@@ -79,7 +79,8 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 
 static int attend(int fd, const struct arrow_exec *exec, int *status, struct arrow_error *error)
 {
-	const struct arrow_spec spec = {.tty = exec->tty, .interactive = exec->interactive};
+	const struct arrow_spec spec = {
+		.process.tty = exec->tty, .process.interactive = exec->interactive};
 	const struct client_options options = {
 		.spec = &spec,
 		.process = NUMBER,

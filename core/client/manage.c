@@ -52,7 +52,7 @@ static int ask_stop(const struct arrow_instance *i, uint16_t request, uint32_t s
 	int r;
 
 	if (seconds == ARROW_OWN_TIMEOUT)
-		numbers[1] = spec->stop_timeout;
+		numbers[1] = spec->life.stop_timeout;
 	r = control_ask(i, request, numbers, 2, 0, error);
 	if (r == -ESRCH) { /* it ended just now, or never ran */
 		arrow_error_clear(error);

@@ -24,28 +24,29 @@ struct update {
 
 static int change_cpus(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
-	unsigned int vcpus = (s->millicpus + 999) / 1000;
+	unsigned int vcpus = (s->limits.millicpus + 999) / 1000;
 
-	if (u->kept && (u->values->millicpus + 999) / 1000 > vcpus)
+	if (u->kept && (u->values->limits.millicpus + 999) / 1000 > vcpus)
 		return arrow_fail(error, EBUSY,
 			"its VM was started with %u CPU%s and gets no more while it runs: stop it first",
 			vcpus, vcpus == 1 ? "" : "s");
-	s->millicpus = u->values->millicpus;
-	s->cpus_given = true;
+	s->limits.millicpus = u->values->limits.millicpus;
+	s->limits.cpus_given = true;
 	return 0;
 }
 
 static int change_memory(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
-	if (s->from)
+	if (s->source.from)
 		return arrow_fail(error, EINVAL,
 			"it was restored from %s, and has the memory that it was saved with",
-			s->from);
-	if (u->values->memory < ARROW_MEMORY_MIN)
+			s->source.from);
+	if (u->values->limits.memory < ARROW_MEMORY_MIN)
 		return arrow_fail(error, EINVAL,
 			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
-			(unsigned long long)(u->values->memory >> 10), ARROW_MEMORY_MIN >> 20);
-	s->memory = u->values->memory;
+			(unsigned long long)(u->values->limits.memory >> 10),
+			ARROW_MEMORY_MIN >> 20);
+	s->limits.memory = u->values->limits.memory;
 	return 0;
 }
 
@@ -55,7 +56,8 @@ static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
 	const struct arrow_spec *v = u->values;
 	int r = 0;
 
-	if ((u->fields & ARROW_UPDATE_RESTART) && s->auto_remove && v->restart != ARROW_RESTART_NO)
+	if ((u->fields & ARROW_UPDATE_RESTART) && s->life.auto_remove &&
+		v->life.restart != ARROW_RESTART_NO)
 		return arrow_fail(error, EINVAL,
 			"it is removed with its end (--rm), so it cannot have a restart policy");
 	if (u->fields & ARROW_UPDATE_MEMORY)
@@ -65,23 +67,23 @@ static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
 	if (r < 0)
 		return r;
 	if (u->fields & ARROW_UPDATE_MEMORY_SWAP) {
-		s->memory_swap = v->memory_swap;
-		s->memory_swap_given = v->memory_swap_given;
+		s->limits.memory_swap = v->limits.memory_swap;
+		s->limits.memory_swap_given = v->limits.memory_swap_given;
 	}
 	if (u->fields & ARROW_UPDATE_CPU_SHARES)
-		s->cpu_shares = v->cpu_shares;
+		s->limits.cpu_shares = v->limits.cpu_shares;
 	if (u->fields & ARROW_UPDATE_PIDS)
-		s->pids_max = v->pids_max;
+		s->limits.pids_max = v->limits.pids_max;
 	if (u->fields & ARROW_UPDATE_BLKIO_WEIGHT)
-		s->blkio_weight = v->blkio_weight;
+		s->limits.blkio_weight = v->limits.blkio_weight;
 	if (u->fields & ARROW_UPDATE_RESTART) {
-		s->restart = v->restart;
-		s->restart_max = v->restart_max;
+		s->life.restart = v->life.restart;
+		s->life.restart_max = v->life.restart_max;
 	}
 	if (u->fields & ARROW_UPDATE_CPUSET) {
-		free(s->cpuset_cpus);
-		s->cpuset_cpus = strdup(v->cpuset_cpus);
-		if (!s->cpuset_cpus)
+		free(s->limits.cpuset_cpus);
+		s->limits.cpuset_cpus = strdup(v->limits.cpuset_cpus);
+		if (!s->limits.cpuset_cpus)
 			return arrow_fail(error, ENOMEM, "out of memory");
 	}
 	return arrow_check_limits(s, error);
@@ -92,9 +94,9 @@ static int restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
 {
 	const struct arrow_spec *before = arg;
 
-	s->memory = before->memory;
-	s->restart = before->restart;
-	s->restart_max = before->restart_max;
+	s->limits.memory = before->limits.memory;
+	s->life.restart = before->life.restart;
+	s->life.restart_max = before->life.restart_max;
 	arrow_spec_take_limits(s, before);
 	return 0;
 }
@@ -109,8 +111,8 @@ static int limit_guest(const struct arrow_paths *paths, const struct arrow_insta
 	size_t size;
 	int r, err;
 
-	snprintf(cpus, sizeof(cpus), "%u", s->millicpus % 1000 ? s->millicpus : 0);
-	snprintf(pids, sizeof(pids), "%u", s->pids_max);
+	snprintf(cpus, sizeof(cpus), "%u", s->limits.millicpus % 1000 ? s->limits.millicpus : 0);
+	snprintf(pids, sizeof(pids), "%u", s->limits.pids_max);
 	r = arrow_worker_output(paths, i->id, argv, 64, &text, &size, error);
 	if (r < 0)
 		return r;
@@ -152,11 +154,11 @@ static int check_spare(const struct arrow_paths *paths, const struct arrow_insta
 static int tell(const struct arrow_paths *paths, const struct arrow_instance *i,
 	const struct arrow_spec *spec, const struct update *u, struct arrow_error *error)
 {
-	uint32_t mib = u->fields & ARROW_UPDATE_MEMORY ? (uint32_t)(spec->memory >> 20) : 0;
+	uint32_t mib = u->fields & ARROW_UPDATE_MEMORY ? (uint32_t)(spec->limits.memory >> 20) : 0;
 	int r = 0;
 
-	if (mib && spec->memory < u->before->memory)
-		r = check_spare(paths, i, u->before->memory - spec->memory, error);
+	if (mib && spec->limits.memory < u->before->limits.memory)
+		r = check_spare(paths, i, u->before->limits.memory - spec->limits.memory, error);
 	if (r == 0 && u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS))
 		r = limit_guest(paths, i, spec, error);
 	if (r == 0)

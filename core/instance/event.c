@@ -21,7 +21,9 @@ void arrow_event(const struct arrow_instance *i, const char *action, json_t *mor
 	arrow_spec_init(&spec);
 	now.name = NULL;
 	if (instance_read_config(&now, &spec, &error) == 0) {
-		source = spec.image ? spec.image : spec.program ? spec.program : spec.rootfs;
+		source = spec.source.image     ? spec.source.image
+			 : spec.source.program ? spec.source.program
+					       : spec.source.rootfs;
 		attributes = arrow_pairs_json(&spec.labels);
 		json_object_set_new(attributes, "image", arrow_text_json(source ? source : ""));
 		json_object_set_new(attributes, "name", json_string(now.name));

@@ -32,8 +32,9 @@ static json_t *texts(const struct arrow_strings *list)
 /* The words of the command, as execve() gets them. */
 static json_t *command(const struct arrow_spec *spec)
 {
-	json_t *array = arrow_texts_json(&spec->args);
-	const char *first = spec->entrypoint ? spec->entrypoint : spec->program;
+	json_t *array = arrow_texts_json(&spec->process.args);
+	const char *first =
+		spec->process.entrypoint ? spec->process.entrypoint : spec->source.program;
 
 	if (first)
 		json_array_insert_new(array, 0, arrow_text_json(first));
@@ -83,8 +84,8 @@ static json_t *mounts(const struct arrow_spec *spec)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		const struct arrow_volume *v = &spec->volumes[i];
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
+		const struct arrow_volume *v = &spec->files.volumes[i];
 
 		json_array_append_new(
 			array, json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "Type", "bind", "Source",
@@ -97,10 +98,10 @@ static json_t *mounts(const struct arrow_spec *spec)
 
 static json_t *binds(const struct arrow_spec *spec)
 {
-	json_t *array = spec->n_volumes ? json_array() : json_null();
+	json_t *array = spec->files.n_volumes ? json_array() : json_null();
 
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		const struct arrow_volume *v = &spec->volumes[i];
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
+		const struct arrow_volume *v = &spec->files.volumes[i];
 		_cleanup_free_ char *text = NULL;
 
 		if (asprintf(&text, "%s:%s%s", v->host, v->guest, v->read_only ? ":ro" : "") > 0)
@@ -113,43 +114,48 @@ static json_t *tmpfs(const struct arrow_spec *spec)
 {
 	json_t *object = json_object();
 
-	for (size_t i = 0; i < spec->n_tmpfs; i++)
-		json_object_set_new(object, spec->tmpfs[i].guest,
-			arrow_text_json(spec->tmpfs[i].options ? spec->tmpfs[i].options : ""));
+	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
+		json_object_set_new(object, spec->files.tmpfs[i].guest,
+			arrow_text_json(
+				spec->files.tmpfs[i].options ? spec->files.tmpfs[i].options : ""));
 	return object;
 }
 
 static json_t *host_config(const struct arrow_spec *spec)
 {
-	const char *driver = spec->log_driver ? spec->log_driver : "json-file";
-	json_t *swap = json_integer(spec->memory_swap_given ? (json_int_t)spec->memory_swap : 0);
-	json_t *pids = spec->pids_max ? json_integer(spec->pids_max) : json_null();
+	const char *driver = spec->log.driver ? spec->log.driver : "json-file";
+	json_t *swap = json_integer(
+		spec->limits.memory_swap_given ? (json_int_t)spec->limits.memory_swap : 0);
+	json_t *pids = spec->limits.pids_max ? json_integer(spec->limits.pids_max) : json_null();
 
 	return json_pack("{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
 			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i}",
 		"Binds", binds(spec), "NetworkMode",
-		spec->networks.n ? spec->networks.v[0] : "default", "PortBindings",
-		net_ports_bindings(&spec->ports, ""), "RestartPolicy", "Name",
-		arrow_restart_text(spec->restart), "MaximumRetryCount",
-		(json_int_t)spec->restart_max, "AutoRemove", spec->auto_remove, "LogConfig", "Type",
-		driver, "Config", arrow_pairs_json(&spec->log_opts), "Privileged", spec->privileged,
-		"ReadonlyRootfs", spec->read_only, "Memory", (json_int_t)spec->memory, "NanoCpus",
-		(json_int_t)spec->millicpus * (SECOND / 1000), "ShmSize",
-		(json_int_t)spec->shm_size, "Dns", texts(&spec->dns), "DnsOptions",
-		texts(&spec->dns_options), "DnsSearch", texts(&spec->dns_search), "ExtraHosts",
-		texts(&spec->hosts), "Sysctls", arrow_pairs_json(&spec->sysctls), "Tmpfs",
-		tmpfs(spec), "PublishAllPorts", spec->publish_all, "MemorySwap", swap, "PidsLimit",
-		pids, "CpuShares", (int)spec->cpu_shares, "CpusetCpus",
-		spec->cpuset_cpus ? spec->cpuset_cpus : "", "BlkioWeight", (int)spec->blkio_weight,
-		"OomKillDisable", spec->oom_kill_disable, "OomScoreAdj", (int)spec->oom_score_adj);
+		spec->net.names.n ? spec->net.names.v[0] : "default", "PortBindings",
+		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
+		arrow_restart_text(spec->life.restart), "MaximumRetryCount",
+		(json_int_t)spec->life.restart_max, "AutoRemove", spec->life.auto_remove,
+		"LogConfig", "Type", driver, "Config", arrow_pairs_json(&spec->log.opts),
+		"Privileged", spec->process.privileged, "ReadonlyRootfs", spec->files.read_only,
+		"Memory", (json_int_t)spec->limits.memory, "NanoCpus",
+		(json_int_t)spec->limits.millicpus * (SECOND / 1000), "ShmSize",
+		(json_int_t)spec->files.shm_size, "Dns", texts(&spec->net.dns), "DnsOptions",
+		texts(&spec->net.dns_options), "DnsSearch", texts(&spec->net.dns_search),
+		"ExtraHosts", texts(&spec->net.hosts), "Sysctls",
+		arrow_pairs_json(&spec->process.sysctls), "Tmpfs", tmpfs(spec), "PublishAllPorts",
+		spec->net.publish_all, "MemorySwap", swap, "PidsLimit", pids, "CpuShares",
+		(int)spec->limits.cpu_shares, "CpusetCpus",
+		spec->limits.cpuset_cpus ? spec->limits.cpuset_cpus : "", "BlkioWeight",
+		(int)spec->limits.blkio_weight, "OomKillDisable", spec->limits.oom_kill_disable,
+		"OomScoreAdj", (int)spec->limits.oom_score_adj);
 }
 
 static json_t *exposed(const struct arrow_spec *spec)
 {
 	json_t *object = json_object();
 
-	for (size_t i = 0; i < spec->exposed.n; i++)
-		json_object_set_new(object, spec->exposed.v[i], json_object());
+	for (size_t i = 0; i < spec->net.exposed.n; i++)
+		json_object_set_new(object, spec->net.exposed.v[i], json_object());
 	return object;
 }
 
@@ -162,9 +168,9 @@ static json_t *health(const struct arrow_health *h)
 
 static const char *source_of(const struct arrow_spec *spec)
 {
-	const char *source = spec->image    ? spec->image
-			     : spec->rootfs ? spec->rootfs
-					    : spec->program;
+	const char *source = spec->source.image    ? spec->source.image
+			     : spec->source.rootfs ? spec->source.rootfs
+						   : spec->source.program;
 
 	return source ? source : "";
 }
@@ -172,24 +178,25 @@ static const char *source_of(const struct arrow_spec *spec)
 static json_t *config(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	char host[ARROW_ID_SHORT + 1];
-	const char *name = sigabbrev_np((int)spec->stop_signal);
+	const char *name = sigabbrev_np((int)spec->life.stop_signal);
 	char signal[16] = "SIGTERM";
 	json_t *o;
 
 	snprintf(host, sizeof(host), "%.*s", ARROW_ID_SHORT, i->id);
 	if (name)
 		snprintf(signal, sizeof(signal), "SIG%s", name);
-	else if (spec->stop_signal)
-		snprintf(signal, sizeof(signal), "%u", spec->stop_signal);
+	else if (spec->life.stop_signal)
+		snprintf(signal, sizeof(signal), "%u", spec->life.stop_signal);
 	o = json_pack("{s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "Hostname",
-		arrow_text_json(spec->hostname ? spec->hostname : host), "User",
-		arrow_text_json(spec->user ? spec->user : ""), "Tty", spec->tty, "OpenStdin",
-		spec->interactive, "StdinOnce", spec->stdin_once, "Env", texts(&spec->env), "Cmd",
-		texts(&spec->args), "Image", arrow_text_json(source_of(spec)), "WorkingDir",
-		arrow_text_json(spec->workdir ? spec->workdir : ""), "ExposedPorts", exposed(spec),
-		"Labels", arrow_pairs_json(&spec->labels), "StopSignal", signal);
-	if (o && spec->health.test.n)
-		json_object_set_new(o, "Healthcheck", health(&spec->health));
+		arrow_text_json(spec->net.hostname ? spec->net.hostname : host), "User",
+		arrow_text_json(spec->process.user ? spec->process.user : ""), "Tty",
+		spec->process.tty, "OpenStdin", spec->process.interactive, "StdinOnce",
+		spec->process.stdin_once, "Env", texts(&spec->process.env), "Cmd",
+		texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)), "WorkingDir",
+		arrow_text_json(spec->process.workdir ? spec->process.workdir : ""), "ExposedPorts",
+		exposed(spec), "Labels", arrow_pairs_json(&spec->labels), "StopSignal", signal);
+	if (o && spec->life.health.test.n)
+		json_object_set_new(o, "Healthcheck", health(&spec->life.health));
 	return o;
 }
 
@@ -221,7 +228,7 @@ static json_t *describe(const struct arrow_instance *i, const struct arrow_spec 
 	const struct arrow_state *s = &i->state;
 	json_t *words = command(spec), *args = json_array(), *word, *o;
 	_cleanup_free_ char *slash_name = NULL, *log = NULL;
-	const char *digest = spec->image_digest ? spec->image_digest : s->image;
+	const char *digest = spec->source.image_digest ? spec->source.image_digest : s->image;
 	size_t n;
 
 	json_array_foreach (words, n, word)
@@ -237,7 +244,7 @@ static json_t *describe(const struct arrow_instance *i, const struct arrow_spec 
 	o = json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}",
 		"Id", i->id, "Created", i->created, "Path", word ? word : json_null(), "Args", args,
 		"State", state_json(s), "Image", digest, "LogPath",
-		spec->log_driver && strcmp(spec->log_driver, "json-file") != 0 ? "" : log, "Name",
+		spec->log.driver && strcmp(spec->log.driver, "json-file") != 0 ? "" : log, "Name",
 		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
 		mounts(spec), "HostConfig", host_config(spec), "Config", config(i, spec),
 		"NetworkSettings", network_settings(s));
@@ -246,8 +253,8 @@ static json_t *describe(const struct arrow_instance *i, const struct arrow_spec 
 		json_object_set_new(o, "Arrow",
 			json_pack("{s:s, s:s, s:s, s:i, s:b, s:b}", "Engine", s->engine, "Accel",
 				s->accel, "Kernel", s->kernel, "KeeperPid",
-				arrow_life_active(s->life) ? s->keeper_pid : 0, "Cold", spec->cold,
-				"ManualStop", s->manual_stop));
+				arrow_life_active(s->life) ? s->keeper_pid : 0, "Cold",
+				spec->vm.cold, "ManualStop", s->manual_stop));
 	return o;
 }
 

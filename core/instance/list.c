@@ -14,10 +14,11 @@ static json_t *state_and_spec(const struct arrow_instance *i, const struct arrow
 	json_t *o = arrow_state_json(&i->state);
 	json_t *more = json_pack("{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:o*, s:I, s:i, s:b, s:o*}",
 		"id", i->id, "name", i->name, "created", i->created, "program",
-		arrow_text_json(spec->program), "rootfs", arrow_text_json(spec->rootfs), "args",
-		arrow_texts_json(&spec->args), "labels", arrow_pairs_json(&spec->labels), "memory",
-		(json_int_t)spec->memory, "millicpus", (int)spec->millicpus, "auto_remove",
-		spec->auto_remove, "spec", arrow_spec_to_json(spec));
+		arrow_text_json(spec->source.program), "rootfs",
+		arrow_text_json(spec->source.rootfs), "args", arrow_texts_json(&spec->process.args),
+		"labels", arrow_pairs_json(&spec->labels), "memory",
+		(json_int_t)spec->limits.memory, "millicpus", (int)spec->limits.millicpus,
+		"auto_remove", spec->life.auto_remove, "spec", arrow_spec_to_json(spec));
 
 	if (!o || !more || json_object_update(o, more) < 0) {
 		json_decref(o);
@@ -62,7 +63,7 @@ static void add(const char *id, void *arg)
 	enum arrow_life life = instance.state.life;
 
 	/* What is left of one that was to be removed with its end is gone already. */
-	if (life == ARROW_LIFE_EXITED && spec.auto_remove)
+	if (life == ARROW_LIFE_EXITED && spec.life.auto_remove)
 		wanted = false;
 	if (wanted && (l->all || arrow_life_active(life)) &&
 		json_array_append_new(l->list, l->describe(&instance, &spec)) < 0)

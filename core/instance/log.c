@@ -58,7 +58,7 @@ static int take_option(struct log *log, const char *option, struct arrow_error *
 
 int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	const char *name = spec->log_driver;
+	const char *name = spec->log.driver;
 	struct log scratch;
 
 	if (!log)
@@ -75,8 +75,8 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 	else
 		return arrow_fail(error, EINVAL,
 			"no such log driver: '%s'; there are json-file, journald and none", name);
-	for (size_t i = 0; i < spec->log_opts.n; i++) {
-		int r = take_option(log, spec->log_opts.v[i], error);
+	for (size_t i = 0; i < spec->log.opts.n; i++) {
+		int r = take_option(log, spec->log.opts.v[i], error);
 
 		if (r < 0)
 			return r;

@@ -240,7 +240,7 @@ static void clean_lost(const char *id, void *arg)
 
 	if (arrow_instance_open(&i, c->paths, id, &spec, &error) == 0 &&
 		i.state.life == ARROW_LIFE_EXITED && !arrow_instance_is_kept(&i))
-		settle(c, &i, spec.auto_remove);
+		settle(c, &i, spec.life.auto_remove);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }
@@ -277,7 +277,7 @@ static void clean_one(const char *id, void *arg)
 	if (!arrow_instance_is_kept(&i)) {
 		c->found++;
 		if (c->remove)
-			settle(c, &i, spec.auto_remove);
+			settle(c, &i, spec.life.auto_remove);
 	}
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);

@@ -115,7 +115,7 @@ static int by_depth(const void *a, const void *b)
 static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context)
 {
-	size_t n = spec->n_volumes + spec->n_tmpfs;
+	size_t n = spec->files.n_volumes + spec->files.n_tmpfs;
 	_cleanup_free_ struct pending_mount *list = calloc(n + 1, sizeof(*list));
 
 	if (!list) {
@@ -123,11 +123,11 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		return;
 	}
 	add_mount(job, ARROW_MOUNT_ROOT, context->uniform ? ARROW_ROOT_UNIFORM : 0, "vda", "/", "");
-	for (size_t i = 0; i < spec->n_volumes; i++)
-		list[i] = (struct pending_mount){spec->volumes[i].guest, i, SIZE_MAX};
-	for (size_t i = 0; i < spec->n_tmpfs; i++)
-		list[spec->n_volumes + i] =
-			(struct pending_mount){spec->tmpfs[i].guest, SIZE_MAX, i};
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		list[i] = (struct pending_mount){spec->files.volumes[i].guest, i, SIZE_MAX};
+	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
+		list[spec->files.n_volumes + i] =
+			(struct pending_mount){spec->files.tmpfs[i].guest, SIZE_MAX, i};
 	qsort(list, n, sizeof(*list), by_depth);
 
 	for (size_t i = 0; i < n; i++) {
@@ -135,7 +135,7 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		const char *file;
 
 		if (list[i].volume == SIZE_MAX) {
-			const struct arrow_tmpfs *t = &spec->tmpfs[list[i].tmpfs];
+			const struct arrow_tmpfs *t = &spec->files.tmpfs[list[i].tmpfs];
 
 			add_mount(job, ARROW_MOUNT_TMPFS, t->flags, "tmpfs", t->guest, t->options);
 			continue;
@@ -144,7 +144,7 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		snprintf(tag, sizeof(tag), "v%zu%s%s", list[i].volume, file ? "/" : "",
 			file ? file : "");
 		add_mount(job, file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
-			spec->volumes[list[i].volume].read_only ? MS_RDONLY : 0, tag,
+			spec->files.volumes[list[i].volume].read_only ? MS_RDONLY : 0, tag,
 			list[i].target, "");
 	}
 }
@@ -196,10 +196,10 @@ static int add_env(struct arrow_job *job, const struct arrow_spec *spec, const c
 	r = host ? set_env(&env, DEFAULT_PATH) : -ENOMEM;
 	if (r == 0)
 		r = set_env(&env, host);
-	if (r == 0 && spec->tty)
+	if (r == 0 && spec->process.tty)
 		r = set_env(&env, "TERM=xterm");
-	for (size_t i = 0; r == 0 && i < spec->env.n; i++)
-		r = set_env(&env, spec->env.v[i]);
+	for (size_t i = 0; r == 0 && i < spec->process.env.n; i++)
+		r = set_env(&env, spec->process.env.v[i]);
 	if (r < 0)
 		r = arrow_fail(error, -r, "out of memory");
 	for (size_t i = 0; r == 0 && i < env.n; i++) {
@@ -213,7 +213,8 @@ static int add_env(struct arrow_job *job, const struct arrow_spec *spec, const c
 static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, size_t *total, struct arrow_error *error)
 {
-	const char *first = spec->entrypoint ? spec->entrypoint : context->entrypoint;
+	const char *first =
+		spec->process.entrypoint ? spec->process.entrypoint : context->entrypoint;
 	int r;
 
 	if (first) {
@@ -221,18 +222,18 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 		r = check_exec_size(first, total, error);
 		if (r < 0)
 			return r;
-	} else if (spec->args.n == 0 && spec->image) {
+	} else if (spec->process.args.n == 0 && spec->source.image) {
 		return arrow_fail(error, EINVAL,
 			"no command: the image %s names none; say which program of it to run, as in 'arrow run %s /bin/sh'",
-			spec->image, spec->image);
-	} else if (spec->args.n == 0) {
+			spec->source.image, spec->source.image);
+	} else if (spec->process.args.n == 0) {
 		return arrow_fail(error, EINVAL,
 			"no command: say which program of %s to run, as in 'arrow run --rootfs %s /bin/sh'",
-			spec->rootfs, spec->rootfs);
+			spec->source.rootfs, spec->source.rootfs);
 	}
-	for (size_t i = 0; i < spec->args.n; i++) {
-		add_string(job, ARROW_JOB_ARG, spec->args.v[i]);
-		r = check_exec_size(spec->args.v[i], total, error);
+	for (size_t i = 0; i < spec->process.args.n; i++) {
+		add_string(job, ARROW_JOB_ARG, spec->process.args.v[i]);
+		r = check_exec_size(spec->process.args.v[i], total, error);
 		if (r < 0)
 			return r;
 	}
@@ -248,24 +249,25 @@ static void add_resolv(
 	size_t size = 0;
 	FILE *f;
 
-	if (spec->dns.n + spec->dns_search.n + spec->dns_options.n + network->n_dns == 0)
+	if (spec->net.dns.n + spec->net.dns_search.n + spec->net.dns_options.n + network->n_dns ==
+		0)
 		return;
 	f = open_memstream(&text, &size);
 	if (!f) {
 		job->failed = -ENOMEM;
 		return;
 	}
-	for (size_t i = 0; i < spec->dns.n; i++)
-		fprintf(f, "nameserver %s\n", spec->dns.v[i]);
-	for (unsigned int i = 0; spec->dns.n == 0 && i < network->n_dns; i++)
+	for (size_t i = 0; i < spec->net.dns.n; i++)
+		fprintf(f, "nameserver %s\n", spec->net.dns.v[i]);
+	for (unsigned int i = 0; spec->net.dns.n == 0 && i < network->n_dns; i++)
 		fprintf(f, "nameserver %s\n", net_address_text(&network->dns[i], false, address));
-	for (size_t i = 0; i < spec->dns_search.n; i++)
-		fprintf(f, "%s%s", i ? " " : "search ", spec->dns_search.v[i]);
-	if (spec->dns_search.n)
+	for (size_t i = 0; i < spec->net.dns_search.n; i++)
+		fprintf(f, "%s%s", i ? " " : "search ", spec->net.dns_search.v[i]);
+	if (spec->net.dns_search.n)
 		fputc('\n', f);
-	for (size_t i = 0; i < spec->dns_options.n; i++)
-		fprintf(f, "%s%s", i ? " " : "options ", spec->dns_options.v[i]);
-	if (spec->dns_options.n)
+	for (size_t i = 0; i < spec->net.dns_options.n; i++)
+		fprintf(f, "%s%s", i ? " " : "options ", spec->net.dns_options.v[i]);
+	if (spec->net.dns_options.n)
 		fputc('\n', f);
 	if (fclose(f) != 0)
 		job->failed = -ENOMEM;
@@ -326,15 +328,15 @@ static uint32_t flags_of(const struct arrow_spec *spec)
 {
 	uint32_t flags = 0;
 
-	if (spec->tty)
+	if (spec->process.tty)
 		flags |= ARROW_JOB_TTY;
-	if (spec->interactive)
+	if (spec->process.interactive)
 		flags |= ARROW_JOB_STDIN;
-	if (spec->read_only)
+	if (spec->files.read_only)
 		flags |= ARROW_JOB_READ_ONLY;
-	if (spec->privileged)
+	if (spec->process.privileged)
 		flags |= ARROW_JOB_PRIVILEGED;
-	if (spec->no_new_privs)
+	if (spec->process.no_new_privs)
 		flags |= ARROW_JOB_NO_NEW_PRIVS;
 	if (spec->verbose)
 		flags |= ARROW_JOB_NOTES;
@@ -360,7 +362,7 @@ static void add_window(struct arrow_job *job, const struct arrow_spec *spec,
 {
 	uint8_t data[4];
 
-	if (!spec->tty)
+	if (!spec->process.tty)
 		return;
 	arrow_put16(data, context->rows);
 	arrow_put16(data + 2, context->columns);
@@ -371,8 +373,8 @@ static void add_window(struct arrow_job *job, const struct arrow_spec *spec,
 static void add_place(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct net_attachment *network, const char *hostname)
 {
-	for (size_t i = 0; i < spec->hosts.n; i++)
-		add_string(job, ARROW_JOB_HOSTS, spec->hosts.v[i]);
+	for (size_t i = 0; i < spec->net.hosts.n; i++)
+		add_string(job, ARROW_JOB_HOSTS, spec->net.hosts.v[i]);
 	add_network(job, network, hostname);
 	add_resolv(job, spec, network);
 }
@@ -388,16 +390,16 @@ static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
 
 static void add_limits(struct arrow_job *job, const struct arrow_spec *spec)
 {
-	if (spec->millicpus % 1000) /* whole CPUs are vCPUs */
-		add_u32(job, ARROW_JOB_CPU_MAX, spec->millicpus);
-	if (spec->pids_max)
-		add_u32(job, ARROW_JOB_PIDS_MAX, spec->pids_max);
+	if (spec->limits.millicpus % 1000) /* whole CPUs are vCPUs */
+		add_u32(job, ARROW_JOB_CPU_MAX, spec->limits.millicpus);
+	if (spec->limits.pids_max)
+		add_u32(job, ARROW_JOB_PIDS_MAX, spec->limits.pids_max);
 }
 
 static void make_hostname(char text[ARROW_TEXT_MAX], const struct arrow_spec *spec, const char *id)
 {
-	snprintf(text, ARROW_TEXT_MAX, "%.*s", spec->hostname ? 64 : 12,
-		spec->hostname ? spec->hostname : id);
+	snprintf(text, ARROW_TEXT_MAX, "%.*s", spec->net.hostname ? 64 : 12,
+		spec->net.hostname ? spec->net.hostname : id);
 }
 
 static int finish(struct arrow_job *job, struct arrow_error *error)
@@ -426,8 +428,8 @@ int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *sp
 	add_machine_id(job, context->id);
 	add_string(job, ARROW_JOB_ID, context->id);
 	add_string(job, ARROW_JOB_NAME, context->name);
-	if (spec->restore_signal)
-		add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->restore_signal);
+	if (spec->vm.restore_signal)
+		add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->vm.restore_signal);
 	return finish(job, error);
 }
 
@@ -451,23 +453,23 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 		return r;
 	}
 
-	if (spec->workdir)
-		add_string(job, ARROW_JOB_CWD, spec->workdir);
-	if (spec->user)
-		add_string(job, ARROW_JOB_USER, spec->user);
+	if (spec->process.workdir)
+		add_string(job, ARROW_JOB_CWD, spec->process.workdir);
+	if (spec->process.user)
+		add_string(job, ARROW_JOB_USER, spec->process.user);
 	add_names(job, spec, context, hostname);
 	add_mounts(job, spec, context);
-	for (size_t i = 0; i < spec->n_ulimits; i++) {
-		arrow_put32(data, spec->ulimits[i].resource);
+	for (size_t i = 0; i < spec->process.n_ulimits; i++) {
+		arrow_put32(data, spec->process.ulimits[i].resource);
 		arrow_put32(data + 4, 0);
-		arrow_put64(data + 8, spec->ulimits[i].soft);
-		arrow_put64(data + 16, spec->ulimits[i].hard);
+		arrow_put64(data + 8, spec->process.ulimits[i].soft);
+		arrow_put64(data + 16, spec->process.ulimits[i].hard);
 		add(job, ARROW_JOB_RLIMIT, data, 24);
 	}
-	add_u64(job, ARROW_JOB_CAPS, spec->caps);
-	for (size_t i = 0; i < spec->sysctls.n; i++)
-		add_string(job, ARROW_JOB_SYSCTL, spec->sysctls.v[i]);
-	add_u64(job, ARROW_JOB_SHM_SIZE, spec->shm_size);
+	add_u64(job, ARROW_JOB_CAPS, spec->process.caps);
+	for (size_t i = 0; i < spec->process.sysctls.n; i++)
+		add_string(job, ARROW_JOB_SYSCTL, spec->process.sysctls.v[i]);
+	add_u64(job, ARROW_JOB_SHM_SIZE, spec->files.shm_size);
 	add_limits(job, spec);
 	add_window(job, spec, context);
 	add_machine_id(job, context->id);

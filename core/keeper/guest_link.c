@@ -102,8 +102,8 @@ static void program_started(struct keeper *k, const uint8_t *payload)
 	memcpy(k->started_frame, payload, sizeof(k->started_frame));
 	keeper_phase(k, RUNNING, 0);
 	keeper_note(k, "the program started");
-	if (k->config->spec->timeout)
-		k->time_limit = now_ms() + k->config->spec->timeout * 1000ull;
+	if (k->config->spec->life.timeout)
+		k->time_limit = now_ms() + k->config->spec->life.timeout * 1000ull;
 	peers_tell(k, ARROW_STARTED, payload, sizeof(k->started_frame));
 	for (unsigned int i = 0; i < k->n_peers; i++)
 		if (k->peers[i]->waits_for == ARROW_RESTART)

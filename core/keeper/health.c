@@ -31,7 +31,7 @@ static uint64_t ms_of(uint64_t ns, uint64_t otherwise)
 
 static bool is_checked(const struct keeper *k)
 {
-	const struct arrow_strings *test = &k->config->spec->health.test;
+	const struct arrow_strings *test = &k->config->spec->life.health.test;
 
 	return test->n > 1 && strcmp(test->v[0], "NONE") != 0;
 }
@@ -39,14 +39,14 @@ static bool is_checked(const struct keeper *k)
 /* Whether failures do not count yet. */
 static bool is_starting(const struct keeper *k)
 {
-	uint64_t period = ms_of(k->config->spec->health.start_period, 0);
+	uint64_t period = ms_of(k->config->spec->life.health.start_period, 0);
 
 	return !k->health.succeeded && now_ms() - k->health.begin < period;
 }
 
 static void plan_next(struct keeper *k)
 {
-	const struct arrow_health *h = &k->config->spec->health;
+	const struct arrow_health *h = &k->config->spec->life.health;
 
 	k->health.next =
 		now_ms() + (is_starting(k) ? ms_of(h->start_interval, DEFAULT_START_INTERVAL_MS)
@@ -70,7 +70,7 @@ void health_begin(struct keeper *k)
 
 static void __attribute__((noreturn)) check(struct keeper *k, int out)
 {
-	const struct arrow_strings *test = &k->config->spec->health.test;
+	const struct arrow_strings *test = &k->config->spec->life.health.test;
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_exec exec = {0};
 	int status = 0, r = 0;
@@ -115,7 +115,7 @@ static void start_check(struct keeper *k)
 	h->out_fd = out[0];
 	h->used = 0;
 	clock_gettime(CLOCK_REALTIME, &h->started);
-	h->deadline = now_ms() + ms_of(k->config->spec->health.timeout, DEFAULT_TIMEOUT_MS);
+	h->deadline = now_ms() + ms_of(k->config->spec->life.health.timeout, DEFAULT_TIMEOUT_MS);
 	h->next = 0;
 }
 
@@ -157,7 +157,7 @@ static void keep_result(struct keeper *k, int status)
 
 static void take_result(struct keeper *k, int status)
 {
-	const struct arrow_health *h = &k->config->spec->health;
+	const struct arrow_health *h = &k->config->spec->life.health;
 	struct arrow_state *s = k->state;
 	char before[sizeof(s->health)], action[48];
 

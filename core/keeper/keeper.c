@@ -28,7 +28,7 @@ void keeper_write_state(struct keeper *k)
 	k->state_changed = false;
 	if (arrow_state_write(k->instance->dir_fd, k->state) < 0)
 		keeper_note(k, "the state file cannot be written");
-	if (!k->synced && !k->config->spec->auto_remove)
+	if (!k->synced && !k->config->spec->life.auto_remove)
 		arrow_instance_sync(k->instance);
 	/* What the start took: from here on little is needed, perhaps for a long time. */
 	if (!k->synced)
@@ -53,10 +53,10 @@ static bool starts_again(const struct keeper *k)
 		return true;
 	if (k->stopping || (!k->started && k->state->restarts == 0))
 		return false;
-	switch ((enum arrow_restart)spec->restart) {
+	switch ((enum arrow_restart)spec->life.restart) {
 	case ARROW_RESTART_ON_FAILURE:
 		return exit_code(k) != 0 &&
-		       (!spec->restart_max || k->state->restarts < spec->restart_max);
+		       (!spec->life.restart_max || k->state->restarts < spec->life.restart_max);
 	case ARROW_RESTART_ALWAYS:
 		return true;
 	case ARROW_RESTART_UNLESS_STOPPED:
@@ -281,7 +281,7 @@ static void take_signal(struct keeper *k)
 	if (again || !k->started)
 		keeper_fail(k, 128 + SIGTERM, "the keeper of this Arrow was asked to end");
 	else
-		keeper_stop(k, 0, k->config->spec->stop_timeout);
+		keeper_stop(k, 0, k->config->spec->life.stop_timeout);
 	k->stopping = true;
 	k->restart_now = false;
 }
@@ -412,7 +412,7 @@ static void end(struct keeper *k)
 	close_keep_errno(k->listen_fd);
 	net_detach(k->config->network);
 	tell_stop(k);
-	if (k->config->spec->auto_remove) {
+	if (k->config->spec->life.auto_remove) {
 		arrow_instance_remove(k->instance);
 	} else {
 		k->state->life = failed_start ? ARROW_LIFE_CREATED : ARROW_LIFE_EXITED;
@@ -423,7 +423,7 @@ static void end(struct keeper *k)
 	}
 	tell_end(k, false);
 	flush_peers(k);
-	if (!k->config->spec->auto_remove)
+	if (!k->config->spec->life.auto_remove)
 		arrow_instance_sync(k->instance);
 	say_farewell(k);
 }

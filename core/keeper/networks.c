@@ -17,8 +17,8 @@ static const char *text_of(const char *network)
 
 static bool is_named(const struct arrow_spec *spec, const char *text)
 {
-	for (size_t i = 0; i < spec->networks.n; i++)
-		if (strcmp(text_of(spec->networks.v[i]), text) == 0)
+	for (size_t i = 0; i < spec->net.names.n; i++)
+		if (strcmp(text_of(spec->net.names.v[i]), text) == 0)
 			return true;
 	return false;
 }
@@ -41,8 +41,8 @@ static int join_new(struct keeper *k, const struct arrow_spec *spec, struct arro
 	struct net_attachment *a = k->config->network;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < spec->networks.n; i++) {
-		const char *text = text_of(spec->networks.v[i]);
+	for (size_t i = 0; r == 0 && i < spec->net.names.n; i++) {
+		const char *text = text_of(spec->net.names.v[i]);
 
 		if (strcmp(text, "none") == 0 || net_card_on(a, text) >= 0)
 			continue;
@@ -50,10 +50,10 @@ static int join_new(struct keeper *k, const struct arrow_spec *spec, struct arro
 			&(struct net_request){
 				.id = k->instance->id,
 				.name = k->instance->name,
-				.ip = i ? NULL : spec->ip,
-				.ip6 = i ? NULL : spec->ip6,
-				.mac = i ? NULL : spec->mac,
-				.aliases = (const char *const *)spec->network_aliases.v,
+				.ip = i ? NULL : spec->net.ip,
+				.ip6 = i ? NULL : spec->net.ip6,
+				.mac = i ? NULL : spec->net.mac,
+				.aliases = (const char *const *)spec->net.aliases.v,
 			},
 			error);
 	}

@@ -186,11 +186,11 @@ void peers_stdin(struct keeper *k)
 static void stdin_frame(
 	struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
 {
-	if (!(peer->streams & 1) || !k->config->spec->interactive)
+	if (!(peer->streams & 1) || !k->config->spec->process.interactive)
 		return;
 	if (f.type == ARROW_DATA)
 		hold(k, peer, payload, f.length);
-	else if (f.type == ARROW_EOF && k->config->spec->stdin_once)
+	else if (f.type == ARROW_EOF && k->config->spec->process.stdin_once)
 		peer->held_eof = true;
 }
 

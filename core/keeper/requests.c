@@ -45,7 +45,7 @@ void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds)
 	if (k->exited)
 		return;
 	if (signal == 0)
-		signal = spec->stop_signal ? spec->stop_signal : SIGTERM;
+		signal = spec->life.stop_signal ? spec->life.stop_signal : SIGTERM;
 	keeper_signal(k, signal);
 	if (seconds != ARROW_FOREVER)
 		k->kill_at = now_ms() + seconds * 1000ull;
@@ -74,7 +74,7 @@ static void restart(struct keeper *k, struct peer *peer, const uint8_t *payload)
 
 static void kill_program(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	uint32_t signal = arrow_get32(payload), stop_signal = k->config->spec->stop_signal;
+	uint32_t signal = arrow_get32(payload), stop_signal = k->config->spec->life.stop_signal;
 
 	if (signal < 1 || signal > 64) {
 		peer_answer(k, peer, ARROW_KILL, EINVAL, "no such signal");
@@ -112,10 +112,10 @@ static void reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
 		r = keeper_set_memory(k, mib << 20, &error);
 	if (r == 0) {
 		/* What can change while it runs. */
-		k->config->spec->restart = spec.restart;
-		k->config->spec->restart_max = spec.restart_max;
-		k->config->spec->stop_signal = spec.stop_signal;
-		k->config->spec->stop_timeout = spec.stop_timeout;
+		k->config->spec->life.restart = spec.life.restart;
+		k->config->spec->life.restart_max = spec.life.restart_max;
+		k->config->spec->life.stop_signal = spec.life.stop_signal;
+		k->config->spec->life.stop_timeout = spec.life.stop_timeout;
 	}
 	arrow_instance_release(&now);
 	arrow_spec_release(&spec);

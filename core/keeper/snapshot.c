@@ -118,7 +118,7 @@ void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool
 		why = "it is paused; unpause it first";
 	if (!why && k->memory)
 		why = "its memory was lowered while it ran: give it back first, by 'arrow update -m'";
-	if (!why && k->config->spec->n_volumes > 0)
+	if (!why && k->config->spec->files.n_volumes > 0)
 		why = "it has volumes, which are files of the host and cannot be saved with it";
 	if (why) {
 		peer_answer(k, peer, ARROW_SNAPSHOT, EBUSY, why);

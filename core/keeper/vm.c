@@ -21,7 +21,7 @@
 static void explain_end(struct keeper *k)
 {
 	const char *panic;
-	unsigned long long mib = (unsigned long long)(k->config->spec->memory >> 20);
+	unsigned long long mib = (unsigned long long)(k->config->spec->limits.memory >> 20);
 
 	if (k->exited) { /* the loader said how the program ended, and then switched off */
 		keeper_phase(k, OVER, 0);
@@ -81,16 +81,16 @@ static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *
 			k->config->vm->mode->overhead, list, error);
 	if (r < 0)
 		return r;
-	if (spec->cpuset_cpus) {
-		r = arrow_cpuset_parse(spec->cpuset_cpus, cpus);
+	if (spec->limits.cpuset_cpus) {
+		r = arrow_cpuset_parse(spec->limits.cpuset_cpus, cpus);
 		if (r < 0)
-			return arrow_fail(
-				error, -r, "invalid value %s for cpuset cpus", spec->cpuset_cpus);
+			return arrow_fail(error, -r, "invalid value %s for cpuset cpus",
+				spec->limits.cpuset_cpus);
 		limits->cpus = cpus;
 	}
 	limits->procs = k->confinement.procs;
 	limits->n_procs = k->confinement.n;
-	limits->oom_score_adj = spec->oom_score_adj;
+	limits->oom_score_adj = spec->limits.oom_score_adj;
 	return 0;
 }
 
@@ -175,13 +175,13 @@ static int limit_vm(struct keeper *k, struct arrow_error *error)
 			       k->config->vm->mode->overhead, list, k->vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");
 
-	if (r < 0 || !spec->cpuset_cpus)
+	if (r < 0 || !spec->limits.cpuset_cpus)
 		return r;
-	r = arrow_cpuset_parse(spec->cpuset_cpus, &cpus);
+	r = arrow_cpuset_parse(spec->limits.cpuset_cpus, &cpus);
 	if (r == 0)
 		r = move_threads(k->vm->pid, &cpus);
 	return r < 0 ? arrow_fail(error, -r, "cannot keep the VM to the CPUs %s: %m",
-			       spec->cpuset_cpus)
+			       spec->limits.cpuset_cpus)
 		     : 0;
 }
 
@@ -199,7 +199,7 @@ int keeper_limit(struct keeper *k, const struct arrow_spec *limits, struct arrow
 
 int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
 {
-	uint64_t whole = k->config->spec->memory;
+	uint64_t whole = k->config->spec->limits.memory;
 	int r = 0;
 
 	if (bytes > whole)
@@ -277,7 +277,7 @@ void keeper_check_time(struct keeper *k)
 	if (k->time_limit && now >= k->time_limit) {
 		keeper_fail(k, 128 + SIGKILL,
 			"timed out: the program was killed after %u s (--timeout)",
-			k->config->spec->timeout);
+			k->config->spec->life.timeout);
 		return;
 	}
 	if (k->vm->answered != k->answers) {

@@ -152,7 +152,7 @@ static int find_group(struct making *m, const char *controller, const char **dir
 static int limit_memory(struct making *m, uint64_t overhead)
 {
 	const struct arrow_spec *s = m->spec;
-	uint64_t bytes = s->memory + overhead;
+	uint64_t bytes = s->limits.memory + overhead;
 	const char *dir;
 	int version, r = find_group(m, "memory", &dir, &version);
 
@@ -163,16 +163,16 @@ static int limit_memory(struct making *m, uint64_t overhead)
 		path_format("%s/%s", dir, version == 2 ? "memory.events" : "memory.oom_control");
 	if (version == 2) {
 		r = set(dir, "memory.max", "%" PRIu64, bytes);
-		if (r == 0 && s->memory_swap >= 0 && s->memory_swap_given)
+		if (r == 0 && s->limits.memory_swap >= 0 && s->limits.memory_swap_given)
 			r = set(dir, "memory.swap.max", "%" PRIu64,
-				(uint64_t)s->memory_swap - s->memory);
+				(uint64_t)s->limits.memory_swap - s->limits.memory);
 		return r == -ENOENT ? 0 : r;
 	}
 	r = set(dir, "memory.limit_in_bytes", "%" PRIu64, bytes);
-	if (r == 0 && s->memory_swap >= 0 && s->memory_swap_given)
+	if (r == 0 && s->limits.memory_swap >= 0 && s->limits.memory_swap_given)
 		r = set(dir, "memory.memsw.limit_in_bytes", "%" PRIu64,
-			(uint64_t)s->memory_swap + overhead);
-	if ((r == 0 || r == -ENOENT) && s->oom_kill_disable)
+			(uint64_t)s->limits.memory_swap + overhead);
+	if ((r == 0 || r == -ENOENT) && s->limits.oom_kill_disable)
 		r = set(dir, "memory.oom_control", "1");
 	return r == -ENOENT ? 0 : r; /* a kernel that does not account for swap */
 }
@@ -182,24 +182,24 @@ static int limit_cpu(struct making *m)
 	const struct arrow_spec *s = m->spec;
 	const char *dir;
 	int version, r = find_group(m, "cpu", &dir, &version);
-	uint64_t quota = (uint64_t)s->millicpus * PERIOD_US / 1000;
+	uint64_t quota = (uint64_t)s->limits.millicpus * PERIOD_US / 1000;
 
 	if (r < 0 || !dir)
 		return r;
 	if (version == 2) {
-		if (s->cpus_given)
+		if (s->limits.cpus_given)
 			r = set(dir, "cpu.max", "%" PRIu64 " %u", quota, PERIOD_US);
-		if (r == 0 && s->cpu_shares)
-			r = set(dir, "cpu.weight", "%u", arrow_limits_weight(s->cpu_shares));
+		if (r == 0 && s->limits.cpu_shares)
+			r = set(dir, "cpu.weight", "%u", arrow_limits_weight(s->limits.cpu_shares));
 		return r;
 	}
-	if (s->cpus_given) {
+	if (s->limits.cpus_given) {
 		r = set(dir, "cpu.cfs_period_us", "%u", PERIOD_US);
 		if (r == 0)
 			r = set(dir, "cpu.cfs_quota_us", "%" PRIu64, quota);
 	}
-	if (r == 0 && s->cpu_shares)
-		r = set(dir, "cpu.shares", "%u", s->cpu_shares);
+	if (r == 0 && s->limits.cpu_shares)
+		r = set(dir, "cpu.shares", "%u", s->limits.cpu_shares);
 	return r;
 }
 
@@ -238,19 +238,19 @@ static int limit_io(struct making *m, struct arrow_error *error)
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make a control group for I/O: %m");
-	for (size_t i = 0; dir && r == 0 && i < s->n_rates; i++)
-		r = limit_rate(dir, version, &s->rates[i], error);
-	if (!dir || r < 0 || !s->blkio_weight)
+	for (size_t i = 0; dir && r == 0 && i < s->limits.n_rates; i++)
+		r = limit_rate(dir, version, &s->limits.rates[i], error);
+	if (!dir || r < 0 || !s->limits.blkio_weight)
 		return r;
 	/* The name depends on the scheduler; none of them may be there. */
-	if (version == 1 && set(dir, "blkio.weight", "%u", s->blkio_weight) == -ENOENT)
-		r = set(dir, "blkio.bfq.weight", "%u", s->blkio_weight);
+	if (version == 1 && set(dir, "blkio.weight", "%u", s->limits.blkio_weight) == -ENOENT)
+		r = set(dir, "blkio.bfq.weight", "%u", s->limits.blkio_weight);
 	else if (version == 2 &&
-		 set(dir, "io.bfq.weight", "default %u", s->blkio_weight) == -ENOENT)
-		r = set(dir, "io.weight", "default %u", s->blkio_weight);
-	return r < 0 && r != -ENOENT
-		       ? arrow_fail(error, -r, "cannot set the I/O weight %u: %m", s->blkio_weight)
-		       : 0;
+		 set(dir, "io.bfq.weight", "default %u", s->limits.blkio_weight) == -ENOENT)
+		r = set(dir, "io.weight", "default %u", s->limits.blkio_weight);
+	return r < 0 && r != -ENOENT ? arrow_fail(error, -r, "cannot set the I/O weight %u: %m",
+					       s->limits.blkio_weight)
+				     : 0;
 }
 
 /* Makes the groups that are not there, and sets all limits. */
@@ -264,12 +264,12 @@ static int apply(struct making *m, uint64_t overhead, bool update, struct arrow_
 	r = limit_memory(m, overhead);
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
-	if (r == 0 && (spec->cpus_given || spec->cpu_shares)) {
+	if (r == 0 && (spec->limits.cpus_given || spec->limits.cpu_shares)) {
 		r = limit_cpu(m);
 		if (r < 0)
 			r = arrow_fail(error, -r, "cannot limit the CPU time of the VM: %m");
 	}
-	if (r == 0 && (spec->blkio_weight || (spec->n_rates && !update)))
+	if (r == 0 && (spec->limits.blkio_weight || (spec->limits.n_rates && !update)))
 		r = limit_io(m, error);
 	arrow_cgroups_release(&m->groups);
 	return r;
@@ -415,17 +415,17 @@ int arrow_limits_missing(
 	arrow_cgroups_release(&groups);
 	if (!memory)
 		add_word(guest_only, "-m");
-	if (!cpu && s->cpus_given)
+	if (!cpu && s->limits.cpus_given)
 		add_word(guest_only, "--cpus");
-	if (!memory && s->memory_swap_given)
+	if (!memory && s->limits.memory_swap_given)
 		add_word(nowhere, "--memory-swap");
-	if (s->oom_kill_disable && (!memory || memory_version == 2))
+	if (s->limits.oom_kill_disable && (!memory || memory_version == 2))
 		add_word(nowhere, "--oom-kill-disable");
-	if (!cpu && s->cpu_shares)
+	if (!cpu && s->limits.cpu_shares)
 		add_word(nowhere, "--cpu-shares");
-	if (!io && s->n_rates)
+	if (!io && s->limits.n_rates)
 		add_word(nowhere, "--device-read-bps and its kin");
-	if (!io && s->blkio_weight)
+	if (!io && s->limits.blkio_weight)
 		add_word(nowhere, "--blkio-weight");
 	return 0;
 }

@@ -21,7 +21,7 @@
 static int check(
 	const struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	if (spec->n_volumes > 0)
+	if (spec->files.n_volumes > 0)
 		return arrow_fail_status(error, 1, EBUSY,
 			"Arrow %s has volumes, which are files of the host and cannot be saved with it",
 			i->name);
@@ -54,10 +54,11 @@ static int open_root(const struct arrow_paths *paths, const struct arrow_instanc
 	_cleanup_free_ char *path = NULL;
 	int fd = -1, r;
 
-	if (spec->from) {
-		path = path_format("%s/root", spec->from);
+	if (spec->source.from) {
+		path = path_format("%s/root", spec->source.from);
 		fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-		return fd < 0 ? arrow_fail(error, errno, "cannot open %s/root: %m", spec->from)
+		return fd < 0 ? arrow_fail(
+					error, errno, "cannot open %s/root: %m", spec->source.from)
 			      : fd;
 	}
 	r = image_store_open(&store, paths->data, error);
@@ -93,8 +94,8 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 	r = arrow_state_read(i->dir_fd, &i->state);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the state of Arrow %s: %m", i->name);
-	facts.stdin_open = spec->interactive && !i->state.stdin_closed;
-	r = net_plan(&plan, (const char *const *)spec->networks.v, error);
+	facts.stdin_open = spec->process.interactive && !i->state.stdin_closed;
+	r = net_plan(&plan, (const char *const *)spec->net.names.v, error);
 	if (r == 0)
 		r = root_fd = open_root(paths, i, spec, error);
 	if (r >= 0) {

@@ -259,12 +259,12 @@ static int check_rest(
 static int check_streams(
 	const struct arrow_spec *spec, const struct arrow_saved *s, struct arrow_error *error)
 {
-	if (spec->tty != s->spec.tty)
+	if (spec->process.tty != s->spec.process.tty)
 		return arrow_fail(error, EINVAL,
-			s->spec.tty ? "the program in %s has a terminal: restore it with -t"
-				    : "the program in %s has no terminal: leave out -t",
+			s->spec.process.tty ? "the program in %s has a terminal: restore it with -t"
+					    : "the program in %s has no terminal: leave out -t",
 			s->dir);
-	if (spec->interactive && !s->stdin_open)
+	if (spec->process.interactive && !s->stdin_open)
 		return arrow_fail(error, EINVAL,
 			"the program in %s has no input any more, or never had one: leave out -i",
 			s->dir);

@@ -24,7 +24,7 @@
 
 uint64_t saved_memory(const struct arrow_spec *spec)
 {
-	return (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1);
+	return (spec->limits.memory + (1u << 20) - 1) & ~((1ull << 20) - 1);
 }
 
 int saved_about_digest(const json_t *about, char hex[DIGEST_HEX])
@@ -168,7 +168,7 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 		.initrd_fd = -1,
 		.append = "",
 		.memory = saved_memory(facts->spec),
-		.vcpus = (facts->spec->millicpus + 999) / 1000,
+		.vcpus = (facts->spec->limits.millicpus + 999) / 1000,
 		.disks = &disk,
 		.n_disks = 1,
 		.nics = facts->nics,

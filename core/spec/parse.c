@@ -97,13 +97,13 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, struct arrow_erro
 		return arrow_fail(
 			error, EINVAL, "an environment variable without a name: '%s'", text);
 	if (strchr(text, '='))
-		return arrow_strings_add(&spec->env, text) < 0 ? no_memory(error) : 0;
+		return arrow_strings_add(&spec->process.env, text) < 0 ? no_memory(error) : 0;
 
 	value = getenv(text);
 	if (!value)
 		return 0;
 	pair = path_format("%s=%s", text, value);
-	if (!pair || arrow_strings_add(&spec->env, pair) < 0)
+	if (!pair || arrow_strings_add(&spec->process.env, pair) < 0)
 		return no_memory(error);
 	return 0;
 }
@@ -165,13 +165,13 @@ int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_e
 		return arrow_fail(error, EINVAL,
 			"volume '%s': it cannot be mounted on /; use --rootfs for a root", text);
 
-	volumes = realloc(spec->volumes, (spec->n_volumes + 1) * sizeof(*volumes));
+	volumes = realloc(spec->files.volumes, (spec->files.n_volumes + 1) * sizeof(*volumes));
 	if (!volumes)
 		return no_memory(error);
-	spec->volumes = volumes;
+	spec->files.volumes = volumes;
 	volume.host = strdup(copy);
 	volume.guest = strdup(guest);
-	volumes[spec->n_volumes++] = volume;
+	volumes[spec->files.n_volumes++] = volume;
 	return volume.host && volume.guest ? 0 : no_memory(error);
 }
 
@@ -230,16 +230,16 @@ int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_er
 	}
 
 	t.guest = strdup(copy);
-	list = realloc(spec->tmpfs, (spec->n_tmpfs + 1) * sizeof(*list));
+	list = realloc(spec->files.tmpfs, (spec->files.n_tmpfs + 1) * sizeof(*list));
 	if (!list || !t.guest || !t.options) {
 		if (list)
-			spec->tmpfs = list;
+			spec->files.tmpfs = list;
 		free(t.guest);
 		free(t.options);
 		return no_memory(error);
 	}
-	spec->tmpfs = list;
-	list[spec->n_tmpfs++] = t;
+	spec->files.tmpfs = list;
+	list[spec->files.n_tmpfs++] = t;
 	return 0;
 }
 
@@ -305,11 +305,11 @@ int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_e
 		return arrow_fail(
 			error, EINVAL, "ulimit '%s': the soft limit is above the hard one", text);
 
-	list = realloc(spec->ulimits, (spec->n_ulimits + 1) * sizeof(*list));
+	list = realloc(spec->process.ulimits, (spec->process.n_ulimits + 1) * sizeof(*list));
 	if (!list)
 		return no_memory(error);
-	spec->ulimits = list;
-	list[spec->n_ulimits++] = u;
+	spec->process.ulimits = list;
+	list[spec->process.n_ulimits++] = u;
 	return 0;
 bad:
 	return arrow_fail(error, EINVAL,
@@ -359,7 +359,8 @@ int arrow_parse_caps(struct arrow_spec *spec, const struct arrow_strings *add,
 			return r;
 		dropped |= mask;
 	}
-	spec->caps = added == ALL_CAPS ? added & ~dropped : (spec->caps & ~dropped) | added;
+	spec->process.caps =
+		added == ALL_CAPS ? added & ~dropped : (spec->process.caps & ~dropped) | added;
 	return 0;
 }
 
@@ -397,7 +398,7 @@ int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_err
 		return arrow_fail(error, EINVAL,
 			"not a host: '%s'; write NAME:ADDRESS, as in db:10.0.0.2", text);
 	line = path_format("%s %s", address, copy);
-	return line && arrow_strings_add(&spec->hosts, line) == 0 ? 0 : no_memory(error);
+	return line && arrow_strings_add(&spec->net.hosts, line) == 0 ? 0 : no_memory(error);
 }
 
 int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -405,7 +406,7 @@ int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_erro
 	if (!is_address(text))
 		return arrow_fail(error, EINVAL,
 			"not a name server: '%s'; write an address, as in 10.0.0.1", text);
-	return arrow_strings_add(&spec->dns, text) < 0 ? no_memory(error) : 0;
+	return arrow_strings_add(&spec->net.dns, text) < 0 ? no_memory(error) : 0;
 }
 
 int arrow_parse_hostname(const char *text, struct arrow_error *error)
@@ -426,7 +427,7 @@ int arrow_parse_sysctl(struct arrow_spec *spec, const char *text, struct arrow_e
 	if (name == 0 || text[name] != '=' || strstr(text, ".."))
 		return arrow_fail(error, EINVAL,
 			"not a sysctl: '%s'; write NAME=VALUE, as in net.core.somaxconn=512", text);
-	return arrow_strings_add(&spec->sysctls, text) < 0 ? no_memory(error) : 0;
+	return arrow_strings_add(&spec->process.sysctls, text) < 0 ? no_memory(error) : 0;
 }
 
 int arrow_parse_label(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -467,9 +468,9 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 		if (colon && (i != ARROW_RESTART_ON_FAILURE || !isdigit((unsigned char)colon[1]) ||
 				     *end || max > UINT32_MAX))
 			break;
-		spec->restart = i;
-		spec->restart_max = (uint32_t)max;
-		spec->restart_given = true;
+		spec->life.restart = i;
+		spec->life.restart_max = (uint32_t)max;
+		spec->life.restart_given = true;
 		return 0;
 	}
 	return arrow_fail(error, EINVAL,

@@ -32,8 +32,8 @@ int arrow_parse_memory_swap(struct arrow_spec *spec, const char *text, struct ar
 	int r;
 
 	if (strcmp(text, "-1") == 0) {
-		spec->memory_swap = -1;
-		spec->memory_swap_given = true;
+		spec->limits.memory_swap = -1;
+		spec->limits.memory_swap_given = true;
 		return 0;
 	}
 	r = arrow_parse_size(text, &bytes, error);
@@ -42,8 +42,8 @@ int arrow_parse_memory_swap(struct arrow_spec *spec, const char *text, struct ar
 	if (bytes > INT64_MAX)
 		return arrow_fail(error, EINVAL, "not a size: '%s'; it is too large", text);
 	/* 0 is as if it were not given. */
-	spec->memory_swap = (int64_t)bytes;
-	spec->memory_swap_given = bytes != 0;
+	spec->limits.memory_swap = (int64_t)bytes;
+	spec->limits.memory_swap_given = bytes != 0;
 	return 0;
 }
 
@@ -61,7 +61,7 @@ int arrow_parse_cpu_shares(struct arrow_spec *spec, const char *text, struct arr
 	if (n > SHARES_MAX)
 		return arrow_fail(
 			error, EINVAL, "the maximum allowed cpu-shares is %u", SHARES_MAX);
-	spec->cpu_shares = (uint32_t)n;
+	spec->limits.cpu_shares = (uint32_t)n;
 	return 0;
 }
 
@@ -82,9 +82,9 @@ int arrow_parse_cpuset(struct arrow_spec *spec, const char *text, struct arrow_e
 			return arrow_fail(error, EINVAL,
 				"requested CPUs are not available: %s: there is no CPU %d here",
 				text, i);
-	free(spec->cpuset_cpus);
-	spec->cpuset_cpus = strdup(text);
-	return spec->cpuset_cpus ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	free(spec->limits.cpuset_cpus);
+	spec->limits.cpuset_cpus = strdup(text);
+	return spec->limits.cpuset_cpus ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
 int arrow_parse_pids(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -95,7 +95,7 @@ int arrow_parse_pids(struct arrow_spec *spec, const char *text, struct arrow_err
 		return arrow_fail(error, EINVAL,
 			"not a number of processes: '%s'; write one up to %d, or -1 for no limit",
 			text, PIDS_MAX);
-	spec->pids_max = n > 0 ? (uint32_t)n : 0;
+	spec->limits.pids_max = n > 0 ? (uint32_t)n : 0;
 	return 0;
 }
 
@@ -124,16 +124,16 @@ int arrow_parse_rate(struct arrow_spec *spec, enum arrow_rate_kind kind, const c
 			"invalid rate for device: %s; the rate is a positive number%s", text,
 			bytes ? ", with kb, mb or gb behind it" : "");
 
-	more = realloc(spec->rates, (spec->n_rates + 1) * sizeof(*more));
+	more = realloc(spec->limits.rates, (spec->limits.n_rates + 1) * sizeof(*more));
 	if (!more)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	spec->rates = more;
-	more[spec->n_rates] = (struct arrow_rate){.kind = (uint32_t)kind,
+	spec->limits.rates = more;
+	more[spec->limits.n_rates] = (struct arrow_rate){.kind = (uint32_t)kind,
 		.device = strndup(text, (size_t)(colon - text)),
 		.value = value};
-	if (!more[spec->n_rates].device)
+	if (!more[spec->limits.n_rates].device)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	spec->n_rates++;
+	spec->limits.n_rates++;
 	return 0;
 }
 
@@ -144,7 +144,7 @@ int arrow_parse_blkio_weight(struct arrow_spec *spec, const char *text, struct a
 	if (number(text, &n) < 0 || (n && (n < WEIGHT_MIN || n > WEIGHT_MAX)))
 		return arrow_fail(error, EINVAL, "range of blkio weight is from %u to %u, not '%s'",
 			WEIGHT_MIN, WEIGHT_MAX, text);
-	spec->blkio_weight = (uint32_t)n;
+	spec->limits.blkio_weight = (uint32_t)n;
 	return 0;
 }
 
@@ -155,14 +155,14 @@ int arrow_parse_oom_score(struct arrow_spec *spec, const char *text, struct arro
 	if (number(text, &n) < 0 || n < -1000 || n > 1000)
 		return arrow_fail(error, EINVAL,
 			"invalid value %s, range for oom score adj is [-1000, 1000]", text);
-	spec->oom_score_adj = (int32_t)n;
+	spec->limits.oom_score_adj = (int32_t)n;
 	return 0;
 }
 
 int arrow_check_limits(const struct arrow_spec *spec, struct arrow_error *error)
 {
-	if (spec->memory_swap_given && spec->memory_swap > 0 &&
-		(uint64_t)spec->memory_swap < spec->memory)
+	if (spec->limits.memory_swap_given && spec->limits.memory_swap > 0 &&
+		(uint64_t)spec->limits.memory_swap < spec->limits.memory)
 		return arrow_fail(error, EINVAL,
 			"minimum memoryswap limit should be larger than memory limit: give --memory-swap at least what -m has");
 	return 0;

@@ -19,11 +19,11 @@
 void arrow_spec_init(struct arrow_spec *spec)
 {
 	memset(spec, 0, sizeof(*spec));
-	spec->memory = ARROW_DEFAULT_MEMORY;
-	spec->shm_size = ARROW_DEFAULT_SHM;
-	spec->millicpus = 1000;
-	spec->caps = DEFAULT_CAPS;
-	spec->stop_timeout = ARROW_DEFAULT_STOP_TIMEOUT;
+	spec->limits.memory = ARROW_DEFAULT_MEMORY;
+	spec->files.shm_size = ARROW_DEFAULT_SHM;
+	spec->limits.millicpus = 1000;
+	spec->process.caps = DEFAULT_CAPS;
+	spec->life.stop_timeout = ARROW_DEFAULT_STOP_TIMEOUT;
 }
 
 int arrow_strings_add(struct arrow_strings *list, const char *text)
@@ -61,62 +61,62 @@ void arrow_strings_release(struct arrow_strings *list)
 
 void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from)
 {
-	to->memory_swap = from->memory_swap;
-	to->memory_swap_given = from->memory_swap_given;
-	to->millicpus = from->millicpus;
-	to->cpus_given = from->cpus_given;
-	to->cpu_shares = from->cpu_shares;
-	to->blkio_weight = from->blkio_weight;
-	to->pids_max = from->pids_max;
-	free(to->cpuset_cpus);
-	to->cpuset_cpus = from->cpuset_cpus ? strdup(from->cpuset_cpus) : NULL;
+	to->limits.memory_swap = from->limits.memory_swap;
+	to->limits.memory_swap_given = from->limits.memory_swap_given;
+	to->limits.millicpus = from->limits.millicpus;
+	to->limits.cpus_given = from->limits.cpus_given;
+	to->limits.cpu_shares = from->limits.cpu_shares;
+	to->limits.blkio_weight = from->limits.blkio_weight;
+	to->limits.pids_max = from->limits.pids_max;
+	free(to->limits.cpuset_cpus);
+	to->limits.cpuset_cpus = from->limits.cpuset_cpus ? strdup(from->limits.cpuset_cpus) : NULL;
 }
 
 void arrow_spec_release(struct arrow_spec *spec)
 {
-	arrow_strings_release(&spec->args);
-	arrow_strings_release(&spec->env);
+	arrow_strings_release(&spec->process.args);
+	arrow_strings_release(&spec->process.env);
 	arrow_strings_release(&spec->labels);
-	arrow_strings_release(&spec->hosts);
-	arrow_strings_release(&spec->dns);
-	arrow_strings_release(&spec->dns_search);
-	arrow_strings_release(&spec->dns_options);
-	arrow_strings_release(&spec->sysctls);
-	arrow_strings_release(&spec->log_opts);
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		free(spec->volumes[i].host);
-		free(spec->volumes[i].guest);
+	arrow_strings_release(&spec->net.hosts);
+	arrow_strings_release(&spec->net.dns);
+	arrow_strings_release(&spec->net.dns_search);
+	arrow_strings_release(&spec->net.dns_options);
+	arrow_strings_release(&spec->process.sysctls);
+	arrow_strings_release(&spec->log.opts);
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
+		free(spec->files.volumes[i].host);
+		free(spec->files.volumes[i].guest);
 	}
-	for (size_t i = 0; i < spec->n_tmpfs; i++) {
-		free(spec->tmpfs[i].guest);
-		free(spec->tmpfs[i].options);
+	for (size_t i = 0; i < spec->files.n_tmpfs; i++) {
+		free(spec->files.tmpfs[i].guest);
+		free(spec->files.tmpfs[i].options);
 	}
-	for (size_t i = 0; i < spec->n_rates; i++)
-		free(spec->rates[i].device);
-	free(spec->rates);
-	free(spec->cpuset_cpus);
-	free(spec->volumes);
-	free(spec->tmpfs);
-	free(spec->ulimits);
-	free(spec->program);
-	free(spec->rootfs);
-	free(spec->image);
-	free(spec->image_digest);
-	arrow_strings_release(&spec->exposed);
-	arrow_strings_release(&spec->networks);
-	arrow_strings_release(&spec->network_aliases);
-	net_ports_release(&spec->ports);
-	free(spec->ip);
-	free(spec->ip6);
-	free(spec->mac);
-	arrow_strings_release(&spec->health.test);
-	free(spec->entrypoint);
+	for (size_t i = 0; i < spec->limits.n_rates; i++)
+		free(spec->limits.rates[i].device);
+	free(spec->limits.rates);
+	free(spec->limits.cpuset_cpus);
+	free(spec->files.volumes);
+	free(spec->files.tmpfs);
+	free(spec->process.ulimits);
+	free(spec->source.program);
+	free(spec->source.rootfs);
+	free(spec->source.image);
+	free(spec->source.image_digest);
+	arrow_strings_release(&spec->net.exposed);
+	arrow_strings_release(&spec->net.names);
+	arrow_strings_release(&spec->net.aliases);
+	net_ports_release(&spec->net.ports);
+	free(spec->net.ip);
+	free(spec->net.ip6);
+	free(spec->net.mac);
+	arrow_strings_release(&spec->life.health.test);
+	free(spec->process.entrypoint);
 	free(spec->name);
-	free(spec->hostname);
-	free(spec->workdir);
-	free(spec->user);
-	free(spec->engine);
-	free(spec->kernel);
-	free(spec->log_driver);
+	free(spec->net.hostname);
+	free(spec->process.workdir);
+	free(spec->process.user);
+	free(spec->vm.engine);
+	free(spec->vm.kernel);
+	free(spec->log.driver);
 	memset(spec, 0, sizeof(*spec));
 }

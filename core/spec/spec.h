@@ -84,50 +84,62 @@ enum arrow_restart {
 	ARROW_RESTART_UNLESS_STOPPED,
 };
 
-/*
- * What to run. A field that outlives its command has a line in core/spec/spec_json.c. Everything is
- * owned by the spec; arrow_spec_init() gives the defaults.
- */
-struct arrow_spec {
-	char *program;             /* an ELF file of the host; or NULL with rootfs */
-	char *rootfs;              /* a directory of the host that becomes the root, or NULL */
-	char *image;               /* a container image, or NULL; see arrow_spec_resolve() */
-	char *image_digest;        /* of its manifest, once it is resolved: this is what runs */
-	uint32_t pull;             /* enum arrow_pull */
+/* Where what runs comes from. */
+struct arrow_spec_source {
+	char *program;      /* an ELF file of the host; or NULL with rootfs */
+	char *rootfs;       /* a directory of the host that becomes the root, or NULL */
+	char *image;        /* a container image, or NULL; see arrow_spec_resolve() */
+	char *image_digest; /* of its manifest, once it is resolved: this is what runs */
+	uint32_t pull;      /* enum arrow_pull */
+	char *from;         /* a directory of `arrow save` to start from, or NULL */
+};
+
+/* The process that is started. */
+struct arrow_spec_process {
 	char *entrypoint;          /* replaces the program's path in argv; or NULL */
 	struct arrow_strings args; /* after the program's name */
-
-	char *name;     /* or NULL: one is made up */
-	char *hostname; /* or NULL: the first 12 digits of the id */
 	struct arrow_strings env;
-	struct arrow_strings labels;  /* key=value */
-	struct arrow_strings exposed; /* ports that the image names: "80/tcp" */
-	struct arrow_health health;
-	uint32_t stop_signal;       /* 0 for SIGTERM */
-	struct arrow_strings hosts; /* "address name" */
-	struct arrow_strings dns, dns_search, dns_options;
-	struct arrow_strings networks; /* values of --network; empty: the default, see net_plan() */
-	struct arrow_strings network_aliases;
-	char *ip, *ip6, *mac;   /* on the first network, or NULL */
-	struct net_ports ports; /* published */
-	bool publish_all;       /* what is exposed, too, by ports of the host that are free */
-	struct arrow_strings sysctls;
 	char *workdir;
 	char *user;
+	struct arrow_ulimit *ulimits;
+	size_t n_ulimits;
+	struct arrow_strings sysctls;
+	uint64_t caps; /* capabilities that root keeps, bit n is capability n */
+	bool interactive, tty, privileged, no_new_privs;
+	bool stdin_once; /* the end of a client's input is the end of the program's */
+};
 
+/* Names, addresses and ports. */
+struct arrow_spec_net {
+	char *hostname;             /* or NULL: the first 12 digits of the id */
+	struct arrow_strings names; /* values of --network; empty: the default, see net_plan() */
+	struct arrow_strings aliases;
+	char *ip, *ip6, *mac;         /* on the first network, or NULL */
+	struct arrow_strings exposed; /* ports that the image names: "80/tcp" */
+	struct net_ports ports;       /* published */
+	bool publish_all;             /* what is exposed, too, by ports of the host that are free */
+	struct arrow_strings hosts;   /* "address name" */
+	struct arrow_strings dns, dns_search, dns_options;
+};
+
+/* What is mounted. */
+struct arrow_spec_files {
 	struct arrow_volume *volumes;
 	size_t n_volumes;
 	struct arrow_tmpfs *tmpfs;
 	size_t n_tmpfs;
-	struct arrow_ulimit *ulimits;
-	size_t n_ulimits;
+	uint64_t shm_size; /* bytes */
+	bool read_only;    /* the root */
+};
 
+/* Memory and CPUs of the guest, and limits by control groups of the host (core/limits/limits.h). */
+struct arrow_spec_limits {
 	uint64_t memory;    /* bytes */
-	uint64_t shm_size;  /* bytes */
+	bool memory_given;  /* by an option: an image's is not asked */
 	uint32_t millicpus; /* thousandths of a CPU; 1000 is one vCPU */
 	bool cpus_given;    /* by --cpus: the VM's process is held to that, too */
 
-	/* Limits by control groups of the host, see core/limits/limits.h; 0 for none. */
+	/* By control groups; 0 for none. */
 	bool memory_swap_given, oom_kill_disable;
 	int64_t memory_swap; /* bytes of memory and swap together; -1 for no limit */
 	uint32_t cpu_shares, blkio_weight;
@@ -137,27 +149,49 @@ struct arrow_spec {
 	char *cpuset_cpus;     /* CPUs of the host that the VM may use, "0-2,5"; or NULL */
 	uint32_t pids_max;     /* processes in the guest */
 	int32_t oom_score_adj; /* of the VM's process */
+};
 
-	uint64_t caps; /* capabilities that root keeps, bit n is capability n */
+/* How it ends, and what comes after that. */
+struct arrow_spec_life {
+	bool auto_remove;      /* --rm */
+	uint32_t timeout;      /* seconds, 0 for none */
+	uint32_t stop_signal;  /* 0 for SIGTERM */
+	uint32_t stop_timeout; /* seconds from there to SIGKILL, or ARROW_FOREVER */
+	uint32_t restart;      /* enum arrow_restart */
+	uint32_t restart_max;  /* of ON_FAILURE; 0 for any number */
+	bool restart_given;    /* by an option: an image's is not asked */
+	struct arrow_health health;
+};
 
-	bool cold; /* boot the kernel instead of cloning a template */
-	bool interactive, tty, read_only, privileged, no_new_privs, verbose;
-	bool memory_given, restart_given; /* by options: an image's are not asked */
-	bool stdin_once;  /* the end of a client's input is the end of the program's */
-	bool auto_remove; /* --rm */
-	uint32_t timeout; /* seconds, 0 for none */
+struct arrow_spec_log {
+	char *driver;              /* json-file, journald, none; or NULL: json-file */
+	struct arrow_strings opts; /* key=value */
+};
 
-	uint32_t stop_timeout;         /* seconds from there to SIGKILL, or ARROW_FOREVER */
-	uint32_t restart;              /* enum arrow_restart */
-	uint32_t restart_max;          /* of ON_FAILURE; 0 for any number */
-	char *log_driver;              /* json-file, journald, none; or NULL: json-file */
-	struct arrow_strings log_opts; /* key=value */
-
-	char *from;              /* a directory of `arrow save` to start from, or NULL */
+/* The VM around it. */
+struct arrow_spec_vm {
+	char *engine;            /* or NULL: the best that works */
+	char *kernel;            /* profile or id, or NULL: chosen by what the program needs */
+	bool cold;               /* boot the kernel instead of cloning a template */
 	uint32_t restore_signal; /* that tells the program that it was restored; 0 for none */
+};
 
-	char *engine; /* or NULL: the best that works */
-	char *kernel; /* profile or id, or NULL: chosen by what the program needs */
+/*
+ * What to run. A field that outlives its command has a line in core/spec/spec_json.c. Everything is
+ * owned by the spec; arrow_spec_init() gives the defaults.
+ */
+struct arrow_spec {
+	char *name;                  /* or NULL: one is made up */
+	struct arrow_strings labels; /* key=value */
+	bool verbose;                /* tell on stderr what happens when */
+	struct arrow_spec_source source;
+	struct arrow_spec_process process;
+	struct arrow_spec_net net;
+	struct arrow_spec_files files;
+	struct arrow_spec_limits limits;
+	struct arrow_spec_life life;
+	struct arrow_spec_log log;
+	struct arrow_spec_vm vm;
 };
 
 /* Copies the limits that change while an Arrow runs (all but memory); what `to` had is freed. */

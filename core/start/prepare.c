@@ -40,7 +40,7 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	arrow_template_release(&run->template);
 	arrow_saved_release(&run->saved);
 	net_attachment_release(&run->network);
-	for (size_t i = 0; i < spec->n_volumes; i++) {
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
 		if (run->shares)
 			close_keep_errno(run->shares[i].fd);
 		if (run->file_names)
@@ -56,7 +56,7 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 
 static unsigned int vcpus_of(const struct arrow_spec *spec)
 {
-	return (spec->millicpus + 999) / 1000;
+	return (spec->limits.millicpus + 999) / 1000;
 }
 
 static int check_limits(const struct arrow_spec *spec, struct arrow_error *error)
@@ -68,19 +68,19 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 	if (sysinfo(&info) < 0)
 		return arrow_fail(error, errno, "cannot ask for the host's memory: %m");
 	total = (uint64_t)info.totalram * info.mem_unit;
-	if (spec->memory > total)
+	if (spec->limits.memory > total)
 		return arrow_fail(error, ENOMEM,
 			"%llu MiB of memory is more than this host has (%llu MiB): ask for less with -m",
-			(unsigned long long)(spec->memory >> 20),
+			(unsigned long long)(spec->limits.memory >> 20),
 			(unsigned long long)(total >> 20));
-	if (spec->memory < ARROW_MEMORY_MIN)
+	if (spec->limits.memory < ARROW_MEMORY_MIN)
 		return arrow_fail(error, EINVAL,
 			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
-			(unsigned long long)(spec->memory >> 10), ARROW_MEMORY_MIN >> 20);
-	if (cpus > 0 && spec->millicpus > (unsigned long)cpus * 1000)
+			(unsigned long long)(spec->limits.memory >> 10), ARROW_MEMORY_MIN >> 20);
+	if (cpus > 0 && spec->limits.millicpus > (unsigned long)cpus * 1000)
 		return arrow_fail(error, EINVAL,
 			"%g CPUs are more than this host has (%ld): ask for less with --cpus",
-			spec->millicpus / 1000.0, cpus);
+			spec->limits.millicpus / 1000.0, cpus);
 	return arrow_check_limits(spec, error);
 }
 
@@ -103,15 +103,15 @@ static int tell_limits(const struct arrow_spec *spec, struct arrow_error *error)
 
 static int open_volumes(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	run->shares = calloc(spec->n_volumes + 1, sizeof(*run->shares));
-	run->file_names = calloc(spec->n_volumes + 1, sizeof(*run->file_names));
+	run->shares = calloc(spec->files.n_volumes + 1, sizeof(*run->shares));
+	run->file_names = calloc(spec->files.n_volumes + 1, sizeof(*run->file_names));
 	if (!run->shares || !run->file_names)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	for (size_t i = 0; i < spec->n_volumes; i++)
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		run->shares[i].fd = -1;
 
-	for (size_t i = 0; i < spec->n_volumes; i++) {
-		const struct arrow_volume *v = &spec->volumes[i];
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
+		const struct arrow_volume *v = &spec->files.volumes[i];
 		struct stat st;
 		int fd = open(v->host, O_PATH | O_CLOEXEC);
 
@@ -157,10 +157,10 @@ static int open_initrd(int *fd, struct arrow_error *error)
 /* The smallest profile that will do. */
 static const char *kernel_of(const struct arrow_spec *spec, bool ipv6)
 {
-	if (spec->kernel)
-		return spec->kernel;
-	if (spec->rootfs || spec->image || vcpus_of(spec) > 1 || spec->millicpus % 1000 ||
-		spec->pids_max || ipv6)
+	if (spec->vm.kernel)
+		return spec->vm.kernel;
+	if (spec->source.rootfs || spec->source.image || vcpus_of(spec) > 1 ||
+		spec->limits.millicpus % 1000 || spec->limits.pids_max || ipv6)
 		return "general";
 	return "micro";
 }
@@ -171,16 +171,16 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.kernel_fd = run->kernel.fd,
 		.initrd_fd = run->initrd_fd,
 		.append = run->kernel.append,
-		.memory = (spec->memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
+		.memory = (spec->limits.memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
 		.vcpus = vcpus_of(spec),
 		.disks = &run->disk,
 		.n_disks = 1,
 		.shares = run->shares,
-		.n_shares = (unsigned int)spec->n_volumes,
+		.n_shares = (unsigned int)spec->files.n_volumes,
 		.jail_root = run->jail_root,
 		.nics = run->nics,
 		.n_nics = run->network_plan.n + run->network_plan.n_idle,
-		.userns_fd = spec->n_volumes ? run->userns_fd : -1,
+		.userns_fd = spec->files.n_volumes ? run->userns_fd : -1,
 		.mode = run->choice.mode,
 		.settings = run->choice.settings,
 		.tsc_khz = run->choice.tsc_khz,
@@ -194,7 +194,7 @@ void run_open_template(
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_vm_config vm = run_vm(run, spec);
 
-	if (spec->cold || spec->from || !(vm.mode->can & ARROW_ENGINE_TEMPLATES))
+	if (spec->vm.cold || spec->source.from || !(vm.mode->can & ARROW_ENGINE_TEMPLATES))
 		return;
 	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
 		    &vm, &error) < 0 &&
@@ -205,7 +205,7 @@ void run_open_template(
 /* Which cards there will be, which the template depends on. */
 static int plan_network(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	int r = net_plan(&run->network_plan, (const char *const *)spec->networks.v, error);
+	int r = net_plan(&run->network_plan, (const char *const *)spec->net.names.v, error);
 
 	if (r == 0 && run->network_plan.note && spec->verbose)
 		fprintf(stderr, "arrow: %s\n", run->network_plan.note);
@@ -213,7 +213,7 @@ static int plan_network(struct run *run, const struct arrow_spec *spec, struct a
 		run->nics[i] = (struct arrow_nic){
 			.kind = arrow_nic_kind(net_plan_kind(&run->network_plan, i)), .fd = -1};
 	/* One more, so that it can be connected while it runs. A saved one has what it has. */
-	if (r == 0 && !spec->from && run->network_plan.n > 0 &&
+	if (r == 0 && !spec->source.from && run->network_plan.n > 0 &&
 		run->network_plan.n < NET_CARDS_MAX &&
 		net_plan_kind(&run->network_plan, 0) == NET_CARD_TAP) {
 		run->network_plan.n_idle = 1;
@@ -253,21 +253,21 @@ int run_attach_network(struct run *run, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
 	struct net_ports ports = {0};
-	int r = net_ports_copy(&ports, &spec->ports) < 0
+	int r = net_ports_copy(&ports, &spec->net.ports) < 0
 			? arrow_fail(error, ENOMEM, "out of memory")
 			: 0;
 
-	for (size_t i = 0; r == 0 && spec->publish_all && i < spec->exposed.n; i++)
-		r = net_ports_expose(&ports, spec->exposed.v[i], error);
+	for (size_t i = 0; r == 0 && spec->net.publish_all && i < spec->net.exposed.n; i++)
+		r = net_ports_expose(&ports, spec->net.exposed.v[i], error);
 	if (r == 0)
 		r = net_attach(&run->network, &run->network_plan,
 			&(struct net_request){
 				.id = instance->id,
 				.name = instance->name,
-				.ip = spec->ip,
-				.ip6 = spec->ip6,
-				.mac = spec->mac,
-				.aliases = (const char *const *)spec->network_aliases.v,
+				.ip = spec->net.ip,
+				.ip6 = spec->net.ip6,
+				.mac = spec->net.mac,
+				.aliases = (const char *const *)spec->net.aliases.v,
 				.ports = &ports,
 			},
 			paths, error);
@@ -303,10 +303,10 @@ int run_make_absolute(struct arrow_spec *spec, struct arrow_error *error)
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
 	bool failed = !cwd;
 
-	for (size_t i = 0; !failed && i < spec->n_volumes + 2; i++) {
-		char **path = i == 0   ? &spec->program
-			      : i == 1 ? &spec->rootfs
-				       : &spec->volumes[i - 2].host;
+	for (size_t i = 0; !failed && i < spec->files.n_volumes + 2; i++) {
+		char **path = i == 0   ? &spec->source.program
+			      : i == 1 ? &spec->source.rootfs
+				       : &spec->files.volumes[i - 2].host;
 		char *whole = *path ? absolute(cwd, *path, i == 0) : NULL;
 
 		if (!*path)
@@ -325,7 +325,7 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 	struct arrow_error *error)
 {
 	struct arrow_saved *s = &run->saved;
-	int r = arrow_saved_open(s, paths, &run->settings, spec->from, error);
+	int r = arrow_saved_open(s, paths, &run->settings, spec->source.from, error);
 
 	if (r == 0)
 		r = arrow_saved_merge(spec, s, error);
@@ -369,13 +369,13 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 {
 	int r;
 
-	if (spec->image)
+	if (spec->source.image)
 		r = arrow_image_from_container(&run->image, paths, spec, error);
-	else if (spec->rootfs)
+	else if (spec->source.rootfs)
 		r = arrow_image_from_directory(
-			&run->image, paths->data, spec->rootfs, run->userns_fd, error);
+			&run->image, paths->data, spec->source.rootfs, run->userns_fd, error);
 	else
-		r = arrow_image_from_program(&run->image, paths->data, spec->program, error);
+		r = arrow_image_from_program(&run->image, paths->data, spec->source.program, error);
 	if (r < 0)
 		return r;
 	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,
@@ -386,7 +386,7 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 		return arrow_fail(error, EINVAL,
 			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
-	r = arrow_engine_choose(&run->choice, spec->engine, &run->settings, paths->run, error);
+	r = arrow_engine_choose(&run->choice, spec->vm.engine, &run->settings, paths->run, error);
 	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
 }
 
@@ -396,9 +396,9 @@ static int check_engine(
 {
 	const struct arrow_engine_mode *mode = run->choice.mode;
 
-	if (spec->n_volumes > mode->shares_max)
+	if (spec->files.n_volumes > mode->shares_max)
 		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
-			spec->n_volumes, mode->shares_max);
+			spec->files.n_volumes, mode->shares_max);
 	for (unsigned int i = 0; i < run->network_plan.n; i++)
 		if (run->nics[i].kind == ARROW_NIC_USER && !(mode->can & ARROW_ENGINE_USER_NET))
 			return arrow_fail(error, ENOTSUP,
@@ -421,7 +421,7 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	run->template.ram_fd = run->template.state_fd = run->template.code_fd = -1;
 	run->saved =
 		(struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
-	if (spec->from)
+	if (spec->source.from)
 		r = open_saved(run, paths, spec, error);
 	if (r == 0)
 		r = check_limits(spec, error);
@@ -437,12 +437,13 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	r = open_volumes(run, spec, error);
 	if (r < 0)
 		return r;
-	if (spec->n_volumes || spec->rootfs) {
+	if (spec->files.n_volumes || spec->source.rootfs) {
 		r = arrow_userns_create(&run->userns_fd, error);
 		if (r < 0)
 			return r;
 	}
-	r = spec->from ? check_cards(run, spec, error) : resolve_program(run, paths, spec, error);
+	r = spec->source.from ? check_cards(run, spec, error)
+			      : resolve_program(run, paths, spec, error);
 	if (r == 0)
 		r = check_engine(run, spec, error);
 	if (r == 0)

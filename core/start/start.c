@@ -34,8 +34,8 @@ static int encode(struct run *run, const struct arrow_spec *spec,
 	};
 
 	client_window(&context.rows, &context.columns);
-	return spec->from ? arrow_job_encode_identity(&run->job, spec, &context, error)
-			  : arrow_job_encode(&run->job, spec, &context, error);
+	return spec->source.from ? arrow_job_encode_identity(&run->job, spec, &context, error)
+				 : arrow_job_encode(&run->job, spec, &context, error);
 }
 
 static void __attribute__((noreturn))
@@ -137,7 +137,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	r = client_run(fd, &options, status, &detached, error);
 
 	/* It is on its way out; a keeper that was left by Ctrl-C ends its VM first. */
-	if (!detached && how->bound && spec->restart == ARROW_RESTART_NO)
+	if (!detached && how->bound && spec->life.restart == ARROW_RESTART_NO)
 		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
 			;
 	return r;
@@ -146,7 +146,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 static int check_terminal(
 	const struct arrow_spec *spec, const struct arrow_attach *how, struct arrow_error *error)
 {
-	if (spec->tty && spec->interactive && how->input && !isatty(STDIN_FILENO))
+	if (spec->process.tty && spec->process.interactive && how->input && !isatty(STDIN_FILENO))
 		return arrow_fail(error, ENOTTY,
 			"the input is not a terminal: leave out -t, or run it in a terminal");
 	return 0;

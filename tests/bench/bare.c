@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 				.kernel_fd = kernel,
 				.initrd_fd = initrd,
 				.append = argv[2],
-				.memory = spec.memory,
+				.memory = spec.limits.memory,
 				.vcpus = 1,
 				.disks = &(struct arrow_disk){.fd = image},
 				.n_disks = 1,

@@ -71,18 +71,18 @@ static void volumes_and_tmpfs(void **state)
 	arrow_spec_init(&spec);
 	assert_int_equal(arrow_parse_volume(&spec, "./a:/b", &e), 0);
 	assert_int_equal(arrow_parse_volume(&spec, "/c:/d:ro", &e), 0);
-	assert_string_equal(spec.volumes[0].host, "./a");
-	assert_string_equal(spec.volumes[1].guest, "/d");
-	assert_false(spec.volumes[0].read_only);
-	assert_true(spec.volumes[1].read_only);
+	assert_string_equal(spec.files.volumes[0].host, "./a");
+	assert_string_equal(spec.files.volumes[1].guest, "/d");
+	assert_false(spec.files.volumes[0].read_only);
+	assert_true(spec.files.volumes[1].read_only);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		assert_int_equal(arrow_parse_volume(&spec, bad[i], &e), -EINVAL);
 		arrow_error_clear(&e);
 	}
 
 	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:size=1m,exec,ro,mode=700", &e), 0);
-	assert_string_equal(spec.tmpfs[0].options, "size=1m,mode=700");
-	assert_int_equal(spec.tmpfs[0].flags, MS_RDONLY | MS_NOSUID | MS_NODEV);
+	assert_string_equal(spec.files.tmpfs[0].options, "size=1m,mode=700");
+	assert_int_equal(spec.files.tmpfs[0].flags, MS_RDONLY | MS_NOSUID | MS_NODEV);
 	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:user_xattr", &e), -EINVAL);
 	arrow_spec_release(&spec);
 }
@@ -94,17 +94,18 @@ static void capabilities(void **state)
 	struct arrow_spec spec;
 
 	arrow_spec_init(&spec);
-	assert_int_equal(spec.caps, 0xa80425fb); /* what `docker run` gives */
+	assert_int_equal(spec.process.caps, 0xa80425fb); /* what `docker run` gives */
 	assert_int_equal(arrow_strings_add(&drop, "all"), 0);
 	assert_int_equal(arrow_strings_add(&add, "cap_net_admin"), 0);
 	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), 0);
-	assert_int_equal(spec.caps, 1u << CAP_NET_ADMIN);
+	assert_int_equal(spec.process.caps, 1u << CAP_NET_ADMIN);
 	arrow_strings_release(&drop);
 	drop = (struct arrow_strings){0};
 	assert_int_equal(arrow_strings_add(&add, "ALL"), 0);
 	assert_int_equal(arrow_strings_add(&drop, "SYS_ADMIN"), 0);
 	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), 0);
-	assert_int_equal(spec.caps, ((1ull << (CAP_LAST_CAP + 1)) - 1) & ~(1ull << CAP_SYS_ADMIN));
+	assert_int_equal(
+		spec.process.caps, ((1ull << (CAP_LAST_CAP + 1)) - 1) & ~(1ull << CAP_SYS_ADMIN));
 	assert_int_equal(arrow_strings_add(&add, "CAP_FLY"), 0);
 	assert_int_equal(arrow_parse_caps(&spec, &add, &drop, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "CAP_FLY"));
@@ -125,15 +126,15 @@ static void names_hosts_limits(void **state)
 	assert_int_equal(arrow_parse_name("a", &e), -EINVAL);
 	arrow_error_clear(&e);
 	assert_int_equal(arrow_parse_host(&spec, "db:fd00::1", &e), 0);
-	assert_string_equal(spec.hosts.v[0], "fd00::1 db");
+	assert_string_equal(spec.net.hosts.v[0], "fd00::1 db");
 	assert_int_equal(arrow_parse_host(&spec, "db:1.2.3", &e), -EINVAL);
 	arrow_error_clear(&e);
 	assert_int_equal(arrow_parse_sysctl(&spec, "net/ipv4/x=1", &e), 0);
 	assert_int_equal(arrow_parse_sysctl(&spec, "../../etc/x=1", &e), -EINVAL);
 	arrow_error_clear(&e);
 	assert_int_equal(arrow_parse_ulimit(&spec, "nofile=10:unlimited", &e), 0);
-	assert_int_equal(spec.ulimits[0].resource, RLIMIT_NOFILE);
-	assert_int_equal(spec.ulimits[0].hard, UINT64_MAX);
+	assert_int_equal(spec.process.ulimits[0].resource, RLIMIT_NOFILE);
+	assert_int_equal(spec.process.ulimits[0].hard, UINT64_MAX);
 	assert_int_equal(arrow_parse_ulimit(&spec, "nofile=2:1", &e), -EINVAL);
 	arrow_spec_release(&spec);
 }
@@ -154,11 +155,11 @@ static void a_job_arrives_whole(void **state)
 	const char *why = NULL;
 
 	arrow_spec_init(&spec);
-	spec.tty = true;
-	spec.millicpus = 500;
-	spec.rootfs = strdup("/nowhere");
-	assert_int_equal(arrow_strings_add(&spec.args, ""), 0);
-	assert_int_equal(arrow_strings_add(&spec.args, "two words"), 0);
+	spec.process.tty = true;
+	spec.limits.millicpus = 500;
+	spec.source.rootfs = strdup("/nowhere");
+	assert_int_equal(arrow_strings_add(&spec.process.args, ""), 0);
+	assert_int_equal(arrow_strings_add(&spec.process.args, "two words"), 0);
 	assert_int_equal(arrow_parse_env(&spec, "PATH=/only", &e), 0);
 	assert_int_equal(arrow_parse_env(&spec, "A=1", &e), 0);
 	assert_int_equal(arrow_parse_env(&spec, "A=2", &e), 0);
@@ -277,7 +278,7 @@ static void a_name_is_taken_once_and_a_dead_keeper_gives_it_back(void **state)
 	assert_non_null(mkdtemp(run));
 	arrow_spec_init(&spec);
 	spec.name = strdup("same");
-	spec.auto_remove = true;
+	spec.life.auto_remove = true;
 	assert_int_equal(arrow_instance_create(&one, &paths, &spec, &e), 0);
 	assert_int_equal(arrow_instance_create(&two, &paths, &spec, &e), -EEXIST);
 	assert_non_null(strstr(e.text, "'same' is in use"));

@@ -36,42 +36,43 @@ static void a_spec_comes_back_as_it_was(void **state)
 	json_t *json;
 
 	arrow_spec_init(&a);
-	a.program = strdup("/bin/x\xff");
-	assert_int_equal(arrow_strings_add(&a.args, ""), 0);
-	assert_int_equal(arrow_strings_add(&a.args, "\xe9\x01\n"), 0);
+	a.source.program = strdup("/bin/x\xff");
+	assert_int_equal(arrow_strings_add(&a.process.args, ""), 0);
+	assert_int_equal(arrow_strings_add(&a.process.args, "\xe9\x01\n"), 0);
 	assert_int_equal(arrow_parse_env(&a, "A=b", &e), 0);
 	assert_int_equal(arrow_parse_volume(&a, "/tmp:/x:ro", &e), 0);
 	assert_int_equal(arrow_parse_tmpfs(&a, "/t:size=1m", &e), 0);
 	assert_int_equal(arrow_parse_ulimit(&a, "nofile=5:6", &e), 0);
 	assert_int_equal(arrow_parse_restart(&a, "on-failure:7", &e), 0);
-	assert_int_equal(arrow_parse_signal("SIGUSR1", &a.stop_signal, &e), 0);
-	assert_int_equal(net_ports_parse(&a.ports, "8000-8010:80/udp", &e), 0);
-	a.memory = UINT64_MAX;
-	a.caps = 1ull << 63;
-	a.tty = a.auto_remove = a.stdin_once = true;
-	a.health.interval = 5;
-	assert_int_equal(arrow_strings_add(&a.health.test, "CMD"), 0);
+	assert_int_equal(arrow_parse_signal("SIGUSR1", &a.life.stop_signal, &e), 0);
+	assert_int_equal(net_ports_parse(&a.net.ports, "8000-8010:80/udp", &e), 0);
+	a.limits.memory = UINT64_MAX;
+	a.process.caps = 1ull << 63;
+	a.process.tty = a.life.auto_remove = a.process.stdin_once = true;
+	a.life.health.interval = 5;
+	assert_int_equal(arrow_strings_add(&a.life.health.test, "CMD"), 0);
 
 	json = arrow_spec_to_json(&a);
 	arrow_spec_init(&b);
 	assert_int_equal(arrow_spec_from_json(&b, json, &e), 0);
 	json_decref(json);
-	assert_string_equal(b.program, a.program);
-	assert_int_equal(b.args.n, 2);
-	assert_string_equal(b.args.v[0], "");
-	assert_string_equal(b.args.v[1], a.args.v[1]);
-	assert_int_equal(b.memory, UINT64_MAX);
-	assert_int_equal(b.caps, 1ull << 63);
-	assert_int_equal(b.restart, ARROW_RESTART_ON_FAILURE);
-	assert_int_equal(b.restart_max, 7);
-	assert_int_equal(b.stop_signal, SIGUSR1);
-	assert_int_equal(b.n_volumes, 1);
-	assert_true(b.volumes[0].read_only);
-	assert_int_equal(b.n_ulimits, 1);
-	assert_int_equal(b.ulimits[0].hard, 6);
-	assert_int_equal(b.ports.n, 1);
-	assert_int_equal(b.ports.v[0].host_last, 8010);
-	assert_true(b.tty && b.auto_remove && b.stdin_once && !b.interactive);
+	assert_string_equal(b.source.program, a.source.program);
+	assert_int_equal(b.process.args.n, 2);
+	assert_string_equal(b.process.args.v[0], "");
+	assert_string_equal(b.process.args.v[1], a.process.args.v[1]);
+	assert_int_equal(b.limits.memory, UINT64_MAX);
+	assert_int_equal(b.process.caps, 1ull << 63);
+	assert_int_equal(b.life.restart, ARROW_RESTART_ON_FAILURE);
+	assert_int_equal(b.life.restart_max, 7);
+	assert_int_equal(b.life.stop_signal, SIGUSR1);
+	assert_int_equal(b.files.n_volumes, 1);
+	assert_true(b.files.volumes[0].read_only);
+	assert_int_equal(b.process.n_ulimits, 1);
+	assert_int_equal(b.process.ulimits[0].hard, 6);
+	assert_int_equal(b.net.ports.n, 1);
+	assert_int_equal(b.net.ports.v[0].host_last, 8010);
+	assert_true(b.process.tty && b.life.auto_remove && b.process.stdin_once &&
+		    !b.process.interactive);
 	first = text_of(&a);
 	second = text_of(&b);
 	assert_string_equal(first, second);
@@ -143,9 +144,9 @@ static void open_log(struct log *log, int fd, const char *opt1, const char *opt2
 
 	arrow_spec_init(&spec);
 	if (opt1)
-		assert_int_equal(arrow_strings_add(&spec.log_opts, opt1), 0);
+		assert_int_equal(arrow_strings_add(&spec.log.opts, opt1), 0);
 	if (opt2)
-		assert_int_equal(arrow_strings_add(&spec.log_opts, opt2), 0);
+		assert_int_equal(arrow_strings_add(&spec.log.opts, opt2), 0);
 	assert_int_equal(log_open(log, &spec, fd, "id", "name", &e), 0);
 	arrow_spec_release(&spec);
 }

@@ -201,7 +201,7 @@ static void values_are_checked_in_dockers_words(void **state)
 	assert_null(SAYS(arrow_parse_blkio_weight(&s, "1000", &e)));
 	assert_true(has(SAYS(arrow_parse_oom_score(&s, "1001", &e)), "[-1000, 1000]"));
 	assert_null(SAYS(arrow_parse_oom_score(&s, "-1000", &e)));
-	assert_int_equal(s.oom_score_adj, -1000);
+	assert_int_equal(s.limits.oom_score_adj, -1000);
 	assert_true(has(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "/dev/sda", &e)),
 		"bad format for path"));
 	assert_true(has(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "sda:1mb", &e)),
@@ -211,10 +211,10 @@ static void values_are_checked_in_dockers_words(void **state)
 	assert_true(has(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_IOPS, "/dev/sda:1k", &e)),
 		"invalid rate for device"));
 	assert_null(SAYS(arrow_parse_rate(&s, ARROW_RATE_WRITE_BPS, "/dev/sda:1mb", &e)));
-	assert_int_equal(s.n_rates, 1);
-	assert_int_equal(s.rates[0].value, 1048576);
+	assert_int_equal(s.limits.n_rates, 1);
+	assert_int_equal(s.limits.rates[0].value, 1048576);
 	assert_null(SAYS(arrow_parse_pids(&s, "-1", &e)));
-	assert_int_equal(s.pids_max, 0);
+	assert_int_equal(s.limits.pids_max, 0);
 	assert_non_null(SAYS(arrow_parse_pids(&s, "5x", &e)));
 	assert_true(has(SAYS(arrow_parse_cpuset(&s, "1-z", &e)), "invalid value 1-z"));
 	assert_true(has(SAYS(arrow_parse_cpuset(&s, "1000", &e)), "not available"));
