@@ -77,8 +77,12 @@ static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (k->confinement.n == 0)
-		r = arrow_limits_begin(&k->confinement, spec, k->instance->id,
-			k->config->vm->mode->overhead, list, error);
+		r = arrow_limits_begin(&k->confinement,
+			&(struct arrow_limits_wish){.spec = spec,
+				.id = k->instance->id,
+				.overhead = k->config->vm->mode->overhead,
+				.list = list},
+			error);
 	if (r < 0)
 		return r;
 	if (spec->limits.cpuset_cpus) {
@@ -171,8 +175,12 @@ static int limit_vm(struct keeper *k, struct arrow_error *error)
 	const struct arrow_spec *spec = k->config->spec;
 	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
 	cpu_set_t cpus;
-	int r = list ? arrow_limits_update(&k->confinement, spec, k->instance->id,
-			       k->config->vm->mode->overhead, list, k->vm->pid, error)
+	int r = list ? arrow_limits_update(&k->confinement,
+			       &(struct arrow_limits_wish){.spec = spec,
+				       .id = k->instance->id,
+				       .overhead = k->config->vm->mode->overhead,
+				       .list = list},
+			       k->vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");
 
 	if (r < 0 || !spec->limits.cpuset_cpus)

@@ -24,7 +24,7 @@ unsigned int arrow_limits_weight(unsigned int shares)
 	return shares < 2 ? 1 : 1 + ((shares - 2) * 9999u) / 262142u;
 }
 
-static bool is_there(const char *dir, const char *file)
+static bool limits_has_file(const char *dir, const char *file)
 {
 	_cleanup_free_ char *path = path_format("%s/%s", dir, file);
 
@@ -32,17 +32,17 @@ static bool is_there(const char *dir, const char *file)
 }
 
 /* Only the root of v2 gives to its children what it holds processes of itself. */
-static char *base_v2(const char *dir)
+static char *limits_find_base_v2(const char *dir)
 {
 	_cleanup_free_ char *parent = strdup(dir);
 	char *slash = parent ? strrchr(parent, '/') : NULL;
 
-	if (!is_there(dir, "cgroup.type"))
+	if (!limits_has_file(dir, "cgroup.type"))
 		return strdup(dir);
 	if (!slash || slash == parent)
 		return NULL;
 	*slash = '\0';
-	return is_there(parent, "cgroup.procs") ? STEAL(parent) : NULL;
+	return limits_has_file(parent, "cgroup.procs") ? STEAL(parent) : NULL;
 }
 
 char *arrow_limits_base(const struct arrow_cgroups *g, const char *controller, int *version)
@@ -54,7 +54,7 @@ char *arrow_limits_base(const struct arrow_cgroups *g, const char *controller, i
 
 		if (strcmp(c->name, io ? "io" : controller) != 0)
 			continue;
-		base = c->version == 2 ? base_v2(c->dir) : strdup(c->dir);
+		base = c->version == 2 ? limits_find_base_v2(c->dir) : strdup(c->dir);
 		*version = c->version;
 		if (base && access(base, W_OK | X_OK) == 0)
 			return STEAL(base);
@@ -65,9 +65,9 @@ char *arrow_limits_base(const struct arrow_cgroups *g, const char *controller, i
 /* ---- making ---- */
 
 /* Writes a value. A file that this kernel lacks is -ENOENT. */
-static int set(const char *dir, const char *file, const char *fmt, ...) ARROW_PRINTF(3, 4);
+static int limits_write(const char *dir, const char *file, const char *fmt, ...) ARROW_PRINTF(3, 4);
 
-static int set(const char *dir, const char *file, const char *fmt, ...)
+static int limits_write(const char *dir, const char *file, const char *fmt, ...)
 {
 	_cleanup_free_ char *path = path_format("%s/%s", dir, file);
 	_cleanup_close_ int fd = -1;
@@ -86,75 +86,110 @@ static int set(const char *dir, const char *file, const char *fmt, ...)
 	return write(fd, text, (size_t)n) < 0 ? -errno : 0;
 }
 
-/* Our group below base; made once, though several controllers are there. NULL with errno. */
-static const char *group(
-	struct arrow_confinement *c, const char *base, const char *id, const char *list)
+static void limits_remove_group(const char *dir)
 {
-	_cleanup_free_ char *dir = path_format("%s/arrow-%s", base, id);
-	_cleanup_close_ int fd = -1;
-	FILE *f;
+	for (int i = 0; i < REMOVE_TRIES && rmdir(dir) < 0 && errno == EBUSY; i++)
+		usleep(10000);
+}
 
-	for (unsigned int i = 0; dir && i < c->n; i++)
-		if (strcmp(c->dirs[i], dir) == 0)
-			return c->dirs[i];
-	if (!dir || c->n == ARROW_LIMITS_DIRS) {
-		errno = ENOMEM;
-		return NULL;
+/* Forgets the groups from number n on, and removes them. Nothing is in them. */
+static void limits_drop_groups(struct arrow_confinement *c, unsigned int n)
+{
+	while (c->n > n) {
+		char *dir = c->dirs[--c->n];
+
+		close_keep_errno(c->procs[c->n]);
+		limits_remove_group(dir);
+		if (c->oom && strncmp(c->oom, dir, strlen(dir)) == 0)
+			free(STEAL(c->oom));
+		free(dir);
 	}
+}
+
+/*
+ * A process that enters by itself, with one thread: by "tasks", which only version 1 has, the
+ * kernel does so at once; else it waits many milliseconds for all other processes.
+ */
+static int limits_open_procs(const char *dir)
+{
+	_cleanup_free_ char *path =
+		path_format("%s/%s", dir, limits_has_file(dir, "tasks") ? "tasks" : "cgroup.procs");
+	int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Our group below base; made once, though several controllers are there. Returns 0 or a negative
+ * errno: then there is none.
+ */
+static int limits_make_group(struct arrow_confinement *c, const char *base,
+	const struct arrow_limits_wish *wish, const char **found)
+{
+	_cleanup_free_ char *dir = path_format("%s/arrow-%s", base, wish->id);
+	FILE *f;
+	int procs;
+
+	for (unsigned int i = 0; dir && i < c->n; i++) {
+		if (strcmp(c->dirs[i], dir) == 0) {
+			*found = c->dirs[i];
+			return 0;
+		}
+	}
+	if (!dir || c->n == ARROW_LIMITS_DIRS)
+		return -ENOMEM;
 	/* First the list: a keeper that is killed in between leaves nothing that is not on it. */
-	f = fopen(list, c->n ? "ae" : "we");
+	f = fopen(wish->list, c->n ? "ae" : "we");
 	if (!f)
-		return NULL;
+		return -errno;
 	fprintf(f, "%s\n", dir);
 	if (fclose(f) != 0)
-		return NULL;
+		return -errno;
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		return NULL;
-	c->procs[c->n] = -1;
-	c->dirs[c->n++] = STEAL(dir);
-	/*
-	 * A process that enters by itself, with one thread: by "tasks", which only version 1 has,
-	 * the kernel does so at once; else it waits many milliseconds for all other processes.
-	 */
-	dir = path_format("%s/%s", c->dirs[c->n - 1],
-		is_there(c->dirs[c->n - 1], "tasks") ? "tasks" : "cgroup.procs");
-	c->procs[c->n - 1] = dir ? open(dir, O_WRONLY | O_CLOEXEC) : -1;
-	return c->procs[c->n - 1] < 0 ? NULL : c->dirs[c->n - 1];
+		return -errno;
+	procs = limits_open_procs(dir);
+	if (procs < 0) {
+		/* A group that nothing can enter limits nothing. */
+		limits_remove_group(dir);
+		return procs;
+	}
+	c->procs[c->n] = procs;
+	*found = c->dirs[c->n++] = STEAL(dir);
+	return 0;
 }
 
 struct making {
 	struct arrow_confinement *c;
-	const struct arrow_spec *spec;
-	struct arrow_cgroups groups;
-	const char *id, *list;
+	const struct arrow_limits_wish *wish;
+	const struct arrow_cgroups *groups;
 };
 
 /*
  * The group for a controller. Returns 0, with *dir NULL where this host has none for us: the root
  * of a delegated tree may hold processes, or forbid more groups.
  */
-static int find_group(struct making *m, const char *controller, const char **dir, int *version)
+static int limits_find_group(
+	struct making *m, const char *controller, const char **dir, int *version)
 {
-	_cleanup_free_ char *base = arrow_limits_base(&m->groups, controller, version);
+	_cleanup_free_ char *base = arrow_limits_base(m->groups, controller, version);
 	const char *name = strcmp(controller, "blkio") == 0 ? "io" : controller;
+	int r;
 
 	*dir = NULL;
 	if (!base)
 		return 0;
-	if (*version == 2 && set(base, "cgroup.subtree_control", "+%s", name) < 0)
+	if (*version == 2 && limits_write(base, "cgroup.subtree_control", "+%s", name) < 0)
 		return 0;
-	*dir = group(m->c, base, m->id, m->list);
-	if (!*dir && errno != EACCES && errno != EPERM && errno != EROFS)
-		return -errno;
-	return 0;
+	r = limits_make_group(m->c, base, m->wish, dir);
+	return r == -EACCES || r == -EPERM || r == -EROFS ? 0 : r;
 }
 
-static int limit_memory(struct making *m, uint64_t overhead)
+static int limits_set_memory(struct making *m)
 {
-	const struct arrow_spec *s = m->spec;
-	uint64_t bytes = s->limits.memory + overhead;
+	const struct arrow_spec *s = m->wish->spec;
+	uint64_t overhead = m->wish->overhead, bytes = s->limits.memory + overhead;
 	const char *dir;
-	int version, r = find_group(m, "memory", &dir, &version);
+	int version, r = limits_find_group(m, "memory", &dir, &version);
 
 	if (r < 0 || !dir)
 		return r;
@@ -162,48 +197,49 @@ static int limit_memory(struct making *m, uint64_t overhead)
 	m->c->oom =
 		path_format("%s/%s", dir, version == 2 ? "memory.events" : "memory.oom_control");
 	if (version == 2) {
-		r = set(dir, "memory.max", "%" PRIu64, bytes);
+		r = limits_write(dir, "memory.max", "%" PRIu64, bytes);
 		if (r == 0 && s->limits.memory_swap >= 0 && s->limits.memory_swap_given)
-			r = set(dir, "memory.swap.max", "%" PRIu64,
+			r = limits_write(dir, "memory.swap.max", "%" PRIu64,
 				(uint64_t)s->limits.memory_swap - s->limits.memory);
 		return r == -ENOENT ? 0 : r;
 	}
-	r = set(dir, "memory.limit_in_bytes", "%" PRIu64, bytes);
+	r = limits_write(dir, "memory.limit_in_bytes", "%" PRIu64, bytes);
 	if (r == 0 && s->limits.memory_swap >= 0 && s->limits.memory_swap_given)
-		r = set(dir, "memory.memsw.limit_in_bytes", "%" PRIu64,
+		r = limits_write(dir, "memory.memsw.limit_in_bytes", "%" PRIu64,
 			(uint64_t)s->limits.memory_swap + overhead);
 	if ((r == 0 || r == -ENOENT) && s->limits.oom_kill_disable)
-		r = set(dir, "memory.oom_control", "1");
+		r = limits_write(dir, "memory.oom_control", "1");
 	return r == -ENOENT ? 0 : r; /* a kernel that does not account for swap */
 }
 
-static int limit_cpu(struct making *m)
+static int limits_set_cpu(struct making *m)
 {
-	const struct arrow_spec *s = m->spec;
+	const struct arrow_spec *s = m->wish->spec;
 	const char *dir;
-	int version, r = find_group(m, "cpu", &dir, &version);
+	int version, r = limits_find_group(m, "cpu", &dir, &version);
 	uint64_t quota = (uint64_t)s->limits.millicpus * PERIOD_US / 1000;
 
 	if (r < 0 || !dir)
 		return r;
 	if (version == 2) {
 		if (s->limits.cpus_given)
-			r = set(dir, "cpu.max", "%" PRIu64 " %u", quota, PERIOD_US);
+			r = limits_write(dir, "cpu.max", "%" PRIu64 " %u", quota, PERIOD_US);
 		if (r == 0 && s->limits.cpu_shares)
-			r = set(dir, "cpu.weight", "%u", arrow_limits_weight(s->limits.cpu_shares));
+			r = limits_write(
+				dir, "cpu.weight", "%u", arrow_limits_weight(s->limits.cpu_shares));
 		return r;
 	}
 	if (s->limits.cpus_given) {
-		r = set(dir, "cpu.cfs_period_us", "%u", PERIOD_US);
+		r = limits_write(dir, "cpu.cfs_period_us", "%u", PERIOD_US);
 		if (r == 0)
-			r = set(dir, "cpu.cfs_quota_us", "%" PRIu64, quota);
+			r = limits_write(dir, "cpu.cfs_quota_us", "%" PRIu64, quota);
 	}
 	if (r == 0 && s->limits.cpu_shares)
-		r = set(dir, "cpu.shares", "%u", s->limits.cpu_shares);
+		r = limits_write(dir, "cpu.shares", "%u", s->limits.cpu_shares);
 	return r;
 }
 
-static int limit_rate(
+static int limits_set_rate(
 	const char *dir, int version, const struct arrow_rate *rate, struct arrow_error *error)
 {
 	static const char *const v1[] = {"read_bps", "write_bps", "read_iops", "write_iops"};
@@ -218,11 +254,11 @@ static int limit_rate(
 		return arrow_fail(
 			error, ENOTBLK, "cannot limit %s: it is not a block device", rate->device);
 	if (version == 2) {
-		r = set(dir, file, "%u:%u %s=%" PRIu64, major(st.st_rdev), minor(st.st_rdev),
-			v2[rate->kind], rate->value);
+		r = limits_write(dir, file, "%u:%u %s=%" PRIu64, major(st.st_rdev),
+			minor(st.st_rdev), v2[rate->kind], rate->value);
 	} else {
 		snprintf(file, sizeof(file), "blkio.throttle.%s_device", v1[rate->kind]);
-		r = set(dir, file, "%u:%u %" PRIu64, major(st.st_rdev), minor(st.st_rdev),
+		r = limits_write(dir, file, "%u:%u %" PRIu64, major(st.st_rdev), minor(st.st_rdev),
 			rate->value);
 	}
 	return r < 0 ? arrow_fail(error, -r, "cannot limit the device %s by %s: %m", rate->device,
@@ -230,75 +266,82 @@ static int limit_rate(
 		     : 0;
 }
 
-static int limit_io(struct making *m, struct arrow_error *error)
+static int limits_set_io(struct making *m, struct arrow_error *error)
 {
-	const struct arrow_spec *s = m->spec;
+	const struct arrow_spec *s = m->wish->spec;
 	const char *dir;
-	int version, r = find_group(m, "blkio", &dir, &version);
+	int version, r = limits_find_group(m, "blkio", &dir, &version);
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make a control group for I/O: %m");
 	for (size_t i = 0; dir && r == 0 && i < s->limits.n_rates; i++)
-		r = limit_rate(dir, version, &s->limits.rates[i], error);
+		r = limits_set_rate(dir, version, &s->limits.rates[i], error);
 	if (!dir || r < 0 || !s->limits.blkio_weight)
 		return r;
 	/* The name depends on the scheduler; none of them may be there. */
-	if (version == 1 && set(dir, "blkio.weight", "%u", s->limits.blkio_weight) == -ENOENT)
-		r = set(dir, "blkio.bfq.weight", "%u", s->limits.blkio_weight);
-	else if (version == 2 &&
-		 set(dir, "io.bfq.weight", "default %u", s->limits.blkio_weight) == -ENOENT)
-		r = set(dir, "io.weight", "default %u", s->limits.blkio_weight);
+	if (version == 1 &&
+		limits_write(dir, "blkio.weight", "%u", s->limits.blkio_weight) == -ENOENT)
+		r = limits_write(dir, "blkio.bfq.weight", "%u", s->limits.blkio_weight);
+	else if (version == 2 && limits_write(dir, "io.bfq.weight", "default %u",
+					 s->limits.blkio_weight) == -ENOENT)
+		r = limits_write(dir, "io.weight", "default %u", s->limits.blkio_weight);
 	return r < 0 && r != -ENOENT ? arrow_fail(error, -r, "cannot set the I/O weight %u: %m",
 					       s->limits.blkio_weight)
 				     : 0;
 }
 
-/* Makes the groups that are not there, and sets all limits. */
-static int apply(struct making *m, uint64_t overhead, bool update, struct arrow_error *error)
+/* Makes the groups that do not exist yet, and sets all limits. */
+static int limits_apply(struct arrow_confinement *c, const struct arrow_limits_wish *wish,
+	bool update, struct arrow_error *error)
 {
-	const struct arrow_spec *spec = m->spec;
-	int r = arrow_cgroups_look(&m->groups);
+	const struct arrow_spec *spec = wish->spec;
+	struct arrow_cgroups own = {0};
+	struct making m = {.c = c, .wish = wish, .groups = wish->groups ? wish->groups : &own};
+	int r = wish->groups ? 0 : arrow_cgroups_look(&own);
 
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot look at the control groups: %m");
-	r = limit_memory(m, overhead);
+		return arrow_fail(error, -r, "cannot read the control groups: %m");
+	r = limits_set_memory(&m);
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
 	if (r == 0 && (spec->limits.cpus_given || spec->limits.cpu_shares)) {
-		r = limit_cpu(m);
+		r = limits_set_cpu(&m);
 		if (r < 0)
 			r = arrow_fail(error, -r, "cannot limit the CPU time of the VM: %m");
 	}
 	if (r == 0 && (spec->limits.blkio_weight || (spec->limits.n_rates && !update)))
-		r = limit_io(m, error);
-	arrow_cgroups_release(&m->groups);
+		r = limits_set_io(&m, error);
+	arrow_cgroups_release(&own);
 	return r;
 }
 
-int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
-	uint64_t overhead, const char *list, struct arrow_error *error)
+int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_limits_wish *wish,
+	struct arrow_error *error)
 {
-	struct making m = {.c = c, .spec = spec, .id = id, .list = list};
 	int r;
 
 	memset(c, 0, sizeof(*c));
-	r = apply(&m, overhead, false, error);
+	r = limits_apply(c, wish, false, error);
 	if (r < 0)
 		arrow_limits_end(c);
 	return r;
 }
 
-int arrow_limits_update(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
-	uint64_t overhead, const char *list, int pid, struct arrow_error *error)
+int arrow_limits_update(struct arrow_confinement *c, const struct arrow_limits_wish *wish, int pid,
+	struct arrow_error *error)
 {
-	struct making m = {.c = c, .spec = spec, .id = id, .list = list};
-	unsigned int before = c->n;
-	int r = apply(&m, overhead, true, error);
+	unsigned int entered = c->n;
+	int r = limits_apply(c, wish, true, error);
 
-	for (unsigned int i = before; r == 0 && i < c->n; i++)
-		if (dprintf(c->procs[i], "%d", pid) < 0)
-			r = arrow_fail(error, errno,
-				"cannot move the VM's process to its control group: %m");
+	for (; r == 0 && entered < c->n; entered++) {
+		if (dprintf(c->procs[entered], "%d", pid) >= 0)
+			continue;
+		r = arrow_fail(
+			error, errno, "cannot move the VM's process to its control group: %m");
+		break;
+	}
+	/* The next update makes again, and enters, what the process is not in. */
+	limits_drop_groups(c, entered);
 	return r;
 }
 
@@ -313,19 +356,9 @@ bool arrow_limits_oom(const struct arrow_confinement *c)
 	return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
 }
 
-static void remove_group(const char *dir)
-{
-	for (int i = 0; i < REMOVE_TRIES && rmdir(dir) < 0 && errno == EBUSY; i++)
-		usleep(10000);
-}
-
 void arrow_limits_end(struct arrow_confinement *c)
 {
-	for (unsigned int i = 0; i < c->n; i++) {
-		close_keep_errno(c->procs[i]);
-		remove_group(c->dirs[i]);
-		free(c->dirs[i]);
-	}
+	limits_drop_groups(c, 0);
 	free(c->oom);
 	memset(c, 0, sizeof(*c));
 }
@@ -342,25 +375,25 @@ void arrow_limits_clean(int dir_fd, const char *list)
 		const char *name = strrchr(dir, '/');
 
 		if (name && strncmp(name, "/arrow-", strlen("/arrow-")) == 0)
-			remove_group(dir);
+			limits_remove_group(dir);
 	}
 }
 
 /* Removes the group of this name, wherever below dir it is. */
-static void remove_below(const char *dir, const char *name, unsigned int depth)
+static void limits_remove_below(const char *dir, const char *name, unsigned int depth)
 {
 	_cleanup_free_ char *path = path_format("%s/%s", dir, name);
 	_cleanup_closedir_ DIR *d = NULL;
 	struct dirent *entry;
 
 	if (path && access(path, F_OK) == 0)
-		remove_group(path);
+		limits_remove_group(path);
 	d = depth > 0 ? opendir(dir) : NULL;
 	while (d && (entry = readdir(d))) {
 		_cleanup_free_ char *below = path_format("%s/%s", dir, entry->d_name);
 
 		if (below && entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			remove_below(below, name, depth - 1);
+			limits_remove_below(below, name, depth - 1);
 	}
 }
 
@@ -378,20 +411,20 @@ void arrow_limits_clean_lost(const char *id)
 
 		while (dir && (slash = strrchr(dir, '/')) && slash > dir) {
 			*slash = '\0';
-			if (!is_there(dir, "cgroup.procs")) {
+			if (!limits_has_file(dir, "cgroup.procs")) {
 				*slash = '/';
 				break;
 			}
 		}
 		if (dir)
-			remove_below(dir, name, SEARCH_DEPTH);
+			limits_remove_below(dir, name, SEARCH_DEPTH);
 	}
 	arrow_cgroups_release(&groups);
 }
 
 /* ---- telling ---- */
 
-static void add_word(char **list, const char *word)
+static void limits_add_word(char **list, const char *word)
 {
 	char *longer = path_format("%s%s%s", *list ? *list : "", *list ? ", " : "", word);
 
@@ -408,24 +441,24 @@ int arrow_limits_missing(
 
 	*nowhere = *guest_only = NULL;
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot look at the control groups: %m");
+		return arrow_fail(error, -r, "cannot read the control groups: %m");
 	memory = arrow_limits_base(&groups, "memory", &memory_version);
 	cpu = arrow_limits_base(&groups, "cpu", &version);
 	io = arrow_limits_base(&groups, "blkio", &version);
 	arrow_cgroups_release(&groups);
 	if (!memory)
-		add_word(guest_only, "-m");
+		limits_add_word(guest_only, "-m");
 	if (!cpu && s->limits.cpus_given)
-		add_word(guest_only, "--cpus");
+		limits_add_word(guest_only, "--cpus");
 	if (!memory && s->limits.memory_swap_given)
-		add_word(nowhere, "--memory-swap");
+		limits_add_word(nowhere, "--memory-swap");
 	if (s->limits.oom_kill_disable && (!memory || memory_version == 2))
-		add_word(nowhere, "--oom-kill-disable");
+		limits_add_word(nowhere, "--oom-kill-disable");
 	if (!cpu && s->limits.cpu_shares)
-		add_word(nowhere, "--cpu-shares");
+		limits_add_word(nowhere, "--cpu-shares");
 	if (!io && s->limits.n_rates)
-		add_word(nowhere, "--device-read-bps and its kin");
+		limits_add_word(nowhere, "--device-read-bps and its kin");
 	if (!io && s->limits.blkio_weight)
-		add_word(nowhere, "--blkio-weight");
+		limits_add_word(nowhere, "--blkio-weight");
 	return 0;
 }

@@ -27,24 +27,33 @@ struct arrow_confinement {
 	char *oom; /* file with the kernel's count of what it killed there, or NULL; owned */
 };
 
-/*
- * Makes the groups that a spec needs and sets their limits. What this host has no group for is left
- * out.
- *   overhead: bytes that the VM's process takes beside the guest's memory
- *   list:     a file that gets the paths before they are made, for arrow_limits_clean()
- * Errors: a value that the kernel refuses, such as the rate of what is no block device.
- */
-int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
-	uint64_t overhead, const char *list, struct arrow_error *error) ARROW_MUST_CHECK;
+/* What the groups of a VM are made of. */
+struct arrow_limits_wish {
+	const struct arrow_spec *spec;
+	const char *id;    /* of the Arrow */
+	uint64_t overhead; /* bytes that the VM's process takes beside the guest's memory */
+	const char *list;  /* a file that gets the paths first, for arrow_limits_clean() */
+	const struct arrow_cgroups
+		*groups; /* below which they are made; NULL: those of this process */
+};
 
 /*
- * The same for a VM that runs: makes what is missing, sets all limits anew, and moves its process.
- * Errors: as above; what was set before stays.
+ * Makes the groups that a spec needs and sets their limits. A limit that this host offers no group
+ * for, or one that nothing can enter, is left out.
+ * Errors: a value that the kernel refuses, such as the rate of a file that is not a block device.
  */
-int arrow_limits_update(struct arrow_confinement *c, const struct arrow_spec *spec, const char *id,
-	uint64_t overhead, const char *list, int pid, struct arrow_error *error) ARROW_MUST_CHECK;
+int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_limits_wish *wish,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Whether the kernel killed the VM's process for want of memory in its group. */
+/*
+ * The same for a VM that runs: makes the missing groups, moves its process (pid) there, and sets
+ * all limits anew.
+ * Errors: as above; the groups that its process is in stay, with what was set.
+ */
+int arrow_limits_update(struct arrow_confinement *c, const struct arrow_limits_wish *wish, int pid,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* Whether the kernel killed the VM's process because its group was out of memory. */
 bool arrow_limits_oom(const struct arrow_confinement *c);
 
 /* Removes the groups. Their process is gone. */

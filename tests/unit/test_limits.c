@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/spec/cpuset.h"
@@ -133,6 +134,105 @@ static void a_hybrid_host_has_each_controller_where_it_is(void **state)
 	assert_int_equal(version, 2);
 }
 
+/* A group of v1 as the kernel would make it; `mode` is that of the file to enter it by. */
+static void make_group(const char *base, const char *id, mode_t mode)
+{
+	_cleanup_free_ char *dir = path_format("%s/arrow-%s", base, id), *procs = NULL;
+
+	make_dir(dir);
+	procs = path_format("%s/%s/tasks", tree, dir);
+	assert_int_equal(write_file_atomic(AT_FDCWD, procs, 0644, "", 0), 0);
+	assert_int_equal(chmod(procs, mode), 0);
+}
+
+/* The controllers memory and cpu, in directories of the tree. To be released. */
+static struct arrow_cgroups groups_in_tree(const char *memory, const char *cpu)
+{
+	_cleanup_free_ char *mounts =
+		path_format("31 20 0:28 / %s/%s rw - cgroup cgroup rw,memory\n"
+			    "32 20 0:29 / %s/%s rw - cgroup cgroup rw,cpu\n",
+			tree, memory, tree, cpu);
+	struct arrow_cgroups groups;
+
+	assert_int_equal(arrow_cgroups_parse(&groups, "4:memory:/\n5:cpu:/\n", mounts), 0);
+	return groups;
+}
+
+/* What an ordinary user finds: root may write to any file. */
+static void begin_as_a_user(const char *memory, const char *list)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_cgroups groups = groups_in_tree(memory, "no-cpu");
+	struct arrow_spec spec;
+	struct arrow_confinement c;
+	int r;
+
+	arrow_spec_init(&spec);
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+		_exit(3);
+	r = arrow_limits_begin(&c,
+		&(struct arrow_limits_wish){
+			.spec = &spec, .id = "closed", .list = list, .groups = &groups},
+		&error);
+	_exit(r < 0 ? 2 : c.n != 0);
+}
+
+static void a_group_that_cannot_be_entered_is_none(void **state)
+{
+	_cleanup_free_ char *list = path_format("%s/closed/list", tree);
+	_cleanup_free_ char *base = path_format("%s/closed", tree);
+	int status;
+	pid_t pid;
+
+	make_group("closed", "closed", 0);
+	assert_int_equal(chmod(base, 0777), 0);
+	assert_int_equal(chmod(tree, 0755), 0);
+	pid = fork();
+	if (pid == 0)
+		begin_as_a_user("closed", list);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_failed_update_keeps_only_groups_that_the_process_is_in(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_free_ char *list = path_format("%s/list-of-update", tree);
+	_cleanup_free_ char *quota = NULL, *period = NULL, *entered = NULL, *text = NULL;
+	struct arrow_cgroups groups = groups_in_tree("no-memory", "cpu");
+	struct arrow_confinement c;
+	struct arrow_spec spec;
+	struct arrow_limits_wish wish = {
+		.spec = &spec, .id = "one", .list = list, .groups = &groups};
+
+	make_group("cpu", "one", 0644);
+	quota = path_format("%s/cpu/arrow-one/cpu.cfs_quota_us", tree);
+	period = path_format("%s/cpu/arrow-one/cpu.cfs_period_us", tree);
+	entered = path_format("%s/cpu/arrow-one/tasks", tree);
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_limits_begin(&c, &wish, &error), 0);
+	assert_int_equal(c.n, 0);
+
+	/* The kernel refuses the limit: no group is left that the process is not in. */
+	spec.limits.cpus_given = true;
+	assert_true(arrow_limits_update(&c, &wish, 4711, &error) < 0);
+	assert_int_equal(c.n, 0);
+	arrow_error_clear(&error);
+
+	/* So the next one, that it does not refuse, has the process enter it. */
+	make_group("cpu", "one", 0644);
+	assert_int_equal(write_file_atomic(AT_FDCWD, quota, 0644, "", 0), 0);
+	assert_int_equal(write_file_atomic(AT_FDCWD, period, 0644, "", 0), 0);
+	assert_int_equal(arrow_limits_update(&c, &wish, 4711, &error), 0);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(read_file(AT_FDCWD, entered, 64, &text, NULL), 0);
+	assert_string_equal(text, "4711");
+	arrow_limits_end(&c);
+	arrow_cgroups_release(&groups);
+	arrow_spec_release(&spec);
+}
+
 static void shares_become_weights_as_runc_has_them(void **state)
 {
 	assert_int_equal(arrow_limits_weight(2), 1);
@@ -232,6 +332,8 @@ int main(void)
 		cmocka_unit_test(groups_of_v2_are_beside_our_own),
 		cmocka_unit_test(a_container_is_not_left_upwards),
 		cmocka_unit_test(a_hybrid_host_has_each_controller_where_it_is),
+		cmocka_unit_test(a_group_that_cannot_be_entered_is_none),
+		cmocka_unit_test(a_failed_update_keeps_only_groups_that_the_process_is_in),
 		cmocka_unit_test(shares_become_weights_as_runc_has_them),
 		cmocka_unit_test(left_groups_are_removed_by_their_list_and_nothing_else_is),
 		cmocka_unit_test(lists_of_cpus),
