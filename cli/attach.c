@@ -14,9 +14,9 @@ enum { OPT_DETACH_KEYS = 256, OPT_NO_STDIN, OPT_SIG_PROXY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
-	{"no-stdin", OPT_NO_STDIN, 0, 0, "Do not pass stdin to the program", 0},
-	{"sig-proxy", OPT_SIG_PROXY, "true|false", OPTION_ARG_OPTIONAL, "Pass signals on to the program (true)", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Key sequence that detaches (ctrl-p,ctrl-q)", 0},
+	{"no-stdin", OPT_NO_STDIN, 0, 0, "Do not attach stdin", 0},
+	{"sig-proxy", OPT_SIG_PROXY, "true|false", OPTION_ARG_OPTIONAL, "Forward signals to the program (true)", 0},
 	{0},
 };
 /* clang-format on */
@@ -54,7 +54,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp attach_argp = {options, parse, "ARROW",
-	"Take part in an Arrow that runs: its output from now on, and its input.", NULL, NULL,
+	"Attach to a running Arrow: show its output from now on, and pass input to it.", NULL, NULL,
 	NULL};
 
 int cmd_attach(int argc, char **argv)

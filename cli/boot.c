@@ -21,11 +21,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		else if (*work == NONE && strcmp(value, "stop") == 0)
 			*work = STOP;
 		else
-			argp_error(state, "say start or stop, not '%s'", value);
+			argp_error(state, "takes start or stop, not '%s'", value);
 		return 0;
 	case ARGP_KEY_END:
 		if (*work == NONE)
-			argp_error(state, "say start or stop");
+			argp_error(state, "requires start or stop");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -33,9 +33,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp boot_argp = {NULL, parse, "start|stop",
-	"Start the Arrows that are to run again, as the host comes up; stop all, as it goes down.\v"
-	"'start' starts those with the restart policy always, those with unless-stopped that were not stopped by hand, and those with on-failure that ran when the host went down. "
-	"'stop' stops all that run, each with its own stop signal and time, and not as if by hand. arrow.service does both: "
+	"Start Arrows when the host boots, and stop them when it shuts down.\v"
+	"'start' starts the Arrows with the restart policy always, those with unless-stopped that were not stopped by a user, and those with on-failure that were running when the host went down. "
+	"'stop' stops all running Arrows, each with its own stop signal and timeout; to the restart policies that is no stop by a user. arrow.service does both: "
 	"'systemctl enable --now arrow'.",
 	NULL, NULL, NULL};
 

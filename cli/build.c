@@ -42,29 +42,29 @@ struct input {
 
 /* clang-format off */
 static const struct argp_option build_options[] = {
-	{"tag", 't', "NAME[:TAG]", 0, "Name of the image; may be given several times", 0},
-	{"file", 'f', "FILE", 0, "Read what the image is made of from this file (./Arrowfile)", 0},
-	{"quiet", 'q', 0, 0, "Print the id only", 0},
-	{"entrypoint", OPT_ENTRYPOINT, "WORD|JSON", 0, "What is started: a word, or a JSON list of words", 0},
-	{"cmd", OPT_CMD, "WORD|JSON", 0, "Arguments where the user gives none; several add up", 0},
-	{"env", 'e', "NAME=VALUE", 0, "Set a variable", 0},
-	{"port", OPT_PORT, "PORT[/udp]", 0, "Name a port that the program listens on", 0},
-	{"volume", OPT_VOLUME, "DIR", 0, "Name a directory that holds data", 0},
-	{"user", OPT_USER, "USER[:GROUP]", 0, "User that the program runs as", 0},
-	{"workdir", 'w', "DIR", 0, "Directory that the program starts in", 0},
-	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal that stops the program", 0},
-	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile that it runs on", 0},
-	{"with-kernel", OPT_WITH_KERNEL, 0, 0, "Bring that kernel along, as a layer that images share", 0},
-	{"memory", 'm', "SIZE", 0, "Memory of its VM, where the user says nothing", 0},
-	{"cpus", OPT_CPUS, "N", 0, "CPUs, where the user says nothing", 0},
-	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy, where the user says nothing", 0},
-	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
+	{"tag", 't', "NAME[:TAG]", 0, "Name of the image; can be given several times", 0},
+	{"file", 'f', "FILE", 0, "Read the Arrowfile from this file (./Arrowfile)", 0},
+	{"quiet", 'q', 0, 0, "Print only the id", 0},
+	{"entrypoint", OPT_ENTRYPOINT, "WORD|JSON", 0, "Command to start: a word, or a JSON list of words", 0},
+	{"cmd", OPT_CMD, "WORD|JSON", 0, "Default arguments; can be given several times", 0},
+	{"env", 'e', "NAME=VALUE", 0, "Set an environment variable", 0},
+	{"port", OPT_PORT, "PORT[/udp]", 0, "Declare a port that the program listens on", 0},
+	{"volume", OPT_VOLUME, "DIR", 0, "Declare a directory that holds data", 0},
+	{"user", OPT_USER, "USER[:GROUP]", 0, "User to run the program as", 0},
+	{"workdir", 'w', "DIR", 0, "Working directory of the program", 0},
+	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal to stop the program with", 0},
+	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile to run on", 0},
+	{"with-kernel", OPT_WITH_KERNEL, 0, 0, "Include that kernel, as a layer that images share", 0},
+	{"memory", 'm', "SIZE", 0, "Default memory of the VM", 0},
+	{"cpus", OPT_CPUS, "N", 0, "Default number of CPUs", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "Default restart policy", 0},
+	{"label", OPT_LABEL, "KEY=VALUE", 0, "Set a label", 0},
 	{"sign", OPT_SIGN, "KEY", 0, "Sign the image with this private key (a PEM file)", 0},
 	{0},
 };
 
 static const struct argp_option import_options[] = {
-	{"change", 'c', "INSTRUCTION", 0, "Apply a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", 0},
+	{"change", 'c', "INSTRUCTION", 0, "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", 0},
 	{"quiet", 'q', 0, 0, "Print nothing", 0},
 	{0},
 };
@@ -136,17 +136,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
-	"Make an image of a program with all that it needs, or of a directory.\v"
-	"Without PROGRAM or DIR, or with -f, an Arrowfile says what it is made of; options go before it. "
+	"Build an image from a program with everything it needs, or from a directory.\v"
+	"Without PROGRAM or DIR, or with -f, the image is described by an Arrowfile, which options override. "
 	"The same inputs give the same digest.",
 	NULL, NULL, NULL};
 
 static const struct argp import_argp = {import_options, parse,
 	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
-	"Make an image of what other tools have.\v"
-	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or an OCI layout; it may be packed with gzip or zstd. "
+	"Create an image from a file system or from an image of another tool.\v"
+	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or of an OCI layout, plain or compressed with gzip or zstd. "
 	"DIR is a root file system or an OCI layout. "
-	"Without NAME an image keeps its own names.",
+	"Without NAME, the image keeps its own names.",
 	NULL, NULL, NULL};
 
 static int sign_names(const struct arrow_strings *names, const struct trust_key *key,
@@ -168,7 +168,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 
 	if (in->operands.n > 1)
 		return arrow_fail(&in->error, EINVAL,
-			"an image is made of one program or directory, not of '%s' too",
+			"too many arguments: '%s'; an image is built from one program or directory",
 			in->operands.v[1]);
 	if (in->operands.n == 1) {
 		e = cli_set_string(&in->build.source, in->operands.v[0], &in->error);
@@ -178,7 +178,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 	if (in->file || !in->build.source) {
 		if (!in->file && access(ARROWFILE, F_OK) < 0)
 			return arrow_fail(&in->error, EINVAL,
-				"say what to build, as in 'arrow build -t hello ./hello'; there is no Arrowfile here");
+				"requires a program or directory, as in 'arrow build -t hello ./hello', or an Arrowfile in the current directory");
 		e = arrow_build_file(&in->build, in->file ? in->file : ARROWFILE, &in->error);
 		if (e < 0)
 			return e;
@@ -188,7 +188,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 			"the Arrowfile has neither 'program:' nor 'directory:'");
 	if (in->sign && in->build.names.n == 0)
 		return arrow_fail(&in->error, EINVAL,
-			"a signature is for a name: give the image one with --tag");
+			"a signature is made for a name: name the image with --tag");
 	if (in->sign) {
 		e = trust_key_read_private(&key, in->sign, &in->error);
 		if (e < 0)
@@ -212,7 +212,7 @@ static int import(struct input *in, const struct arrow_paths *paths)
 
 	if (in->operands.n < 1 || in->operands.n > 2)
 		return arrow_fail(&in->error, EINVAL,
-			"say what to import and how to name it, as in 'arrow import root.tar app:1'");
+			"requires what to import and a name for it, as in 'arrow import root.tar app:1'");
 	e = arrow_import(paths, in->operands.v[0], in->operands.n == 2 ? in->operands.v[1] : NULL,
 		&in->build, &log, &in->error);
 	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)

@@ -48,7 +48,7 @@ static void print_help(FILE *f, const struct command *group, const char *title)
 		      "  --version    print the version of Arrow\n",
 			f);
 	if (group->commands == container_commands)
-		fputs("\nAny other command, such as run, stop or logs, is the one of that name.\n",
+		fputs("\nAll other commands work here too, such as 'arrow container run' for 'arrow run'.\n",
 			f);
 	fprintf(f, "\n'%s COMMAND --help' lists the options of a command.\n", title);
 }

@@ -22,8 +22,8 @@ struct pruning {
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"force", 'f', 0, 0, "Do not ask", 0},
-	{"filter", OPT_FILTER, "FILTER", 0, "Only what passes: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
+	{"force", 'f', 0, 0, "Do not ask for confirmation", 0},
+	{"filter", OPT_FILTER, "FILTER", 0, "Remove only what matches: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
 	{0},
 };
 /* clang-format on */

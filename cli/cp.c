@@ -12,9 +12,9 @@
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"archive", 'a', 0, 0, "Keep users and groups, by number", 0},
-	{"follow-link", 'L', 0, 0, "Copy what SOURCE leads to, if it is a link", 0},
-	{"quiet", 'q', 0, 0, "Accepted for Docker's sake; always so", 0},
+	{"archive", 'a', 0, 0, "Keep user and group ids", 0},
+	{"follow-link", 'L', 0, 0, "Follow symbolic links in SOURCE", 0},
+	{"quiet", 'q', 0, 0, "Accepted for compatibility with Docker; always on", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -43,11 +43,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		else if (state->arg_num == 1)
 			in->destination = arg;
 		else
-			argp_error(state, "a copy has one source and one destination");
+			argp_error(state, "takes one source and one destination");
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->destination)
-			argp_error(state, "say what to copy, and where to");
+			argp_error(state, "requires a source and a destination");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -58,11 +58,11 @@ static const struct argp cp_argp = {
 	options,
 	parse,
 	"ARROW:SOURCE DESTINATION\nSOURCE ARROW:DESTINATION",
-	"Copy files between an Arrow that runs and this host.\v"
-	"A SOURCE that ends in '/.' is what is in that directory; '-' is a tar archive on stdin or stdout. "
-	"Without -a, files copied here are yours and lose set-id bits, and files copied to an Arrow are root's. "
-	"Paths in the Arrow begin at its root. "
-	"A local path with a colon is written as './a:b'.",
+	"Copy files between a running Arrow and this host.\v"
+	"A SOURCE that ends in '/.' stands for the contents of that directory; '-' is a tar archive on stdin or stdout. "
+	"Without -a, files copied to this host belong to you and lose their setuid and setgid bits, and files copied to an Arrow belong to root. "
+	"Paths in the Arrow are relative to its root. "
+	"Write a local path with a colon as './a:b'.",
 	NULL,
 	NULL,
 	NULL,
@@ -88,7 +88,7 @@ static int copy(struct input *in, const struct arrow_paths *paths, struct arrow_
 		return arrow_fail(error, EINVAL, "copying between Arrows is not supported");
 	if (!from && !to)
 		return arrow_fail(error, EINVAL,
-			"one of the two must be in an Arrow, as in 'arrow cp web:/etc/hosts .'");
+			"either the source or the destination must be in an Arrow, as in 'arrow cp web:/etc/hosts .'");
 	if ((from && !*from) || (to && !*to))
 		return arrow_fail(error, EINVAL, "the path in the Arrow is empty");
 	in->copy.name = from ? in->source : in->destination;
@@ -98,7 +98,7 @@ static int copy(struct input *in, const struct arrow_paths *paths, struct arrow_
 		return arrow_fail(error, EINVAL, "the path on this host is empty");
 	if (from && strcmp(in->copy.host, "-") == 0 && isatty(STDOUT_FILENO))
 		return arrow_fail(error, EINVAL,
-			"an archive is not for a terminal: send stdout to a file or a pipe");
+			"refusing to write an archive to a terminal: redirect stdout to a file or a pipe");
 	return from ? arrow_copy_out(paths, &in->copy, error)
 		    : arrow_copy_in(paths, &in->copy, error);
 }

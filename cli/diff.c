@@ -19,11 +19,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "name one Arrow");
+			argp_error(state, "takes one Arrow");
 		*name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "name an Arrow");
+		argp_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -34,8 +34,8 @@ static const struct argp diff_argp = {
 	NULL,
 	parse,
 	"ARROW",
-	"List what an Arrow has changed in its root: A added, C changed, D deleted.\v"
-	"Volumes, and what Arrow itself puts into a root, are left out.",
+	"List the changes to the root of a running Arrow: A added, C changed, D deleted.\v"
+	"Volumes, and files that Arrow itself creates, are left out.",
 	NULL,
 	NULL,
 	NULL,
@@ -69,7 +69,7 @@ static int print_changes(
 		if (c == EOF && n == 0)
 			break;
 		if (c != 0 || !strchr("ACD", record[0]) || n < 3 || record[1] != ' ')
-			r = arrow_fail(error, EPROTO, "the Arrow sent nonsense instead of changes");
+			r = arrow_fail(error, EPROTO, "invalid list of changes from the Arrow");
 		else
 			puts(record);
 	}

@@ -32,7 +32,7 @@ enum { OPT_FIX = 256 };
 
 static const struct argp_option options[] = {
 	{"fix", OPT_FIX, 0, 0,
-		"Remove what killed Arrows and builds left, and kernels that are damaged", 0},
+		"Remove what killed Arrows and builds left behind, and damaged kernels", 0},
 	CLI_FORMAT_OPTION,
 	{0},
 };
@@ -61,8 +61,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp doctor_argp = {options, parse, NULL,
-	"Check whether Arrow can run programs here, and say what mends it where not.\v"
-	"A check is 'ok', 'fixed' (by --fix, just now), 'optional' (Arrow runs without) or 'missing'. "
+	"Check whether Arrow can run programs on this host, and say how to fix what is missing.\v"
+	"The result of a check is 'ok', 'fixed' (just now, by --fix), 'optional' (Arrow works without it) or 'missing'. "
 	"Exit status: 0 if nothing is missing, 1 if something is, 125 if Arrow failed.",
 	NULL, NULL, NULL};
 
@@ -129,10 +129,10 @@ static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
 	note_left(d, "leftover Arrows", "Arrows whose keeper was killed", r, found, &error);
 	arrow_error_clear(&error);
 	r = arrow_image_cleanup(paths->data, d->fix, &found, &error);
-	note_left(d, "leftover images", "images half made", r, found, &error);
+	note_left(d, "leftover images", "partly written images", r, found, &error);
 	arrow_error_clear(&error);
 	r = arrow_kernel_cleanup(paths->data, d->fix, &found, &error);
-	note_left(d, "leftover builds", "kernels half built or half removed", r, found, &error);
+	note_left(d, "leftover builds", "partly built or partly removed kernels", r, found, &error);
 }
 
 /* What killed parts left of networks, and what somebody removed. */
@@ -147,12 +147,12 @@ static void check_networks(struct doctor *d, const struct arrow_paths *paths)
 	}
 	note_found(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
 		"removed addresses and names of killed Arrows");
-	note_found(d, "leftover networks", f.left, "networks that are up for nobody",
-		"took down networks that were up for nobody");
-	note_found(d, "networks alone", f.alone, "networks that nothing watches over",
-		"watches started again");
-	note_found(d, "broken networks", f.broken, "networks that lack rules or their bridge",
-		"rules and bridges put back");
+	note_found(d, "leftover networks", f.left, "networks that are up without an Arrow",
+		"took down networks without an Arrow");
+	note_found(d, "unwatched networks", f.alone, "networks whose watch was killed",
+		"restarted their watches");
+	note_found(d, "broken networks", f.broken, "networks without their rules or bridge",
+		"restored rules and bridges");
 }
 
 struct image_check {
@@ -170,7 +170,7 @@ static void note_image(const char *digest, const char *what, void *arg)
 		note(c->d, FIXED, "damaged image", NULL, "removed the blob %.19s", digest);
 	else
 		note(c->d, OPTIONAL, damaged ? "damaged image" : "incomplete image",
-			damaged ? "arrow doctor --fix" : "arrow pull, or load, it again",
+			damaged ? "arrow doctor --fix" : "pull or load the image again",
 			"the blob %.19s is %s", digest, what);
 }
 
@@ -187,7 +187,8 @@ static void check_images(struct doctor *d, const struct arrow_paths *paths)
 	else if (c.wrong == 0)
 		note(d, OK, "image digests", NULL, "%u checked", checked);
 	if (r == 0)
-		note_left(d, "unused images", "blobs and roots of no image", r, left, &error);
+		note_left(d, "unused images", "blobs and root images that no image uses", r, left,
+			&error);
 }
 
 static void check_damaged(struct doctor *d, const struct arrow_paths *paths, const char *store,
@@ -271,7 +272,7 @@ static void check_engine(struct doctor *d, const struct arrow_host *h)
 			note(d, OK, e->engine->name, NULL, "%s", e->version);
 		else if (!e->problem)
 			note(d, OPTIONAL, e->engine->name, "sudo make hypervisor",
-				"%s; one built for Arrow starts faster and takes less memory",
+				"%s; the one built for Arrow starts faster and takes less memory",
 				e->version);
 		else if (!e->path && e->engine->program)
 			note(d, e->engine == h->choice.engine ? MISSING : OPTIONAL, e->engine->name,
@@ -286,7 +287,7 @@ static void check_engine(struct doctor *d, const struct arrow_host *h)
 		note(d, OK, ARROW_IMAGE_TOOL, NULL, "%s", h->mkfs);
 	else
 		note(d, MISSING, ARROW_IMAGE_TOOL, "sudo apt-get install " ARROW_IMAGE_PACKAGE,
-			"not installed; it makes root images");
+			"not installed; required to build root images");
 }
 
 /* What building the kernels that are not there takes, if that is not there either. */
@@ -298,7 +299,7 @@ static void check_build(struct doctor *d, bool needed)
 	if (arrow_kernel_build_needs(&packages, &error) < 0)
 		return;
 	if (*packages == '\0') {
-		note(d, OK, "kernel build", NULL, "source and tools are there");
+		note(d, OK, "kernel build", NULL, "source and tools are installed");
 		return;
 	}
 	mend = path_format("sudo apt-get install %s", packages);
@@ -381,7 +382,7 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 	}
 	if (h->userns_err) {
 		note(d, OPTIONAL, "volumes", userns_mend(),
-			"-v and --rootfs need a user namespace: %s", strerror(h->userns_err));
+			"-v and --rootfs require a user namespace: %s", strerror(h->userns_err));
 		return;
 	}
 	if (arrow_userns_create(&fd, &error) < 0) {
@@ -393,10 +394,10 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 	if (!h->subuids.count || !h->subgids.count) {
 		mend = subid_mend(h->user);
 		note(d, OPTIONAL, "user ids", mend,
-			"files in -v and --rootfs can belong to you only: no ids in " ARROW_SUBUID);
+			"all files in -v and --rootfs belong to you: no ids in " ARROW_SUBUID);
 	} else if (!h->newuidmap) {
 		note(d, OPTIONAL, "user ids", "sudo apt-get install uidmap",
-			"files in -v and --rootfs can belong to you only: no newuidmap");
+			"all files in -v and --rootfs belong to you: newuidmap is not installed");
 	} else {
 		note(d, OK, "user ids", NULL, "%u users, %u groups", h->subuids.count,
 			h->subgids.count);
@@ -407,16 +408,16 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 static void check_confinement(struct doctor *d, const struct arrow_host *h)
 {
 	if (h->jail_own_user)
-		note(d, OK, "jail", NULL, "each VM is a user of its own, in namespaces");
+		note(d, OK, "jail", NULL, "each VM has its own user and namespaces");
 	else if (h->jail_namespaces)
-		note(d, OK, "jail", NULL, "each VM is in namespaces");
+		note(d, OK, "jail", NULL, "each VM has its own namespaces");
 	else
 		note(d, OPTIONAL, "jail", userns_mend(),
-			"no namespaces can be made: QEMU runs with your rights, less what a filter of system calls takes");
+			"cannot create namespaces: QEMU runs with your rights, restricted only by a system call filter");
 	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
 		if (!h->groups[i])
 			note(d, OPTIONAL, "limits", NULL,
-				"no control group for %s can be made: its limits hold in the guest, or not",
+				"cannot create a control group for %s: its limits apply in the guest only, or not at all",
 				arrow_host_controllers[i]);
 }
 

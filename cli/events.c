@@ -24,10 +24,10 @@ enum { OPT_SINCE = 256, OPT_UNTIL };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"filter", 'f', "KEY=VALUE", 0, "Only events with this container, event, image, label, network, scope or type", 0},
-	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a template as Docker has them", 0},
-	{"since", OPT_SINCE, "TIME", 0, "Also those that were, from this time on: a date, or a time back as 10m", 0},
-	{"until", OPT_UNTIL, "TIME", 0, "Only up to this time, and not for ever", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only events that match: container, event, image, label, network, scope or type", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a Go template as in Docker", 0},
+	{"since", OPT_SINCE, "TIME", 0, "Also show past events since this time: a date, or an age such as 10m", 0},
+	{"until", OPT_UNTIL, "TIME", 0, "Show events up to this time, then exit", 0},
 	{0},
 };
 /* clang-format on */
@@ -119,8 +119,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case 'f':
 		if (!cli_filter_find(filters, value))
-			argp_failure(
-				state, 1, 0, "'%s' is no filter: see 'arrow events --help'", value);
+			argp_failure(state, 1, 0, "invalid filter '%s': see 'arrow events --help'",
+				value);
 		return cli_add_string(&in->filters, value, in->error) < 0 ? ENOMEM : 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;
@@ -141,8 +141,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp events_argp = {options, parse, NULL,
-	"Show what happens to Arrows, images and networks, as it happens.\v"
-	"With --since or --until also what happened before, as far as it is kept. --until ends it.",
+	"Show events of Arrows, images and networks as they happen.\v"
+	"With --since or --until, past events are shown too, as far back as they are kept.",
 	NULL, NULL, NULL};
 
 /* "2026-11-24T16:04:05.012345678+01:00 container start 5c0a... (image=redis:7, name=cache)" */

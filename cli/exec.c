@@ -13,15 +13,15 @@ enum { OPT_ENV_FILE = 256, OPT_PRIVILEGED, OPT_DETACH_KEYS };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"detach", 'd', 0, 0, "Leave the command as soon as it has started; its output is dropped", 0},
-	{"interactive", 'i', 0, 0, "Pass stdin to the command", 0},
-	{"tty", 't', 0, 0, "Give the command a terminal", 0},
-	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave the command (ctrl-p,ctrl-q)", 0},
-	{"env", 'e', "NAME[=VALUE]", 0, "Set a variable; NAME alone takes over yours", 0},
-	{"env-file", OPT_ENV_FILE, "FILE", 0, "Set the variables in a file, one a line", 0},
-	{"workdir", 'w', "DIR", 0, "Directory that the command starts in", 0},
-	{"user", 'u', "USER[:GROUP]", 0, "User, by name or number", 0},
-	{"privileged", OPT_PRIVILEGED, 0, 0, "All capabilities", 0},
+	{"detach", 'd', 0, 0, "Run the command in the background; its output is discarded", 0},
+	{"interactive", 'i', 0, 0, "Attach stdin", 0},
+	{"tty", 't', 0, 0, "Allocate a terminal", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Key sequence that detaches (ctrl-p,ctrl-q)", 0},
+	{"env", 'e', "NAME[=VALUE]", 0, "Set an environment variable; NAME alone passes on yours", 0},
+	{"env-file", OPT_ENV_FILE, "FILE", 0, "Read environment variables from a file, one per line", 0},
+	{"workdir", 'w', "DIR", 0, "Working directory of the command", 0},
+	{"user", 'u', "USER[:GROUP]", 0, "User name or id", 0},
+	{"privileged", OPT_PRIVILEGED, 0, 0, "Give all capabilities", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -96,7 +96,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (in->exec.args.n == 0)
 			(void)arrow_fail(&in->error, EINVAL,
-				"say which Arrow and which command, as in 'arrow exec web ls /'");
+				"requires an Arrow and a command, as in 'arrow exec web ls /'");
 		return 0;
 	default:
 		if (parse_value(in, key, arg) == 1)
@@ -110,11 +110,11 @@ static const struct argp exec_argp = {
 	options,
 	parse,
 	"ARROW COMMAND [ARG...]",
-	"Execute a command in an Arrow that runs, beside its program.\v"
-	"ARROW is a name, an id or the beginning of one. "
-	"What is not said is as the program has it: environment, directory, user, limits. "
-	"Exit status: that of the command, 128+N if signal N ended it, 1 if there is no such Arrow or it does not run, 126 if the command cannot be executed, 127 if there is no such command. "
-	"The command is killed when this one is, and with the Arrow.",
+	"Execute a command in a running Arrow.\v"
+	"ARROW is a name, an id or a unique prefix of an id. "
+	"Environment, working directory, user and limits are those of the program, unless options say otherwise. "
+	"Exit status: that of the command, 128+N if signal N ended it, 1 if there is no such Arrow or it is not running, 126 if the command cannot be executed, 127 if there is no such command. "
+	"The command is killed when 'arrow exec' is killed and when the Arrow ends.",
 	NULL,
 	NULL,
 	NULL,

@@ -146,7 +146,7 @@ static int date_filters(
 
 		if (!f)
 			return arrow_fail(error, EINVAL,
-				"'%s' is no filter: there are before, dangling, label, reference and since, each with =VALUE",
+				"invalid filter '%s': use before, dangling, label, reference or since, each with =VALUE",
 				in->filters.v[i]);
 		if (f->matches != is_before && f->matches != is_since)
 			continue;
@@ -210,7 +210,7 @@ static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	int e;
 
 	if (in->names.n > 1)
-		return arrow_fail(error, EINVAL, "name one repository, or none");
+		return arrow_fail(error, EINVAL, "takes one repository at most");
 	e = date_filters(paths, in, error);
 	if (e == 0)
 		e = arrow_images_list(paths, &images, error);
@@ -241,7 +241,7 @@ static int history(const struct arrow_paths *paths, void *arg, struct arrow_erro
 	int e;
 
 	if (in->names.n != 1)
-		return arrow_fail(error, EINVAL, "name one image");
+		return arrow_fail(error, EINVAL, "requires one image");
 	e = arrow_images_history(paths, in->names.v[0], &steps, error);
 	if (e < 0)
 		return e;
@@ -264,7 +264,7 @@ static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_erro
 	int e = 0, status;
 
 	if (in->names.n == 0)
-		e = arrow_fail(error, EINVAL, "name the images to inspect");
+		e = arrow_fail(error, EINVAL, "requires the images to inspect");
 	for (size_t i = 0; e == 0 && i < in->names.n; i++) {
 		e = arrow_images_inspect(paths, in->names.v[i], &one, error);
 		if (e == 0)
@@ -294,7 +294,7 @@ static int remove_images(const struct arrow_paths *paths, void *arg, struct arro
 	int status = 0;
 
 	if (in->names.n == 0)
-		return arrow_fail(error, EINVAL, "name the images to remove");
+		return arrow_fail(error, EINVAL, "requires the images to remove");
 	for (size_t i = 0; i < in->names.n; i++) {
 		_cleanup_error_ struct arrow_error one = ARROW_ERROR_INIT;
 		struct arrow_strings log = {0};
@@ -313,7 +313,7 @@ static int tag(const struct arrow_paths *paths, void *arg, struct arrow_error *e
 {
 	struct input *in = arg;
 	if (in->names.n != 2)
-		return arrow_fail(error, EINVAL, "name an image, and its new name");
+		return arrow_fail(error, EINVAL, "requires an image and its new name");
 	return arrow_images_tag(paths, in->names.v[0], in->names.v[1], error);
 }
 
@@ -323,7 +323,7 @@ static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error 
 	_cleanup_free_ char *size = NULL;
 	struct arrow_strings log = {0};
 	uint64_t bytes = 0;
-	int e = in->names.n ? arrow_fail(error, EINVAL, "prune takes no names")
+	int e = in->names.n ? arrow_fail(error, EINVAL, "too many arguments: prune takes no names")
 			    : arrow_images_prune(paths, in->all, NULL, NULL, &log, &bytes, error);
 
 	if (e == 0) {
@@ -351,37 +351,37 @@ static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 }
 
 /* clang-format off */
-#define NO_TRUNC_OPTION {"no-trunc", OPT_NO_TRUNC, 0, 0, "Show ids and texts whole", 0}
+#define NO_TRUNC_OPTION {"no-trunc", OPT_NO_TRUNC, 0, 0, "Do not truncate ids and texts", 0}
 
-#define FORMAT_OPTION {"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0}
+#define FORMAT_OPTION {"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a Go template as in Docker", 0}
 
 static const struct argp_option list_options[] = {
-	{"quiet", 'q', 0, 0, "Show ids only", 0},
-	{"all", 'a', 0, 0, "Accepted for Docker's sake; always so", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Show only: before=IMAGE, dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, since=IMAGE", 0},
+	{"quiet", 'q', 0, 0, "Show only ids", 0},
+	{"all", 'a', 0, 0, "Accepted for compatibility with Docker; always on", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only images that match: before=IMAGE, dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, since=IMAGE", 0},
 	{"digests", OPT_DIGESTS, 0, 0, "Show digests", 0},
 	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };
 
 static const struct argp_option history_options[] = {
-	{"quiet", 'q', 0, 0, "Show ids only", 0},
+	{"quiet", 'q', 0, 0, "Show only ids", 0},
 	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };
 
 static const struct argp_option remove_options[] = {
-	{"force", 'f', 0, 0, "Also with several names, or used by an Arrow", 0},
-	{"no-prune", OPT_NO_PRUNE, 0, 0, "Accepted for Docker's sake", 0},
+	{"force", 'f', 0, 0, "Remove images that have several names or that an Arrow uses, too", 0},
+	{"no-prune", OPT_NO_PRUNE, 0, 0, "Accepted for compatibility with Docker; has no effect", 0},
 	{0},
 };
 
 static const struct argp_option prune_options[] = {
-	{"all", 'a', 0, 0, "Also images that no Arrow uses, and root images of programs and directories", 0},
-	{"force", 'f', 0, 0, "Accepted for Docker's sake; nothing is asked", 0},
+	{"all", 'a', 0, 0, "Remove all images that no Arrow uses, and root images of programs and directories", 0},
+	{"force", 'f', 0, 0, "Accepted for compatibility with Docker; nothing is asked", 0},
 	{0},
 };
 
 static const struct argp_option inspect_options[] = {
-	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a template as Docker has them", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a Go template as in Docker", 0},
 	{NULL, 'f', 0, OPTION_ALIAS, NULL, 0},
 	{0},
 };
@@ -391,21 +391,21 @@ static const struct argp_option no_options[] = {{0}};
 
 static const struct argp images_argp = {list_options, parse, "[REPOSITORY[:TAG]]",
 	"List the images in the store.\v"
-	"SIZE is that of the layers as they lie in the store, which may be packed.",
+	"SIZE is the size of the layers as stored, which may be compressed.",
 	NULL, NULL, NULL};
-static const struct argp history_argp = {
-	history_options, parse, "IMAGE", "Show the steps that made an image.", NULL, NULL, NULL};
+static const struct argp history_argp = {history_options, parse, "IMAGE",
+	"Show how an image was made, step by step.", NULL, NULL, NULL};
 static const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
 	"Remove images, by name or id.\v"
-	"Of several names only the one that is given goes. What no image needs any more goes, too.",
+	"An image with several names loses only the given one. Data that no other image needs is removed with it.",
 	NULL, NULL, NULL};
 static const struct argp tag_argp = {
 	no_options, parse, "IMAGE NAME[:TAG]", "Give an image another name.", NULL, NULL, NULL};
 static const struct argp image_inspect_argp = {inspect_options, parse_inspect, "IMAGE...",
-	"Show images as JSON, as docker does.", NULL, NULL, NULL};
+	"Show images as JSON, in Docker's format.", NULL, NULL, NULL};
 static const struct argp prune_argp = {prune_options, parse, NULL,
-	"Remove images without a name, and everything in the store that no image reaches.", NULL,
-	NULL, NULL};
+	"Remove images without a name, and all data in the store that no image needs.", NULL, NULL,
+	NULL};
 
 int cmd_images(int argc, char **argv)
 {

@@ -28,8 +28,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 
 static const struct argp info_argp = {options, parse, NULL,
-	"Show what this host offers to Arrow, which engine runs the VMs, and why.", NULL, NULL,
-	NULL};
+	"Show what this host offers, which engine runs the VMs, and why.", NULL, NULL, NULL};
 
 static const char *layout_of(const struct arrow_cgroups *g)
 {
@@ -164,14 +163,14 @@ static void add_machine(json_t *rows, const struct arrow_host *h)
 	add(rows, "CPUs", "%u", h->cpus);
 	if (memory && available)
 		add(rows, "Memory", "%s, of which %s are available", memory, available);
-	add(rows, "User", "%s (%s)", h->user, h->uid == 0 ? "with all rights" : "an ordinary user");
+	add(rows, "User", "%s (%s)", h->user, h->uid == 0 ? "root" : "an ordinary user");
 	add(rows, "User namespaces", "%s",
 		h->userns_err ? strerror(h->userns_err) : "for every user");
 	if (h->subuids.count && h->subgids.count)
-		add(rows, "Ids in them", "%u users, %u groups%s", h->subuids.count,
+		add(rows, "Subordinate ids", "%u users, %u groups%s", h->subuids.count,
 			h->subgids.count, h->newuidmap ? "" : "; newuidmap is not installed");
 	else if (h->uid != 0)
-		add(rows, "Ids in them", "only your own");
+		add(rows, "Subordinate ids", "none");
 }
 
 static void add_engines(json_t *rows, const struct arrow_host *h)
@@ -191,7 +190,7 @@ static void add_engines(json_t *rows, const struct arrow_host *h)
 	}
 	for (unsigned int i = 0; i < ARROW_HOST_DEVICES; i++)
 		add(rows, h->devices[i].path, "%s",
-			h->devices[i].err ? strerror(h->devices[i].err) : "can be opened");
+			h->devices[i].err ? strerror(h->devices[i].err) : "accessible");
 }
 
 /* The controllers of one version and right, in a line. */
@@ -224,10 +223,10 @@ static void add_confinement(json_t *rows, const struct arrow_host *h)
 	char have[64] = "", lack[64] = "";
 
 	add(rows, "Jail", "%s%s",
-		h->jail_own_user     ? "a user of its own, namespaces, an empty root"
-		: h->jail_namespaces ? "namespaces, an empty root; as your user"
-				     : "no namespaces can be made, so QEMU sees your files",
-		"; a filter of system calls");
+		h->jail_own_user     ? "own user, namespaces, empty root"
+		: h->jail_namespaces ? "namespaces, empty root; runs as your user"
+				     : "no namespaces available, so QEMU can see your files",
+		"; system call filter");
 	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++) {
 		char *to = h->groups[i] ? have : lack;
 		size_t used = strlen(to);
@@ -236,10 +235,10 @@ static void add_confinement(json_t *rows, const struct arrow_host *h)
 			arrow_host_controllers[i]);
 	}
 	if (have[0])
-		add(rows, "Limits", "of the host, by control groups: %s", have);
+		add(rows, "Limits", "by control groups of the host: %s", have);
 	if (lack[0])
 		add(rows, have[0] ? "" : "Limits",
-			"in the guest only, as no control group can be made: %s", lack);
+			"in the guest only, as control groups cannot be created: %s", lack);
 }
 
 static json_t *rows_of(const struct arrow_host *h)

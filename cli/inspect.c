@@ -17,9 +17,9 @@
 enum { OPT_TYPE = 256 };
 
 static const struct argp_option options[] = {
-	{"format", 'f', "FORMAT", 0, "json, or a template as Docker has them", 0},
-	{"type", OPT_TYPE, "arrow|image", 0,
-		"Only one of these; else an Arrow goes before an image", 0},
+	{"format", 'f', "FORMAT", 0, "json, or a Go template as in Docker", 0},
+	{"type", OPT_TYPE, "arrow|image", 0, "Inspect only Arrows or only images (Arrows first)",
+		0},
 	{0},
 };
 
@@ -48,7 +48,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (in->names.n == 0)
-			argp_error(state, "say which Arrow or image, by its name or id");
+			argp_error(state, "requires an Arrow or image, by name or id");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -56,8 +56,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp inspect_argp = {options, parse, "ARROW|IMAGE...",
-	"Show all that is known of Arrows and images, as JSON that Docker's scripts read.", NULL,
-	NULL, NULL};
+	"Show details of Arrows and images as JSON, in Docker's format.", NULL, NULL, NULL};
 
 static int find(const struct input *in, const struct arrow_paths *paths, const char *name,
 	json_t **object, struct arrow_error *error)
@@ -76,7 +75,7 @@ static int find(const struct input *in, const struct arrow_paths *paths, const c
 		if (r == -ENOENT && in->arrows) {
 			arrow_error_clear(error);
 			return arrow_fail_status(error, 1, ENOENT,
-				"there is no Arrow and no image '%s'; 'arrow ps -a' and 'arrow images' list them",
+				"no such Arrow or image: '%s'; 'arrow ps -a' and 'arrow images' list them",
 				name);
 		}
 	}

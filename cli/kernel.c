@@ -130,7 +130,7 @@ static void draw(const struct arrow_kernel_progress *now, void *arg)
 
 static void draw_waiting(void *arg)
 {
-	fputs("waiting for the end of another build\n", stderr);
+	fputs("waiting for another build to end\n", stderr);
 }
 
 static volatile sig_atomic_t cancelled;
@@ -242,8 +242,7 @@ static int kernel_inspect(
 		}
 		if (json_array_size(found) == before)
 			r = arrow_fail(error, ENOENT,
-				"there is no current kernel %s; 'arrow kernel ls' shows those there are",
-				args->names[i]);
+				"no such kernel: %s; 'arrow kernel ls' lists them", args->names[i]);
 	}
 	if (r == 0)
 		args->status = cli_print_json(found);
@@ -265,7 +264,7 @@ static int kernel_rm(struct kernel_args *args, struct arrow_paths *paths, struct
 }
 
 static const struct argp_option build_options[] = {
-	{"jobs", 'j', "N", 0, "Run N compilers at once (one a processor)", 0},
+	{"jobs", 'j', "N", 0, "Number of parallel compilers (one per CPU)", 0},
 	{"source", KEY_SOURCE, "FILE", 0,
 		"Build from this archive (the newest /usr/src/linux-source-*.tar.xz)", 0},
 	{0},
@@ -273,12 +272,12 @@ static const struct argp_option build_options[] = {
 
 static const struct argp_option ls_options[] = {
 	CLI_FORMAT_OPTION,
-	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
+	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel to its digest", 0},
 	{0},
 };
 
 static const struct argp_option inspect_options[] = {
-	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel with its digest", 0},
+	{"verify", KEY_VERIFY, NULL, 0, "Compare each kernel to its digest", 0},
 	{"format", CLI_FORMAT_KEY, "json", OPTION_HIDDEN, NULL, 0},
 	{0},
 };

@@ -28,7 +28,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->arrow)
-			argp_error(state, "say whose ports to show");
+			argp_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -39,7 +39,7 @@ static const struct argp port_argp = {
 	NULL,
 	parse,
 	"ARROW [PORT[/udp]]",
-	"Show the ports of the host that lead to an Arrow.",
+	"Show the published ports of an Arrow.",
 	NULL,
 	NULL,
 	NULL,
@@ -74,7 +74,7 @@ static int print_ports(const struct input *in, const struct net_ports *ports, st
 	}
 	net_ports_release(&wanted);
 	if (r == 0 && in->port && printed == 0)
-		r = arrow_fail(e, ENOENT, "%s publishes no port %s", in->arrow, in->port);
+		r = arrow_fail(e, ENOENT, "%s does not publish port %s", in->arrow, in->port);
 	return r < 0 ? r : cli_flush();
 }
 

@@ -25,7 +25,7 @@ void cli_prune_filter_parse(
 		r = arrow_strings_add(&f->not_labels, value + 7);
 	} else {
 		argp_error(state,
-			"'%s' is no filter: there are until=TIME, label=KEY[=VALUE] and label!=KEY[=VALUE]",
+			"invalid filter '%s': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
 			value);
 	}
 	if (r < 0)

@@ -31,14 +31,14 @@ enum { OPT_NO_TRUNC = 256 };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"all", 'a', 0, 0, "Also Arrows that do not run", 0},
-	{"latest", 'l', 0, 0, "Only the one made last, whether it runs or not", 0},
-	{"last", 'n', "N", 0, "Only the N made last, whether they run or not", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Only Arrows with this ancestor, before, exited, expose, health, id, label, name, network, publish, since, status or volume", 0},
-	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0},
-	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids, paths and commands", 0},
-	{"quiet", 'q', 0, 0, "Only ids", 0},
-	{"size", 's', 0, 0, "Also the memory of each, where Docker has the size of its files", 0},
+	{"all", 'a', 0, 0, "Show all Arrows, not only running ones", 0},
+	{"latest", 'l', 0, 0, "Show the latest created Arrow (of all states)", 0},
+	{"last", 'n', "N", 0, "Show the N latest created Arrows (of all states)", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only Arrows that match: ancestor, before, exited, expose, health, id, label, name, network, publish, since, status or volume", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a Go template as in Docker", 0},
+	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Do not truncate ids, paths and commands", 0},
+	{"quiet", 'q', 0, 0, "Show only ids", 0},
+	{"size", 's', 0, 0, "Show the memory of each Arrow, in the column where Docker shows the size of its files", 0},
 	{0},
 };
 
@@ -197,7 +197,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		filter = cli_filter_find(filters, value);
 		if (!filter) {
 			argp_failure(
-				state, 1, 0, "'%s' is no filter: see 'arrow ps --help'", value);
+				state, 1, 0, "invalid filter '%s': see 'arrow ps --help'", value);
 			return EINVAL;
 		}
 		if (arrow_strings_add(&in->filters, value) < 0)
@@ -237,7 +237,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp ps_argp = {
-	options, parse, NULL, "List Arrows that run, the newest first.", NULL, NULL, NULL};
+	options, parse, NULL, "List running Arrows, the newest first.", NULL, NULL, NULL};
 
 static char *command_text(const struct input *in, const json_t *o)
 {

@@ -16,7 +16,7 @@ struct input {
 };
 
 static const struct argp_option rm_options[] = {
-	{"force", 'f', 0, 0, "Kill those that run, and take those that are gone for removed", 0},
+	{"force", 'f', 0, 0, "Kill running Arrows first, and ignore Arrows that do not exist", 0},
 	{0},
 };
 
@@ -38,18 +38,18 @@ static error_t parse_rename(int key, char *value, struct argp_state *state)
 	struct input *in = state->input;
 
 	if (key == ARGP_KEY_END && in->names.n != 2)
-		argp_error(state, "say which Arrow, and its new name");
+		argp_error(state, "requires an Arrow and its new name");
 	return key == 'f' ? ARGP_ERR_UNKNOWN : parse(key, value, state);
 }
 
 static const struct argp rm_argp = {
-	rm_options, parse, "ARROW...", "Remove Arrows that do not run.", NULL, NULL, NULL};
+	rm_options, parse, "ARROW...", "Remove Arrows that are not running.", NULL, NULL, NULL};
 
 static const struct argp wait_argp = {NULL, parse, "ARROW...",
-	"Wait until Arrows do not run, and print their exit statuses.", NULL, NULL, NULL};
+	"Wait until Arrows end, and print their exit statuses.", NULL, NULL, NULL};
 
 static const struct argp rename_argp = {
-	NULL, parse_rename, "ARROW NAME", "Give an Arrow another name.", NULL, NULL, NULL};
+	NULL, parse_rename, "ARROW NAME", "Rename an Arrow.", NULL, NULL, NULL};
 
 static int remove_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)

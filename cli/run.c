@@ -77,79 +77,79 @@ enum {
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{0, 0, 0, 0, "What is run:", 1},
-	{"platform", OPT_PLATFORM, "OS/ARCH", 0, "Of an image; only this host's can be", 0},
-	{"pull", OPT_PULL, "always|missing|never", 0, "When to fetch an image (missing)", 0},
-	{"from", OPT_FROM, "DIR", 0, "Go on where an Arrow was saved ('arrow save'); it brings its program and its machine", 0},
-	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command of this root directory; the directory itself is not changed", 0},
-	{"entrypoint", OPT_ENTRYPOINT, "PROGRAM", 0, "The program to start instead, a path in the root", 0},
-	{"env", 'e', "NAME[=VALUE]", 0, "Set a variable; NAME alone takes over yours", 0},
-	{"env-file", OPT_ENV_FILE, "FILE", 0, "Set the variables in a file, one a line", 0},
-	{"workdir", 'w', "DIR", 0, "Directory that the program starts in", 0},
-	{"user", 'u', "USER[:GROUP]", 0, "User, by name or number", 0},
+	{0, 0, 0, 0, "Program:", 1},
+	{"platform", OPT_PLATFORM, "OS/ARCH", 0, "Platform of the image; only that of this host works", 0},
+	{"pull", OPT_PULL, "always|missing|never", 0, "When to pull an image (missing)", 0},
+	{"from", OPT_FROM, "DIR", 0, "Restore an Arrow from a directory written by 'arrow save'", 0},
+	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command in this root directory, which is not changed", 0},
+	{"entrypoint", OPT_ENTRYPOINT, "PROGRAM", 0, "Program to start instead of the image's, a path in the root", 0},
+	{"env", 'e', "NAME[=VALUE]", 0, "Set an environment variable; NAME alone passes on yours", 0},
+	{"env-file", OPT_ENV_FILE, "FILE", 0, "Read environment variables from a file, one per line", 0},
+	{"workdir", 'w', "DIR", 0, "Working directory of the program", 0},
+	{"user", 'u', "USER[:GROUP]", 0, "User name or id", 0},
 
 	{0, 0, 0, 0, "Input and output:", 2},
-	{"interactive", 'i', 0, 0, "Pass stdin to the program", 0},
-	{"tty", 't', 0, 0, "Give the program a terminal", 0},
-	{"verbose", OPT_VERBOSE, 0, 0, "Say what happens, with times, on stderr", 0},
+	{"interactive", 'i', 0, 0, "Attach stdin", 0},
+	{"tty", 't', 0, 0, "Allocate a terminal", 0},
+	{"verbose", OPT_VERBOSE, 0, 0, "Log each step with its time on stderr", 0},
 
 	{0, 0, 0, 0, "Life:", 3},
-	{"detach", 'd', 0, 0, "Leave it running, and print its id", 0},
-	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
+	{"detach", 'd', 0, 0, "Run in the background, and print the id", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Key sequence that detaches (ctrl-p,ctrl-q)", 0},
 	{"rm", OPT_RM, 0, 0, "Remove the Arrow when it ends", 0},
 	{"cidfile", OPT_CIDFILE, "FILE", 0, "Write the id to a new file", 0},
-	{"restart", OPT_RESTART, "POLICY", 0, "When it ended: no, on-failure[:N], always, unless-stopped", 0},
-	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "What stops the program (SIGTERM)", 0},
-	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
-	{"restore-signal", OPT_RESTORE_SIGNAL, "SIGNAL", 0, "What tells the program that it was restored (none)", 0},
-	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "json-file, journald or none", 0},
-	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "max-size, max-file of json-file", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy: no, on-failure[:N], always, unless-stopped", 0},
+	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal to stop the program (SIGTERM)", 0},
+	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Seconds to wait before killing it (10); -1 for ever", 0},
+	{"restore-signal", OPT_RESTORE_SIGNAL, "SIGNAL", 0, "Signal to send to a restored program (none)", 0},
+	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "Log driver: json-file, journald or none", 0},
+	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "Log options: max-size, max-file of json-file", 0},
 
-	{"health-cmd", OPT_HEALTH_CMD, "COMMAND", 0, "Ask by this command of a shell whether it is well", 0},
-	{"health-interval", OPT_HEALTH_INTERVAL, "TIME", 0, "How often (30s)", 0},
-	{"health-timeout", OPT_HEALTH_TIMEOUT, "TIME", 0, "How long that may take (30s)", 0},
-	{"health-retries", OPT_HEALTH_RETRIES, "N", 0, "Failures in a row that make it unhealthy (3)", 0},
-	{"health-start-period", OPT_HEALTH_START_PERIOD, "TIME", 0, "Before that failures do not count (0s)", 0},
-	{"health-start-interval", OPT_HEALTH_START_INTERVAL, "TIME", 0, "How often in that time (5s)", 0},
-	{"no-healthcheck", OPT_NO_HEALTHCHECK, 0, 0, "Not even that of the image", 0},
+	{"health-cmd", OPT_HEALTH_CMD, "COMMAND", 0, "Shell command that checks health", 0},
+	{"health-interval", OPT_HEALTH_INTERVAL, "TIME", 0, "Time between checks (30s)", 0},
+	{"health-timeout", OPT_HEALTH_TIMEOUT, "TIME", 0, "Time limit of a check (30s)", 0},
+	{"health-retries", OPT_HEALTH_RETRIES, "N", 0, "Consecutive failures until unhealthy (3)", 0},
+	{"health-start-period", OPT_HEALTH_START_PERIOD, "TIME", 0, "Initial time in which failures do not count (0s)", 0},
+	{"health-start-interval", OPT_HEALTH_START_INTERVAL, "TIME", 0, "Time between checks during the start period (5s)", 0},
+	{"no-healthcheck", OPT_NO_HEALTHCHECK, 0, 0, "Disable health checks, including the image's", 0},
 
 	{0, 0, 0, 0, "Files:", 4},
-	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Give a directory or file of the host", 0},
-	{"tmpfs", OPT_TMPFS, "DIR[:OPTIONS]", 0, "Mount an empty file system in memory", 0},
-	{"read-only", OPT_READ_ONLY, 0, 0, "The root cannot be written", 0},
+	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Mount a directory or file of the host", 0},
+	{"tmpfs", OPT_TMPFS, "DIR[:OPTIONS]", 0, "Mount an empty tmpfs", 0},
+	{"read-only", OPT_READ_ONLY, 0, 0, "Mount the root read-only", 0},
 	{"shm-size", OPT_SHM_SIZE, "SIZE", 0, "Size of /dev/shm (64m)", 0},
 
 	{0, 0, 0, 0, "Limits:", 5},
 	{"memory", 'm', "SIZE", 0, "Memory of the VM (512m)", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs (1)", 0},
-	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Memory and swap of the host together; -1 for any swap", 0},
-	{"cpu-shares", 'c', "N", 0, "Weight against others on the host (1024)", 0},
-	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host that are used, as in 0-2,5", 0},
-	{"pids-limit", OPT_PIDS, "N", 0, "Number of processes and threads; -1 for any", 0},
-	{"device-read-bps", OPT_DEVICE_READ_BPS, "DEVICE:RATE", 0, "Bytes a second read from a device of the host", 0},
-	{"device-write-bps", OPT_DEVICE_WRITE_BPS, "DEVICE:RATE", 0, "Bytes a second written to it", 0},
-	{"device-read-iops", OPT_DEVICE_READ_IOPS, "DEVICE:N", 0, "Reads a second", 0},
-	{"device-write-iops", OPT_DEVICE_WRITE_IOPS, "DEVICE:N", 0, "Writes a second", 0},
-	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Weight of I/O against others on the host, 10 to 1000", 0},
-	{"oom-kill-disable", OPT_OOM_KILL_DISABLE, 0, 0, "The VM waits for memory of its control group (v1)", 0},
-	{"oom-score-adj", OPT_OOM_SCORE, "N", 0, "How soon the host ends the VM when memory is short", 0},
-	{"timeout", OPT_TIMEOUT, "SECONDS", 0, "Kill the program after so long", 0},
+	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Limit of memory plus swap on the host; -1 for unlimited swap", 0},
+	{"cpu-shares", 'c', "N", 0, "Relative CPU weight on the host (1024)", 0},
+	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host to run on, as in 0-2,5", 0},
+	{"pids-limit", OPT_PIDS, "N", 0, "Maximum number of processes and threads; -1 for unlimited", 0},
+	{"device-read-bps", OPT_DEVICE_READ_BPS, "DEVICE:RATE", 0, "Limit reads from a device of the host, in bytes per second", 0},
+	{"device-write-bps", OPT_DEVICE_WRITE_BPS, "DEVICE:RATE", 0, "Limit writes to a device of the host, in bytes per second", 0},
+	{"device-read-iops", OPT_DEVICE_READ_IOPS, "DEVICE:N", 0, "Limit reads from a device of the host, per second", 0},
+	{"device-write-iops", OPT_DEVICE_WRITE_IOPS, "DEVICE:N", 0, "Limit writes to a device of the host, per second", 0},
+	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Relative I/O weight on the host, 10 to 1000", 0},
+	{"oom-kill-disable", OPT_OOM_KILL_DISABLE, 0, 0, "Do not kill the VM when its control group is out of memory (cgroup v1)", 0},
+	{"oom-score-adj", OPT_OOM_SCORE, "N", 0, "OOM score adjustment of the VM on the host", 0},
+	{"timeout", OPT_TIMEOUT, "SECONDS", 0, "Kill the program after this time", 0},
 	{"ulimit", OPT_ULIMIT, "NAME=SOFT[:HARD]", 0, "Set a resource limit", 0},
 
 	{0, 0, 0, 0, "Rights in the guest:", 6},
 	{"cap-add", OPT_CAP_ADD, "CAP", 0, "Add a capability, or ALL", 0},
 	{"cap-drop", OPT_CAP_DROP, "CAP", 0, "Drop a capability, or ALL", 0},
-	{"privileged", OPT_PRIVILEGED, 0, 0, "All capabilities, no masked paths; the host is as safe as before", 0},
-	{"security-opt", OPT_SECURITY_OPT, "no-new-privileges", 0, "setuid programs gain nothing", 0},
+	{"privileged", OPT_PRIVILEGED, 0, 0, "All capabilities, no masked paths, in the guest only", 0},
+	{"security-opt", OPT_SECURITY_OPT, "no-new-privileges", 0, "setuid programs gain no privileges", 0},
 	{"sysctl", OPT_SYSCTL, "NAME=VALUE", 0, "Set a parameter of the guest's kernel", 0},
 
 	{0, 0, 0, 0, "Network:", 7},
-	{"network", OPT_NETWORK, "NETWORK", 0, "none, a network's name, user, bridge:DEVICE or ns:PATH; several for several cards", 0},
+	{"network", OPT_NETWORK, "NETWORK", 0, "none, the name of a network, user, bridge:DEVICE or ns:PATH; can be given several times", 0},
 	{"net", OPT_NETWORK, "NETWORK", OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
 	{"publish", 'p', "[[IP:]HOST:]GUEST[/udp]", 0, "Publish a port, or a range of ports, on the host", 0},
-	{"publish-all", 'P', 0, 0, "Publish what is exposed on free ports of the host", 0},
-	{"expose", OPT_EXPOSE, "PORT[/udp]", 0, "A port that -P publishes", 0},
-	{"network-alias", OPT_NETWORK_ALIAS, "NAME", 0, "Another name on the network", 0},
+	{"publish-all", 'P', 0, 0, "Publish all exposed ports on free ports of the host", 0},
+	{"expose", OPT_EXPOSE, "PORT[/udp]", 0, "Expose a port, for -P", 0},
+	{"network-alias", OPT_NETWORK_ALIAS, "NAME", 0, "Additional name on the network", 0},
 	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address on the first network", 0},
 	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address on the first network", 0},
 	{"mac-address", OPT_MAC, "MAC", 0, "MAC address on the first network", 0},
@@ -161,15 +161,15 @@ static const struct argp_option options[] = {
 	{"dns", OPT_DNS, "ADDRESS", 0, "Name server in /etc/resolv.conf", 0},
 	{"dns-search", OPT_DNS_SEARCH, "DOMAIN", 0, "Search domain in /etc/resolv.conf", 0},
 	{"dns-option", OPT_DNS_OPTION, "OPTION", 0, "Option in /etc/resolv.conf", 0},
-	{"label", 'l', "KEY=VALUE", 0, "Attach a label", 0},
+	{"label", 'l', "KEY=VALUE", 0, "Set a label", 0},
 
 	{0, 0, 0, 0, "Machine:", 9},
-	{"engine", OPT_ENGINE, "ENGINE", 0, "What runs the VM: qemu, qemu:kvm, qemu:tcg", 0},
+	{"engine", OPT_ENGINE, "ENGINE", 0, "Engine that runs the VM: qemu, qemu:kvm, qemu:tcg", 0},
 	{"kernel", OPT_KERNEL, "KERNEL", 0, "Kernel profile (micro, general) or id", 0},
-	{"cold", OPT_COLD, 0, 0, "Boot the kernel instead of cloning a booted one", 0},
+	{"cold", OPT_COLD, 0, 0, "Boot the kernel instead of cloning a template", 0},
 
-	{0, 0, 0, 0, "Accepted for Docker's sake; always so:", 10},
-	{"init", OPT_INIT, 0, 0, "An init reaps processes and forwards signals", 0},
+	{0, 0, 0, 0, "Accepted for compatibility with Docker; always on:", 10},
+	{"init", OPT_INIT, 0, 0, "Run an init that reaps processes and forwards signals", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -293,7 +293,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 			strcmp(arg, "no-new-privileges=true") != 0 &&
 			strcmp(arg, "no-new-privileges:true") != 0)
 			return arrow_fail(e, EINVAL,
-				"no such security option: '%s'; there is no-new-privileges", arg);
+				"no such security option: '%s'; use no-new-privileges", arg);
 		spec->process.no_new_privs = true;
 		return 0;
 	case 'w':
@@ -416,7 +416,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!spec->source.rootfs && !spec->source.program && !spec->source.from)
 			(void)arrow_fail(&in->error, EINVAL,
-				"say which program to run, as in 'arrow run ./hello'");
+				"requires a program or image, as in 'arrow run ./hello'");
 		return 0;
 	default:
 		r = parse_value(in, key, arg);
@@ -433,9 +433,9 @@ static const struct argp run_argp = {
 	parse,
 	ARGS,
 	"Run a program in its own microVM.\v"
-	"PROGRAM is an ELF file of this host, static or dynamic; its libraries come along. "
-	"IMAGE is a container image, NAME[:TAG] or NAME@DIGEST; options replace what it brings. "
-	"What begins with '.' or '/' is a program; another name is an image that is here, else a program in PATH. "
+	"PROGRAM is an ELF file of this host, static or dynamic, which runs with its libraries. "
+	"IMAGE is a container image, NAME[:TAG] or NAME@DIGEST; options override its settings. "
+	"A name that begins with '.' or '/' is a program; any other name is a local image or else a program in PATH. "
 	"Exit status: that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program cannot be executed, 127 if there is no such program.",
 	NULL,
 	NULL,
@@ -446,7 +446,7 @@ static const struct argp create_argp = {
 	options,
 	parse,
 	ARGS,
-	"Make an Arrow that 'arrow start' starts, and print its id.",
+	"Create an Arrow for 'arrow start', and print its id.",
 	NULL,
 	NULL,
 	NULL,
@@ -466,7 +466,7 @@ static int check(struct input *in, bool create)
 		return r;
 	if (spec->life.auto_remove && spec->life.restart != ARROW_RESTART_NO)
 		return arrow_fail(&in->error, EINVAL,
-			"--rm and --restart exclude each other: leave one of them out");
+			"--rm and --restart cannot be combined: leave one of them out");
 	if (in->detach_keys) {
 		r = client_parse_keys(in->detach_keys, keys, &in->error);
 		if (r < 0)

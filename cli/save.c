@@ -57,33 +57,34 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option save_options[] = {
-	{"output", 'o', "FILE", 0, "Images: write to a file, instead of stdout", 0},
-	{"stop", OPT_STOP, 0, 0, "An Arrow: kill it once it is saved, instead of letting it go on",
+	{"output", 'o', "FILE", 0, "Write the images to this file instead of stdout", 0},
+	{"stop", OPT_STOP, 0, 0, "Kill the Arrow once it is saved, instead of letting it run on",
 		0},
 	{0}};
 static const struct argp_option load_options[] = {
-	{"input", 'i', "FILE", 0, "Read from a file, instead of stdin", 0},
+	{"input", 'i', "FILE", 0, "Read from this file instead of stdin", 0},
 	{"quiet", 'q', 0, 0, "Print nothing", 0}, {0}};
 static const struct argp_option export_options[] = {
 	{"as", OPT_AS, "oci|docker|folder", 0,
-		"An OCI layout, an archive for docker load, or a folder that QEMU starts", 0},
+		"Write an OCI layout, an archive for 'docker load', or a folder that QEMU starts",
+		0},
 	{0}};
 
 static const struct argp save_argp = {save_options, parse, "ARROW DIR\nIMAGE...",
 	"Save a running Arrow to a directory, or write images to an archive.\v"
-	"'arrow run --from DIR' starts Arrows that go on where the saved one was, each as somebody else, any number of times. "
-	"DIR must not be there yet; volumes, connections and input that is under way cannot be saved. "
-	"The archive is an OCI layout and what 'docker load' and 'podman load' take, at once.",
+	"'arrow run --from DIR' starts Arrows that continue where the saved one was, any number of times, each with its own identity. "
+	"DIR must not exist yet. An Arrow with volumes cannot be saved; connections and pending input are lost. "
+	"The archive of images is an OCI layout that 'docker load' and 'podman load' read, too.",
 	NULL, NULL, NULL};
 static const struct argp load_argp = {load_options, parse, NULL,
-	"Read images from an archive.\v"
-	"It is one of 'arrow save', 'docker save' or 'podman save', or an OCI layout; it may be packed with gzip or zstd. "
-	"A root file system is taken by 'arrow import'.",
+	"Load images from an archive.\v"
+	"The archive comes from 'arrow save', 'docker save' or 'podman save', or is an OCI layout, plain or compressed with gzip or zstd. "
+	"To load a root file system, use 'arrow import'.",
 	NULL, NULL, NULL};
 static const struct argp export_argp = {export_options, parse, "IMAGE PATH",
-	"Write an image as an OCI layout, an archive or a folder that QEMU starts.\v"
-	"Without --as, a PATH that ends with .tar becomes an archive for docker load, another an OCI layout. "
-	"A folder holds the kernel, the loader, the image's root and its job: run.sh and run.cmd in it start it with QEMU alone.",
+	"Write an image as an OCI layout, an archive, or a folder that QEMU starts.\v"
+	"Without --as, a PATH that ends in .tar becomes an archive for 'docker load', any other PATH an OCI layout. "
+	"The folder holds the kernel, the loader, the image's root and its job; run.sh and run.cmd in it start the image with QEMU alone.",
 	NULL, NULL, NULL};
 
 /* An archive that is not whole does not stay. */
@@ -152,7 +153,7 @@ static int save_arrow(struct input *in, const struct arrow_paths *paths, struct 
 	int r;
 
 	if (in->operands.n != 2 || in->file)
-		return arrow_fail(error, EINVAL, "name an Arrow that runs, and a directory");
+		return arrow_fail(error, EINVAL, "requires a running Arrow and a directory");
 	r = arrow_save(paths, in->operands.v[0], in->operands.v[1], in->stop, error);
 	if (r < 0)
 		return r;
@@ -168,7 +169,7 @@ static int save(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	if (r != 0)
 		return r < 0 ? r : save_arrow(in, paths, error);
 	if (in->operands.n == 0)
-		return arrow_fail(error, EINVAL, "name the images to save");
+		return arrow_fail(error, EINVAL, "requires the images to save");
 	if (in->file)
 		return save_to(in->operands.v, in->operands.n, in->file, paths, error);
 	if (isatty(STDOUT_FILENO))
@@ -185,8 +186,8 @@ static int load(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	int e;
 
 	if (in->operands.n > 0)
-		return arrow_fail(
-			error, EINVAL, "load takes its archive from stdin, or with -i FILE");
+		return arrow_fail(error, EINVAL,
+			"too many arguments: load reads the archive from stdin, or from FILE with -i");
 	if (in->file) {
 		fd = open(in->file, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -210,7 +211,7 @@ static int export(const struct arrow_paths *paths, void *arg, struct arrow_error
 	size_t n;
 
 	if (in->operands.n != 2)
-		return arrow_fail(error, EINVAL, "name an image, and where to write it");
+		return arrow_fail(error, EINVAL, "requires an image and a path to write it to");
 	path = in->operands.v[1];
 	n = strlen(path);
 	if (!as)

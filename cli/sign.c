@@ -38,26 +38,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)
-			argp_error(state, "takes one image, not \"%s\" too", arg);
+			argp_error(state, "too many arguments: '%s'", arg);
 		in->name = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->name || !in->key)
-			argp_error(state, "say with which key and which image: --key FILE NAME");
+			argp_error(state, "requires a key and an image: --key FILE IMAGE");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp sign_argp = {sign_options, parse, "--key FILE NAME",
-	"Sign an image of the store.\v"
-	"The signature is for the image by that name, and goes along when it is pushed. "
-	"Keys are made with 'openssl genpkey -algorithm ed25519'.",
+static const struct argp sign_argp = {sign_options, parse, "--key FILE IMAGE",
+	"Sign a local image.\v"
+	"The signature covers the image under that name, and is pushed with it. "
+	"Create a key with 'openssl genpkey -algorithm ed25519'.",
 	NULL, NULL, NULL};
 
-static const struct argp verify_argp = {verify_options, parse, "--key FILE NAME",
-	"Tell whether a key has signed an image of the store.", NULL, NULL, NULL};
+static const struct argp verify_argp = {verify_options, parse, "--key FILE IMAGE",
+	"Check whether a local image is signed with a key.", NULL, NULL, NULL};
 
 static int sign(const struct input *in, const struct oci_store *store, struct arrow_error *error)
 {
@@ -86,7 +86,7 @@ static int verify(const struct input *in, const struct oci_store *store, struct 
 		e = signatures_load(&signatures, store, digests[i], error);
 	if (e == 0 && !image.name)
 		e = arrow_fail(error, EINVAL,
-			"a signature is for a name, and \"%s\" is the id of an image", in->name);
+			"a signature is made for a name, and '%s' is the id of an image", in->name);
 	if (e == 0)
 		e = trust_key_check(&key, image.name, digests, &signatures, error);
 	if (e == 0)

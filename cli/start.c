@@ -12,9 +12,9 @@ enum { OPT_DETACH_KEYS = 256 };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"attach", 'a', 0, 0, "Show its output, pass signals on, and exit with its status", 0},
-	{"interactive", 'i', 0, 0, "Pass stdin to the program", 0},
-	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Keys that leave it running (ctrl-p,ctrl-q)", 0},
+	{"attach", 'a', 0, 0, "Show its output, forward signals, and exit with its status", 0},
+	{"interactive", 'i', 0, 0, "Attach stdin", 0},
+	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Key sequence that detaches (ctrl-p,ctrl-q)", 0},
 	{0},
 };
 /* clang-format on */
@@ -55,7 +55,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp start_argp = {options, parse, "ARROW...",
-	"Start Arrows that do not run. Their files begin anew, as they were first.", NULL, NULL,
+	"Start Arrows that are not running. Their files are as at their first start.", NULL, NULL,
 	NULL};
 
 static int start(

@@ -63,15 +63,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"no-stream", 'n', 0, 0, "Show the figures once instead of every second", 0},
+	{"no-stream", 'n', 0, 0, "Show the figures once", 0},
 	CLI_FORMAT_OPTION,
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
 
 static const struct argp stats_argp = {options, parse, "[ARROW...]",
-	"Show what Arrows use, every second: all that run, or those that are named.\v"
-	"The figures are of the Arrow's own kernel: 100 % is one CPU of it, and memory is what its programs, files in memory and kernel take.",
+	"Show the resource usage of all running Arrows, or of the given ones, every second.\v"
+	"The figures come from the Arrow's own kernel: 100 % is one of its CPUs, and memory is what its programs, its files in memory and its kernel use.",
 	NULL, NULL, NULL};
 
 /* Lines "name number". Unknown ones are of a newer loader. */

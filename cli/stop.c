@@ -14,13 +14,13 @@ struct input {
 
 /* clang-format off */
 static const struct argp_option stop_options[] = {
-	{"signal", 's', "SIGNAL", 0, "What stops the program, instead of its own stop signal", 0},
-	{"time", 't', "SECONDS", 0, "Then it is killed (10); -1 for never", 0},
+	{"signal", 's', "SIGNAL", 0, "Signal to send instead of the Arrow's stop signal", 0},
+	{"time", 't', "SECONDS", 0, "Seconds to wait before killing it (10); -1 for ever", 0},
 	{0},
 };
 
 static const struct argp_option kill_options[] = {
-	{"signal", 's', "SIGNAL", 0, "What is sent (KILL)", 0},
+	{"signal", 's', "SIGNAL", 0, "Signal to send (KILL)", 0},
 	{0},
 };
 /* clang-format on */
@@ -49,7 +49,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp stop_argp = {stop_options, parse, "ARROW...",
-	"Stop Arrows: their stop signal, then SIGKILL.", NULL, NULL, NULL};
+	"Stop Arrows by their stop signal, or by SIGKILL after a timeout.", NULL, NULL, NULL};
 
 static const struct argp restart_argp = {
 	stop_options, parse, "ARROW...", "Stop Arrows and start them again.", NULL, NULL, NULL};
@@ -82,11 +82,11 @@ static int kill_one(
 }
 
 static const struct argp pause_argp = {NULL, parse, "ARROW...",
-	"Stop the processors of Arrows.\vTheir programs do not run until 'arrow unpause', and find the right time then.",
+	"Pause Arrows.\vTheir CPUs stop until 'arrow unpause'; the clock is right again then.",
 	NULL, NULL, NULL};
 
 static const struct argp unpause_argp = {
-	NULL, parse, "ARROW...", "Let paused Arrows go on.", NULL, NULL, NULL};
+	NULL, parse, "ARROW...", "Resume paused Arrows.", NULL, NULL, NULL};
 
 static int pause_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)

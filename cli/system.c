@@ -37,7 +37,7 @@ struct input {
 
 /* clang-format off */
 static const struct argp_option df_options[] = {
-	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a template as Docker has them", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a Go template as in Docker", 0},
 	{"verbose", 'v', 0, 0, "Also list each image, Arrow, template and kernel", 0},
 	{0},
 };
@@ -167,7 +167,7 @@ static int df(const struct arrow_paths *paths, void *arg, struct arrow_error *er
 	int r;
 
 	if (in->verbose && in->format)
-		return arrow_fail(error, EINVAL, "the verbose and the format options conflict");
+		return arrow_fail(error, EINVAL, "--verbose and --format cannot be combined");
 	r = arrow_usage_look(paths, usage, error);
 	if (r == 0 && !in->verbose)
 		r = show_kinds(in, usage, error);

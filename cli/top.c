@@ -135,11 +135,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)
-			argp_error(state, "name one Arrow");
+			argp_error(state, "takes one Arrow");
 		in->name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "name an Arrow");
+		argp_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -148,15 +148,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{0, 'o', "FIELD,...", 0, "What to show of each: user pid ppid c stime tty time cmd args comm uid stat rss vsz", 0},
+	{0, 'o', "FIELD,...", 0, "Columns to show: user pid ppid c stime tty time cmd args comm uid stat rss vsz", 0},
 	CLI_FORMAT_OPTION,
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
 
 static const struct argp top_argp = {options, parse, "ARROW",
-	"List the processes of an Arrow.\vNumbers are those of the Arrow's own kernel.", NULL, NULL,
-	NULL};
+	"List the processes of a running Arrow.\vThe process ids are those of the Arrow's own kernel.",
+	NULL, NULL, NULL};
 
 /* A text of the guest, which may hold any bytes. */
 static json_t *text_of(char *text)
@@ -223,7 +223,7 @@ static int get_rows(
 	int r = arrow_worker_output(paths, in->name, argv, ANSWER_MAX, &text, &size, error);
 
 	if (r == 0 && parse_answer(in, text, size, rows) < 0)
-		r = arrow_fail(error, EPROTO, "the Arrow sent nonsense instead of its processes");
+		r = arrow_fail(error, EPROTO, "invalid list of processes from the Arrow");
 	if (r == 0)
 		arrow_event_named(paths, in->name, "top");
 	error->status = 1;
@@ -246,7 +246,7 @@ int cmd_top(int argc, char **argv)
 	unknown = list ? choose_columns(list, columns) : "";
 	if (unknown) {
 		(void)arrow_fail_status(
-			&error, 1, EINVAL, "-o knows no field '%s'; --help lists them", unknown);
+			&error, 1, EINVAL, "-o: no such column: '%s'; --help lists them", unknown);
 		status = cli_error(&error);
 	} else if (arrow_paths_init(&paths, &error) < 0 ||
 		   get_rows(&in, &paths, rows, &error) < 0) {

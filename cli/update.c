@@ -12,14 +12,14 @@ enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, 
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"memory", 'm', "SIZE", 0, "Memory of the VM; of one that runs not more than it was started with", 0},
-	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Memory and swap of the host together; -1 for any swap", 0},
-	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs; of one that runs not more than its VM has", 0},
-	{"cpu-shares", 'c', "N", 0, "Weight against others on the host", 0},
-	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host that are used, as in 0-2,5", 0},
-	{"pids-limit", OPT_PIDS, "N", 0, "Number of processes and threads; -1 for any", 0},
-	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Weight of I/O against others on the host, 10 to 1000", 0},
-	{"restart", OPT_RESTART, "POLICY", 0, "When it ended: no, on-failure[:N], always, unless-stopped", 0},
+	{"memory", 'm', "SIZE", 0, "Memory of the VM; while running, at most what it was started with", 0},
+	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Limit of memory plus swap on the host; -1 for unlimited swap", 0},
+	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs; while running, at most those of its VM", 0},
+	{"cpu-shares", 'c', "N", 0, "Relative CPU weight on the host", 0},
+	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host to run on, as in 0-2,5", 0},
+	{"pids-limit", OPT_PIDS, "N", 0, "Maximum number of processes and threads; -1 for unlimited", 0},
+	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Relative I/O weight on the host, 10 to 1000", 0},
+	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy: no, on-failure[:N], always, unless-stopped", 0},
 	{0},
 };
 /* clang-format on */
@@ -94,8 +94,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp update_argp = {options, parse, "ARROW...",
-	"Change limits and the restart policy of Arrows, whether they run or not.", NULL, NULL,
-	NULL};
+	"Change the limits and the restart policy of Arrows, running or not.", NULL, NULL, NULL};
 
 static int update(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
@@ -113,7 +112,7 @@ int cmd_update(int argc, char **argv)
 	arrow_spec_init(&in.values);
 	cli_parse(&update_argp, argc, argv, 0, &in);
 	if (in.fields == 0) {
-		fputs("arrow: say what to change: see 'arrow update --help'\n", stderr);
+		fputs("arrow: update requires an option: see 'arrow update --help'\n", stderr);
 		status = 1;
 	} else {
 		status = cli_each(&in.names, update, &in);

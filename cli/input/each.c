@@ -19,7 +19,7 @@ error_t cli_parse_names(int key, char *value, struct argp_state *state, struct c
 	else if (key != ARGP_KEY_END)
 		return ARGP_ERR_UNKNOWN;
 	else if (names->n == 0)
-		argp_error(state, "say which Arrow, by its name or id");
+		argp_error(state, "requires an Arrow, by name or id");
 	return 0;
 }
 
@@ -32,7 +32,7 @@ error_t cli_parse_name(int key, char *value, struct argp_state *state, const cha
 	} else if (key != ARGP_KEY_END) {
 		return ARGP_ERR_UNKNOWN;
 	} else if (!*name) {
-		argp_error(state, "say which Arrow, by its name or id");
+		argp_error(state, "requires an Arrow, by name or id");
 	}
 	return 0;
 }

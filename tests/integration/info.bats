@@ -341,7 +341,7 @@ options_of() {
   done
   for filter in '' name name= tier=web label= =x; do
     run -1 --separate-stderr arrow ps --filter "$filter"
-    [[ $stderr == *"'$filter' is no filter"* ]]
+    [[ $stderr == *"invalid filter '$filter'"* ]]
   done
   for words in no-such-command 'help no-such-command' 'help image no-such-command' \
     'image no-such-command' 'kernel no-such-command' 'container no-such-command' 'container kernel'; do

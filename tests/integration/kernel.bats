@@ -184,7 +184,7 @@ start_build() {
   start_build
   wait_for 240 has_source
   run -0 "$ARROW" kernel build micro
-  [[ $output == *"waiting for the end of another build"*"kernel micro: up to date"* ]]
+  [[ $output == *"waiting for another build to end"*"kernel micro: up to date"* ]]
   wait "$pid"
   pid=
   grep -q "^kernel micro: built" "$dir/out"

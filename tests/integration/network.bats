@@ -329,7 +329,7 @@ another() {
       # shellcheck disable=SC2046
       kill -9 $(processes arrow-net) "$(state keeper_pid)"
       run arrow doctor
-      [[ $output == *'networks that are up for nobody: 1'* ]]
+      [[ $output == *'networks that are up without an Arrow: 1'* ]]
       ;;
     esac
     wait_for 30 no_state
@@ -374,8 +374,8 @@ another() {
     host ip link set "$tap" nomaster
     arrow doctor "$@" | grep -q "$what: 1"
   }
-  what='networks that lack rules or their bridge' wait_for 30 astray
-  what='rules and bridges put back' wait_for 30 astray --fix
+  what='networks without their rules or bridge' wait_for 30 astray
+  what='restored rules and bridges' wait_for 30 astray --fix
   fetch
 }
 

@@ -126,5 +126,5 @@ teardown() {
   arrow inspect web | jq -e '.[0].Id | length == 64' >/dev/null
   run -1 --separate-stderr arrow inspect web nosuch
   [ "$(jq length <<<"$output")" -eq 1 ]
-  [[ $stderr == *"there is no Arrow and no image 'nosuch'"* ]]
+  [[ $stderr == *"no such Arrow or image: 'nosuch'"* ]]
 }
