@@ -229,7 +229,8 @@ static int collect_network(const struct net_network *n, void *arg, struct arrow_
 
 static int prune_networks(struct pruned *p, struct arrow_error *error)
 {
-	int r = net_network_list(p->paths, collect_network, p, error);
+	_cleanup_close_ int lock = net_lock(p->paths, error);
+	int r = lock < 0 ? lock : net_network_list(p->paths, collect_network, p, error);
 
 	p->any = false;
 	for (size_t i = 0; r == 0 && i < p->networks.n; i++) {

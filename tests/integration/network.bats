@@ -474,6 +474,33 @@ END
   arrow rm -f box >/dev/null
 }
 
+networks_are_locked() {
+  ! flock -n "$ARROW_RUN_DIR/networks/lock" true
+}
+
+# True while a process waits for the lock of all networks.
+waits_for_networks() {
+  grep -q -- "-> FLOCK .*:$(stat -c %i "$ARROW_RUN_DIR/networks/lock") " /proc/locks
+}
+
+@test "network: 'system prune' and 'network prune' change networks under their lock only" {
+  for command in system network; do
+    arrow network create unused
+    flock --no-fork "$ARROW_RUN_DIR/networks/lock" sleep 1000 3>&- &
+    holder=$!
+    PIDS+=("$holder")
+    wait_for 60 networks_are_locked
+    ip netns exec "$NS" "$ARROW" $command prune -f >prune.log 2>&1 3>&- &
+    PIDS+=($!)
+    wait_for 60 waits_for_networks
+    [ -e "$ARROW_DATA_DIR/networks/unused.json" ]
+    kill "$holder"
+    wait "${PIDS[-1]}"
+    grep -q unused prune.log
+    [ ! -e "$ARROW_DATA_DIR/networks/unused.json" ]
+  done
+}
+
 @test "network: none, and what cannot be" {
   run busy --network none 'ip -o link | grep -c eth'
   [ "$output" = 0 ]
