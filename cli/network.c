@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow network: makes, shows and removes the networks that Arrows are on. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,7 @@ static int prune(const struct input *in, const struct arrow_paths *paths, struct
 
 static int join(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
+	signal(SIGPIPE, SIG_IGN); /* a guest that takes no more is told of by an error */
 	return arrow_connect(paths, in->names.v[1],
 		&(struct arrow_connection){
 			.network = in->names.v[0],
@@ -299,6 +301,7 @@ static int join(const struct input *in, const struct arrow_paths *paths, struct 
 
 static int leave(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
+	signal(SIGPIPE, SIG_IGN);
 	return arrow_disconnect(paths, in->names.v[1], in->names.v[0], error);
 }
 

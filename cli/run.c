@@ -10,6 +10,7 @@
 #include "cli/output/print.h"
 #include "core/spec/spec.h"
 #include "core/client/client.h"
+#include "net/net.h"
 #include "util/cleanup.h"
 
 enum {
@@ -479,6 +480,21 @@ static int check(struct input *in, bool create)
 	return 0;
 }
 
+/* The network of one that names none: stored with it, so that each start has the same. */
+static int choose_network(struct input *in)
+{
+	const char *named = getenv("ARROW_NETWORK");
+	const char *name = net_default(named);
+
+	/* A saved one has its own. */
+	if (in->spec.source.from || in->spec.net.names.n)
+		return 0;
+	if (in->spec.verbose && !(named && *named) && strcmp(name, NET_DEFAULT) != 0)
+		fprintf(stderr,
+			"arrow: no permission to create networks here: using --network %s\n", name);
+	return cli_add_string(&in->spec.net.names, name, &in->error);
+}
+
 static int run(struct input *in, bool create, int *status)
 {
 	struct arrow_paths paths = {0};
@@ -490,6 +506,8 @@ static int run(struct input *in, bool create, int *status)
 		r = arrow_paths_init(&paths, &in->error);
 	if (r == 0 && !in->spec.source.from)
 		r = arrow_spec_resolve(&in->spec, &paths, &in->error);
+	if (r == 0)
+		r = choose_network(in);
 	if (r == 0 && create)
 		r = arrow_create(&paths, &in->spec, in->cidfile, id, &in->error);
 	else if (r == 0)

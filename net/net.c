@@ -24,7 +24,6 @@
 #include "util/io.h"
 #include "util/process.h"
 
-#define NETWORK_ENV "ARROW_NETWORK"
 #define RESOLV_MAX (64u * 1024u)
 #define DEAD_TRIES 50u /* until a watch that was killed is gone, or another is there */
 #define DEAD_MS 100
@@ -92,10 +91,8 @@ static void plan_user(struct net_plan *plan)
 	plan->user_kind = passt ? NET_CARD_STREAM : NET_CARD_USER;
 }
 
-const char *net_default(void)
+const char *net_default(const char *named)
 {
-	const char *named = getenv(NETWORK_ENV);
-
 	if (named && *named)
 		return named;
 	return can_make_networks() ? NET_DEFAULT : "user";
@@ -103,15 +100,12 @@ const char *net_default(void)
 
 int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_error *error)
 {
-	const char *chosen[] = {net_default(), NULL};
+	const char *chosen[] = {net_default(NULL), NULL};
 	int r = 0;
 
 	*plan = (struct net_plan){0};
-	if (!networks || !networks[0]) {
-		if (strcmp(chosen[0], "user") == 0 && !can_make_networks())
-			plan->note = "no right to make networks here: the user-mode one is taken";
+	if (!networks || !networks[0])
 		networks = chosen;
-	}
 	for (const char *const *n = networks; *n && r == 0; n++) {
 		if (strcmp(*n, "none") != 0)
 			r = add_entry(plan, *n, error);

@@ -55,7 +55,6 @@ struct net_plan {
 	unsigned int n;
 	unsigned int n_idle; /* cards behind these, of NET_CARD_TAP, that are on no network yet */
 	enum net_card_kind user_kind; /* of NET_USER */
-	const char *note;             /* for -v, or NULL */
 };
 
 /* What an Arrow asks for. Lists are NULL-terminated, or NULL. */
@@ -81,14 +80,18 @@ struct net_attachment {
 
 /*
  * Reads the values of --network: none, NAME, user, bridge:DEV, ns:PATH; several names for several
- * cards. An empty list is $ARROW_NETWORK, or what there can be: the default network, else user
- * mode. Errors: values that make no sense together; host and container:.
+ * cards. An empty list is net_default(NULL).
+ * Errors: values that make no sense together; host and container:.
  */
 int net_plan(struct net_plan *plan, const char *const *networks,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* What an empty list is. */
-const char *net_default(void);
+/*
+ * The value of --network where none was given: `named`, unless it is NULL or empty; else the
+ * default network where the caller can make networks, and user mode where it cannot.
+ *   named: from the settings of the caller; returned as it is
+ */
+const char *net_default(const char *named);
 
 /* True if a card may get IPv6 addresses, which not every kernel has. */
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths);

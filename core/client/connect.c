@@ -2,7 +2,6 @@
 #include "core/client/connect.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,14 +25,14 @@ static int no_memory(struct arrow_error *error)
 	return arrow_fail(error, ENOMEM, "out of memory");
 }
 
-/* Its networks by name, also where none is named. */
+/* Its networks by name. One that was made before these were stored has what can be had now. */
 static int name_networks(struct arrow_spec *spec, const char *arrow, struct arrow_error *error)
 {
 	if (spec->source.from)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s was restored from %s, whose network cards it has to have", arrow,
 			spec->source.from);
-	if (spec->net.names.n == 0 && arrow_strings_add(&spec->net.names, net_default()) < 0)
+	if (spec->net.names.n == 0 && arrow_strings_add(&spec->net.names, net_default(NULL)) < 0)
 		return no_memory(error);
 	return 0;
 }
@@ -176,7 +175,6 @@ static int tell_guest(const struct arrow_paths *paths, const char *id,
 
 	if (r < 0)
 		return r;
-	signal(SIGPIPE, SIG_IGN); /* the worker says why it takes no more */
 	r = write_full(worker.in, records->data, records->size);
 	close_keep_errno(steal_fd(&worker.in));
 	if (r == 0)

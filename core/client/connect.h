@@ -18,6 +18,8 @@ struct arrow_connection {
 };
 
 /*
+ * The caller ignores SIGPIPE: a guest that takes no more is told of by an error.
+ *
  * Adds a network to those of an Arrow, by name or id. One that is on none leaves that.
  * Errors: -EEXIST (it is on it), -ENOENT, -ENOSPC (it runs and has no free card), what goes with no
  * other network.

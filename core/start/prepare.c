@@ -207,8 +207,6 @@ static int plan_network(struct run *run, const struct arrow_spec *spec, struct a
 {
 	int r = net_plan(&run->network_plan, (const char *const *)spec->net.names.v, error);
 
-	if (r == 0 && run->network_plan.note && spec->verbose)
-		fprintf(stderr, "arrow: %s\n", run->network_plan.note);
 	for (unsigned int i = 0; r == 0 && i < run->network_plan.n; i++)
 		run->nics[i] = (struct arrow_nic){
 			.kind = arrow_nic_kind(net_plan_kind(&run->network_plan, i)), .fd = -1};

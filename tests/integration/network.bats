@@ -474,6 +474,29 @@ END
   arrow rm -f box >/dev/null
 }
 
+@test "network: the default network of an Arrow is chosen when it is created" {
+  arrow network create one
+  ARROW_NETWORK=none arrow create --name box "$BUSYBOX" sh -c 'ip -o link | grep -c " eth"'
+  [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = none ]
+  # Another default, later: 'bridge', as ARROW_NETWORK is not set.
+  run arrow start -a box
+  [ "$output" = 0 ]
+  arrow network connect one box
+  [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = one ]
+  arrow rm box >/dev/null
+  run arrow network rm one
+  [ "$output" = one ]
+  # What is saved has the cards that it runs with.
+  ARROW_NETWORK=none arrow run -d --name kept "$BUSYBOX" sh -c 'while sleep 0.2; do ip -o link | grep -c " eth"; done' >/dev/null
+  sees() { [[ $(arrow logs "$1" | tail -n 1) == 0 ]]; }
+  wait_for 60 sees kept
+  arrow save kept "$BATS_TEST_TMPDIR/saved" >/dev/null
+  arrow rm -f kept >/dev/null
+  arrow run -d --name again --from "$BATS_TEST_TMPDIR/saved" >/dev/null
+  wait_for 60 sees again
+  arrow rm -f again >/dev/null
+}
+
 networks_are_locked() {
   ! flock -n "$ARROW_RUN_DIR/networks/lock" true
 }
