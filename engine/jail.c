@@ -187,18 +187,31 @@ static void bound_caps(uint64_t caps)
 			return; /* the last one was before */
 }
 
+/* Of /dev/kvm, where it is the host's node, which others than its group may not use. */
+static size_t kvm_group(const struct arrow_jail *jail, gid_t *group)
+{
+	struct stat st;
+
+	if (!jail->kvm || stat("/dev/kvm", &st) < 0 || (st.st_mode & 0006) == 0006)
+		return 0;
+	*group = st.st_gid;
+	return 1;
+}
+
 static int change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
 {
 	uint64_t caps = (jail->n_mounts ? VOLUME_CAPS : 0) |
 			(jail->forks && jail->namespaces ? FORK_CAPS : 0);
 	struct rlimit threads = {THREADS_MAX, THREADS_MAX};
+	gid_t group;
 
 	*what = "become a user of its own";
 	bound_caps(caps);
 	if (uid) {
 		if (jail->write_fd >= 0 && fchown(jail->write_fd, uid, (gid_t)-1) < 0)
 			return -errno;
-		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
+			setgroups(kvm_group(jail, &group), &group) < 0 ||
 			setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 			return -errno;
 		if (setrlimit(RLIMIT_NPROC, &threads) < 0)
@@ -337,23 +350,30 @@ static int mount_volumes(const struct arrow_jail *jail)
 
 /*
  * /dev/kvm, in the root that is the current directory. Only its group may use the host's node: root
- * makes one that the jail's user may use, an ordinary user has to be of that group.
+ * makes one that the jail's user may use. An ordinary user, and a root that may make no devices,
+ * takes the host's.
  */
 static int give_kvm(const struct arrow_jail *jail)
 {
+	static const char options[] = "size=0,nr_inodes=3,mode=755";
+	int r = 0;
+
 	if (jail->uid != 0 || jail->own_users)
 		return bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm");
-	if (mount("arrow", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "size=0,nr_inodes=3,mode=755") ==
-			0 &&
-		mknod("dev/kvm", S_IFCHR | 0666, makedev(10, 232)) == 0 &&
-		chmod("dev/kvm", 0666) == 0)
-		return mount(NULL, "dev", NULL,
-			       MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0
-			       ? -errno
-			       : 0;
-	return errno == EPERM
-		       ? bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm")
-		       : -errno;
+	if (mount("arrow", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0) {
+		r = -errno;
+	} else if (mknod("dev/kvm", S_IFCHR | 0666, makedev(10, 232)) < 0) {
+		r = -errno;
+		/* It hides the file that the node would be mounted on. */
+		if (umount2("dev", MNT_DETACH) < 0)
+			return -errno;
+	} else if (chmod("dev/kvm", 0666) < 0 ||
+		   mount(NULL, "dev", NULL,
+			   MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0) {
+		return -errno;
+	}
+	return r == -EPERM ? bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm")
+			   : r;
 }
 
 static int enter_root(const struct arrow_jail *jail, const char **what)

@@ -7,7 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/choice/choice.h"
@@ -103,6 +108,115 @@ static void ids_of_jails_are_never_those_of_people(void **state)
 	assert_int_equal(arrow_jail_uid_base(0x100000000 + 0x60000000), 0x70000000);
 }
 
+/* The file that stands in for /dev/kvm, in a root that may make no device nodes. */
+#define KVM_GROUP 4711
+
+/* In the jail, where hardly a system call is left: what it sees of /dev/kvm. */
+static int look_at_kvm(void)
+{
+	char byte;
+	int fd = open("/dev/kvm", O_RDWR);
+
+	return fd >= 0 && read(fd, &byte, 1) == 1 && byte == 'K' ? 0 : 20;
+}
+
+static int enter_jail_with_kvm(const char *root)
+{
+	struct arrow_jail jail = {.root = root,
+		.userns_fd = -1,
+		.kvm = true,
+		.uid_base = arrow_engine_defaults.jail_uid_base,
+		.ram_fd = -1,
+		.ram_socket = -1,
+		.write_fd = -1};
+	_cleanup_close_ int keeper = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	const char *what = "";
+	int status, r;
+	pid_t pid;
+
+	pid = arrow_jail_fork(&jail);
+	if (pid == 0) {
+		r = arrow_jail_enter(&jail, keeper, &what);
+		if (r < 0)
+			dprintf(2, "# the jail cannot %s: %s\n", what, strerror(-r));
+		_exit(r < 0 ? 10 : look_at_kvm());
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return 11;
+	return WEXITSTATUS(status);
+}
+
+/* Root in a user namespace, as in a container: it mounts, and makes no devices. */
+static int run_as_root_of_a_container(const char *root, int go)
+{
+	char byte;
+	int fd;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write(go, "U", 1) != 1 ||
+		read(go, &byte, 1) != 1 || byte != 'G')
+		return 77;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("test", "/dev", "tmpfs", 0, NULL) < 0)
+		return 77;
+	fd = open("/dev/kvm", O_WRONLY | O_CREAT | O_EXCL, 0660);
+	if (fd < 0 || write(fd, "K", 1) != 1 || fchown(fd, 0, KVM_GROUP) < 0 ||
+		fchmod(fd, 0660) < 0)
+		return 12;
+	return enter_jail_with_kvm(root);
+}
+
+static bool map_all_ids(pid_t pid)
+{
+	static const char *const files[] = {"uid_map", "gid_map"};
+
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_free_ char *path = path_format("/proc/%d/%s", (int)pid, files[i]);
+		_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, "0 0 4294967295", 14) != 14)
+			return false;
+	}
+	return true;
+}
+
+static void a_root_that_may_make_no_devices_takes_the_hosts_kvm(void **state)
+{
+	static const char *const places[] = {"proc/self", "dev", "etc"};
+	char root[] = "/tmp/arrow-engine.XXXXXX", byte;
+	_cleanup_free_ char *kvm = NULL;
+	int pair[2], status;
+	bool ready;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(chmod(root, 0755), 0);
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_free_ char *path = path_format("%s/%s", root, places[i]);
+
+		assert_int_equal(mkdir_all(path, 0755), 0);
+	}
+	kvm = path_format("%s/dev/kvm", root);
+	assert_int_equal(write_file_atomic(AT_FDCWD, kvm, 0444, "", 0), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		_exit(run_as_root_of_a_container(root, pair[1]));
+	}
+	close(pair[1]);
+	ready = read(pair[0], &byte, 1) == 1 && map_all_ids(pid) && write(pair[0], "G", 1) == 1;
+	close(pair[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(remove_tree(AT_FDCWD, root), 0);
+	assert_true(WIFEXITED(status));
+	if (!ready || WEXITSTATUS(status) == 77)
+		skip(); /* no user namespaces here */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +225,7 @@ int main(void)
 		cmocka_unit_test(every_mode_says_what_it_takes),
 		cmocka_unit_test(the_program_is_the_one_of_the_settings),
 		cmocka_unit_test(ids_of_jails_are_never_those_of_people),
+		cmocka_unit_test(a_root_that_may_make_no_devices_takes_the_hosts_kvm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
