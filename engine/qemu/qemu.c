@@ -91,18 +91,51 @@ static int qemu_probe(
 
 static void qemu_free(struct arrow_vm *vm);
 
-static int fork_of_zygote(
-	struct qemu_vm *q, const struct arrow_vm_config *config, int qmp_guest, int err_guest)
+/* The ends that QEMU gets of what is between it and the engine. */
+struct qemu_process_ends {
+	int qmp_fd, stderr_fd; /* owned */
+};
+
+static void qemu_close_ends(struct qemu_process_ends *ends)
+{
+	close_keep_errno(ends->qmp_fd);
+	close_keep_errno(ends->stderr_fd);
+}
+
+/* Makes them; ours are q's, in place of any that it had. */
+static int qemu_open_ends(
+	struct qemu_vm *q, struct qemu_process_ends *ends, struct arrow_error *error)
+{
+	int qmp[2], err[2];
+
+	close_keep_errno(steal_fd(&q->vm.fds[FD_QMP]));
+	close_keep_errno(steal_fd(&q->vm.fds[FD_STDERR]));
+	qemu_close_ends(ends);
+	*ends = (struct qemu_process_ends){-1, -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0)
+		return arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
+	q->vm.fds[FD_QMP] = qmp[0];
+	ends->qmp_fd = qmp[1];
+	if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0)
+		return arrow_fail(error, errno, "cannot make a pipe for QEMU: %m");
+	q->vm.fds[FD_STDERR] = err[0];
+	ends->stderr_fd = err[1];
+	return 0;
+}
+
+static int qemu_fork_zygote(struct qemu_vm *q, const struct arrow_vm_config *config,
+	const struct qemu_process_ends *ends)
 {
 	_cleanup_free_ char *name = path_format("arrow-%s", config->name);
 	const struct qemu_zygote_request request = {
-		.name = name, .stderr_fd = err_guest, .qmp_fd = qmp_guest};
+		.name = name, .stderr_fd = ends->stderr_fd, .qmp_fd = ends->qmp_fd};
 	int r = name ? qmp_take_over(&q->qmp, q->vm.fds[FD_QMP]) : -ENOMEM;
 
 	if (r == 0)
 		r = qemu_zygote_fork(config, &request, &q->vm.fds[FD_PROCESS], &q->tie);
 	if (r < 0) {
 		free(STEAL(q->qmp.line));
+		q->qmp.fd = -1;
 		return r;
 	}
 	q->forked = true;
@@ -110,18 +143,101 @@ static int fork_of_zygote(
 	return 0;
 }
 
+/* Begins the session, and what else is needed before there is a process. */
+static int qemu_open_session(struct qemu_vm *q, const struct arrow_vm_config *config,
+	int *jail_guest, struct arrow_error *error)
+{
+	int jail[2];
+	int r = qmp_init(&q->qmp, q->vm.fds[FD_QMP], qemu_incoming_fd(config),
+		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
+
+	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
+	q->converts = config->origin == ARROW_VM_CONVERT;
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot talk to QEMU: %m");
+	if (!qemu_maps_private(config))
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, jail) < 0)
+		return arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
+	q->vm.fds[FD_JAIL] = q->jail.fd = jail[0];
+	*jail_guest = jail[1];
+	return 0;
+}
+
+/* A process of its own. */
+static int qemu_spawn_vm(struct qemu_vm *q, const struct qemu_program *program,
+	const struct arrow_vm_config *config, const struct qemu_process_ends *ends, int blocks,
+	struct arrow_error *error)
+{
+	_cleanup_close_ int jail_guest = -1;
+	struct qemu_command command;
+	pid_t pid;
+	int r = qemu_open_session(q, config, &jail_guest, error);
+
+	if (r < 0)
+		return r;
+	r = qemu_command_build(&command, program, config,
+		&(struct qemu_ends){.qmp_fd = ends->qmp_fd, .blocks_fd = blocks});
+	if (r < 0)
+		return arrow_fail(error, -r, "out of memory");
+	pid = qemu_spawn(&(struct qemu_process){.config = config,
+		.program = program->path,
+		.argv = command.argv,
+		.qmp_fd = ends->qmp_fd,
+		.blocks_fd = blocks,
+		.stderr_fd = ends->stderr_fd,
+		.jail_fd = jail_guest});
+	qemu_command_release(&command);
+	if (pid < 0)
+		return arrow_fail(error, -pid, "cannot start QEMU: %m");
+	q->vm.pid = pid;
+	q->vm.fds[FD_PROCESS] = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (q->vm.fds[FD_PROCESS] < 0)
+		return arrow_fail(
+			error, errno, "cannot watch QEMU: %m; Arrow needs Linux 5.3 or later");
+	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+/* Forked where there is a zygote, else started; then the zygote for the next ones is, too. */
+static int qemu_start_vm(struct qemu_vm *q, const struct qemu_program *program,
+	const struct arrow_vm_config *config, struct qemu_process_ends *ends,
+	struct arrow_error *error)
+{
+	bool warms = qemu_warms_template(program, config), forks = false;
+	_cleanup_close_ int blocks = -1;
+	int r = qemu_open_ends(q, ends, error);
+
+	if (r < 0)
+		return r;
+	if (qemu_zygote_suits(program, config)) {
+		r = qemu_fork_zygote(q, config, ends);
+		if (r == 0)
+			return 0;
+		forks = r == -ENOENT || r == -ECONNREFUSED;
+		/* One that failed half way may have written to them. */
+		r = forks ? 0 : qemu_open_ends(q, ends, error);
+		if (r < 0)
+			return r;
+	}
+	if (warms)
+		blocks = qemu_blocks_open(config->cache_dir);
+	else if (q->translates && config->origin == ARROW_VM_RESTORED && config->code_fd >= 0)
+		blocks = fcntl(config->code_fd, F_DUPFD_CLOEXEC, 3);
+	r = qemu_spawn_vm(q, program, config, ends, blocks, error);
+	if (r == 0 && (forks || (warms && blocks == -ENOENT)))
+		qemu_zygote_begin(program, config, forks);
+	return r;
+}
+
 static int qemu_start(
 	struct arrow_vm **out, const struct arrow_vm_config *config, struct arrow_error *error)
 {
-	_cleanup_close_ int qmp_guest = -1, err_guest = -1, jail_guest = -1, blocks = -1;
 	_cleanup_qemu_program_ struct qemu_program program = {0};
-	struct qemu_command command;
+	struct qemu_process_ends ends = {-1, -1};
 	struct qemu_vm *q;
-	int qmp[2], err[2], jail[2], r;
-	pid_t pid;
-	bool forks;
+	int r = qemu_program_find(&program, config->settings, error);
 
-	r = qemu_program_find(&program, config->settings, error);
 	if (r < 0)
 		return r;
 	q = calloc(1, sizeof(*q));
@@ -132,85 +248,17 @@ static int qemu_start(
 	q->translates = qemu_keeps_code(&program, config);
 	q->qmp.fd = q->tie = -1;
 	q->jail = (struct arrow_jail_watch){-1, -1};
+	q->state_fd = config->state_fd;
 	for (size_t i = 0; i < ARROW_VM_FDS; i++)
 		q->vm.fds[i] = -1;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp) < 0) {
-		r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
-		goto fail;
-	}
-	qmp_guest = qmp[1];
-	q->vm.fds[FD_QMP] = qmp[0];
-	q->state_fd = config->state_fd;
-	if (pipe2(err, O_CLOEXEC | O_NONBLOCK) < 0) {
-		r = arrow_fail(error, errno, "cannot make a pipe for QEMU: %m");
-		goto fail;
-	}
-	q->vm.fds[FD_STDERR] = err[0];
-	err_guest = err[1];
-	forks = qemu_zygote_suits(&program, config);
-	if (forks) {
-		r = fork_of_zygote(q, config, qmp_guest, err_guest);
-		if (r == 0) {
-			*out = &q->vm;
-			return 0;
-		}
-		forks = r == -ENOENT || r == -ECONNREFUSED;
-	}
-	if (qemu_warms_template(&program, config))
-		blocks = qemu_blocks_open(config->cache_dir);
-	else if (q->translates && config->origin == ARROW_VM_RESTORED && config->code_fd >= 0)
-		blocks = fcntl(config->code_fd, F_DUPFD_CLOEXEC, 3);
-	r = qmp_init(&q->qmp, qmp[0], qemu_incoming_fd(config),
-		config->origin == ARROW_VM_CONVERT ? QMP_WHOLE : QMP_DEVICES);
-	q->qmp.go_on = config->origin == ARROW_VM_RESTORED;
-	q->converts = config->origin == ARROW_VM_CONVERT;
+	r = qemu_start_vm(q, &program, config, &ends, error);
+	qemu_close_ends(&ends);
 	if (r < 0) {
-		r = arrow_fail(error, -r, "cannot talk to QEMU: %m");
-		goto fail;
+		qemu_free(&q->vm);
+		return r;
 	}
-	if (qemu_maps_private(config)) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, jail) < 0) {
-			r = arrow_fail(error, errno, "cannot make a socket for QEMU: %m");
-			goto fail;
-		}
-		q->vm.fds[FD_JAIL] = q->jail.fd = jail[0];
-		jail_guest = jail[1];
-	}
-
-	r = qemu_command_build(&command, &program, config,
-		&(struct qemu_ends){.qmp_fd = qmp_guest, .blocks_fd = blocks});
-	if (r < 0) {
-		r = arrow_fail(error, -r, "out of memory");
-		goto fail;
-	}
-	pid = qemu_spawn(&(struct qemu_process){.config = config,
-		.program = program.path,
-		.argv = command.argv,
-		.qmp_fd = qmp_guest,
-		.blocks_fd = blocks,
-		.stderr_fd = err_guest,
-		.jail_fd = jail_guest});
-	q->vm.pid = pid > 0 ? pid : 0;
-	r = pid < 0 ? arrow_fail(error, -pid, "cannot start QEMU: %m") : 0;
-	qemu_command_release(&command);
-	if (r < 0)
-		goto fail;
-
-	q->vm.fds[FD_PROCESS] = (int)syscall(SYS_pidfd_open, q->vm.pid, 0);
-	if (q->vm.fds[FD_PROCESS] < 0) {
-		r = arrow_fail(
-			error, errno, "cannot watch QEMU: %m; Arrow needs Linux 5.3 or later");
-		goto fail;
-	}
-	fcntl(q->vm.fds[FD_PROCESS], F_SETFD, FD_CLOEXEC);
-	if (forks || (qemu_warms_template(&program, config) && blocks == -ENOENT))
-		qemu_zygote_begin(&program, config, forks);
 	*out = &q->vm;
 	return 0;
-fail:
-	qemu_free(&q->vm);
-	return r;
 }
 
 static void take_stderr(struct qemu_vm *q)

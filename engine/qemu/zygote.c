@@ -156,7 +156,6 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	int fds[REQUEST_FDS] = {
 		request->stderr_fd, request->qmp_fd, config->channel_fd, config->console_fd};
 	const struct arrow_vm_limits *limits = config->limits;
-	bool waits = limits && (limits->cpus || limits->oom_score_adj != 0);
 	size_t n = FIXED_FDS;
 	_cleanup_close_ int fd = connect_to(config->cache_dir);
 	int r;
@@ -167,16 +166,15 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 		fds[n++] = config->nics[i].fd;
 	for (unsigned int i = 0; i < config->n_disks; i++)
 		fds[n++] = config->disks[i].fd;
-	for (unsigned int i = 0; config->limits && i < config->limits->n_procs; i++)
-		fds[n++] = config->limits->procs[i];
-	r = send_request(fd, request->name, fds, n);
-	if (r == 0 && !waits)
-		r = let_run(fd);
+	for (unsigned int i = 0; limits && i < limits->n_procs; i++)
+		fds[n++] = limits->procs[i];
+	process = r = qemu_zygote_ask(fd, request->name, fds, n);
+	if (r >= 0)
+		r = limits && (limits->cpus || limits->oom_score_adj != 0)
+			    ? set_limits(process, limits)
+			    : 0;
+	/* Not before: one that is given up never runs, so its sockets can be given to another. */
 	if (r == 0)
-		process = r = receive_pidfd(fd);
-	if (r >= 0 && waits)
-		r = set_limits(process, config->limits);
-	if (r == 0 && waits)
 		r = let_run(fd);
 	if (r < 0)
 		return r; /* which closes the connection, and so ends the process */

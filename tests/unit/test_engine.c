@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +221,127 @@ static void a_root_that_may_make_no_devices_takes_the_hosts_kvm(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/*
+ * A zygote that takes a request and breaks off: what it was given it has written to, and it never
+ * says which process the copy is. Exits with 0 if it was not told to let the copy run.
+ */
+static int break_off(int listener)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(32 * sizeof(int))];
+	} control;
+	char name[128];
+	struct iovec part = {name, sizeof(name)};
+	struct msghdr message = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	int fds[2], fd = accept(listener, NULL, NULL);
+
+	if (fd < 0 || recvmsg(fd, &message, 0) <= 0 || !CMSG_FIRSTHDR(&message))
+		return 2;
+	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fds));
+	if (write(fds[0], "words of a copy\n", 16) != 16 ||
+		write(fds[1], "{\"event\":\"STOP\"}\n", 17) != 17 || write(fd, "-", 1) != 1)
+		return 3;
+	/* Until it is given up. */
+	return read(fd, name, 1) == 0 ? 0 : 4;
+}
+
+static int listen_as_zygote(const char *dir)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/zygote", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+/* Runs its events until it ends. */
+static void wait_for_end(struct arrow_vm *vm)
+{
+	for (;;) {
+		struct pollfd p[ARROW_VM_FDS];
+
+		for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
+			p[i] = (struct pollfd){vm->fds[i], POLLIN, 0};
+		assert_true(poll(p, ARROW_VM_FDS, 60000) > 0);
+		for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
+			if (p[i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
+				return;
+	}
+}
+
+static void a_zygote_that_breaks_off_leaves_nothing_to_the_next_process(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	char dir[] = "/tmp/arrow-engine.XXXXXX";
+	_cleanup_free_ char *program = NULL, *rom = NULL, *lock = NULL;
+	_cleanup_close_ int ram = memfd_create("ram", MFD_CLOEXEC), lock_fd = -1, listener = -1;
+	_cleanup_close_ int device_state = memfd_create("state", MFD_CLOEXEC);
+	struct arrow_engine_settings settings = arrow_engine_defaults;
+	struct arrow_engine_choice choice;
+	int channel[2], console[2], status;
+	struct arrow_vm *vm = NULL;
+	pid_t zygote;
+
+	/* One that counts as Arrow's own; it is not in the jail, so it cannot be executed. */
+	assert_non_null(mkdtemp(dir));
+	program = path_format("%s/qemu", dir);
+	rom = path_format("%s/qboot.rom", dir);
+	lock = path_format("%s/zygote.lock", dir);
+	assert_int_equal(write_file_atomic(AT_FDCWD, program, 0755, "", 0), 0);
+	assert_int_equal(write_file_atomic(AT_FDCWD, rom, 0644, "", 0), 0);
+	settings.qemu = program;
+	assert_int_equal(arrow_engine_choose(&choice, "qemu:tcg", &settings, NULL, &error), 0);
+	/* Nobody starts another zygote. */
+	lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(lock_fd, LOCK_EX), 0);
+	listener = listen_as_zygote(dir);
+	zygote = fork();
+	if (zygote == 0)
+		_exit(break_off(listener));
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, console), 0);
+	assert_int_equal(choice.engine->start(&vm,
+				 &(struct arrow_vm_config){.name = "one",
+					 .kernel_fd = -1,
+					 .initrd_fd = -1,
+					 .append = "",
+					 .memory = 64u << 20,
+					 .vcpus = 1,
+					 .jail_root = dir,
+					 .channel_fd = channel[1],
+					 .console_fd = console[1],
+					 .origin = ARROW_VM_CLONE,
+					 .ram_fd = ram,
+					 .state_fd = device_state,
+					 .code_fd = -1,
+					 .cache_dir = dir,
+					 .userns_fd = -1,
+					 .mode = choice.mode,
+					 .settings = &settings},
+				 &error),
+		0);
+	assert_int_equal(waitpid(zygote, &status, 0), zygote);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	wait_for_end(vm);
+	assert_non_null(vm->ended);
+	assert_null(strstr(vm->ended, "words of a copy"));
+	assert_false(vm->paused);
+	choice.engine->free(vm);
+	for (size_t i = 0; i < 2; i++) {
+		close(channel[i]);
+		close(console[i]);
+	}
+	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +349,7 @@ int main(void)
 		cmocka_unit_test(without_a_name_the_first_mode_that_works_is_chosen),
 		cmocka_unit_test(every_mode_says_what_it_takes),
 		cmocka_unit_test(the_program_is_the_one_of_the_settings),
+		cmocka_unit_test(a_zygote_that_breaks_off_leaves_nothing_to_the_next_process),
 		cmocka_unit_test(ids_of_jails_are_never_those_of_people),
 		cmocka_unit_test(a_root_that_may_make_no_devices_takes_the_hosts_kvm),
 	};
