@@ -15,24 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/identity.h"
+#include "guest/network.h"
+#include "guest/root.h"
+#include "guest/start.h"
 #include "util/io.h"
 
 #define CONSOLE "/dev/hvc0"
 #define CONSOLE_DEADLINE_MS 30000u
 #define ORPHANS_MS 100 /* how often the end of the program is looked for */
-
-/* Nobody listens. */
-void loader_note(struct loader *loader, const char *fmt, ...)
-{
-}
-
-void stream_close(struct process *process)
-{
-	close(process->in.fd);
-	close(process->out[0].fd);
-	close(process->out[1].fd);
-}
 
 /* The console appears on its own time, after the kernel has started init. */
 static int open_console(void)

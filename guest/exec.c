@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/exec.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest/loader.h"
+#include "guest/start.h"
+#include "guest/stream.h"
 #include "util/cleanup.h"
 
 /*
@@ -14,43 +17,9 @@
  * until the queue has room, so a host that asks for much and reads nothing stops only itself.
  */
 
-/* Nothing is left to be told or passed on. */
-static bool finished(const struct process *p)
-{
-	return p->used && !p->alive && !p->tell_start && !p->tell_exit && p->out[0].fd < 0 &&
-	       p->out[1].fd < 0 && !p->out[0].tell && !p->out[1].tell;
-}
-
-/* The place of a process that has not started, or NULL for a number that cannot be used now. */
-static struct process *place(struct loader *loader, uint32_t number)
-{
-	struct process *p;
-
-	if (number <= PROGRAM || number > ARROW_PROCESSES)
-		return NULL;
-	p = &loader->processes[number - 1];
-	if (finished(p))
-		*p = (struct process){0};
-	return p->used || p->failure ? NULL : p;
-}
-
-uint8_t *exec_room(struct loader *loader, uint32_t number, size_t *size)
-{
-	struct process *p = place(loader, number);
-
-	return p ? records_room(&p->records, ARROW_EXEC_MAX, size) : NULL;
-}
-
-void exec_took(struct loader *loader, uint32_t number, size_t size)
-{
-	struct process *p = place(loader, number);
-
-	if (p && !p->records.overflow)
-		p->records.size += size;
-}
-
 /* Starts what the records describe. They are still there afterwards. */
-static int start(struct loader *loader, struct process *p, uint32_t number, struct failure *failure)
+static int exec_start(
+	struct loader *loader, struct process *p, uint32_t number, struct failure *failure)
 {
 	struct records records = p->records;
 	const struct job *program = &loader->job;
@@ -92,7 +61,7 @@ static int start(struct loader *loader, struct process *p, uint32_t number, stru
 	if (r < 0 && p->used) {
 		fail(failure, 125, -r, "cannot watch the program's streams: %m");
 		kill(p->pid, SIGKILL);
-		stream_close(p);
+		process_close_streams(p);
 	}
 	job_release(&job);
 	return r;
@@ -100,7 +69,7 @@ static int start(struct loader *loader, struct process *p, uint32_t number, stru
 
 void exec_begin(struct loader *loader, uint32_t number)
 {
-	struct process *p = place(loader, number);
+	struct process *p = process_vacant(loader->processes, number);
 	struct failure *failure;
 	struct records records;
 
@@ -110,7 +79,7 @@ void exec_begin(struct loader *loader, uint32_t number)
 		loader->top = number;
 	records = p->records;
 	failure = calloc(1, sizeof(*failure));
-	if (failure && start(loader, p, number, failure) == 0) {
+	if (failure && exec_start(loader, p, number, failure) == 0) {
 		p->tell_start = true;
 		free(failure);
 	} else {
@@ -127,7 +96,7 @@ void exec_begin(struct loader *loader, uint32_t number)
 			.out = {{.fd = -1, .tell = true}, {.fd = -1, .tell = true}}};
 }
 
-static void tell_failure(struct loader *loader, struct process *p, uint32_t number)
+static void exec_tell_failure(struct loader *loader, struct process *p, uint32_t number)
 {
 	uint8_t payload[12 + sizeof(p->failure->text)];
 	size_t length = strlen(p->failure->text);
@@ -142,7 +111,7 @@ static void tell_failure(struct loader *loader, struct process *p, uint32_t numb
 	p->failure = NULL;
 }
 
-static void tell(struct loader *loader, struct process *p, uint32_t number)
+static void exec_tell(struct loader *loader, struct process *p, uint32_t number)
 {
 	uint8_t payload[12];
 
@@ -164,10 +133,10 @@ void exec_pump(struct loader *loader)
 		struct process *p = &loader->processes[number - 1];
 
 		if (p->failure)
-			tell_failure(loader, p, number);
+			exec_tell_failure(loader, p, number);
 		else if (p->used)
-			tell(loader, p, number);
-		if (finished(p))
+			exec_tell(loader, p, number);
+		if (process_is_finished(p))
 			*p = (struct process){0};
 	}
 	while (loader->top > PROGRAM && !loader->processes[loader->top - 1].used &&

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/failure.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "guest/loader.h"
 
 int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...)
 {

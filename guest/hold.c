@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/hold.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "util/io.h"
 
 /*

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/identity.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -12,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -3,6 +3,8 @@
  * The cgroup that holds the program, and what is executed beside it, to a part of a CPU and to a
  * number of processes. It is made when there is a limit: with the job, or later by the worker.
  */
+#include "guest/limits.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/exec.h"
+#include "guest/identity.h"
+#include "guest/network.h"
+#include "guest/restore.h"
+#include "guest/root.h"
+#include "guest/start.h"
+#include "guest/stream.h"
+#include "guest/tty.h"
+#include "guest/warm.h"
 #include "util/io.h"
 
 #define PORT_DEADLINE_MS 30000u  /* the channel's port has to appear */
@@ -38,7 +47,8 @@ static void die(const char *what, int err)
 	_exit(1);
 }
 
-void loader_note(struct loader *loader, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3)))
+tell_note(struct loader *loader, const char *fmt, ...)
 {
 	char text[ARROW_TEXT_MAX];
 	va_list args;
@@ -65,7 +75,7 @@ static uint64_t guest_us(void)
 static void note_time(struct loader *loader, const char *phase, uint64_t us)
 {
 	if (loader->notes)
-		loader_note(loader, "%s at %u.%03u ms of the guest's time", phase,
+		tell_note(loader, "%s at %u.%03u ms of the guest's time", phase,
 			(unsigned int)(us / 1000), (unsigned int)(us % 1000));
 }
 
@@ -82,7 +92,7 @@ static void send_numbers(struct loader *loader, uint16_t type, uint32_t a, uint3
 		die("report to the host", -ENOBUFS);
 }
 
-void loader_failed(struct loader *loader, const struct failure *failure)
+static void tell_failed(struct loader *loader, const struct failure *failure)
 {
 	uint8_t payload[12 + sizeof(failure->text)];
 	size_t length = strlen(failure->text);
@@ -97,7 +107,7 @@ void loader_failed(struct loader *loader, const struct failure *failure)
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 }
 
-void loader_started(struct loader *loader)
+static void tell_started(struct loader *loader)
 {
 	send_numbers(
 		loader, ARROW_STARTED, PROGRAM, (uint32_t)loader->processes[PROGRAM - 1].pid, 0, 2);
@@ -146,7 +156,7 @@ static int do_job(struct loader *loader, struct failure *failure)
 		r = start_process(&loader->stage, job, true, program, failure);
 	}
 	if (r == 0) {
-		loader_started(loader);
+		tell_started(loader);
 		note_time(loader, "program started", guest_us());
 	}
 	return r;
@@ -165,7 +175,7 @@ static void begin(struct loader *loader)
 		loader->life = LIFE_RUN;
 		return;
 	}
-	loader_failed(loader, &failure);
+	tell_failed(loader, &failure);
 }
 
 static int watch(struct loader *loader);
@@ -194,7 +204,17 @@ static void rehearse(struct loader *loader)
 	send_ready(loader);
 }
 
-int loader_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
+static void restore(struct loader *loader)
+{
+	struct failure failure = {0};
+
+	if (restore_begin(loader, &failure) < 0)
+		tell_failed(loader, &failure);
+	else
+		tell_started(loader);
+}
+
+static void take_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
 {
 	struct process *p = stream_process(loader, arrow_get32(loader->control));
 	uint32_t number;
@@ -232,7 +252,8 @@ int loader_control(struct loader *loader, const struct arrow_frame *frame, size_
 		clock_ask(loader);
 		break;
 	case ARROW_RESTORE:
-		restore_begin(loader);
+		if (loader->held)
+			restore(loader);
 		break;
 	case ARROW_TIME:
 		if (size == 16 && arrow_get64(loader->control) != 0)
@@ -260,7 +281,6 @@ int loader_control(struct loader *loader, const struct arrow_frame *frame, size_
 	case ARROW_NOTE:
 		break;
 	}
-	return 0;
 }
 
 /* Reports how a process ended. With the program ends everything else. */
@@ -290,7 +310,7 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 	if (!killed && stage_log_grew(&loader->stage) && stage_oom_kills(&loader->stage) > before)
-		loader_note(loader,
+		tell_note(loader,
 			"out of memory: the kernel killed a process of the Arrow; give it more with -m");
 }
 
@@ -479,6 +499,7 @@ int main(void)
 		dprintf(STDERR_FILENO, "the loader runs as PID 1 of an Arrow only\n");
 		return 125;
 	}
+	loader.take_control = take_control; /* here, so that none of it is in the file */
 	r = stage_prepare(&loader.stage, &what);
 	if (r < 0)
 		die(what, r);

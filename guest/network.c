@@ -3,6 +3,8 @@
  * Network cards. The host gives all of it in the job: there is no DHCP. By ioctl(2), which does all
  * that is needed here with less code than rtnetlink.
  */
+#include "guest/network.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/identity.h"
 #include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/restore.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/identity.h"
+#include "guest/network.h"
+#include "guest/stream.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -159,7 +163,7 @@ static int write_files(struct loader *loader, const struct job *job, struct fail
 }
 
 /* All that makes it another than the saved one. Programs do not run before hold_others_end(). */
-static int become(struct loader *loader, struct job *job, struct failure *failure)
+static int restore_become(struct loader *loader, struct job *job, struct failure *failure)
 {
 	int r;
 
@@ -185,32 +189,25 @@ static int become(struct loader *loader, struct job *job, struct failure *failur
 	return 0;
 }
 
-void restore_begin(struct loader *loader)
+int restore_begin(struct loader *loader, struct failure *failure)
 {
 	struct process *program = &loader->processes[PROGRAM - 1];
 	struct records *records = &loader->records;
-	struct failure failure = {0};
 	struct job job = {0};
 	const char *why;
 	int r;
 
-	if (!loader->held)
-		return;
 	/* What was cut off, as it was too large, is malformed. */
 	r = job_decode_identity(records->data, records->size, &job, &why);
 	if (r < 0)
-		r = fail(&failure, 125, -r, "the new identity is malformed: %s", why);
+		r = fail(failure, 125, -r, "the new identity is malformed: %s", why);
 	if (r == 0)
-		r = become(loader, &job, &failure);
-	if (r < 0) {
-		loader_failed(loader, &failure);
-	} else {
-		loader_started(loader);
-		if (job.restore_signal && program->alive)
-			kill(program->pid, (int)job.restore_signal);
-	}
+		r = restore_become(loader, &job, failure);
+	if (r == 0 && job.restore_signal && program->alive)
+		kill(program->pid, (int)job.restore_signal);
 	job_release(&job);
 	loader->held = false;
+	return r;
 }
 
 void save_hold(struct loader *loader)

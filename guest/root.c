@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/root.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/identity.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/stage.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "util/cleanup.h"
 
 /*
@@ -19,6 +20,10 @@
  * it ready: /dev, /proc and /sys of a program, built in STAGE_DIR and only moved into the root
  * later, and the tmpfs that takes the changes to the root. Docker is the model for all of it.
  */
+
+/* Open files of a program. The kernel's 4096 are too few for servers, which raise theirs. */
+#define FILES_SOFT 1024u
+#define FILES_HARD 524288u
 
 #define CAREFUL (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 

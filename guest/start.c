@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/start.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,7 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/limits.h"
+#include "guest/tty.h"
+#include "guest/user.h"
+#include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -473,7 +478,7 @@ int start_process(struct stage *stage, const struct job *job, bool first, struct
 		r = launch(s, &pid);
 	close_stdio(s);
 	if (r < 0) {
-		stream_close(process);
+		process_close_streams(process);
 		return r;
 	}
 	process->pid = pid;

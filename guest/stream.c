@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/stream.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
+#include "guest/tty.h"
+#include "util/cleanup.h"
 
 /* Credit goes back in portions of this: rarely, and before the host runs dry. */
 #define CREDIT_PORTION (ARROW_WINDOW / 4)
@@ -19,7 +21,7 @@ struct process *stream_process(struct loader *loader, uint32_t number)
 	return &loader->processes[number - 1];
 }
 
-static int watch(struct loader *loader, int fd, uint32_t events, uint16_t stream)
+static int stream_watch_fd(struct loader *loader, int fd, uint32_t events, uint16_t stream)
 {
 	struct epoll_event event = {.events = events | EPOLLET, .data.u64 = stream};
 
@@ -32,12 +34,12 @@ int stream_watch(struct loader *loader, uint32_t number)
 	int r = 0;
 
 	if (p->tty >= 0)
-		return watch(loader, p->tty, EPOLLIN | EPOLLOUT, ARROW_STREAM(number, 1));
+		return stream_watch_fd(loader, p->tty, EPOLLIN | EPOLLOUT, ARROW_STREAM(number, 1));
 	if (p->in.fd >= 0)
-		r = watch(loader, p->in.fd, EPOLLOUT, ARROW_STREAM(number, 0));
+		r = stream_watch_fd(loader, p->in.fd, EPOLLOUT, ARROW_STREAM(number, 0));
 	for (uint16_t fd = 1; r == 0 && fd <= 2 && !(number == PROGRAM && loader->stage.watched);
 		fd++)
-		r = watch(loader, p->out[fd - 1].fd, EPOLLIN, ARROW_STREAM(number, fd));
+		r = stream_watch_fd(loader, p->out[fd - 1].fd, EPOLLIN, ARROW_STREAM(number, fd));
 	return r;
 }
 
@@ -101,41 +103,27 @@ static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
 	       (loader->life == LIFE_WAIT || loader->held);
 }
 
-/* The kernel hands out memory that it lacks, and would then end the VM: better to refuse the job.
- */
-static bool memory_for(size_t size)
-{
-	struct sysinfo info;
-
-	if (size <= ARROW_FRAME_MAX) /* every VM has that */
-		return true;
-	return sysinfo(&info) == 0 && size < (uint64_t)info.freeram * info.mem_unit / 2;
-}
-
-uint8_t *records_room(struct records *records, size_t max, size_t *size)
-{
-	size_t room = records->room ? records->room * 2 : ARROW_FRAME_MAX;
-
-	if (records->size == records->room && room <= max && memory_for(room)) {
-		uint8_t *more = realloc(records->data, room + 1); /* one for the last NUL */
-
-		if (more) {
-			records->data = more;
-			records->room = room;
-		}
-	}
-	*size = records->room - records->size;
-	if (*size > 0)
-		return records->data + records->size;
-	records->overflow = true;
-	return NULL;
-}
-
 /* The number in front of the payload of EXEC has come: the rest are records. */
 static bool is_exec(const struct loader *loader, const struct arrow_frame *frame)
 {
 	return frame->stream == ARROW_CONTROL && frame->type == ARROW_EXEC &&
 	       loader->control_size >= 4;
+}
+
+/* Where the next records of the process go that an EXEC names, or NULL. */
+static uint8_t *exec_room(struct loader *loader, size_t *size)
+{
+	struct process *p = process_vacant(loader->processes, arrow_get32(loader->control));
+
+	return p ? records_room(&p->records, ARROW_EXEC_MAX, size) : NULL;
+}
+
+static void exec_took(struct loader *loader, size_t size)
+{
+	struct process *p = process_vacant(loader->processes, arrow_get32(loader->control));
+
+	if (p && !p->records.overflow)
+		p->records.size += size;
 }
 
 static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *size)
@@ -158,7 +146,7 @@ static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *si
 		if (to)
 			return to;
 	} else if (is_exec(loader, frame)) {
-		to = exec_room(loader, arrow_get32(loader->control), size);
+		to = exec_room(loader, size);
 		if (to)
 			return to;
 	} else if (frame->type == ARROW_EXEC) {
@@ -182,7 +170,7 @@ static void sink_took(void *arg, const struct arrow_frame *frame, size_t size)
 	else if (is_job(loader, frame) && !loader->records.overflow)
 		loader->records.size += size;
 	else if (is_exec(loader, frame))
-		exec_took(loader, arrow_get32(loader->control), size);
+		exec_took(loader, size);
 	else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control))
 		loader->control_size += size;
 }
@@ -196,8 +184,10 @@ static int sink_end(void *arg, const struct arrow_frame *frame)
 	size_t size = loader->control_size;
 
 	loader->control_size = 0;
-	if (frame->stream == ARROW_CONTROL)
-		return loader_control(loader, frame, size);
+	if (frame->stream == ARROW_CONTROL) {
+		loader->take_control(loader, frame, size);
+		return 0;
+	}
 	if (in && frame->type == ARROW_EOF)
 		in->ended = true;
 	if (!p || fd > 2)
@@ -221,27 +211,6 @@ struct channel_sink stream_sink(struct loader *loader)
 		.room = sink_room, .took = sink_took, .end = sink_end, .arg = loader};
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static void close_input(struct process *p)
-{
-	struct input *in = &p->in;
-
-	if (p->tty < 0)
-		close_fd(&in->fd);
-	in->fd = -1;
-	in->length = 0;
-	in->passed = 0;
-	if (in->ring)
-		munmap(in->ring, ARROW_WINDOW);
-	in->ring = NULL;
-}
-
 /* All of the host's bytes are passed on and it has no more. */
 static void end_input(struct process *p)
 {
@@ -252,7 +221,7 @@ static void end_input(struct process *p)
 		p->in.writable = false;
 		return;
 	}
-	close_input(p);
+	process_close_input(p);
 }
 
 static bool pump_input(struct loader *loader, struct process *p, uint32_t number)
@@ -281,7 +250,7 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 	if (in->length == 0)
 		in->start = 0; /* so that little input touches little memory */
 	if (in->fd >= 0 && in->gone) {
-		close_input(p);
+		process_close_input(p);
 		in->tell = true;
 	}
 	if (in->fd >= 0 && in->ended && in->length == 0 && in->writable)
@@ -298,12 +267,12 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 static void close_output(struct process *p, struct output *out, bool kept)
 {
 	if (p->tty >= 0 && p->in.fd >= 0)
-		close_input(p);
+		process_close_input(p);
 	if (out->fd == p->tty)
 		p->tty = -1;
 	if (kept)
 		out->fd = -1;
-	close_fd(&out->fd);
+	close_keep_errno(steal_fd(&out->fd));
 	out->tell = true;
 }
 
@@ -394,20 +363,11 @@ bool stream_retry(struct loader *loader)
 void stream_process_ended(struct process *p)
 {
 	p->alive = false;
-	close_input(p);
+	process_close_input(p);
 	p->in.tell = false;
-	close_fd(&p->slave);
+	close_keep_errno(steal_fd(&p->slave));
 	for (int i = 0; i < 2; i++)
 		p->out[i].readable = true;
-}
-
-void stream_close(struct process *p)
-{
-	close_input(p);
-	for (int i = 0; i < 2; i++)
-		close_fd(&p->out[i].fd); /* out[0] of a terminal is its master */
-	close_fd(&p->slave);
-	p->tty = -1;
 }
 
 void stream_rebind(struct loader *loader, uint32_t number, const struct job *job)
@@ -418,7 +378,7 @@ void stream_rebind(struct loader *loader, uint32_t number, const struct job *job
 	if (!p)
 		return;
 	if (number != PROGRAM) { /* whoever started it is not here */
-		stream_close(p);
+		process_close_streams(p);
 		free(p->records.data);
 		free(p->failure);
 		*p = (struct process){.tty = -1, .slave = -1};

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "guest/tty.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,7 +10,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "util/cleanup.h"
 
 void tty_resize(int master, uint16_t rows, uint16_t columns)

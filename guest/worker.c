@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest/loader.h"
 #include "guest/worker.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -11,6 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "guest/stage.h"
+
+/* A worker, by its name, or NULL. argv is as of a program. Returns the exit status. */
+typedef int worker_main(const struct stage *stage, int argc, char **argv);
+worker_main *worker_find(const char *name);
+
 /*
  * send PATH [-L]: the file or tree at PATH as entries (entries.h) on fd `out`, named from the last
  * part of PATH on; with "/." at its end what is in it, named from "." on. -L: PATH itself is
@@ -43,8 +49,6 @@ int worker_usage(int out, unsigned int interval_ms);
 
 /* limit MILLICPUS PIDS: limits what runs, 0 for none; "0\n", or an errno. limits.c. */
 int worker_limit(int out, uint32_t millicpus, uint32_t pids);
-
-struct stage;
 
 /*
  * network: takes the records of the network from `in`, and has the cards be so. Says 0, or 125 and
