@@ -107,13 +107,16 @@ static int attend(int fd, const struct arrow_exec *exec, int *status, struct arr
 int arrow_exec(const struct arrow_paths *paths, const char *name, const struct arrow_exec *exec,
 	int *status, struct arrow_error *error)
 {
+	struct arrow_exec sized = *exec; /* the rest stays the caller's */
 	int fd;
 
 	if (exec->tty && exec->interactive && !exec->detach && !isatty(STDIN_FILENO))
 		return arrow_fail_status(error, 1, ENOTTY,
 			"the input is not a terminal: leave out -t, or run it in a terminal");
+	if (exec->tty)
+		client_window(&sized.rows, &sized.columns);
 	fd = connect_to(paths, name, error);
-	return fd < 0 ? fd : attend(fd, exec, status, error);
+	return fd < 0 ? fd : attend(fd, &sized, status, error);
 }
 
 /* The process that carries a worker's streams: it ends with the one that started it. */

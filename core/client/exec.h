@@ -7,18 +7,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "core/job/exec.h"
 #include "core/spec/spec.h"
-
-/* What to execute. Owned by the one who fills it in. */
-struct arrow_exec {
-	struct arrow_strings args; /* of a command, or a worker with its arguments */
-	struct arrow_strings env;  /* besides that of the program */
-	char *user, *workdir;      /* or NULL: the program's */
-	bool interactive, tty, privileged;
-	bool detach;             /* leave it as soon as it has started */
-	bool worker;             /* of guest/worker.h */
-	const char *detach_keys; /* or NULL: Docker's */
-};
 
 /*
  * Executes something in an Arrow, by name or id, with the caller's stdin, stdout and stderr.

@@ -9,8 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/client/client.h"
-#include "core/client/exec.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -484,7 +482,6 @@ int arrow_job_encode_exec(
 			 (exec->privileged ? ARROW_JOB_PRIVILEGED : 0) |
 			 (exec->worker ? ARROW_JOB_WORKER : 0);
 	struct arrow_strings env = {0};
-	uint16_t rows, columns;
 	uint8_t window[4];
 	size_t total = 0;
 	int r = 0;
@@ -511,9 +508,8 @@ int arrow_job_encode_exec(
 	if (exec->user)
 		add_string(job, ARROW_JOB_USER, exec->user);
 	if (exec->tty) {
-		client_window(&rows, &columns);
-		arrow_put16(window, rows);
-		arrow_put16(window + 2, columns);
+		arrow_put16(window, exec->rows);
+		arrow_put16(window + 2, exec->columns);
 		add(job, ARROW_JOB_WINSIZE, window, sizeof(window));
 	}
 	if (r == 0 && job->failed)

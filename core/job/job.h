@@ -6,9 +6,10 @@
 
 #include <stddef.h>
 
+#include "core/job/exec.h"
 #include "core/spec/spec.h"
-#include "protocol/protocol.h"
 #include "net/net.h"
+#include "protocol/protocol.h"
 
 struct arrow_job {
 	uint8_t *data; /* owned */
@@ -34,8 +35,6 @@ struct arrow_job_context {
  */
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error) ARROW_MUST_CHECK;
-
-struct arrow_exec;
 
 /*
  * Encodes what to execute beside the program of an Arrow.
