@@ -21,6 +21,7 @@
 #include "guest/user.h"
 #include "guest/worker.h"
 #include "util/cleanup.h"
+#include "util/fds.h"
 #include "util/io.h"
 
 /*
@@ -251,22 +252,6 @@ static __attribute__((noinline)) pid_t spawn(struct start *s)
 		_exit(127);
 	}
 	return pid;
-}
-
-/* Closes all descriptors from 3 on but some, any of which may be -1. */
-static void close_all_but(const int *keep, size_t n)
-{
-	unsigned int next = 3, least;
-
-	do {
-		least = ~0u;
-		for (size_t i = 0; i < n; i++)
-			if (keep[i] >= (int)next && (unsigned int)keep[i] < least)
-				least = (unsigned int)keep[i];
-		if (least > next)
-			syscall(SYS_close_range, next, least == ~0u ? least : least - 1, 0);
-		next = least + 1;
-	} while (least != ~0u);
 }
 
 /* A worker is the loader itself, forked, with nothing of it open but what a worker uses. */

@@ -21,6 +21,7 @@
 #include "net/up.h"
 #include "net/watch_state.h"
 #include "util/cleanup.h"
+#include "util/fds.h"
 #include "util/io.h"
 #include "util/process.h"
 
@@ -330,11 +331,6 @@ static int attach_idle(
 	return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 /* What makes no sense in a mode. */
 static int check(
 	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
@@ -456,7 +452,7 @@ static void __attribute__((noreturn)) mend(const struct net_attachment *a)
 	struct net_findings findings;
 
 	/* The keeper's leases, too: they are not to live longer than it. */
-	close_range(3, ~0u, 0);
+	close_all_but(NULL, 0);
 	setsid();
 	if (wait_for_dead(a))
 		(void)!net_settle(&a->paths, true, &findings, &error);
@@ -487,7 +483,6 @@ void net_mend(const struct net_attachment *a, int fd)
  */
 static void close_later(int *fds, size_t n)
 {
-	unsigned int next = 3;
 	bool any = false;
 	pid_t pid;
 
@@ -496,15 +491,7 @@ static void close_later(int *fds, size_t n)
 	pid = any ? fork() : -1;
 	if (pid == 0) {
 		/* Nothing else of the caller's must live on. */
-		qsort(fds, n, sizeof(*fds), by_number);
-		for (size_t i = 0; i < n; i++) {
-			if (fds[i] < 3)
-				continue;
-			if ((unsigned int)fds[i] > next)
-				close_range(next, (unsigned int)fds[i] - 1, 0);
-			next = (unsigned int)fds[i] + 1;
-		}
-		close_range(next, ~0u, 0);
+		close_all_but(fds, n);
 		/* By then the caller has closed its own. */
 		poll(NULL, 0, 5);
 		_exit(0);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/fds.h"
 #include "util/io.h"
 
 #define DATAGRAM_MAX 65535
@@ -336,28 +337,16 @@ static void run(struct proxy *p)
 	}
 }
 
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 /* Closes all but stdio and the sockets. Returns 0 or a negative errno. */
 static int close_others(const struct net_sockets *sockets)
 {
 	_cleanup_free_ int *fds = calloc(sockets->n, sizeof(*fds));
-	int next = 3;
 
 	if (!fds)
 		return -ENOMEM;
 	for (size_t i = 0; i < sockets->n; i++)
 		fds[i] = sockets->v[i].fd;
-	qsort(fds, sockets->n, sizeof(*fds), by_number);
-	for (size_t i = 0; i < sockets->n; i++) {
-		if (fds[i] > next)
-			close_range((unsigned int)next, (unsigned int)fds[i] - 1, 0);
-		next = fds[i] + 1;
-	}
-	close_range((unsigned int)next, ~0u, 0);
+	close_all_but(fds, sockets->n);
 	return 0;
 }
 

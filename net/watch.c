@@ -26,6 +26,7 @@
 #include "net/rules.h"
 #include "net/watch_state.h"
 #include "util/cleanup.h"
+#include "util/fds.h"
 #include "util/io.h"
 #include "util/process.h"
 
@@ -268,15 +269,10 @@ static void __attribute__((noreturn)) run(struct watch *w)
 /* Closes all but the two and stdio, which becomes /dev/null. */
 static void leave_all(int keep_a, int keep_b)
 {
-	unsigned int low = (unsigned int)(keep_a < keep_b ? keep_a : keep_b);
-	unsigned int high = (unsigned int)(keep_a < keep_b ? keep_b : keep_a);
+	const int keep[] = {keep_a, keep_b};
 	int null_fd;
 
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0u, 0);
+	close_all_but(keep, 2);
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int i = 0; i < 3 && null_fd >= 0; i++)
 		dup2(null_fd, i);

@@ -16,6 +16,7 @@
 #include "core/instance/instance.h"
 #include "core/job/job.h"
 #include "util/cleanup.h"
+#include "util/fds.h"
 #include "util/io.h"
 
 #define NUMBER 2u     /* of the process, between a command and the keeper */
@@ -119,11 +120,15 @@ int arrow_exec(const struct arrow_paths *paths, const char *name, const struct a
 	return fd < 0 ? fd : attend(fd, &sized, status, error);
 }
 
-/* The process that carries a worker's streams: it ends with the one that started it. */
+/*
+ * The process that carries a worker's streams: it ends with the one that started it. Of that one it
+ * keeps nothing else open: pipes of other workers would never end.
+ */
 static void __attribute__((noreturn))
 carry(int fd, const struct arrow_exec *exec, int in, int out, int words, pid_t parent)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	const int keep[] = {fd, words};
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int status = 0, r;
 
@@ -131,8 +136,7 @@ carry(int fd, const struct arrow_exec *exec, int in, int out, int words, pid_t p
 	if (getppid() != parent || null_fd < 0 || dup2(in >= 0 ? in : null_fd, 0) < 0 ||
 		dup2(out, 1) < 0 || dup2(null_fd, 2) < 0)
 		_exit(1);
-	close(out);
-	close_keep_errno(in);
+	close_all_but(keep, sizeof(keep) / sizeof(*keep));
 	r = attend(fd, exec, &status, &error);
 	if (r < 0 && error.text && write_full(words, error.text, strlen(error.text)) < 0)
 		_exit(1);
@@ -174,12 +178,8 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 		if (worker->carrier < 0)
 			r = arrow_fail(error, errno, "cannot make a process: %m");
 	}
-	if (worker->carrier == 0) {
-		close_keep_errno(in[1]);
-		close(out[0]);
-		close(words[0]);
+	if (worker->carrier == 0)
 		carry(steal_fd(&fd), &exec, in[0], out[1], words[1], parent);
-	}
 	arrow_strings_release(&exec.args);
 	if (r < 0) {
 		close_pair(in);

@@ -33,7 +33,7 @@ setup() {
 
 teardown() {
   for pid in ${pids-}; do kill -KILL "$pid"; done 2>/dev/null || true
-  "$ARROW" rm -f own >/dev/null 2>&1 || true
+  "$ARROW" rm -f own own1 own2 own3 >/dev/null 2>&1 || true
 }
 
 # start_arrow NAME OPTION...: one that sleeps, of the root with all of busybox.
@@ -462,6 +462,31 @@ END
   slay 'while :'
   run arrow stats --no-stream nobody-has-this-name
   [ "$status" -eq 1 ]
+}
+
+# Each watches or asks several Arrows, by processes of its own: none may hold another's pipe open.
+@test "listings: each ends with several Arrows running" {
+  start_arrow own >/dev/null
+  for n in 1 2 3; do
+    start_arrow "own$n" >/dev/null
+  done
+  names=(shared own own1 own2 own3)
+  run timeout 60 "$ARROW" stats --no-stream
+  [ "$status" -eq 0 ]
+  [ "${#lines[@]}" -eq 6 ]
+  [ "$(timeout 60 "$ARROW" stats --no-stream --format json "${names[@]}" | jq length)" -eq 5 ]
+  for command in ps 'ps -a' 'ps --size' "inspect ${names[*]}" "port own" 'system df' images \
+    'network ls' 'template ls' 'kernel ls' "events --since 1h --until 0s"; do
+    # shellcheck disable=SC2086
+    run timeout 60 "$ARROW" $command
+    [ "$status" -eq 0 ] || { echo "arrow $command: $output"; return 1; }
+  done
+  for name in "${names[@]}"; do
+    for command in top diff logs; do
+      run timeout 60 "$ARROW" "$command" "$name"
+      [ "$status" -eq 0 ] || { echo "arrow $command $name: $output"; return 1; }
+    done
+  done
 }
 
 @test "diff: added, changed and deleted files" {

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/error.h"
+#include "util/fds.h"
 #include "util/io.h"
 #include "util/lines.h"
 #include "util/paths.h"
@@ -195,6 +197,42 @@ static void lines_are_taken_whole_and_those_too_long_passed_over(void **state)
 	close(p[1]);
 }
 
+/* A child keeps what it is given, in any order, and stdio. */
+static void a_child_keeps_only_the_descriptors_that_are_listed(void **state)
+{
+	int fds[8], status;
+	pid_t pid;
+
+	for (size_t i = 0; i < 8; i++) {
+		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		assert_true(fds[i] > 2);
+	}
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		const int keep[] = {fds[6], -1, fds[1], fds[2], fds[1], 0};
+		int wrong = 0;
+
+		close_all_but(keep, sizeof(keep) / sizeof(*keep));
+		for (int i = 0; i < 8; i++) {
+			bool open_now = fcntl(fds[i], F_GETFD) >= 0;
+
+			wrong += open_now != (i == 1 || i == 2 || i == 6);
+		}
+		for (int fd = 0; fd < 3; fd++)
+			wrong += fcntl(fd, F_GETFD) < 0;
+		close_all_but(NULL, 0);
+		for (int i = 0; i < 8; i++)
+			wrong += fcntl(fds[i], F_GETFD) >= 0;
+		_exit(wrong);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	for (size_t i = 0; i < 8; i++)
+		close(fds[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +243,7 @@ int main(void)
 		cmocka_unit_test(tree_is_made_and_removed_and_links_are_not_followed),
 		cmocka_unit_test(atomic_write_replaces_and_leaves_no_temporary),
 		cmocka_unit_test(process_output_and_failure),
+		cmocka_unit_test(a_child_keeps_only_the_descriptors_that_are_listed),
 		cmocka_unit_test(a_state_directory_that_others_can_write_is_refused),
 		cmocka_unit_test(lines_are_taken_whole_and_those_too_long_passed_over),
 	};
