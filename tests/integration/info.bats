@@ -383,6 +383,19 @@ options_of() {
   [[ ${stderr_lines[0]} == "arrow stop: --time: "*"'never'"* ]]
 }
 
+@test "every option of run is taken" {
+  arrow run --help | sed -n 's/^ *\(-., \)*\(--[a-z0-9-]*\)\(=.\)*.*/\2 \3/p' | grep -v -e '^--help' -e '^--usage' >options
+  [ "$(wc -l <options)" -gt 60 ]
+  while read -r option value; do
+    status=0
+    arrow run "$option" ${value:+1} ./none 2>err </dev/null || status=$?
+    echo "$option: $status $(cat err)"
+    # A wrong value, or one that is fine and a program that is not there.
+    [ "$status" -eq 125 ] || [ "$status" -eq 127 ]
+    [[ $(cat err) == 'arrow: '* ]]
+  done <options
+}
+
 @test "output that cannot be written is an error" {
   [ -e /dev/full ]
   run -125 sh -c '"$ARROW" ps >/dev/full'
