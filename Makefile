@@ -1,7 +1,7 @@
 # A thin front for meson. `make help` lists what it can do.
 BUILD ?= build
 
-.PHONY: all help run test stress hypervisor bench install asan lint format clean
+.PHONY: all help run check test stress hypervisor bench install asan lint format clean
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 
@@ -12,18 +12,22 @@ $(BUILD)/build.ninja:
 help:
 	@echo 'make            build Arrow; commands land in $(BUILD)/'
 	@echo 'sudo make run   install the packages, build Arrow and its kernels, run the hello Arrow'
+	@echo 'sudo make check install the packages, build, run a few tests of each part, in minutes'
 	@echo 'sudo make test  install the packages, build, run all tests'
 	@echo 'sudo make stress start 10000 Arrows that use disk and network, and check each'
 	@echo 'make hypervisor build a QEMU for Arrow, smaller and faster than Debian'\''s'
 	@echo 'make bench      measure, and write docs/benchmarks.md'
 	@echo 'make install    install to PREFIX (/usr/local), honours DESTDIR'
-	@echo 'make asan       build with ASan and UBSan in $(BUILD)-asan/ and run the unit tests'
+	@echo 'make asan       run the unit tests with ASan and UBSan, in $(BUILD)-asan/'
 	@echo 'make lint       clang-format, clang-tidy and shellcheck'
 	@echo 'make format     apply clang-format'
 	@echo 'make clean      remove the build folders'
 
 run:
 	@tools/run $(BUILD)
+
+check:
+	@tests/run $(BUILD) unit smoke
 
 test:
 	@tests/run $(BUILD)

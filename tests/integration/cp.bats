@@ -43,6 +43,7 @@ look_here() {
   (cd "$1" && find . -printf '%P %y %m %T@ %l\n' | sed 's/\.[0-9]* / /' | sort)
 }
 
+# bats test_tags=smoke, start
 @test "cp: from an Arrow, a file and a directory, by all of Docker's rules" {
   arrow cp box:/srv/dir/one .
   [ "$(cat one)" = one ]
@@ -65,6 +66,7 @@ look_here() {
   [ "$(cat slash/one)" = one ]
 }
 
+# bats test_tags=start
 @test "cp: to an Arrow, a file and a directory, by all of Docker's rules" {
   mkdir -p dir/sub
   echo one >dir/one
@@ -237,6 +239,7 @@ END
   done
 }
 
+# bats test_tags=start
 @test "cp: into a read-only root, and a volume of it" {
   mkdir volume
   "$ARROW" run -d --name own --kernel micro --read-only -v ./volume:/data --tmpfs /scratch \
@@ -253,6 +256,7 @@ END
   [ "$(cat back)" = x ]
 }
 
+# bats test_tags=start
 @test "cp: more than the Arrow's memory holds is an error, and the Arrow lives" {
   "$ARROW" run -d --name own --kernel micro -m 96m --rootfs "$ROOT" sleep 3600 >/dev/null
   head -c 200000000 /dev/zero | tr '\0' x >large

@@ -63,6 +63,7 @@ slay() {
   wait_for 30 ended "$1"
 }
 
+# bats test_tags=smoke, start
 @test "exec: environment, directory and user are the program's, or as asked" {
   [ "$(ex shared sh -c 'echo "$COLOR $PWD $HOME $(id -u)"')" = 'red /srv /root 0' ]
   run ex -e COLOR=blue -e SIZE=9 -w /tmp -u bob shared sh -c 'echo "$COLOR $SIZE $PWD $HOME $(id -u):$(id -g)"'
@@ -119,6 +120,7 @@ slay() {
   [ "$status" -eq 125 ]
 }
 
+# bats test_tags=smoke
 @test "exec: without -i stdin is empty, with it it arrives; stderr stays apart" {
   [ "$(echo no | ex shared cat)" = '' ]
   [ "$(echo yes | ex -i shared cat)" = yes ]
@@ -127,6 +129,7 @@ slay() {
   [ "$(cat err)" = err ]
 }
 
+# bats test_tags=start
 @test "exec: 64 MB each way at once arrive whole, beside others" {
   head -c $((64 << 20)) /dev/urandom >block
   ex -i shared cat <block >have 3>&- &
@@ -215,6 +218,7 @@ slay() {
   [ "$(ex shared sh -c '(sleep 1; echo late) & echo early')" = $'early\nlate' ]
 }
 
+# bats test_tags=start
 @test "exec: the Arrow ends meanwhile" {
   start_arrow own >/dev/null
   "$ARROW" exec own sh -c 'echo up; sleep 1000' >out 3>&- &
@@ -352,6 +356,7 @@ END
   timeout -k 5 170 python3 terminal.py
 }
 
+# bats test_tags=smoke
 @test "exec -t: a terminal with the size of ours, at the start and when it changes" {
   terminal <<'END'
 start("shared", "sh", "-c", "trap 'stty size; exit 6' WINCH; stty size; tty; echo $TERM; while :; do sleep 0.1; done")
@@ -363,6 +368,7 @@ assert status() == 6
 END
 }
 
+# bats test_tags=start
 @test "exec -t: keys, Ctrl-C, Ctrl-D, and a session of its own" {
   terminal <<'END'
 start("shared", "sh")
@@ -489,6 +495,7 @@ END
   done
 }
 
+# bats test_tags=start
 @test "diff: added, changed and deleted files" {
   start_arrow own >/dev/null
   [ "$(arrow diff own)" = '' ]

@@ -45,6 +45,7 @@ refused() {
   assert_store_whole
 }
 
+# bats test_tags=smoke
 @test "hostile: the server's good image is pulled" {
   arrow pull -q "$HOST/good"
   [ "$(find "$ARROW_DATA_DIR/oci/blobs" -type f | wc -l)" -eq 3 ]

@@ -51,6 +51,7 @@ image_of() {
   "$ARROW" import -q "$2" "$1"
 }
 
+# bats test_tags=smoke, start
 @test "image: command, environment, user, groups and directory are the image's" {
   run arrow run box:1
   [ "$status" -eq 0 ]
@@ -77,6 +78,7 @@ image_of() {
   [ "$output" = z ]
 }
 
+# bats test_tags=start
 @test "image: volumes of the image hold its content, are written, and go with the Arrow" {
   run --separate-stderr arrow run --verbose -u 0 box:1 /bin/sh -c 'cat /data/file; echo new >/data/file; cat /data/file'
   [ "$status" -eq 0 ]
@@ -277,6 +279,7 @@ image_of() {
   [ "$status" -ne 0 ]
 }
 
+# bats test_tags=smoke
 @test "image: build packs a program with its libraries, the same each time" {
   printf '#include <math.h>\n#include <stdio.h>\nint main(int c, char **v) { printf("%%s %%.0f\\n", c > 1 ? v[1] : "none", sqrt(c * 4.0)); }\n' >p.c
   cc -o prog p.c -lm
@@ -299,6 +302,7 @@ image_of() {
   fi
 }
 
+# bats test_tags=start
 @test "image: a package brings its kernel and what its VM is to be" {
   local build=(arrow build -q --kernel micro --with-kernel --entrypoint /bin/sh)
   "${build[@]}" -t pack:1 -m 96m --restart on-failure:2 "$W/root"
@@ -377,6 +381,7 @@ END
   [ "$output" = "arrow: bad: line 2: there is no key 'nonsense'; docs/build.md lists them" ]
 }
 
+# bats test_tags=start
 @test "image: whiteouts, owners, modes, devices, xattrs and capabilities arrive in the guest" {
   [ "$(id -u)" = 0 ] || skip 'needs root to make devices'
   mkdir -p lower/bin lower/gone lower/opaque/old upper/opaque

@@ -148,6 +148,7 @@ damage() {
   [[ $output == *missing*qemu*'sudo apt-get install qemu-system-x86'* ]]
 }
 
+# bats test_tags=smoke
 @test "doctor: one line a check, and JSON of the same" {
   run -0 --separate-stderr arrow doctor
   [ -z "$stderr" ]

@@ -82,6 +82,7 @@ need_root() {
   [ "$(id -u)" = 0 ] || skip 'needs root'
 }
 
+# bats test_tags=smoke
 @test "jail: a hostile QEMU of root reaches nothing, as a user of its own without rights" {
   need_root
   hostile "$BUSYBOX" true
@@ -126,6 +127,7 @@ need_root() {
   [[ "$output" == *'uid 0 gid 0 pid 1 caps 000000008800001b host arrow'* ]]
 }
 
+# bats test_tags=smoke, start
 @test "jail: a real QEMU runs in it, each as another user" {
   need_root
   arrow run "$BUSYBOX" sleep 60 &
@@ -193,6 +195,7 @@ need_root() {
   [ ! -e "$ARROW_DATA_DIR/jails/new" ]
 }
 
+# bats test_tags=start
 @test "jail: a keeper gives up what it has no use for, and starts its Arrow again all the same" {
   need_root
   local pid status

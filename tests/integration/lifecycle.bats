@@ -47,6 +47,7 @@ is() {
   [ "$(value "$1" "$2")" = "$3" ]
 }
 
+# bats test_tags=smoke
 @test "lifecycle: run -d prints the id once the program runs, and its end is kept" {
   run -0 --separate-stderr arrow run -d --name one "$B" sh -c 'echo hello; sleep 1; exit 3'
   [[ $output =~ ^[0-9a-f]{64}$ ]]
@@ -95,6 +96,7 @@ is() {
   [ ! -e "$ARROW_DATA_DIR/names/gone" ]
 }
 
+# bats test_tags=smoke
 @test "lifecycle: create, start, start -a, and what was asked for is the same each time" {
   echo data >file
   run -0 arrow create --name made -e A=1 -v ./file:/file:ro -w /var/tmp --hostname box "$B" \
@@ -116,6 +118,7 @@ is() {
   cd "$BATS_TEST_TMPDIR"
 }
 
+# bats test_tags=smoke
 @test "lifecycle: stop sends the stop signal, then SIGKILL; kill sends any" {
   cat >traps <<'END'
 trap 'echo got TERM; exit 20' TERM; trap 'echo got INT; exit 21' INT; trap 'echo got USR1' USR1

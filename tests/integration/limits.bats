@@ -63,6 +63,7 @@ of() {
   if [ -e "$1/$2" ]; then cat "$1/$2"; else cat "$1/$3"; fi
 }
 
+# bats test_tags=smoke, start
 @test "limits: the VM's process is in a group that has its memory and what QEMU takes" {
   need memory
   start -m 64m "$B" sleep 60
@@ -76,6 +77,7 @@ of() {
   [ ! -e "$dir" ]
 }
 
+# bats test_tags=start
 @test "limits: --cpus and --cpu-shares" {
   need cpu
   start --cpus 0.5 --cpu-shares 512 "$B" sleep 60
@@ -122,6 +124,7 @@ of() {
   finish
 }
 
+# bats test_tags=start
 @test "limits: --pids-limit counts the processes of the guest" {
   run arrow run --pids-limit 5 "$B" sh -c 'for i in 1 2 3 4 5 6 7; do sleep 1 & done; wait'
   [[ "$output" == *"can't fork"* ]]
@@ -140,6 +143,7 @@ of() {
   [[ "$output" == *'out of memory: the VM took all that 32 MiB'* ]]
 }
 
+# bats test_tags=start
 @test "limits: groups go with their Arrow, whoever is killed" {
   need memory
   local victim dir

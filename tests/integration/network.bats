@@ -7,6 +7,7 @@ load network
 
 web="echo hello-from-\$(hostname) >/tmp/index.html; echo up; exec busybox httpd -f -p 80 -h /tmp"
 
+# bats test_tags=smoke
 @test "network: networks are made, listed, inspected and removed" {
   run arrow network create --subnet 10.99.0.0/24 --gateway 10.99.0.254 --ip-range 10.99.0.64/26 \
     --label a=b -o com.docker.network.driver.mtu=1400 one
@@ -131,6 +132,7 @@ ticks() {
   done
 }
 
+# bats test_tags=start
 @test "network: names, aliases and ids are resolved while an Arrow runs" {
   arrow network create net
   start web --network net --network-alias www --network-alias site "$web"
@@ -159,6 +161,7 @@ ticks() {
   [ "$output" = unknown ]
 }
 
+# bats test_tags=smoke, start
 @test "network: published ports, from other hosts, over the loopback and from Arrows" {
   start web -p 8080:80 -p 192.0.2.1:8081:80 -p 127.0.0.1:8082:80 "$web"
   run peer wget -qO - http://192.0.2.1:8080
@@ -418,6 +421,7 @@ no_state() {
   arrow rm -f box
 }
 
+# bats test_tags=start
 @test "network: Arrows that run leave networks and go on others, by the cards that they have" {
   cat >box.sh <<'END'
 echo hello >/tmp/index.html
@@ -542,6 +546,7 @@ waits_for_networks() {
   done
 }
 
+# bats test_tags=start
 @test "network: joining a bridge that is not Arrow's" {
   host ip link add br9 type bridge
   host ip addr add 172.30.9.1/24 dev br9
@@ -571,6 +576,7 @@ waits_for_networks() {
   host ip link del br9
 }
 
+# bats test_tags=start
 @test "network: joining a network namespace by taking over its interface" {
   pod=arrow-pod-$$
   ip netns add "$pod"

@@ -67,6 +67,7 @@ restore() {
   arrow run -d --name "$name" --from saved "$@" >/dev/null
 }
 
+# bats test_tags=smoke
 @test "pause: the program stands still, ps says Paused, and the clock is right afterwards" {
   counting one
   [ "$(arrow pause one)" = one ]
@@ -173,6 +174,7 @@ END
   [ "$(arrow logs one | tail -n +2 | cut -d ' ' -f 4 | sort -u)" != "$(cut -d ' ' -f 4 log | sort -u)" ]
 }
 
+# bats test_tags=smoke
 @test "restore: the memory is shared and never changes" {
   counting one
   arrow save one saved

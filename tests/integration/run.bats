@@ -19,6 +19,7 @@ teardown() {
   assert_no_leftovers
 }
 
+# bats test_tags=smoke, start
 @test "run: a static program says hello" {
   run --separate-stderr arrow run "$B" echo hello world
   [ "$status" -eq 0 ]
@@ -26,6 +27,7 @@ teardown() {
   [ "$stderr" = '' ]
 }
 
+# bats test_tags=smoke
 @test "run: the exit status is the program's" {
   for n in 0 1 3 42 255; do
     run arrow run "$P" exit $n
@@ -52,6 +54,7 @@ teardown() {
   [ "$(tr -d '<>' <have | cmp - want && echo same)" = same ]
 }
 
+# bats test_tags=start
 @test "run: an environment of 1 MiB, and one that is too large for Linux" {
   for i in $(seq 16); do printf 'V%s=%065000d\n' "$i" 0; done >env
   arrow run --env-file env "$B" env >have
@@ -95,12 +98,14 @@ echo not reached'
   [ "$(arrow run "$B" yes | head -n 2)" = $'y\ny' ]
 }
 
+# bats test_tags=start
 @test "run: 100 MB each way at once arrive whole" {
   head -c 100000000 /dev/urandom >in
   arrow run -i "$B" cat <in >out
   cmp in out
 }
 
+# bats test_tags=smoke, start
 @test "run: threads and signals" {
   run arrow run "$P" threads
   [ "$status" -eq 0 ]
@@ -124,6 +129,7 @@ echo not reached'
   [ "$output" = 'zombies 0' ]
 }
 
+# bats test_tags=smoke, start
 @test "run: environment, directory, user, host name" {
   printf '# comment\nFILE=1\n\nMINE\n' >file
   export MINE=yours
@@ -135,6 +141,7 @@ echo not reached'
   [ "$output" = $'/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/\n13' ]
 }
 
+# bats test_tags=start
 @test "run: /etc/hosts and /etc/resolv.conf" {
   run arrow run --add-host db:10.1.2.3 --add-host six=fd00::1 --dns 10.9.8.7 --dns-search example.org \
     "$B" cat /etc/hosts /etc/resolv.conf
@@ -149,6 +156,7 @@ echo not reached'
   [ "$output" = $'nofile 100 200\ncore 0' ]
 }
 
+# bats test_tags=start
 @test "run: a part of a CPU" {
   # Half a CPU: a second of work takes two.
   run arrow run --cpus 0.5 "$B" sh -c \
@@ -160,6 +168,7 @@ echo not reached'
   [ "$output" = 2 ]
 }
 
+# bats test_tags=start
 @test "run: capabilities as Docker has them" {
   [ "$(arrow run "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 00000000a80425fb ]
   [ "$(arrow run --cap-drop ALL "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000000 ]
@@ -177,6 +186,7 @@ echo not reached'
   [ "$output" = written ]
 }
 
+# bats test_tags=start
 @test "run: devices are those of a container" {
   run arrow run "$B" sh -c 'ls /dev; stat -c %a /dev/null /dev/shm /tmp'
   [[ $output != *vda* ]]
@@ -187,6 +197,7 @@ echo not reached'
   [[ $output == *$'666\n1777\n1777' ]]
 }
 
+# bats test_tags=start
 @test "run: the root can be written, or not with --read-only; tmpfs and /dev/shm" {
   run arrow run "$B" sh -c 'echo x >/etc/file && cat /etc/file'
   [ "$output" = x ]
@@ -200,6 +211,7 @@ echo not reached'
   [[ $output == *2048* ]]
 }
 
+# bats test_tags=start
 @test "run: sysctls" {
   run arrow run --sysctl vm.overcommit_memory=1 --sysctl net.core.somaxconn=77 "$B" cat \
     /proc/sys/net/core/somaxconn
@@ -209,6 +221,7 @@ echo not reached'
   [[ $output == *no.such.thing* ]]
 }
 
+# bats test_tags=smoke, start
 @test "run: volumes can be read and written, and keep owners and modes" {
   mkdir -m 755 vol
   echo host >vol/from-host
@@ -229,6 +242,7 @@ echo not reached'
   fi
 }
 
+# bats test_tags=start
 @test "run: a read-only volume, a volume that is one file, one inside another" {
   mkdir -p vol inner
   echo one >vol/one
@@ -244,6 +258,7 @@ echo not reached'
   [ "$output" = $'changed\ntwo' ]
 }
 
+# bats test_tags=start
 @test "run: a guest cannot leave a volume" {
   mkdir vol
   echo secret >secret
@@ -255,18 +270,21 @@ echo not reached'
   run ! grep -qx secret <<<"$output"
 }
 
+# bats test_tags=start
 @test "run: out of memory is told" {
   run arrow run -m 64m "$P" eat
   [ "$status" -eq 137 ]
   [[ $output == *'arrow: out of memory: the program was killed at 64 MiB'* ]]
 }
 
+# bats test_tags=start
 @test "run: a panic becomes a status and a line" {
   run arrow run --sysctl vm.panic_on_oom=2 -m 64m "$P" eat
   [ "$status" -eq 125 ]
   [[ $output == *'arrow: the guest kernel panicked: Kernel panic - not syncing: '* ]]
 }
 
+# bats test_tags=start
 @test "run: a guest that switches itself off is told" {
   run arrow run --privileged "$P" reboot
   [ "$status" -eq 125 ]
@@ -345,6 +363,7 @@ echo not reached'
   [ "$status" -eq 125 ]
 }
 
+# bats test_tags=start
 @test "run: the least memory boots, less is refused" {
   run arrow run -m 31m "$P" exit 0
   [ "$status" -eq 125 ]
@@ -383,6 +402,7 @@ echo not reached'
   wait_for 30 assert_no_leftovers
 }
 
+# bats test_tags=smoke, start
 @test "kill: SIGKILL of the keeper is told, ends the VM, and the next command cleans up" {
   "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
   pid=$!
@@ -399,6 +419,7 @@ echo not reached'
   [ "$status" -eq 0 ]
 }
 
+# bats test_tags=start
 @test "kill: SIGKILL of QEMU is told" {
   "$ARROW" run "$B" sh -c 'echo started; exec sleep 100' >out 2>err &
   pid=$!
@@ -422,6 +443,7 @@ echo not reached'
   grep -q 'does not answer' err
 }
 
+# bats test_tags=start
 @test "kill: at any moment of a start" {
   for ms in 010 030 060 100 200 300 400; do
     "$ARROW" run "$B" sleep 100 &

@@ -64,6 +64,7 @@ gigabyte() {
   arrow run -i "$B" cat <less | (sleep 3; cat) | cmp - less
 }
 
+# bats test_tags=start
 @test "stream: a blocked stdout does not hold up stderr" {
   mkfifo out
   sleep 600 3>&- <>out & # keeps it open and does not read

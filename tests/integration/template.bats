@@ -33,6 +33,7 @@ verbose() {
   grep -qx ok <<<"$output"
 }
 
+# bats test_tags=smoke
 @test "template: made at the first start, used by the next" {
   [ "$(templates)" -eq 0 ]
   verbose
@@ -72,6 +73,7 @@ verbose() {
   [ "$(templates)" -eq $((before + 3)) ]
 }
 
+# bats test_tags=smoke
 @test "template: two starts at once make one" {
   arrow template prune --all
   for i in 1 2 3; do arrow run --verbose "$B" echo $i >out$i 2>err$i & done

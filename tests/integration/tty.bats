@@ -133,6 +133,7 @@ note_terminal() {
   [ "$(cat data/text)" = $'two\nthree ünï' ]
 }
 
+# bats test_tags=start
 @test "tty: the window's size, at the start and when it changes" {
   type_line "$ARROW run -it $B sh -c 'stty size; trap \"stty size\" WINCH; while :; do sleep 0.1; done'"
   expect '^24 80$'
@@ -146,6 +147,7 @@ note_terminal() {
   expect '^50 132$'
 }
 
+# bats test_tags=start
 @test "tty: Ctrl-C, Ctrl-\\ and Ctrl-D" {
   note_terminal
   type_line "$ARROW run -it $P signals"
