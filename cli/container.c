@@ -10,7 +10,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/prune.h"
-#include "core/client/manage.h"
+#include "core/upkeep/prune.h"
 #include "util/cleanup.h"
 
 enum { OPT_FILTER = 256 };

@@ -7,6 +7,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "core/client/exec.h"
+#include "core/spec/parse.h"
 #include "util/cleanup.h"
 
 enum { OPT_ENV_FILE = 256, OPT_PRIVILEGED, OPT_DETACH_KEYS };

@@ -10,7 +10,10 @@
 #include "cli/output/print.h"
 #include "cli/run_options.h"
 #include "core/client/client.h"
+#include "core/spec/parse.h"
+#include "core/start/start.h"
 #include "net/net.h"
+#include "package/resolve.h"
 
 /* Options of which each is fine, but not with another. */
 static int run_check(struct run_input *in)

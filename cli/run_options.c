@@ -8,6 +8,8 @@
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
+#include "core/spec/parse.h"
+#include "package/resolve.h"
 
 enum {
 	OPT_ADD_HOST = 256,

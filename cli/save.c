@@ -16,7 +16,7 @@
 #include "package/export.h"
 #include "package/images.h"
 #include "core/instance/instance.h"
-#include "core/client/manage.h"
+#include "core/snapshot/saved.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -7,6 +7,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "core/client/client.h"
+#include "core/start/start.h"
 
 enum { OPT_DETACH_KEYS = 256 };
 

@@ -6,6 +6,8 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "core/client/manage.h"
+#include "core/spec/parse.h"
+#include "core/start/boot.h"
 
 struct input {
 	struct cli_names names;

@@ -14,7 +14,7 @@
 #include "cli/output/print.h"
 #include "cli/prune.h"
 #include "package/images.h"
-#include "core/client/manage.h"
+#include "core/upkeep/prune.h"
 #include "core/template/template.h"
 #include "core/upkeep/usage.h"
 #include "net/manage.h"

@@ -9,8 +9,8 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "core/instance/event.h"
 #include "core/client/exec.h"
+#include "core/client/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

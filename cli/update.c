@@ -7,6 +7,7 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "core/client/update.h"
+#include "core/spec/parse.h"
 
 enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, OPT_RESTART };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/spec/parse.h"
 #include "package/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Container images as what is run: which one is meant, and what it brings to a spec. */
+#include "core/spec/parse.h"
 #include "package/resolve.h"
 
 #include <errno.h>

@@ -13,6 +13,21 @@
 #define ARROW_ANNOTATION_CPUS "dev.arrow.cpus"
 #define ARROW_ANNOTATION_RESTART "dev.arrow.restart"
 
+/* The values of --platform and --pull. Errors name the value and what is expected. */
+int arrow_parse_platform(const char *text, struct arrow_error *error) ARROW_MUST_CHECK;
+int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Finds out what spec->program means: a path that begins with '.' or '/' is a
+ * program; else a local image of that name; else a program, as the shell finds it; else the name of
+ * an image that is fetched. For an image, spec->image and image_digest are set, program is not any
+ * more, and what the image brings (environment, command, user, labels, ...) is added where the spec
+ * says nothing. Fine on a spec that is resolved. verbose specs are told what it was, on stderr.
+ * Errors: 125, 127 (neither a program nor an image).
+ */
+int arrow_spec_resolve(struct arrow_spec *spec, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /*
  * The root of a resolved spec whose image is set; made on first use.
  * Errors: the image was removed since, what oci_root_open() says.

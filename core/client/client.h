@@ -6,7 +6,15 @@
 
 #include "core/spec/spec.h"
 
-/* How a command takes part in an Arrow. */
+/* How a command takes part in the Arrow that it starts. */
+struct arrow_attach {
+	bool input, output;      /* carry stdin; stdout and stderr. Neither: leave once it runs */
+	bool bound;              /* the Arrow ends with this command, until that one leaves */
+	bool proxy;              /* signals that reach this command go to the program */
+	const char *detach_keys; /* or NULL: Docker's */
+};
+
+/* How a command takes part in an Arrow, as client_run() takes it. */
 struct client_options {
 	const struct arrow_spec *spec; /* of the Arrow */
 	uint32_t process;              /* whose streams: 1, or 2 for one beside the program */

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "core/client/entries.h"
-#include "core/instance/event.h"
 #include "core/client/exec.h"
+#include "core/client/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

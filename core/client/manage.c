@@ -9,9 +9,9 @@
 
 #include "core/client/client.h"
 #include "core/control/control.h"
+#include "core/instance/event.h"
 #include "core/instance/instance.h"
-#include "core/instance/list.h"
-#include "core/upkeep/usage.h"
+#include "core/spec/parse.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -78,23 +78,19 @@ int arrow_stop(const struct arrow_paths *paths, const char *name, uint32_t signa
 	return r < 0 ? r : 0;
 }
 
-int arrow_restart(const struct arrow_paths *paths, const char *name, uint32_t signal,
+int arrow_restart_kept(const struct arrow_paths *paths, const char *name, uint32_t signal,
 	uint32_t seconds, struct arrow_error *error)
 {
-	const struct arrow_attach how = {0};
 	struct arrow_instance i;
 	struct arrow_spec spec;
-	int r = open_named(&i, paths, name, &spec, error), status;
+	int r = open_named(&i, paths, name, &spec, error);
 
 	if (r == 0) {
 		r = arrow_instance_is_kept(&i)
 			    ? ask_stop(&i, ARROW_RESTART, signal, seconds, &spec, error)
 			    : 1;
-		if (r == 1) {
-			r = wait_free(&i, error);
-			if (r == 0)
-				r = arrow_start(paths, i.id, &how, &status, error);
-		}
+		if (r == 1 && wait_free(&i, error) < 0)
+			r = -ETIMEDOUT;
 	}
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
@@ -293,96 +289,12 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 	return r;
 }
 
-int arrow_prune(const struct arrow_paths *paths, bool (*wanted)(const json_t *row, void *arg),
-	void *wanted_arg, void (*each)(const char *id, void *arg), void *arg,
-	unsigned long long *bytes, struct arrow_error *error)
+void arrow_event_named(const struct arrow_paths *paths, const char *name, const char *action)
 {
-	json_t *list = NULL;
-	const json_t *o;
-	size_t n;
-	int r = arrow_list(paths, true, &list, error);
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	struct arrow_instance i;
 
-	*bytes = 0;
-	json_array_foreach (list, n, o) {
-		_cleanup_error_ struct arrow_error gone = ARROW_ERROR_INIT;
-		const char *id = json_string_value(json_object_get(o, "id"));
-		struct arrow_instance i;
-
-		if (!wanted(o, wanted_arg) || arrow_instance_open(&i, paths, id, NULL, &gone) < 0)
-			continue;
-		/* One that runs, or that another command has in hand, is left alone. */
-		if (!arrow_life_active(i.state.life) && arrow_instance_lock(&i) == 0) {
-			*bytes += arrow_disk_bytes(i.dir_fd, ".");
-			arrow_instance_remove(&i);
-			each(id, arg);
-		} else {
-			arrow_instance_release(&i);
-		}
-	}
-	json_decref(list);
-	return r;
-}
-
-static bool starts_at_boot(const json_t *o)
-{
-	const char *status = json_string_value(json_object_get(o, "status"));
-	json_int_t policy =
-		json_integer_value(json_object_get(json_object_get(o, "spec"), "restart"));
-	bool by_hand = json_is_true(json_object_get(o, "manual_stop"));
-
-	if (strcmp(status, arrow_life_text(ARROW_LIFE_EXITED)) != 0)
-		return false;
-	return policy == ARROW_RESTART_ALWAYS ||
-	       (policy == ARROW_RESTART_UNLESS_STOPPED && !by_hand) ||
-	       (policy == ARROW_RESTART_ON_FAILURE && !by_hand &&
-		       json_integer_value(json_object_get(o, "exit_code")) == ARROW_KILLED_STATUS);
-}
-
-int arrow_boot_start(const struct arrow_paths *paths,
-	void (*each)(const char *name, const struct arrow_error *failure, void *arg), void *arg,
-	struct arrow_error *error)
-{
-	const struct arrow_attach how = {0};
-	json_t *list = NULL;
-	int r = arrow_list(paths, true, &list, error), status;
-
-	/* The oldest first: what others need was likely made before them. */
-	for (size_t n = json_array_size(list); n-- > 0;) {
-		_cleanup_error_ struct arrow_error failure = ARROW_ERROR_INIT;
-		const json_t *o = json_array_get(list, n);
-
-		if (!starts_at_boot(o))
-			continue;
-		(void)!arrow_start(paths, json_string_value(json_object_get(o, "id")), &how,
-			&status, &failure);
-		each(json_string_value(json_object_get(o, "name")), failure.text ? &failure : NULL,
-			arg);
-	}
-	json_decref(list);
-	return r;
-}
-
-int arrow_boot_stop(const struct arrow_paths *paths, struct arrow_error *error)
-{
-	json_t *list = NULL;
-	const json_t *o;
-	size_t n;
-	int r = arrow_list(paths, false, &list, error);
-
-	/* SIGTERM to a keeper is a stop that nobody did by hand. */
-	json_array_foreach (list, n, o) {
-		json_int_t pid = json_integer_value(json_object_get(o, "keeper_pid"));
-
-		if (pid > 1)
-			kill((pid_t)pid, SIGTERM);
-	}
-	json_array_foreach (list, n, o) {
-		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
-		int status;
-
-		(void)!arrow_wait(
-			paths, json_string_value(json_object_get(o, "id")), &status, &ignored);
-	}
-	json_decref(list);
-	return r;
+	if (open_named(&i, paths, name, NULL, &ignored) == 0)
+		arrow_event(&i, action, NULL);
+	arrow_instance_release(&i);
 }

@@ -9,6 +9,7 @@
 #include "core/control/control.h"
 #include "core/instance/event.h"
 #include "core/client/exec.h"
+#include "core/spec/parse.h"
 #include "core/instance/instance.h"
 #include "util/cleanup.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/instance/internal.h"
+#include "core/instance/config.h"
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/event.h"
@@ -45,17 +45,4 @@ void arrow_event_number(
 
 	snprintf(text, sizeof(text), "%lld", n);
 	arrow_event(i, action, json_pack("{s:s}", key, text));
-}
-
-void arrow_event_named(const struct arrow_paths *paths, const char *name, const char *action)
-{
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct arrow_instance i;
-	char id[ARROW_ID_HEX];
-
-	if (arrow_instance_find(paths, name, id, &error) < 0 ||
-		arrow_instance_open(&i, paths, id, NULL, &error) < 0)
-		return;
-	arrow_event(&i, action, NULL);
-	arrow_instance_release(&i);
 }

@@ -7,7 +7,6 @@
 #include <jansson.h>
 
 #include "core/instance/instance.h"
-#include "util/paths.h"
 
 /*
  * Tells of an Arrow, with its name, image and labels as they are now.
@@ -18,8 +17,5 @@ void arrow_event(const struct arrow_instance *instance, const char *action, json
 /* The same with one number as attribute. */
 void arrow_event_number(
 	const struct arrow_instance *instance, const char *action, const char *key, long long n);
-
-/* Tells of an Arrow by name or id, for commands that are not its keeper. */
-void arrow_event_named(const struct arrow_paths *paths, const char *name, const char *action);
 
 #endif

@@ -86,6 +86,9 @@ int arrow_instance_prepare(
 /* Removes RUN/arrows/<id>: nothing of this boot is left. */
 void arrow_instance_end(struct arrow_instance *instance);
 
+/* The same by its path below dir_fd, with the control groups that a killed keeper left. */
+void arrow_instance_remove_run(int dir_fd, const char *path);
+
 /*
  * Gives another name. The keeper, if there is one, need not know.
  * Errors: -EEXIST (in use).

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/spec/parse.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 

@@ -13,6 +13,7 @@
 
 #include "core/instance/instance.h"
 #include "core/instance/log.h"
+#include "core/spec/parse.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/lines.h"

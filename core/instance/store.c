@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core/instance/event.h"
-#include "core/instance/internal.h"
+#include "core/instance/config.h"
 #include "util/cleanup.h"
 
 #define LOCK_DEADLINE_MS 20000u /* for the lock of the store, which is held for moments */
@@ -48,10 +48,10 @@ static int open_dir(const char *parent, const char *name, struct arrow_error *er
 	int fd;
 
 	if (!path)
-		return instance_no_memory(error);
+		return arrow_fail(error, ENOMEM, "out of memory");
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT) {
-		if (mkdir(path, DIR_MODE) < 0 && errno != EEXIST)
+		if (mkdir(path, INSTANCE_DIR_MODE) < 0 && errno != EEXIST)
 			return arrow_fail(
 				error, errno, "cannot make the state directory %s: %m", path);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -182,7 +182,7 @@ static void remove_folder(const struct store *s, const char *id)
 
 	if (aside && renameat(s->arrows_fd, id, s->arrows_fd, aside) == 0)
 		remove_tree(s->arrows_fd, aside);
-	instance_remove_run(s->run_fd, id);
+	arrow_instance_remove_run(s->run_fd, id);
 }
 
 /* Under the store's lock: folder, lock, name, config. */
@@ -191,7 +191,7 @@ static int create_locked(struct arrow_instance *i, const struct store *s,
 {
 	int r;
 
-	if (mkdirat(s->arrows_fd, i->id, DIR_MODE) < 0)
+	if (mkdirat(s->arrows_fd, i->id, INSTANCE_DIR_MODE) < 0)
 		return arrow_fail(error, errno, "cannot make the state directory %s: %m", i->dir);
 	i->dir_fd = openat(s->arrows_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	r = i->dir_fd < 0 ? -errno : instance_open_lock(i, O_CREAT | O_EXCL);
@@ -270,7 +270,7 @@ static void clean_one(const char *id, void *arg)
 		/* Without a config it was half made, or its folder is gone already. */
 		gone = faccessat(c->store->arrows_fd, id, F_OK, 0) < 0;
 		if (gone && ++c->found && c->remove)
-			instance_remove_run(c->store->run_fd, id);
+			arrow_instance_remove_run(c->store->run_fd, id);
 		arrow_spec_release(&spec);
 		return;
 	}
@@ -329,7 +329,7 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, i->created);
 	if (!i->name || instance_set_paths(i, paths) < 0) {
-		r = instance_no_memory(error);
+		r = arrow_fail(error, ENOMEM, "out of memory");
 		goto fail;
 	}
 
@@ -474,7 +474,7 @@ void arrow_instance_remove(struct arrow_instance *i)
 	/* As it is named now. */
 	if (instance_read_config(i, NULL, &error) < 0)
 		i->name = STEAL(name);
-	instance_remove_run(AT_FDCWD, i->run_dir);
+	arrow_instance_remove_run(AT_FDCWD, i->run_dir);
 	/*
 	 * Renamed first: nobody sees half of it. The name goes after that, so that no Arrow is
 	 * without one, and before the folder, which keeps it from being taken meanwhile.
@@ -498,7 +498,7 @@ int arrow_instance_discard(
 	int r;
 
 	if (!path)
-		return instance_no_memory(error);
+		return arrow_fail(error, ENOMEM, "out of memory");
 	r = store_lock(&store, paths, error);
 	if (r < 0)
 		return r;

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/client/manage.h"
 #include "core/control/control.h"
 #include "core/instance/instance.h"
-#include "core/client/manage.h"
 #include "core/snapshot/saved.h"
 #include "core/template/idle.h"
 #include "core/template/settings.h"

@@ -82,4 +82,13 @@ int arrow_saving_finish(struct arrow_saving *saving, const struct arrow_paths *p
 /* Removes what is not finished. */
 void arrow_saving_end(struct arrow_saving *saving);
 
+/*
+ * Saves one that runs to a directory, from which arrow_run() starts others. It goes
+ * on, or is killed once all is on the disk.
+ * Errors: -ESRCH (it does not run), -EBUSY (it is paused, or has volumes), -EEXIST (there is
+ * something in dir), a full disk.
+ */
+int arrow_save(const struct arrow_paths *paths, const char *name, const char *dir, bool stop,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Values of options as Docker's command line has them. */
-#include "core/spec/spec.h"
+#include "core/spec/parse.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/spec/spec.h"
+#include "core/spec/parse.h"
 #include "core/spec/cpuset.h"
 #include "util/cleanup.h"
 

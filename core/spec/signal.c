@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/spec/spec.h"
+#include "core/spec/parse.h"
 
 /* Linux's, as images mean it; glibc keeps the first two for itself. */
 #define RTMIN 34u

@@ -2,15 +2,12 @@
 #ifndef ARROW_CORE_SPEC_SPEC_H
 #define ARROW_CORE_SPEC_SPEC_H
 
-/*
- * libarrow: what the command line and, later, the service call. A spec says what to run;
- * arrow_run() runs it.
- */
+/* What an Arrow is asked to be. core/spec/parse.h reads it from options, core/start/start.h runs
+ * it. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "net/ports.h"
 #include "util/error.h"
@@ -200,97 +197,10 @@ void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from
 void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 
-/*
- * The values of options, with Docker's meaning (core/spec/parse.c). Each adds to the spec or sets a
- * part of it. Errors name the value and what is expected.
- */
-int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_memory_swap(
-	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_cpu_shares(
-	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_cpuset(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_pids(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_rate(struct arrow_spec *, enum arrow_rate_kind, const char *,
-	struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_blkio_weight(
-	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_oom_score(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-
-/* What values of several of these say together. */
-int arrow_check_limits(const struct arrow_spec *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_env(struct arrow_spec *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_env_file(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_caps(struct arrow_spec *, const struct arrow_strings *add,
-	const struct arrow_strings *drop, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_host(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_dns(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_sysctl(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_name(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_hostname(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
-
-/* "INT", "SIGINT", "2", "SIGRTMIN+3". Errors name it. */
-int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_platform(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *) ARROW_MUST_CHECK;
-
-/*
- * Finds out what spec->program means (package/resolve.c): a path that begins with '.' or '/' is a
- * program; else a local image of that name; else a program, as the shell finds it; else the name of
- * an image that is fetched. For an image, spec->image and image_digest are set, program is not any
- * more, and what the image brings (environment, command, user, labels, ...) is added where the spec
- * says nothing. Fine on a spec that is resolved. verbose specs are told what it was, on stderr.
- * Errors: 125, 127 (neither a program nor an image).
- */
-int arrow_spec_resolve(struct arrow_spec *spec, const struct arrow_paths *paths,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-/* "1h30m", "500ms", in nanoseconds. */
-int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_restart(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_stop_timeout(
-	const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
-
 /* Adds a copy. Returns 0 or -ENOMEM. */
 int arrow_strings_add(struct arrow_strings *list, const char *text) ARROW_MUST_CHECK;
 /* The same for all of a list that ends with NULL, or is NULL. */
 int arrow_strings_add_all(struct arrow_strings *list, char *const *v) ARROW_MUST_CHECK;
 void arrow_strings_release(struct arrow_strings *list);
-
-/* How a command takes part in the Arrow that it starts. */
-struct arrow_attach {
-	bool input, output;      /* carry stdin; stdout and stderr. Neither: leave once it runs */
-	bool bound;              /* the Arrow ends with this command, until that one leaves */
-	bool proxy;              /* signals that reach this command go to the program */
-	const char *detach_keys; /* or NULL: Docker's */
-};
-
-/*
- * Makes an Arrow and starts it.
- *   spec:    its paths are made absolute
- *   cidfile: a file that gets the id, and must not be there; or NULL
- *   id:      gets its id, or "" if it is gone again
- *   status:  gets the exit status of the program (128+n for signal n), or 0 for one that was left
- * Errors: with the status that Docker gives for it.
- */
-int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
-	const struct arrow_attach *how, char id[ARROW_ID_HEX], int *status,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* Makes an Arrow that does not run yet; otherwise as arrow_run(). */
-int arrow_create(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
-	char id[ARROW_ID_HEX], struct arrow_error *error) ARROW_MUST_CHECK;
-
-/*
- * Starts an Arrow that does not run, by its name or id. One that runs is left alone, and is an
- * error (-EBUSY) only if the command is to take part in it.
- */
-int arrow_start(const struct arrow_paths *paths, const char *name, const struct arrow_attach *how,
-	int *status, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -11,7 +11,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "core/spec/spec.h"
+#include "core/spec/parse.h"
 #include "core/limits/limits.h"
 #include "package/resolve.h"
 #include "core/instance/instance.h"

@@ -11,11 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/spec/spec.h"
 #include "core/client/client.h"
 #include "core/instance/event.h"
 #include "core/keeper/keeper.h"
 #include "core/start/prepare.h"
+#include "core/start/start.h"
 #include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"

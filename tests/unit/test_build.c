@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Arrowfiles, changes of an import, and signals by name. */
+#include "core/spec/parse.h"
 #include "tests/unit/fixture.h"
 
 #include <errno.h>

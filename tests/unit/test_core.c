@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/spec/spec.h"
+#include "core/spec/parse.h"
 #include "core/control/channel.h"
 #include "core/instance/instance.h"
 #include "core/job/job.h"

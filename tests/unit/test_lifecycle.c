@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Specs as JSON, states, logs, and the words of options that live on disk. */
+#include "core/spec/parse.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>

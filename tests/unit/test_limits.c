@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/spec/cpuset.h"
+#include "core/spec/parse.h"
 #include "tests/unit/unit.h"
 #include "util/cleanup.h"
 #include "util/io.h"

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_SPEC_PARSE_H
+#define ARROW_CORE_SPEC_PARSE_H
+
+#include "core/spec/spec.h"
+
+/*
+ * The values of options, with Docker's meaning (core/spec/parse.c). Each adds to the spec or sets a
+ * part of it. Errors name the value and what is expected.
+ */
+int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_memory_swap(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpu_shares(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpuset(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_pids(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_rate(struct arrow_spec *, enum arrow_rate_kind, const char *,
+	struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_blkio_weight(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_oom_score(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* What values of several of these say together. */
+int arrow_check_limits(const struct arrow_spec *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_env(struct arrow_spec *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_env_file(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_caps(struct arrow_spec *, const struct arrow_strings *add,
+	const struct arrow_strings *drop, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_host(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_dns(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_sysctl(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_name(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_hostname(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "INT", "SIGINT", "2", "SIGRTMIN+3". Errors name it. */
+int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "1h30m", "500ms", in nanoseconds. */
+int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_restart(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_stop_timeout(
+	const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_CORE_UPKEEP_PRUNE_H
+#define ARROW_CORE_UPKEEP_PRUNE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "util/error.h"
+#include "util/paths.h"
+
+/*
+ * Removes all that do not run, and tells each() their ids. bytes gets what they took on disk.
+ *   wanted: whether one may go, by what arrow_list() says of it
+ */
+int arrow_prune(const struct arrow_paths *paths, bool (*wanted)(const json_t *row, void *arg),
+	void *wanted_arg, void (*each)(const char *id, void *arg), void *arg,
+	unsigned long long *bytes, struct arrow_error *error) ARROW_MUST_CHECK;
+
+#endif
