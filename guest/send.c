@@ -348,10 +348,10 @@ static int send_at(struct sender *s, int dir, const char *part)
 
 int entries_error(int out, const char *what, const char *path)
 {
+	struct arrow_entry e = {.type = ENTRY_ERROR, .major = (uint32_t)errno};
 	char text[1024];
 	uint8_t head[ENTRY_HEAD];
 	int n = snprintf(text, sizeof(text), "%s %.700s: %m", what, path);
-	struct arrow_entry e = {.type = ENTRY_ERROR};
 
 	e.name = n < 0 ? 0 : n < (int)sizeof(text) ? (uint32_t)n : (uint32_t)sizeof(text) - 1;
 	arrow_entry_encode(head, &e);

@@ -9,7 +9,8 @@
  * An entry is a head of ENTRY_HEAD bytes, then its name, its link target, its extended attributes
  * (each u32 length of the name, u32 length of the value, name, value), its segments (each u64
  * offset, u64 length: where a regular file has data; what is between is a hole), and the data of
- * all segments. The last entry is an END, or an ERROR whose name is a line of text.
+ * all segments. The last entry is an END, or an ERROR whose name is a line of text and
+ * whose major is the errno of its cause, 0 if there is none.
  *
  * Names are relative, have no empty, "." or ".." part and are at most ENTRY_NAME_MAX bytes long;
  * the name "." alone is the directory that all is sent from. A hard link's target is a name of an
@@ -46,7 +47,7 @@ struct arrow_entry {
 	uint64_t size; /* of a regular file, holes included */
 	int64_t mtime;
 	uint32_t mtime_ns;
-	uint32_t major, minor;       /* of a device */
+	uint32_t major, minor;       /* of a device; major of an ERROR: its errno */
 	uint32_t name, link, xattrs; /* bytes */
 	uint32_t segments;           /* number */
 };

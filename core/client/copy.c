@@ -97,8 +97,8 @@ static char *parent_of(const char *path)
 	return end > 0 ? strndup(path, end) : strdup(".");
 }
 
-static int choose(const struct place *place, const char *asked, bool source_is_directory,
-	struct target *target, struct arrow_error *error)
+static int copy_choose_target(const struct place *place, const char *asked,
+	bool source_is_directory, struct target *target, struct arrow_error *error)
 {
 	if (place->exists && place->directory) {
 		target->directory = strdup(place->path);
@@ -135,10 +135,12 @@ static char *guest_path(const char *path)
 
 /*
  * Looks at a path of the Arrow.
- *   follow: what it leads to counts, where it is a link
+ *   follow:     what it leads to counts, where it is a link
+ *   may_be_missing: a path that is not there is a place that does not exist, else an error
  */
-static int look(const struct arrow_paths *paths, const struct arrow_copy *copy, const char *path,
-	bool follow, struct place *place, struct arrow_error *error)
+static int copy_look_in_guest(const struct arrow_paths *paths, const struct arrow_copy *copy,
+	const char *path, bool follow, bool may_be_missing, struct place *place,
+	struct arrow_error *error)
 {
 	const char *argv[] = {"look", path, NULL};
 	_cleanup_free_ struct entries_reader *reader = calloc(1, sizeof(*reader));
@@ -162,12 +164,16 @@ static int look(const struct arrow_paths *paths, const struct arrow_copy *copy, 
 		if (!place->path)
 			r = arrow_fail(error, ENOMEM, "out of memory");
 	}
+	if (r == -ENOENT && found == 0 && may_be_missing) {
+		arrow_error_clear(error);
+		r = 0;
+	}
 	return arrow_worker_end(&worker, r > 0 ? 0 : r, error);
 }
 
 /* Writes what a worker sends, as a tar or into the current directory. */
-static int extract(int fd, const struct arrow_copy *copy, const struct entries_options *options,
-	bool on_disk, struct arrow_error *error)
+static int copy_extract(int fd, const struct arrow_copy *copy,
+	const struct entries_options *options, bool on_disk, struct arrow_error *error)
 {
 	__attribute__((cleanup(cleanup_writer))) struct archive *to =
 		on_disk ? archive_write_disk_new() : archive_write_new();
@@ -206,11 +212,11 @@ static int copy_out_to(const struct arrow_paths *paths, const struct arrow_copy 
 
 	if (r < 0)
 		return r;
-	r = extract(worker.out, copy, options, on_disk, error);
+	r = copy_extract(worker.out, copy, options, on_disk, error);
 	return arrow_worker_end(&worker, r, error);
 }
 
-static int look_here(const char *path, struct place *place, struct arrow_error *error)
+static int copy_look_here(const char *path, struct place *place, struct arrow_error *error)
 {
 	struct stat st;
 
@@ -238,11 +244,12 @@ static int copy_out(
 		options.owners = true; /* a tar says whose each file is */
 		return copy_out_to(paths, copy, guest, &options, false, error);
 	}
-	r = look(paths, copy, guest, copy->follow || names_directory(copy->guest), &source, error);
+	r = copy_look_in_guest(paths, copy, guest, copy->follow || names_directory(copy->guest),
+		false, &source, error);
 	if (r == 0)
-		r = look_here(copy->host, &place, error);
+		r = copy_look_here(copy->host, &place, error);
 	if (r == 0)
-		r = choose(&place, copy->host, source.directory, &target, error);
+		r = copy_choose_target(&place, copy->host, source.directory, &target, error);
 	if (r == 0 && !target.directory)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	free(source.path);
@@ -261,7 +268,7 @@ static int copy_out(
 }
 
 /* What the worker says when it has taken all, or why it has not. */
-static int take_answer(struct arrow_worker *worker, int r, struct arrow_error *error)
+static int copy_read_answer(struct arrow_worker *worker, int r, struct arrow_error *error)
 {
 	_cleanup_free_ struct entries_reader *reader = calloc(1, sizeof(*reader));
 	_cleanup_error_ struct arrow_error theirs = ARROW_ERROR_INIT;
@@ -279,7 +286,7 @@ static int take_answer(struct arrow_worker *worker, int r, struct arrow_error *e
 	return arrow_fail(error, EIO, "%s", theirs.text ? theirs.text : "the Arrow sent nonsense");
 }
 
-static int send_stdin(int fd, const struct entries_options *options, struct arrow_error *error)
+static int copy_send_stdin(int fd, const struct entries_options *options, struct arrow_error *error)
 {
 	__attribute__((cleanup(cleanup_reader))) struct archive *from = archive_read_new();
 
@@ -289,8 +296,8 @@ static int send_stdin(int fd, const struct entries_options *options, struct arro
 	archive_read_support_format_tar(from);
 	archive_read_support_format_empty(from);
 	if (archive_read_open_fd(from, STDIN_FILENO, 65536) != ARCHIVE_OK)
-		return arrow_fail(
-			error, EINVAL, "stdin is no tar archive: %s", archive_error_string(from));
+		return arrow_fail(error, EINVAL, "stdin is not a tar archive: %s",
+			archive_error_string(from));
 	return entries_send_archive(from, fd, options, error);
 }
 
@@ -306,24 +313,9 @@ static int copy_in_to(const struct arrow_paths *paths, const struct arrow_copy *
 		return r;
 	signal(SIGPIPE, SIG_IGN); /* the worker says why it takes no more */
 	r = source ? entries_send_path(source, copy->follow, worker.in, options, error)
-		   : send_stdin(worker.in, options, error);
-	r = take_answer(&worker, r, error);
+		   : copy_send_stdin(worker.in, options, error);
+	r = copy_read_answer(&worker, r, error);
 	return arrow_worker_end(&worker, r, error);
-}
-
-/* Looks at the destination; that there is none yet is no error. */
-static int look_there(const struct arrow_paths *paths, const struct arrow_copy *copy,
-	const char *guest, struct place *place, struct arrow_error *error)
-{
-	int r = look(paths, copy, guest, true, place, error);
-
-	if (r < 0 && error->text && strncmp(error->text, "cannot find ", 12) == 0 &&
-		ends_in(error->text, strerror(ENOENT))) {
-		arrow_error_clear(error);
-		*place = (struct place){0};
-		r = 0;
-	}
-	return r;
 }
 
 static int copy_in(
@@ -344,11 +336,12 @@ static int copy_in(
 	/* A link with a slash behind it is what it leads to, without a word of ours. */
 	if (!from_stdin && (copy->follow ? stat(copy->host, &st) : lstat(copy->host, &st)) < 0)
 		return arrow_fail(error, errno, "%s: %m", copy->host);
-	r = look_there(paths, copy, guest, &place, error);
+	r = copy_look_in_guest(paths, copy, guest, true, true, &place, error);
 	if (r == 0 && from_stdin && !(place.exists && place.directory))
 		r = arrow_fail(error, ENOTDIR, "the destination '%s' must be a directory", guest);
 	if (r == 0)
-		r = choose(&place, guest, !from_stdin && S_ISDIR(st.st_mode), &target, error);
+		r = copy_choose_target(
+			&place, guest, !from_stdin && S_ISDIR(st.st_mode), &target, error);
 	free(place.path);
 	if (r < 0)
 		return r;
@@ -359,7 +352,7 @@ static int copy_in(
 		paths, copy, from_stdin ? NULL : copy->host, target.directory, &options, error);
 }
 
-static int with_status(int r, struct arrow_error *error)
+static int copy_set_status(int r, struct arrow_error *error)
 {
 	if (r < 0)
 		error->status = 1;
@@ -375,7 +368,7 @@ int arrow_copy_out(
 		r = copy_out(paths, copy, error);
 	if (r == 0)
 		arrow_event_named(paths, copy->name, "archive-path");
-	return with_status(r, error);
+	return copy_set_status(r, error);
 }
 
 int arrow_copy_in(
@@ -387,5 +380,5 @@ int arrow_copy_in(
 		r = copy_in(paths, copy, error);
 	if (r == 0)
 		arrow_event_named(paths, copy->name, "extract-to-dir");
-	return with_status(r, error);
+	return copy_set_status(r, error);
 }

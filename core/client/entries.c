@@ -13,7 +13,8 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define MODES 01777u /* without owners there are no set-id bits either */
+#define ERRNO_MAX 4095u /* of Linux */
+#define MODES 01777u    /* without owners there are no set-id bits either */
 
 int entries_archive_failed(struct archive *a, struct arrow_error *error, const char *what)
 {
@@ -60,7 +61,9 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 	reader->name[e->name] = '\0';
 	if (r == 0 && e->type == ENTRY_ERROR) {
 		make_printable(reader->name);
-		return arrow_fail(error, EIO, "%s", reader->name);
+		return arrow_fail(error,
+			e->major > 0 && e->major <= ERRNO_MAX ? (int)e->major : EIO, "%s",
+			reader->name);
 	}
 	if (r == 0)
 		r = take(reader, reader->link, e->link, error);

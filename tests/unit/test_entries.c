@@ -159,6 +159,33 @@ static void what_a_guest_says_is_one_line_without_escapes(void **state)
 	assert_string_equal(text, "bad??[2Jthing");
 }
 
+/* What becomes of it is decided by its code, never by its text. */
+static void an_error_of_a_guest_keeps_its_code(void **state)
+{
+	FILE *f = fopen("stream", "w");
+
+	shell("mkdir to");
+	put(f, &(struct arrow_entry){.type = ENTRY_ERROR, .major = ENOENT}, "gone", NULL);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(extract(&as_it_is, NULL), -ENOENT);
+	f = fopen("stream", "w");
+	put(f, &(struct arrow_entry){.type = ENTRY_ERROR, .major = UINT32_MAX}, "gone", NULL);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(extract(&as_it_is, NULL), -EIO);
+}
+
+static void a_look_at_nothing_says_so_by_its_code(void **state)
+{
+	_cleanup_free_ struct entries_reader *reader = calloc(1, sizeof(*reader));
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int out = open("stream", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(worker_look(out, "/no/such/file"), 1);
+	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
+	reader->fd = out;
+	assert_int_equal(entries_next(reader, &error), -ENOENT);
+}
+
 /* A stream that is cut, or any bit of it changed: an error or a file, and nothing outside. */
 static void a_damaged_stream_does_no_harm(void **state)
 {
@@ -220,6 +247,8 @@ int main(void)
 		FIXTURE_TEST(nothing_is_written_outside),
 		FIXTURE_TEST(directories_and_files_do_not_replace_each_other),
 		FIXTURE_TEST(what_a_guest_says_is_one_line_without_escapes),
+		FIXTURE_TEST(an_error_of_a_guest_keeps_its_code),
+		FIXTURE_TEST(a_look_at_nothing_says_so_by_its_code),
 		FIXTURE_TEST(a_damaged_stream_does_no_harm),
 		FIXTURE_TEST(a_tree_is_sent_and_taken),
 	};
