@@ -257,6 +257,16 @@ static void clean_after_boot(struct cleaning *c)
 		fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+/* Whether the keeper of one lives. Nothing of it is read: most of them do. */
+static bool has_keeper(const struct store *s, const char *id)
+{
+	_cleanup_free_ char *lock = path_format("%s/lock", id);
+	_cleanup_close_ int fd =
+		lock ? openat(s->arrows_fd, lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	return fd >= 0 && instance_is_locked(fd);
+}
+
 /* Under the store's lock: one that has, or had, something of this boot. */
 static void clean_one(const char *id, void *arg)
 {
@@ -266,6 +276,8 @@ static void clean_one(const char *id, void *arg)
 	struct arrow_spec spec;
 	bool gone;
 
+	if (has_keeper(c->store, id))
+		return;
 	if (arrow_instance_open(&i, c->paths, id, &spec, &error) < 0) {
 		/* Without a config it was half made, or its folder is gone already. */
 		gone = faccessat(c->store->arrows_fd, id, F_OK, 0) < 0;
@@ -274,11 +286,9 @@ static void clean_one(const char *id, void *arg)
 		arrow_spec_release(&spec);
 		return;
 	}
-	if (!arrow_instance_is_kept(&i)) {
-		c->found++;
-		if (c->remove)
-			settle(c, &i, spec.life.auto_remove);
-	}
+	c->found++;
+	if (c->remove)
+		settle(c, &i, spec.life.auto_remove);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }

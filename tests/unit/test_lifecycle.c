@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/client/client.h"
+#include "core/instance/instance.h"
 #include "core/instance/log.h"
 #include "core/instance/log_reader.h"
 #include "core/spec/spec_json.h"
@@ -282,6 +284,51 @@ static void times_of_logs(void **state)
 	}
 }
 
+/* A data and a run directory of its own, below dir. */
+static struct arrow_paths make_paths(char dir[32])
+{
+	struct arrow_paths paths = {0};
+
+	close(make_dir(dir));
+	paths.data = path_format("%s/data", dir);
+	paths.run = path_format("%s/run", dir);
+	assert_int_equal(mkdir(paths.data, 0700), 0);
+	assert_int_equal(mkdir(paths.run, 0700), 0);
+	return paths;
+}
+
+static void free_paths(struct arrow_paths *paths, const char *dir)
+{
+	arrow_paths_release(paths);
+	remove_tree(AT_FDCWD, dir);
+}
+
+/* A thousand may run, and each start waits for the lock under which they are looked at. */
+static void a_new_arrow_does_not_read_those_that_run(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_close_ int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct arrow_instance running, added;
+	struct inotify_event event;
+	struct arrow_spec spec;
+	char dir[32];
+	struct arrow_paths paths = make_paths(dir);
+	_cleanup_free_ char *config = NULL;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_instance_create(&running, &paths, &spec, &e), 0);
+	assert_int_equal(arrow_instance_prepare(&running, &e), 0);
+	config = path_format("%s/config.json", running.dir);
+	assert_true(inotify_add_watch(watch, config, IN_OPEN) >= 0);
+	assert_int_equal(arrow_instance_create(&added, &paths, &spec, &e), 0);
+	assert_int_equal(read(watch, &event, sizeof(event)), -1);
+	assert_int_equal(errno, EAGAIN);
+	arrow_instance_release(&added);
+	arrow_instance_release(&running);
+	arrow_spec_release(&spec);
+	free_paths(&paths, dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +340,7 @@ int main(void)
 		cmocka_unit_test(a_log_is_rotated_by_size),
 		cmocka_unit_test(detach_keys),
 		cmocka_unit_test(times_of_logs),
+		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
 	};
 
 	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
