@@ -32,6 +32,16 @@
 #include "util/io.h"
 #include "util/process.h"
 
+void run_init(struct run *run)
+{
+	*run = (struct run){.initrd_fd = -1,
+		.userns_fd = -1,
+		.image.fd = -1,
+		.kernel.fd = -1,
+		.template = {.ram_fd = -1, .state_fd = -1, .code_fd = -1},
+		.saved = {.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1}};
+}
+
 void run_release(struct run *run, const struct arrow_spec *spec)
 {
 	arrow_image_release(&run->image);
@@ -412,13 +422,8 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	struct log scratch;
 	int r = 0;
 
-	run->initrd_fd = run->userns_fd = -1;
 	run->settings = arrow_engine_settings_from_environment();
 	run->begin_us = now_us();
-	run->image.fd = run->kernel.fd = -1;
-	run->template.ram_fd = run->template.state_fd = run->template.code_fd = -1;
-	run->saved =
-		(struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
 	if (spec->source.from)
 		r = open_saved(run, paths, spec, error);
 	if (r == 0)

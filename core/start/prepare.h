@@ -35,6 +35,9 @@ struct run {
 	uint64_t begin_us;
 };
 
+/* Makes it one that owns nothing: run_release() is right from here on. */
+void run_init(struct run *run);
+
 /*
  * Finds all that does not depend on the Arrow's id: image, kernel, engine, volumes, the plan of its
  * network; checks limits, and says which cannot be kept here. run is zeroed, and to be released

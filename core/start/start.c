@@ -193,10 +193,12 @@ static int create(struct run *run, struct arrow_instance *instance, const struct
 int arrow_create(const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
 	char id[ARROW_ID_HEX], struct arrow_error *error)
 {
-	struct run run = {0};
 	struct arrow_instance instance;
-	int r = create(&run, &instance, paths, spec, cidfile, error);
+	struct run run;
+	int r;
 
+	run_init(&run);
+	r = create(&run, &instance, paths, spec, cidfile, error);
 	if (r == 0) {
 		memcpy(id, instance.id, ARROW_ID_HEX);
 		arrow_instance_sync(&instance);
@@ -210,10 +212,11 @@ int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const ch
 	const struct arrow_attach *how, char id[ARROW_ID_HEX], int *status,
 	struct arrow_error *error)
 {
-	struct run run = {0};
 	struct arrow_instance instance;
+	struct run run;
 	int r = check_terminal(spec, how, error);
 
+	run_init(&run);
 	if (r == 0)
 		r = create(&run, &instance, paths, spec, cidfile, error);
 	if (r == 0) {
@@ -231,15 +234,14 @@ int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const ch
 int arrow_start(const struct arrow_paths *paths, const char *name, const struct arrow_attach *how,
 	int *status, struct arrow_error *error)
 {
-	struct run run = {.initrd_fd = -1, .userns_fd = -1};
 	struct arrow_instance instance;
 	struct arrow_spec spec;
 	char id[ARROW_ID_HEX];
+	struct run run;
 	int r;
 
 	*status = 0;
-	run.image.fd = run.kernel.fd = -1;
-	run.template.ram_fd = run.template.state_fd = run.template.code_fd = -1;
+	run_init(&run);
 	r = arrow_instance_find(paths, name, id, error);
 	if (r < 0)
 		return r;

@@ -19,6 +19,7 @@
 #include "core/instance/log_reader.h"
 #include "core/spec/spec_json.h"
 #include "core/instance/state.h"
+#include "core/start/start.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -329,6 +330,28 @@ static void a_new_arrow_does_not_read_those_that_run(void **state)
 	free_paths(&paths, dir);
 }
 
+static void a_run_that_is_refused_leaves_stdin_open(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	const struct arrow_attach how = {.input = true, .output = true};
+	int saved = dup(0), null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), status;
+	struct arrow_spec spec;
+	char dir[32], id[ARROW_ID_HEX];
+	struct arrow_paths paths = make_paths(dir);
+
+	assert_int_equal(dup2(null_fd, 0), 0);
+	arrow_spec_init(&spec);
+	spec.tty = spec.interactive = true;
+	assert_int_equal(arrow_run(&paths, &spec, NULL, &how, id, &status, &e), -ENOTTY);
+	assert_true(fcntl(0, F_GETFD) >= 0);
+	if (saved >= 0)
+		dup2(saved, 0);
+	close(saved);
+	close(null_fd);
+	arrow_spec_release(&spec);
+	free_paths(&paths, dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +364,7 @@ int main(void)
 		cmocka_unit_test(detach_keys),
 		cmocka_unit_test(times_of_logs),
 		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
+		cmocka_unit_test(a_run_that_is_refused_leaves_stdin_open),
 	};
 
 	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
