@@ -21,9 +21,10 @@ struct update {
 	const struct arrow_spec *before;
 	unsigned int fields;
 	bool kept;
+	bool asked_keeper, asked_guest; /* what is to be undone */
 };
 
-static int change_cpus(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
+static int update_cpus(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
 	unsigned int vcpus = (s->limits.millicpus + 999) / 1000;
 
@@ -36,7 +37,7 @@ static int change_cpus(struct arrow_spec *s, const struct update *u, struct arro
 	return 0;
 }
 
-static int change_memory(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
+static int update_memory(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
 	if (s->source.from)
 		return arrow_fail(error, EINVAL,
@@ -51,7 +52,7 @@ static int change_memory(struct arrow_spec *s, const struct update *u, struct ar
 	return 0;
 }
 
-static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
+static int update_spec(struct arrow_spec *s, void *arg, struct arrow_error *error)
 {
 	const struct update *u = arg;
 	const struct arrow_spec *v = u->values;
@@ -62,9 +63,9 @@ static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
 		return arrow_fail(error, EINVAL,
 			"it is removed with its end (--rm), so it cannot have a restart policy");
 	if (u->fields & ARROW_UPDATE_MEMORY)
-		r = change_memory(s, u, error);
+		r = update_memory(s, u, error);
 	if (r == 0 && (u->fields & ARROW_UPDATE_CPUS))
-		r = change_cpus(s, u, error);
+		r = update_cpus(s, u, error);
 	if (r < 0)
 		return r;
 	if (u->fields & ARROW_UPDATE_MEMORY_SWAP) {
@@ -91,7 +92,7 @@ static int change(struct arrow_spec *s, void *arg, struct arrow_error *error)
 }
 
 /* As it was before: a change that could not be made in what runs. */
-static int restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
+static int update_restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
 {
 	const struct arrow_spec *before = arg;
 
@@ -103,7 +104,7 @@ static int restore(struct arrow_spec *s, void *arg, struct arrow_error *error)
 }
 
 /* Has the loader limit what runs in the guest. */
-static int limit_guest(const struct arrow_paths *paths, const struct arrow_instance *i,
+static int update_limit_guest(const struct arrow_paths *paths, const struct arrow_instance *i,
 	const struct arrow_spec *s, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
@@ -124,7 +125,7 @@ static int limit_guest(const struct arrow_paths *paths, const struct arrow_insta
 		"the limit cannot be set in the guest: %m; its kernel may lack cgroups: stop it first");
 }
 
-static unsigned long long number_of(const char *text, const char *name)
+static unsigned long long usage_number(const char *text, const char *name)
 {
 	const char *line = strstr(text, name);
 
@@ -132,7 +133,7 @@ static unsigned long long number_of(const char *text, const char *name)
 }
 
 /* What the guest could only give by killing is not taken. */
-static int check_spare(const struct arrow_paths *paths, const struct arrow_instance *i,
+static int update_check_spare(const struct arrow_paths *paths, const struct arrow_instance *i,
 	uint64_t less, struct arrow_error *error)
 {
 	static const char *const argv[] = {"usage", NULL};
@@ -143,8 +144,8 @@ static int check_spare(const struct arrow_paths *paths, const struct arrow_insta
 
 	if (r < 0)
 		return r;
-	total = number_of(text, "mem_total ");
-	used = number_of(text, "mem_used ");
+	total = usage_number(text, "mem_total ");
+	used = usage_number(text, "mem_used ");
 	if (used + less + MEMORY_SPARE <= total)
 		return 0;
 	return arrow_fail(error, EBUSY,
@@ -152,18 +153,37 @@ static int check_spare(const struct arrow_paths *paths, const struct arrow_insta
 		used >> 20, total >> 20);
 }
 
-static int tell(const struct arrow_paths *paths, const struct arrow_instance *i,
-	const struct arrow_spec *spec, const struct update *u, struct arrow_error *error)
+/* MiB for the keeper's RELOAD; 0 leaves the memory as it is. */
+static uint32_t update_mib(const struct update *u, const struct arrow_spec *spec)
 {
-	uint32_t mib = u->fields & ARROW_UPDATE_MEMORY ? (uint32_t)(spec->limits.memory >> 20) : 0;
+	return u->fields & ARROW_UPDATE_MEMORY ? (uint32_t)(spec->limits.memory >> 20) : 0;
+}
+
+static int update_ask_keeper(
+	const struct arrow_instance *i, uint32_t mib, struct arrow_error *error)
+{
+	return control_ask(i, ARROW_RELOAD, &mib, 1, ANSWER_MS, error);
+}
+
+/* Brings what is stored to what runs: the keeper, with the host's control groups, then the guest.
+ */
+static int update_running(const struct arrow_paths *paths, const struct arrow_instance *i,
+	const struct arrow_spec *spec, struct update *u, struct arrow_error *error)
+{
+	uint32_t mib = update_mib(u, spec);
 	int r = 0;
 
 	if (mib && spec->limits.memory < u->before->limits.memory)
-		r = check_spare(paths, i, u->before->limits.memory - spec->limits.memory, error);
-	if (r == 0 && u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS))
-		r = limit_guest(paths, i, spec, error);
-	if (r == 0)
-		r = control_ask(i, ARROW_RELOAD, &mib, 1, ANSWER_MS, error);
+		r = update_check_spare(
+			paths, i, u->before->limits.memory - spec->limits.memory, error);
+	if (r == 0) {
+		u->asked_keeper = true;
+		r = update_ask_keeper(i, mib, error);
+	}
+	if (r == 0 && u->fields & (ARROW_UPDATE_PIDS | ARROW_UPDATE_CPUS)) {
+		u->asked_guest = true;
+		r = update_limit_guest(paths, i, spec, error);
+	}
 	/* It ended just now: what is stored counts for the next start. */
 	if (r < 0 && !arrow_instance_is_kept(i)) {
 		arrow_error_clear(error);
@@ -172,25 +192,39 @@ static int tell(const struct arrow_paths *paths, const struct arrow_instance *i,
 	return r;
 }
 
+/* Undoes all that update_running() may have done. What fails now is left: there is no way on. */
+static void update_undo(
+	const struct arrow_paths *paths, const struct arrow_instance *i, const struct update *u)
+{
+	struct arrow_error ignored = ARROW_ERROR_INIT;
+
+	if (arrow_instance_change(paths, i->id, update_restore, (void *)u->before, &ignored) < 0) {
+		arrow_error_clear(&ignored);
+		return;
+	}
+	if (u->asked_keeper && update_ask_keeper(i, update_mib(u, u->before), &ignored) < 0)
+		arrow_error_clear(&ignored);
+	if (u->asked_guest && update_limit_guest(paths, i, u->before, &ignored) < 0)
+		arrow_error_clear(&ignored);
+}
+
 static int update_open(const struct arrow_paths *paths, const struct arrow_instance *i,
 	const struct arrow_spec *before, struct update *u, struct arrow_error *error)
 {
-	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
-	const uint32_t as_it_is = 0;
 	struct arrow_spec after;
 	struct arrow_instance now;
 	int r;
 
 	u->before = before;
 	u->kept = arrow_instance_is_kept(i);
-	r = arrow_instance_change(paths, i->id, change, u, error);
+	r = arrow_instance_change(paths, i->id, update_spec, u, error);
 	if (r < 0 || !u->kept)
 		return r;
 	r = arrow_instance_open(&now, paths, i->id, &after, error);
 	if (r == 0)
-		r = tell(paths, &now, &after, u, error);
-	if (r < 0 && arrow_instance_change(paths, i->id, restore, (void *)before, &ignored) == 0)
-		(void)!control_ask(i, ARROW_RELOAD, &as_it_is, 1, ANSWER_MS, &ignored);
+		r = update_running(paths, &now, &after, u, error);
+	if (r < 0)
+		update_undo(paths, i, u);
 	arrow_instance_release(&now);
 	arrow_spec_release(&after);
 	return r;

@@ -5,15 +5,20 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/client/client.h"
+#include "core/client/update.h"
+#include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/instance/log.h"
 #include "core/instance/log_reader.h"
@@ -341,7 +346,7 @@ static void a_run_that_is_refused_leaves_stdin_open(void **state)
 
 	assert_int_equal(dup2(null_fd, 0), 0);
 	arrow_spec_init(&spec);
-	spec.tty = spec.interactive = true;
+	spec.process.tty = spec.process.interactive = true;
 	assert_int_equal(arrow_run(&paths, &spec, NULL, &how, id, &status, &e), -ENOTTY);
 	assert_true(fcntl(0, F_GETFD) >= 0);
 	if (saved >= 0)
@@ -350,6 +355,98 @@ static void a_run_that_is_refused_leaves_stdin_open(void **state)
 	close(null_fd);
 	arrow_spec_release(&spec);
 	free_paths(&paths, dir);
+}
+
+/* Answers RELOAD, hangs up on what is to be executed, and writes down what came. */
+static void __attribute__((noreturn)) play_keeper(int listener, int record, int reload_errno)
+{
+	for (;;) {
+		struct pollfd p = {listener, POLLIN, 0};
+		struct arrow_frame f;
+		const uint8_t *payload;
+		struct channel c;
+		uint8_t answer[8];
+
+		if (poll(&p, 1, -1) < 0 || channel_init(&c, accept(listener, NULL, NULL)) < 0)
+			_exit(1);
+		p.fd = c.fd;
+		while (channel_next(&c, &f, &payload) == 0)
+			if (poll(&p, 1, -1) < 0 || channel_fill(&c) < 0)
+				_exit(1);
+		if (f.type == ARROW_RELOAD) {
+			dprintf(record, "reload %u\n", arrow_get32(payload));
+			arrow_put32(answer, ARROW_RELOAD);
+			arrow_put32(answer + 4, (uint32_t)reload_errno);
+			if (channel_send(&c, ARROW_CONTROL, ARROW_ANSWER, answer, 8) < 0 ||
+				channel_flush(&c) < 0)
+				_exit(1);
+		} else {
+			dprintf(record, f.type == ARROW_EXEC ? "exec\n" : "other\n");
+		}
+		channel_release(&c);
+	}
+}
+
+/* Updates an Arrow whose keeper plays; says what that was asked, and the process limit after it. */
+static int update_played(int reload_errno, char *asked, size_t size, uint32_t *pids)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_instance i, now;
+	struct arrow_spec spec, values;
+	char dir[32];
+	struct arrow_paths paths = make_paths(dir);
+	int record[2], listener, r;
+	pid_t keeper;
+	ssize_t n;
+
+	arrow_spec_init(&spec);
+	arrow_spec_init(&values);
+	spec.limits.pids_max = 10;
+	values.limits.pids_max = 20;
+	values.limits.memory = 2 * spec.limits.memory;
+	assert_int_equal(arrow_instance_create(&i, &paths, &spec, &e), 0);
+	assert_int_equal(arrow_instance_prepare(&i, &e), 0);
+	listener = control_listen(i.run_dir, &e);
+	assert_true(listener >= 0);
+	assert_int_equal(pipe2(record, O_CLOEXEC), 0);
+	keeper = fork();
+	if (keeper == 0)
+		play_keeper(listener, record[1], reload_errno);
+	close(record[1]);
+	r = arrow_update(&paths, i.id, &values, ARROW_UPDATE_PIDS | ARROW_UPDATE_MEMORY, &e);
+	kill(keeper, SIGKILL);
+	waitpid(keeper, NULL, 0);
+	n = read_full(record[0], asked, size - 1);
+	assert_true(n >= 0);
+	asked[n] = '\0';
+	arrow_spec_release(&spec);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_instance_open(&now, &paths, i.id, &spec, &e), 0);
+	assert_int_equal(spec.limits.memory, ARROW_DEFAULT_MEMORY);
+	*pids = spec.limits.pids_max;
+	arrow_instance_release(&now);
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	arrow_spec_release(&values);
+	close(record[0]);
+	close(listener);
+	free_paths(&paths, dir);
+	return r;
+}
+
+static void an_update_that_fails_changes_nothing(void **state)
+{
+	char asked[256];
+	uint32_t pids;
+
+	/* The guest is not asked for what its keeper refused. */
+	assert_int_equal(update_played(EBUSY, asked, sizeof(asked), &pids), -EBUSY);
+	assert_string_equal(asked, "reload 1024\nreload 512\n");
+	assert_int_equal(pids, 10);
+	/* All are asked back what a guest refused. */
+	assert_true(update_played(0, asked, sizeof(asked), &pids) < 0);
+	assert_string_equal(asked, "reload 1024\nexec\nreload 512\nexec\n");
+	assert_int_equal(pids, 10);
 }
 
 int main(void)
@@ -365,6 +462,7 @@ int main(void)
 		cmocka_unit_test(times_of_logs),
 		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
 		cmocka_unit_test(a_run_that_is_refused_leaves_stdin_open),
+		cmocka_unit_test(an_update_that_fails_changes_nothing),
 	};
 
 	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
