@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a VM's process may ask of the kernel: a list of what QEMU needs; all else is EPERM. Written
- * as a program for the kernel, not through libseccomp: that would be loaded by every `arrow run`
- * and takes longer to make this list than a start may cost.
+ * What a VM's process may ask of the kernel: a list of what QEMU needs; all else is EPERM.
  *
  * Left out on purpose: whatever reaches another process (ptrace, process_vm_*, kill, pidfd_*),
  * makes one (fork), mounts, loads (bpf, modules, kexec), names things in the kernel (keyctl, IPC),
@@ -12,20 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
+#include "util/bpf.h"
 
-#define INSNS_MAX 700u
 #define LARGEFILE 0100000u /* which glibc adds nowhere, and musl everywhere */
 
 /* No argument of these reaches outside of what the process has. */
@@ -98,60 +91,25 @@ static const unsigned short with_forks[] = {
 	SYS_capset,
 };
 
-struct program {
-	struct sock_filter insns[INSNS_MAX];
-	unsigned short n;
-};
-
-#define ARG(n) ((uint32_t)offsetof(struct seccomp_data, args[n]))
-
-static void add(struct program *p, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
-{
-	if (p->n < INSNS_MAX)
-		p->insns[p->n++] = (struct sock_filter){code, yes, no, k};
-}
-
-#define ALLOW(p) add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW)
-#define DENY(p, err) add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | (err))
-
-static void allow(struct program *p, const unsigned short *calls, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, calls[i]);
-		ALLOW(p);
-	}
-}
-
-#define ALLOW_ALL(p, list) allow(p, list, sizeof(list) / sizeof((list)[0]))
-
-/* A call that is allowed if the low half of an argument is one of some values. */
-static void allow_values(
-	struct program *p, uint32_t call, unsigned int arg, const uint32_t *values, uint8_t n)
-{
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(n + 3), call);
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(arg));
-	for (uint8_t i = 0; i < n; i++)
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(n - i), 0, values[i]);
-	DENY(p, EPERM);
-	ALLOW(p);
-}
+#define ALLOW_ALL(p, list)                                                                         \
+	bpf_answer_calls(p, list, sizeof(list) / sizeof((list)[0]), SECCOMP_RET_ALLOW)
 
 #define ALLOW_VALUES(p, call, arg, ...)                                                            \
 	do {                                                                                       \
 		const uint32_t values_[] = {__VA_ARGS__};                                          \
-		allow_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));           \
+		bpf_allow_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));       \
 	} while (0)
 
-static void add_calls_of_itself(struct program *p)
+static void add_calls_of_itself(struct bpf_filter *p)
 {
 	/* Threads, no processes. clone3 hides its flags: glibc takes clone where there is none. */
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_clone3);
-	DENY(p, ENOSYS);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_clone);
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(0));
-	add(p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, CLONE_THREAD);
-	ALLOW(p);
-	DENY(p, EPERM);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_clone3);
+	bpf_answer(p, BPF_REFUSE(ENOSYS));
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_clone);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(0));
+	bpf_add(p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, CLONE_THREAD);
+	bpf_answer(p, SECCOMP_RET_ALLOW);
+	bpf_answer(p, BPF_REFUSE(EPERM));
 
 	/* Signals to its own threads. */
 	ALLOW_VALUES(p, SYS_tgkill, 0, (uint32_t)getpid());
@@ -163,48 +121,43 @@ static void add_calls_of_itself(struct program *p)
 	ALLOW_VALUES(p, SYS_prlimit64, 0, 0, (uint32_t)getpid());
 
 	/* No signals to whom it likes by way of a descriptor's owner. */
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 6, SYS_fcntl);
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(1));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, F_SETOWN);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, F_SETOWN_EX);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, F_SETSIG);
-	DENY(p, EPERM);
-	ALLOW(p);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 6, SYS_fcntl);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(1));
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, F_SETOWN);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, F_SETOWN_EX);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, F_SETSIG);
+	bpf_answer(p, BPF_REFUSE(EPERM));
+	bpf_answer(p, SECCOMP_RET_ALLOW);
 
 	/* Anything but words put into the mouth of a terminal, and such owners. */
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 7, SYS_ioctl);
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(1));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, TIOCSTI);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, FIOSETOWN);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SIOCSPGRP);
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, TIOCLINUX);
-	DENY(p, EPERM);
-	ALLOW(p);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 7, SYS_ioctl);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(1));
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, TIOCSTI);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, FIOSETOWN);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SIOCSPGRP);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, TIOCLINUX);
+	bpf_answer(p, BPF_REFUSE(EPERM));
+	bpf_answer(p, SECCOMP_RET_ALLOW);
 }
 
 /* openat(AT_FDCWD, path, O_RDWR) waits; every other is allowed. */
-static void add_open(struct program *p, bool waits)
+static void add_open(struct bpf_filter *p, bool waits)
 {
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, waits ? 7 : 1, SYS_openat);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, waits ? 7 : 1, SYS_openat);
 	if (waits) {
-		add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(0));
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, (uint32_t)AT_FDCWD);
-		add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG(2));
-		add(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, ~LARGEFILE);
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, O_RDWR);
-		add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF);
+		bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(0));
+		bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, (uint32_t)AT_FDCWD);
+		bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(2));
+		bpf_add(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, ~LARGEFILE);
+		bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, O_RDWR);
+		bpf_add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF);
 	}
-	ALLOW(p);
+	bpf_answer(p, SECCOMP_RET_ALLOW);
 }
 
-static void build(struct program *p, bool volumes, bool network, bool forks, bool waits)
+static void build(struct bpf_filter *p, bool volumes, bool network, bool forks, bool waits)
 {
-	p->n = 0;
-	/* The only interface is that of 64 bits: x32 has numbers of its own, with bit 30 set. */
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offsetof(struct seccomp_data, arch));
-	add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, AUDIT_ARCH_X86_64);
-	add(p, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS);
-	add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offsetof(struct seccomp_data, nr));
+	bpf_begin(p, SECCOMP_RET_KILL_PROCESS);
 	add_open(p, waits);
 	ALLOW_ALL(p, always);
 	if (volumes)
@@ -216,28 +169,17 @@ static void build(struct program *p, bool volumes, bool network, bool forks, boo
 	if (forks)
 		ALLOW_ALL(p, with_forks);
 	add_calls_of_itself(p);
-	DENY(p, EPERM);
+	bpf_answer(p, BPF_REFUSE(EPERM));
 }
 
 int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener)
 {
-	struct program program;
-	struct sock_fprog prog = {.filter = program.insns};
-	unsigned int flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
-	long r;
+	struct bpf_filter filter;
+	int r;
 
-	build(&program, volumes, network, forks, listener != NULL);
-	if (program.n == INSNS_MAX)
-		return -E2BIG;
-	prog.len = program.n;
-	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-	if (r < 0)
-		return -errno;
-	if (listener)
-		*listener = (int)r;
-	return 0;
+	build(&filter, volumes, network, forks, listener != NULL);
+	r = bpf_install(&filter, listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+	if (r >= 0 && listener)
+		*listener = r;
+	return r < 0 ? r : 0;
 }
-
-#else
-#error "the list of system calls is that of x86_64"
-#endif

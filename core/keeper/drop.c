@@ -5,16 +5,13 @@
  * filter is a list of what is refused: the keeper's work is that of many libraries.
  */
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/keeper/state.h"
+#include "util/bpf.h"
 
 #define CAP(n) (1ull << (n))
 
@@ -39,30 +36,14 @@ static const unsigned short refused[] = {
 	SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_io_uring_setup, SYS_io_uring_enter,
 	SYS_io_uring_register, SYS_userfaultfd, SYS_add_key, SYS_request_key, SYS_keyctl};
 
-#define N_REFUSED (sizeof(refused) / sizeof(refused[0]))
-
-static void refuse_calls(void)
+static void drop_calls(void)
 {
-	struct sock_filter f[6 + N_REFUSED + 2];
-	struct sock_fprog program = {.filter = f};
-	unsigned short n = 0;
+	struct bpf_filter filter;
 
-	/* The only interface is that of 64 bits: x32 has numbers of its own, with bit 30 set. */
-	f[n++] = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-	f[n++] = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	f[n++] =
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 1u << 30, N_REFUSED + 1, 0);
-	for (size_t i = 0; i < N_REFUSED; i++)
-		f[n++] = (struct sock_filter)BPF_JUMP(
-			BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(N_REFUSED - i), 0);
-	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-	program.len = n;
-	(void)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	bpf_begin(&filter, BPF_REFUSE(EPERM));
+	bpf_answer_calls(&filter, refused, sizeof(refused) / sizeof(refused[0]), BPF_REFUSE(EPERM));
+	bpf_answer(&filter, SECCOMP_RET_ALLOW);
+	(void)bpf_install(&filter, 0);
 }
 
 void keeper_drop(void)
@@ -83,5 +64,5 @@ void keeper_drop(void)
 		(void)syscall(SYS_capset, &head, data);
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		refuse_calls();
+		drop_calls();
 }

@@ -3,13 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "util/bpf.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
 #include "util/error.h"
@@ -233,6 +237,48 @@ static void a_child_keeps_only_the_descriptors_that_are_listed(void **state)
 		close(fds[i]);
 }
 
+/* Refused calls are EPERM, other values of an argument, too; all else works. */
+static int run_filtered(void)
+{
+	static const unsigned short refused[] = {SYS_getppid, SYS_uname};
+	static const uint32_t names[] = {PR_GET_DUMPABLE, PR_GET_KEEPCAPS};
+	struct bpf_filter filter;
+
+	bpf_begin(&filter, SECCOMP_RET_KILL_PROCESS);
+	bpf_allow_values(&filter, SYS_prctl, 0, names, 2);
+	bpf_answer_calls(&filter, refused, 2, BPF_REFUSE(EPERM));
+	bpf_answer(&filter, SECCOMP_RET_ALLOW);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || bpf_install(&filter, 0) != 0)
+		return 2;
+	if (syscall(SYS_getppid) != -1 || errno != EPERM || syscall(SYS_uname, NULL) != -1 ||
+		errno != EPERM)
+		return 3;
+	if (prctl(PR_GET_NAME, (char[16]){0}) != -1 || errno != EPERM)
+		return 4;
+	if (prctl(PR_GET_DUMPABLE) < 0 || prctl(PR_GET_KEEPCAPS) < 0 || getpid() <= 0)
+		return 5;
+	/* The same call by the numbers of x32. */
+	return syscall(SYS_getpid | 1L << 30) == -1 && errno == EPERM ? 0 : 6;
+}
+
+static void filters_answer_calls_as_they_are_told(void **state)
+{
+	struct bpf_filter filter = {.n = 0};
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run_filtered());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+
+	/* One that is cut off is not set. */
+	for (unsigned int i = 0; i <= BPF_INSNS_MAX; i++)
+		bpf_answer(&filter, SECCOMP_RET_ALLOW);
+	assert_int_equal(bpf_install(&filter, 0), -E2BIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +291,7 @@ int main(void)
 		cmocka_unit_test(process_output_and_failure),
 		cmocka_unit_test(a_child_keeps_only_the_descriptors_that_are_listed),
 		cmocka_unit_test(a_state_directory_that_others_can_write_is_refused),
+		cmocka_unit_test(filters_answer_calls_as_they_are_told),
 		cmocka_unit_test(lines_are_taken_whole_and_those_too_long_passed_over),
 	};
 
