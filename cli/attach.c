@@ -26,7 +26,7 @@ struct input {
 	struct arrow_attach how;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t attach_parse(int key, char *value, struct argp_state *state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	uint8_t keys[CLIENT_KEYS_MAX];
@@ -53,7 +53,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp attach_argp = {options, parse, "ARROW",
+static const struct argp attach_argp = {options, attach_parse, "ARROW",
 	"Attach to a running Arrow: show its output from now on, and pass input to it.", NULL, NULL,
 	NULL};
 

@@ -10,7 +10,7 @@
 
 enum work { NONE, START, STOP };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t boot_parse(int key, char *value, struct argp_state *state)
 {
 	enum work *work = state->input;
 
@@ -32,14 +32,14 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp boot_argp = {NULL, parse, "start|stop",
+static const struct argp boot_argp = {NULL, boot_parse, "start|stop",
 	"Start Arrows when the host boots, and stop them when it shuts down.\v"
 	"'start' starts the Arrows with the restart policy always, those with unless-stopped that were not stopped by a user, and those with on-failure that were running when the host went down. "
 	"'stop' stops all running Arrows, each with its own stop signal and timeout; to the restart policies that is no stop by a user. arrow.service does both: "
 	"'systemctl enable --now arrow'.",
 	NULL, NULL, NULL};
 
-static void show(const char *name, const struct arrow_error *failure, void *arg)
+static void boot_show(const char *name, const struct arrow_error *failure, void *arg)
 {
 	int *status = arg;
 
@@ -62,7 +62,7 @@ int cmd_boot(int argc, char **argv)
 	cli_parse(&boot_argp, argc, argv, 0, &work);
 	r = arrow_paths_init(&paths, &error);
 	if (r == 0)
-		r = work == START ? arrow_boot_start(&paths, show, &status, &error)
+		r = work == START ? arrow_boot_start(&paths, boot_show, &status, &error)
 				  : arrow_boot_stop(&paths, &error);
 	if (r < 0)
 		status = cli_error(&error);

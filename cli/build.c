@@ -71,7 +71,7 @@ static const struct argp_option import_options[] = {
 /* clang-format on */
 
 /* Returns 1 for an option that is not here. */
-static int parse_value(struct input *in, int key, const char *arg)
+static int build_parse_value(struct input *in, int key, const char *arg)
 {
 	struct arrow_build *b = &in->build;
 	struct arrow_error *e = &in->error;
@@ -117,7 +117,7 @@ static int parse_value(struct input *in, int key, const char *arg)
 	}
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t build_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -130,18 +130,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->quiet = true;
 	else if (key == OPT_SIGN)
 		in->sign = arg;
-	else if (parse_value(in, key, arg) == 1)
+	else if (build_parse_value(in, key, arg) == 1)
 		return ARGP_ERR_UNKNOWN;
 	return 0;
 }
 
-static const struct argp build_argp = {build_options, parse, "[PROGRAM|DIR]",
+static const struct argp build_argp = {build_options, build_parse, "[PROGRAM|DIR]",
 	"Build an image from a program with everything it needs, or from a directory.\v"
 	"Without PROGRAM or DIR, or with -f, the image is described by an Arrowfile, which options override. "
 	"The same inputs give the same digest.",
 	NULL, NULL, NULL};
 
-static const struct argp import_argp = {import_options, parse,
+static const struct argp import_argp = {import_options, build_parse,
 	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
 	"Create an image from a file system or from an image of another tool.\v"
 	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or of an OCI layout, plain or compressed with gzip or zstd. "
@@ -149,7 +149,7 @@ static const struct argp import_argp = {import_options, parse,
 	"Without NAME, the image keeps its own names.",
 	NULL, NULL, NULL};
 
-static int sign_names(const struct arrow_strings *names, const struct trust_key *key,
+static int build_sign(const struct arrow_strings *names, const struct trust_key *key,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_oci_store_ struct oci_store store = {.fd = -1, .blobs_fd = -1, .lock_fd = -1};
@@ -160,7 +160,7 @@ static int sign_names(const struct arrow_strings *names, const struct trust_key 
 	return e;
 }
 
-static int build(struct input *in, const struct arrow_paths *paths)
+static int build_work(struct input *in, const struct arrow_paths *paths)
 {
 	_cleanup_key_ struct trust_key key = {0};
 	char id[OCI_DIGEST_SIZE];
@@ -196,7 +196,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 	}
 	e = arrow_build_image(paths, &in->build, id, &in->error);
 	if (e == 0 && in->sign)
-		e = sign_names(&in->build.names, &key, paths, &in->error);
+		e = build_sign(&in->build.names, &key, paths, &in->error);
 	if (e < 0)
 		return e;
 	puts(id);
@@ -205,7 +205,7 @@ static int build(struct input *in, const struct arrow_paths *paths)
 	return cli_flush();
 }
 
-static int import(struct input *in, const struct arrow_paths *paths)
+static int import_work(struct input *in, const struct arrow_paths *paths)
 {
 	struct arrow_strings log = {0};
 	int e;
@@ -221,8 +221,8 @@ static int import(struct input *in, const struct arrow_paths *paths)
 	return e < 0 ? e : cli_flush();
 }
 
-static int run(const struct argp *argp, int (*act)(struct input *, const struct arrow_paths *),
-	int argc, char **argv)
+static int build_run(const struct argp *argp,
+	int (*act)(struct input *, const struct arrow_paths *), int argc, char **argv)
 {
 	struct input in = {.error = ARROW_ERROR_INIT};
 	struct arrow_paths paths = {0};
@@ -242,10 +242,10 @@ static int run(const struct argp *argp, int (*act)(struct input *, const struct 
 
 int cmd_build(int argc, char **argv)
 {
-	return run(&build_argp, build, argc, argv);
+	return build_run(&build_argp, build_work, argc, argv);
 }
 
 int cmd_import(int argc, char **argv)
 {
-	return run(&import_argp, import, argc, argv);
+	return build_run(&import_argp, import_work, argc, argv);
 }

@@ -28,7 +28,7 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t container_parse(int key, char *value, struct argp_state *state)
 {
 	struct pruning *in = state->input;
 
@@ -47,8 +47,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp argp = {
-	options, parse, NULL, "Remove all Arrows that are not running.", NULL, NULL, NULL};
+static const struct argp argp = {options, container_parse, NULL,
+	"Remove all Arrows that are not running.", NULL, NULL, NULL};
 
 static void show_removed(const char *id, void *arg)
 {

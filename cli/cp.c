@@ -24,7 +24,7 @@ struct input {
 	char *source, *destination;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t cp_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -56,7 +56,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp cp_argp = {
 	options,
-	parse,
+	cp_parse,
 	"ARROW:SOURCE DESTINATION\nSOURCE ARROW:DESTINATION",
 	"Copy files between a running Arrow and this host.\v"
 	"A SOURCE that ends in '/.' stands for the contents of that directory; '-' is a tar archive on stdin or stdout. "

@@ -12,7 +12,7 @@
 
 #define RECORD_MAX 8192 /* bytes: a letter, a space and a path */
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t diff_parse(int key, char *arg, struct argp_state *state)
 {
 	const char **name = state->input;
 
@@ -32,7 +32,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp diff_argp = {
 	NULL,
-	parse,
+	diff_parse,
 	"ARROW",
 	"List the changes to the root of a running Arrow: A added, C changed, D deleted.\v"
 	"Volumes, and files that Arrow itself creates, are left out.",

@@ -41,7 +41,7 @@ struct input {
 	bool json, fix;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t doctor_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -60,7 +60,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp doctor_argp = {options, parse, NULL,
+static const struct argp doctor_argp = {options, doctor_parse, NULL,
 	"Check whether Arrow can run programs on this host, and say how to fix what is missing.\v"
 	"The result of a check is 'ok', 'fixed' (just now, by --fix), 'optional' (Arrow works without it) or 'missing'. "
 	"Exit status: 0 if nothing is missing, 1 if something is, 125 if Arrow failed.",

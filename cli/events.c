@@ -112,7 +112,7 @@ static const struct cli_filter filters[] = {
 	{0},
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t events_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -140,7 +140,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp events_argp = {options, parse, NULL,
+static const struct argp events_argp = {options, events_parse, NULL,
 	"Show events of Arrows, images and networks as they happen.\v"
 	"With --since or --until, past events are shown too, as far back as they are kept.",
 	NULL, NULL, NULL};
@@ -206,7 +206,7 @@ static json_t *go_event(const json_t *event)
 	return o;
 }
 
-static int show(const json_t *event, void *arg)
+static int events_show(const json_t *event, void *arg)
 {
 	struct input *in = arg;
 	json_t *o;
@@ -229,14 +229,14 @@ static int show(const json_t *event, void *arg)
 	return r < 0 ? r : fflush(stdout) != 0 ? -errno : 0;
 }
 
-static int work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int events_read(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	_cleanup_error_ struct arrow_error reading = ARROW_ERROR_INIT;
 	int r;
 
 	in->error = error;
-	r = arrow_events(paths, &in->query, show, in, &reading);
+	r = arrow_events(paths, &in->query, events_show, in, &reading);
 	/* A template's error is told already. */
 	if (r < 0 && !error->text)
 		return arrow_fail(error, -r, "%s", reading.text);
@@ -250,7 +250,7 @@ int cmd_events(int argc, char **argv)
 	int status;
 
 	cli_parse(&events_argp, argc, argv, 0, &in);
-	status = cli_with_paths(work, &in);
+	status = cli_with_paths(events_read, &in);
 	arrow_strings_release(&in.filters);
 	return status;
 }

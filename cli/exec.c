@@ -34,7 +34,7 @@ struct input {
 	struct arrow_error error;
 };
 
-static int parse_value(struct input *in, int key, char *arg)
+static int exec_parse_value(struct input *in, int key, char *arg)
 {
 	switch (key) {
 	case 'e':
@@ -58,7 +58,7 @@ static int parse_value(struct input *in, int key, char *arg)
 	}
 }
 
-static int take_command(struct input *in, char *arg, struct argp_state *state)
+static int exec_take_command(struct input *in, char *arg, struct argp_state *state)
 {
 	int r = 0;
 
@@ -71,7 +71,7 @@ static int take_command(struct input *in, char *arg, struct argp_state *state)
 	return r < 0 ? arrow_fail(&in->error, ENOMEM, "out of memory") : 0;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t exec_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -92,7 +92,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->exec.privileged = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		(void)take_command(in, arg, state);
+		(void)exec_take_command(in, arg, state);
 		return 0;
 	case ARGP_KEY_END:
 		if (in->exec.args.n == 0)
@@ -100,7 +100,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				"requires an Arrow and a command, as in 'arrow exec web ls /'");
 		return 0;
 	default:
-		if (parse_value(in, key, arg) == 1)
+		if (exec_parse_value(in, key, arg) == 1)
 			return ARGP_ERR_UNKNOWN;
 		cli_name_option(state, key, &in->error);
 		return 0;
@@ -109,7 +109,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp exec_argp = {
 	options,
-	parse,
+	exec_parse,
 	"ARROW COMMAND [ARG...]",
 	"Execute a command in a running Arrow.\v"
 	"ARROW is a name, an id or a unique prefix of an id. "

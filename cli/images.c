@@ -31,7 +31,7 @@ struct input {
 	bool quiet, all, force, no_trunc, digests;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t images_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -67,9 +67,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 /* Here -f is the format. */
-static error_t parse_inspect(int key, char *arg, struct argp_state *state)
+static error_t images_parse_inspect(int key, char *arg, struct argp_state *state)
 {
-	return parse(key == 'f' ? CLI_FORMAT_KEY : key, arg, state);
+	return images_parse(key == 'f' ? CLI_FORMAT_KEY : key, arg, state);
 }
 
 /* As docker shows an id: 12 digits, or all of it with its algorithm. */
@@ -200,7 +200,7 @@ static json_t *step_row_of(const struct input *in, const json_t *step)
 		json_text(step, "comment"));
 }
 
-static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	static const struct cli_heading headings[] = {
 		{"ID", "IMAGE ID"}, {"CreatedSince", "CREATED"}, {0}};
@@ -231,7 +231,8 @@ static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	return e < 0 ? e : cli_flush();
 }
 
-static int history(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_show_history(
+	const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	static const struct cli_heading headings[] = {
 		{"ID", "IMAGE"}, {"CreatedSince", "CREATED"}, {0}};
@@ -256,7 +257,7 @@ static int history(const struct arrow_paths *paths, void *arg, struct arrow_erro
 	return e < 0 ? e : cli_flush();
 }
 
-static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
@@ -309,7 +310,7 @@ static int remove_images(const struct arrow_paths *paths, void *arg, struct arro
 	return cli_flush() ? ARROW_STATUS_ERROR : status;
 }
 
-static int tag(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_tag(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	if (in->names.n != 2)
@@ -317,7 +318,7 @@ static int tag(const struct arrow_paths *paths, void *arg, struct arrow_error *e
 	return arrow_images_tag(paths, in->names.v[0], in->names.v[1], error);
 }
 
-static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	_cleanup_free_ char *size = NULL;
@@ -338,7 +339,7 @@ static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error 
 	return e;
 }
 
-static int run(const struct argp *argp, cli_work work, int argc, char **argv)
+static int images_run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
 	struct input in = {0};
 	int status;
@@ -389,50 +390,50 @@ static const struct argp_option inspect_options[] = {
 static const struct argp_option no_options[] = {{0}};
 /* clang-format on */
 
-static const struct argp images_argp = {list_options, parse, "[REPOSITORY[:TAG]]",
+static const struct argp images_argp = {list_options, images_parse, "[REPOSITORY[:TAG]]",
 	"List the images in the store.\v"
 	"SIZE is the size of the layers as stored, which may be compressed.",
 	NULL, NULL, NULL};
-static const struct argp history_argp = {history_options, parse, "IMAGE",
+static const struct argp history_argp = {history_options, images_parse, "IMAGE",
 	"Show how an image was made, step by step.", NULL, NULL, NULL};
-static const struct argp rmi_argp = {remove_options, parse, "IMAGE...",
+static const struct argp rmi_argp = {remove_options, images_parse, "IMAGE...",
 	"Remove images, by name or id.\v"
 	"An image with several names loses only the given one. Data that no other image needs is removed with it.",
 	NULL, NULL, NULL};
-static const struct argp tag_argp = {
-	no_options, parse, "IMAGE NAME[:TAG]", "Give an image another name.", NULL, NULL, NULL};
-static const struct argp image_inspect_argp = {inspect_options, parse_inspect, "IMAGE...",
+static const struct argp tag_argp = {no_options, images_parse, "IMAGE NAME[:TAG]",
+	"Give an image another name.", NULL, NULL, NULL};
+static const struct argp image_inspect_argp = {inspect_options, images_parse_inspect, "IMAGE...",
 	"Show images as JSON, in Docker's format.", NULL, NULL, NULL};
-static const struct argp prune_argp = {prune_options, parse, NULL,
+static const struct argp prune_argp = {prune_options, images_parse, NULL,
 	"Remove images without a name, and all data in the store that no image needs.", NULL, NULL,
 	NULL};
 
 int cmd_images(int argc, char **argv)
 {
-	return run(&images_argp, list, argc, argv);
+	return images_run(&images_argp, images_list, argc, argv);
 }
 
 int cmd_history(int argc, char **argv)
 {
-	return run(&history_argp, history, argc, argv);
+	return images_run(&history_argp, images_show_history, argc, argv);
 }
 
 int cmd_rmi(int argc, char **argv)
 {
-	return run(&rmi_argp, remove_images, argc, argv);
+	return images_run(&rmi_argp, remove_images, argc, argv);
 }
 
 int cmd_tag(int argc, char **argv)
 {
-	return run(&tag_argp, tag, argc, argv);
+	return images_run(&tag_argp, images_tag, argc, argv);
 }
 
 int cmd_image_inspect(int argc, char **argv)
 {
-	return run(&image_inspect_argp, inspect, argc, argv);
+	return images_run(&image_inspect_argp, images_inspect, argc, argv);
 }
 
 int cmd_image_prune(int argc, char **argv)
 {
-	return run(&prune_argp, prune, argc, argv);
+	return images_run(&prune_argp, images_prune, argc, argv);
 }

@@ -13,7 +13,7 @@
 #include "core/upkeep/host.h"
 #include "util/cleanup.h"
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t info_parse(int key, char *value, struct argp_state *state)
 {
 	bool *json = state->input;
 
@@ -27,7 +27,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 
-static const struct argp info_argp = {options, parse, NULL,
+static const struct argp info_argp = {options, info_parse, NULL,
 	"Show what this host offers, which engine runs the VMs, and why.", NULL, NULL, NULL};
 
 static const char *layout_of(const struct arrow_cgroups *g)
@@ -140,9 +140,9 @@ static json_t *host_json(const struct arrow_host *h)
 		dir_json(&h->run));
 }
 
-static void add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
+static void info_add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
 
-static void add(json_t *rows, const char *title, const char *fmt, ...)
+static void info_add(json_t *rows, const char *title, const char *fmt, ...)
 {
 	va_list ap;
 	json_t *text;
@@ -158,38 +158,38 @@ static void add_machine(json_t *rows, const struct arrow_host *h)
 	_cleanup_free_ char *memory = human_binary_size(h->memory);
 	_cleanup_free_ char *available = human_binary_size(h->memory_available);
 
-	add(rows, "Arrow", "%s", ARROW_VERSION);
-	add(rows, "Host", "Linux %s, %s", h->kernel, h->machine);
-	add(rows, "CPUs", "%u", h->cpus);
+	info_add(rows, "Arrow", "%s", ARROW_VERSION);
+	info_add(rows, "Host", "Linux %s, %s", h->kernel, h->machine);
+	info_add(rows, "CPUs", "%u", h->cpus);
 	if (memory && available)
-		add(rows, "Memory", "%s, of which %s are available", memory, available);
-	add(rows, "User", "%s (%s)", h->user, h->uid == 0 ? "root" : "an ordinary user");
-	add(rows, "User namespaces", "%s",
+		info_add(rows, "Memory", "%s, of which %s are available", memory, available);
+	info_add(rows, "User", "%s (%s)", h->user, h->uid == 0 ? "root" : "an ordinary user");
+	info_add(rows, "User namespaces", "%s",
 		h->userns_err ? strerror(h->userns_err) : "for every user");
 	if (h->subuids.count && h->subgids.count)
-		add(rows, "Subordinate ids", "%u users, %u groups%s", h->subuids.count,
+		info_add(rows, "Subordinate ids", "%u users, %u groups%s", h->subuids.count,
 			h->subgids.count, h->newuidmap ? "" : "; newuidmap is not installed");
 	else if (h->uid != 0)
-		add(rows, "Subordinate ids", "none");
+		info_add(rows, "Subordinate ids", "none");
 }
 
 static void add_engines(json_t *rows, const struct arrow_host *h)
 {
 	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
 
-	add(rows, "Engine", "%s with %s", h->choice.engine->name, kvm->usable ? "KVM" : "TCG");
-	add(rows, "KVM", "%s: %s", kvm->usable ? "usable" : "not usable", kvm->reason);
+	info_add(rows, "Engine", "%s with %s", h->choice.engine->name, kvm->usable ? "KVM" : "TCG");
+	info_add(rows, "KVM", "%s: %s", kvm->usable ? "usable" : "not usable", kvm->reason);
 	for (unsigned int i = 0; i < h->n_engines; i++) {
 		const struct arrow_host_engine *e = &h->engines[i];
 
 		if (e->problem)
-			add(rows, e->engine->name, "%s", e->problem);
+			info_add(rows, e->engine->name, "%s", e->problem);
 		else
-			add(rows, e->engine->name, "%s%s%s", e->version, e->path ? ", " : "",
+			info_add(rows, e->engine->name, "%s%s%s", e->version, e->path ? ", " : "",
 				e->path ? e->path : "");
 	}
 	for (unsigned int i = 0; i < ARROW_HOST_DEVICES; i++)
-		add(rows, h->devices[i].path, "%s",
+		info_add(rows, h->devices[i].path, "%s",
 			h->devices[i].err ? strerror(h->devices[i].err) : "accessible");
 }
 
@@ -205,7 +205,7 @@ static void add_controllers(json_t *rows, const struct arrow_cgroups *g, int ver
 				names + used, sizeof(names) - used, " %s", g->controllers[i].name);
 	snprintf(title, sizeof(title), "cgroup v%d", version);
 	if (used)
-		add(rows, title, "%s (%s)", names + 1, writable ? "ours" : "read-only");
+		info_add(rows, title, "%s (%s)", names + 1, writable ? "ours" : "read-only");
 }
 
 static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir *dir)
@@ -213,7 +213,7 @@ static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir
 	_cleanup_free_ char *size = human_binary_size(dir->free);
 
 	if (size)
-		add(rows, title, "%s, %s free%s", dir->path, size,
+		info_add(rows, title, "%s, %s free%s", dir->path, size,
 			dir->writable ? "" : ", not writable");
 }
 
@@ -222,7 +222,7 @@ static void add_confinement(json_t *rows, const struct arrow_host *h)
 {
 	char have[64] = "", lack[64] = "";
 
-	add(rows, "Jail", "%s%s",
+	info_add(rows, "Jail", "%s%s",
 		h->jail_own_user     ? "own user, namespaces, empty root"
 		: h->jail_namespaces ? "namespaces, empty root; runs as your user"
 				     : "no namespaces available, so QEMU can see your files",
@@ -235,9 +235,9 @@ static void add_confinement(json_t *rows, const struct arrow_host *h)
 			arrow_host_controllers[i]);
 	}
 	if (have[0])
-		add(rows, "Limits", "by control groups of the host: %s", have);
+		info_add(rows, "Limits", "by control groups of the host: %s", have);
 	if (lack[0])
-		add(rows, have[0] ? "" : "Limits",
+		info_add(rows, have[0] ? "" : "Limits",
 			"in the guest only, as control groups cannot be created: %s", lack);
 }
 
@@ -247,21 +247,21 @@ static json_t *rows_of(const struct arrow_host *h)
 
 	add_machine(rows, h);
 	add_engines(rows, h);
-	add(rows, "cgroups", "%s", layout_of(&h->cgroups));
+	info_add(rows, "cgroups", "%s", layout_of(&h->cgroups));
 	for (int version = 1; version <= 2; version++)
 		for (int writable = 1; writable >= 0; writable--)
 			add_controllers(rows, &h->cgroups, version, writable);
 	add_confinement(rows, h);
-	add(rows, "Images", "%s", h->mkfs ? h->mkfs : "mkfs.erofs is not installed");
+	info_add(rows, "Images", "%s", h->mkfs ? h->mkfs : "mkfs.erofs is not installed");
 	for (unsigned int i = 0; i < h->n_kernels; i++) {
 		const struct arrow_host_kernel *k = &h->kernels[i];
 		char title[64];
 
 		snprintf(title, sizeof(title), "Kernel %s", k->profile);
 		if (k->problem)
-			add(rows, title, "%s: %s", k->state, k->problem);
+			info_add(rows, title, "%s: %s", k->state, k->problem);
 		else
-			add(rows, title, "%s, %.12s, up to %u vCPU%s", k->state, k->id,
+			info_add(rows, title, "%s, %.12s, up to %u vCPU%s", k->state, k->id,
 				k->vcpus_max, k->vcpus_max == 1 ? "" : "s");
 	}
 	add_dir(rows, "Data", &h->data);

@@ -29,7 +29,7 @@ struct input {
 	bool arrows, images;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t inspect_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -55,10 +55,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp inspect_argp = {options, parse, "ARROW|IMAGE...",
+static const struct argp inspect_argp = {options, inspect_parse, "ARROW|IMAGE...",
 	"Show details of Arrows and images as JSON, in Docker's format.", NULL, NULL, NULL};
 
-static int find(const struct input *in, const struct arrow_paths *paths, const char *name,
+static int inspect_find(const struct input *in, const struct arrow_paths *paths, const char *name,
 	json_t **object, struct arrow_error *error)
 {
 	char id[ARROW_ID_HEX];
@@ -96,7 +96,7 @@ int cmd_inspect(int argc, char **argv)
 	for (int i = 0; i < in.names.n; i++) {
 		json_t *object = NULL;
 
-		if (find(&in, &paths, in.names.v[i], &object, &error) == 0) {
+		if (inspect_find(&in, &paths, in.names.v[i], &object, &error) == 0) {
 			json_array_append_new(found, object);
 		} else {
 			(void)cli_error(&error);

@@ -37,7 +37,7 @@ struct kernel_args {
 
 enum { KEY_SOURCE = 256, KEY_VERIFY };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t kernel_parse(int key, char *value, struct argp_state *state)
 {
 	struct kernel_args *args = state->input;
 	char *end;
@@ -69,18 +69,18 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static error_t parse_names(int key, char *value, struct argp_state *state)
+static error_t kernel_parse_names(int key, char *value, struct argp_state *state)
 {
 	if (key == ARGP_KEY_NO_ARGS)
 		argp_error(state, "requires the name of a kernel; 'arrow kernel ls' lists them");
-	return parse(key, value, state);
+	return kernel_parse(key, value, state);
 }
 
-static error_t parse_no_names(int key, char *value, struct argp_state *state)
+static error_t kernel_parse_no_names(int key, char *value, struct argp_state *state)
 {
 	if (key == ARGP_KEY_ARG)
 		argp_error(state, "takes no name; use 'arrow kernel inspect %s'", value);
-	return key == ARGP_KEY_ARGS ? ARGP_ERR_UNKNOWN : parse(key, value, state);
+	return key == ARGP_KEY_ARGS ? ARGP_ERR_UNKNOWN : kernel_parse(key, value, state);
 }
 
 typedef int (*kernel_work)(
@@ -110,7 +110,7 @@ static void draw_bar(const struct arrow_kernel_progress *now)
 		now->percent, now->seconds / 60, now->seconds % 60, now->doing);
 }
 
-static void draw(const struct arrow_kernel_progress *now, void *arg)
+static void kernel_draw(const struct arrow_kernel_progress *now, void *arg)
 {
 	struct progress *p = arg;
 	bool begins = strcmp(p->profile, now->profile) != 0;
@@ -135,7 +135,7 @@ static void draw_waiting(void *arg)
 
 static volatile sig_atomic_t cancelled;
 
-static void cancel(int sig)
+static void kernel_cancel(int sig)
 {
 	cancelled = sig;
 }
@@ -149,13 +149,13 @@ static int kernel_build(
 	struct arrow_kernel_build_options options = {
 		.source = args->source,
 		.jobs = args->jobs,
-		.progress = draw,
+		.progress = kernel_draw,
 		.waiting = draw_waiting,
 		.arg = &progress,
 		.cancel = &cancelled,
 	};
 	_cleanup_free_ struct arrow_kernel_built *built = NULL;
-	struct sigaction sa = {.sa_handler = cancel};
+	struct sigaction sa = {.sa_handler = kernel_cancel};
 	size_t n = 0;
 	int r;
 
@@ -283,19 +283,19 @@ static const struct argp_option inspect_options[] = {
 };
 
 /* clang-format off */
-static const struct argp build_argp = {build_options, parse, "[PROFILE...]",
+static const struct argp build_argp = {build_options, kernel_parse, "[PROFILE...]",
 	"Build the kernels of profiles, or of all profiles.\v"
 	"A kernel that is there already, made from the same configuration, source and compiler, is not built again.",
 	NULL, NULL, NULL};
 static const struct argp ls_argp = {
-	ls_options, parse_no_names, NULL, "List kernels.", NULL, NULL, NULL};
-static const struct argp inspect_argp = {inspect_options, parse_names, "KERNEL...",
+	ls_options, kernel_parse_no_names, NULL, "List kernels.", NULL, NULL, NULL};
+static const struct argp inspect_argp = {inspect_options, kernel_parse_names, "KERNEL...",
 	"Show details of kernels, given by profile or id, as JSON.", NULL, NULL, NULL};
 static const struct argp rm_argp = {
-	NULL, parse_names, "KERNEL...", "Remove kernels, given by profile or id.", NULL, NULL, NULL};
+	NULL, kernel_parse_names, "KERNEL...", "Remove kernels, given by profile or id.", NULL, NULL, NULL};
 /* clang-format on */
 
-static int run_command(const struct argp *argp, kernel_work work, int argc, char **argv)
+static int kernel_run(const struct argp *argp, kernel_work work, int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct kernel_args args = {0};
@@ -321,20 +321,20 @@ static int run_command(const struct argp *argp, kernel_work work, int argc, char
 
 int cmd_kernel_build(int argc, char **argv)
 {
-	return run_command(&build_argp, kernel_build, argc, argv);
+	return kernel_run(&build_argp, kernel_build, argc, argv);
 }
 
 int cmd_kernel_ls(int argc, char **argv)
 {
-	return run_command(&ls_argp, kernel_ls, argc, argv);
+	return kernel_run(&ls_argp, kernel_ls, argc, argv);
 }
 
 int cmd_kernel_inspect(int argc, char **argv)
 {
-	return run_command(&inspect_argp, kernel_inspect, argc, argv);
+	return kernel_run(&inspect_argp, kernel_inspect, argc, argv);
 }
 
 int cmd_kernel_rm(int argc, char **argv)
 {
-	return run_command(&rm_argp, kernel_rm, argc, argv);
+	return kernel_run(&rm_argp, kernel_rm, argc, argv);
 }

@@ -31,7 +31,7 @@ struct input {
 	bool inside[3]; /* the last text of this stream did not end its line */
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t logs_parse(int key, char *value, struct argp_state *state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct input *in = state->input;
@@ -62,11 +62,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp logs_argp = {options, parse, "ARROW",
+static const struct argp logs_argp = {options, logs_parse, "ARROW",
 	"Show what an Arrow has written: its stdout on stdout, its stderr on stderr.", NULL, NULL,
 	NULL};
 
-static int show(const struct log_entry *entry, void *arg)
+static int logs_show(const struct log_entry *entry, void *arg)
 {
 	struct input *in = arg;
 	FILE *f;
@@ -94,7 +94,7 @@ int cmd_logs(int argc, char **argv)
 
 	cli_parse(&logs_argp, argc, argv, 0, &in);
 	if (arrow_paths_init(&paths, &error) < 0 ||
-		arrow_logs(&paths, in.name, &in.query, show, &in, &error) < 0)
+		arrow_logs(&paths, in.name, &in.query, logs_show, &in, &error) < 0)
 		status = cli_error(&error);
 	arrow_paths_release(&paths);
 	flushed = cli_flush();

@@ -16,7 +16,7 @@ struct input {
 	const char *arrow, *port;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t port_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -37,7 +37,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp port_argp = {
 	NULL,
-	parse,
+	port_parse,
 	"ARROW [PORT[/udp]]",
 	"Show the published ports of an Arrow.",
 	NULL,

@@ -186,7 +186,7 @@ static const struct cli_filter filters[] = {
 	{0},
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t ps_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 	const struct cli_filter *filter;
@@ -237,7 +237,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp ps_argp = {
-	options, parse, NULL, "List running Arrows, the newest first.", NULL, NULL, NULL};
+	options, ps_parse, NULL, "List running Arrows, the newest first.", NULL, NULL, NULL};
 
 static char *command_text(const struct input *in, const json_t *o)
 {
@@ -400,7 +400,7 @@ static json_t *row_of(const struct input *in, const json_t *o)
 }
 
 /* Looks up the Arrows that filters name, once. */
-static int look_up(struct input *in, struct arrow_error *error)
+static int ps_look_up(struct input *in, struct arrow_error *error)
 {
 	int r = 0;
 
@@ -423,12 +423,12 @@ static int look_up(struct input *in, struct arrow_error *error)
 }
 
 /* The rows of those that are wanted. */
-static int collect(struct input *in, json_t *rows, struct arrow_error *error)
+static int ps_collect(struct input *in, json_t *rows, struct arrow_error *error)
 {
 	json_t *list = NULL;
 	const json_t *one;
 	size_t i;
-	int r = look_up(in, error);
+	int r = ps_look_up(in, error);
 
 	if (r == 0)
 		r = arrow_inspect_all(&in->paths, in->all || in->last, &list, error);
@@ -452,7 +452,7 @@ int cmd_ps(int argc, char **argv)
 	cli_parse(&ps_argp, argc, argv, 0, &in);
 	r = arrow_paths_init(&in.paths, &error);
 	if (r == 0)
-		r = collect(&in, rows, &error);
+		r = ps_collect(&in, rows, &error);
 	if (r == 0)
 		r = cli_format_rows(in.quiet && !in.format ? "{{.ID}}" : in.format,
 			in.size ? WITH_SIZE : STANDARD, headings, rows, &error);

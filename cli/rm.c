@@ -20,7 +20,7 @@ static const struct argp_option rm_options[] = {
 	{0},
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t rm_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -39,13 +39,13 @@ static error_t parse_rename(int key, char *value, struct argp_state *state)
 
 	if (key == ARGP_KEY_END && in->names.n != 2)
 		argp_error(state, "requires an Arrow and its new name");
-	return key == 'f' ? ARGP_ERR_UNKNOWN : parse(key, value, state);
+	return key == 'f' ? ARGP_ERR_UNKNOWN : rm_parse(key, value, state);
 }
 
 static const struct argp rm_argp = {
-	rm_options, parse, "ARROW...", "Remove Arrows that are not running.", NULL, NULL, NULL};
+	rm_options, rm_parse, "ARROW...", "Remove Arrows that are not running.", NULL, NULL, NULL};
 
-static const struct argp wait_argp = {NULL, parse, "ARROW...",
+static const struct argp wait_argp = {NULL, rm_parse, "ARROW...",
 	"Wait until Arrows end, and print their exit statuses.", NULL, NULL, NULL};
 
 static const struct argp rename_argp = {

@@ -28,7 +28,7 @@ struct input {
 	bool quiet, stop;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t save_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -70,18 +70,18 @@ static const struct argp_option export_options[] = {
 		0},
 	{0}};
 
-static const struct argp save_argp = {save_options, parse, "ARROW DIR\nIMAGE...",
+static const struct argp save_argp = {save_options, save_parse, "ARROW DIR\nIMAGE...",
 	"Save a running Arrow to a directory, or write images to an archive.\v"
 	"'arrow run --from DIR' starts Arrows that continue where the saved one was, any number of times, each with its own identity. "
 	"DIR must not exist yet. An Arrow with volumes cannot be saved; connections and pending input are lost. "
 	"The archive of images is an OCI layout that 'docker load' and 'podman load' read, too.",
 	NULL, NULL, NULL};
-static const struct argp load_argp = {load_options, parse, NULL,
+static const struct argp load_argp = {load_options, save_parse, NULL,
 	"Load images from an archive.\v"
 	"The archive comes from 'arrow save', 'docker save' or 'podman save', or is an OCI layout, plain or compressed with gzip or zstd. "
 	"To load a root file system, use 'arrow import'.",
 	NULL, NULL, NULL};
-static const struct argp export_argp = {export_options, parse, "IMAGE PATH",
+static const struct argp export_argp = {export_options, save_parse, "IMAGE PATH",
 	"Write an image as an OCI layout, an archive, or a folder that QEMU starts.\v"
 	"Without --as, a PATH that ends in .tar becomes an archive for 'docker load', any other PATH an OCI layout. "
 	"The folder holds the kernel, the loader, the image's root and its job; run.sh and run.cmd in it start the image with QEMU alone.",
@@ -161,7 +161,7 @@ static int save_arrow(struct input *in, const struct arrow_paths *paths, struct 
 	return cli_flush();
 }
 
-static int save(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int save_work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	int r = save_names_arrow(in, paths, error);
@@ -178,7 +178,7 @@ static int save(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	return arrow_images_save(paths, in->operands.v, in->operands.n, STDOUT_FILENO, error);
 }
 
-static int load(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int load_work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	_cleanup_close_ int fd = -1;
@@ -204,7 +204,7 @@ static int load(const struct arrow_paths *paths, void *arg, struct arrow_error *
 	return e < 0 ? e : cli_flush();
 }
 
-static int export(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int export_work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	const char *path, *as = in->as;
@@ -223,7 +223,7 @@ static int export(const struct arrow_paths *paths, void *arg, struct arrow_error
 	return arrow_images_export_layout(paths, in->operands.v[0], path, error);
 }
 
-static int run(const struct argp *argp, cli_work work, int argc, char **argv)
+static int save_run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
 	struct input in = {0};
 	int status;
@@ -236,15 +236,15 @@ static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 
 int cmd_save(int argc, char **argv)
 {
-	return run(&save_argp, save, argc, argv);
+	return save_run(&save_argp, save_work, argc, argv);
 }
 
 int cmd_load(int argc, char **argv)
 {
-	return run(&load_argp, load, argc, argv);
+	return save_run(&load_argp, load_work, argc, argv);
 }
 
 int cmd_export(int argc, char **argv)
 {
-	return run(&export_argp, export, argc, argv);
+	return save_run(&export_argp, export_work, argc, argv);
 }

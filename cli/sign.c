@@ -28,7 +28,7 @@ static const struct argp_option verify_options[] = {
 };
 /* clang-format on */
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t sign_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -50,16 +50,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp sign_argp = {sign_options, parse, "--key FILE IMAGE",
+static const struct argp sign_argp = {sign_options, sign_parse, "--key FILE IMAGE",
 	"Sign a local image.\v"
 	"The signature covers the image under that name, and is pushed with it. "
 	"Create a key with 'openssl genpkey -algorithm ed25519'.",
 	NULL, NULL, NULL};
 
-static const struct argp verify_argp = {verify_options, parse, "--key FILE IMAGE",
+static const struct argp verify_argp = {verify_options, sign_parse, "--key FILE IMAGE",
 	"Check whether a local image is signed with a key.", NULL, NULL, NULL};
 
-static int sign(const struct input *in, const struct oci_store *store, struct arrow_error *error)
+static int sign_image(
+	const struct input *in, const struct oci_store *store, struct arrow_error *error)
 {
 	_cleanup_key_ struct trust_key key = {0};
 	char digest[OCI_DIGEST_SIZE];
@@ -72,7 +73,8 @@ static int sign(const struct input *in, const struct oci_store *store, struct ar
 	return e;
 }
 
-static int verify(const struct input *in, const struct oci_store *store, struct arrow_error *error)
+static int verify_image(
+	const struct input *in, const struct oci_store *store, struct arrow_error *error)
 {
 	_cleanup_signatures_ struct signatures signatures = {0};
 	_cleanup_oci_image_ struct oci_image image = {0};
@@ -94,7 +96,7 @@ static int verify(const struct input *in, const struct oci_store *store, struct 
 	return e;
 }
 
-static int run(const struct argp *argp, int argc, char **argv,
+static int sign_run(const struct argp *argp, int argc, char **argv,
 	int (*work)(
 		const struct input *in, const struct oci_store *store, struct arrow_error *error))
 {
@@ -116,10 +118,10 @@ static int run(const struct argp *argp, int argc, char **argv,
 
 int cmd_sign(int argc, char **argv)
 {
-	return run(&sign_argp, argc, argv, sign);
+	return sign_run(&sign_argp, argc, argv, sign_image);
 }
 
 int cmd_verify(int argc, char **argv)
 {
-	return run(&verify_argp, argc, argv, verify);
+	return sign_run(&verify_argp, argc, argv, verify_image);
 }

@@ -25,7 +25,7 @@ struct input {
 	struct arrow_attach how;
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t start_parse(int key, char *value, struct argp_state *state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	uint8_t keys[CLIENT_KEYS_MAX];
@@ -55,11 +55,11 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return cli_parse_names(key, value, state, &in->names);
 }
 
-static const struct argp start_argp = {options, parse, "ARROW...",
+static const struct argp start_argp = {options, start_parse, "ARROW...",
 	"Start Arrows that are not running. Their files are as at their first start.", NULL, NULL,
 	NULL};
 
-static int start(
+static int start_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
@@ -77,7 +77,7 @@ int cmd_start(int argc, char **argv)
 
 	cli_parse(&start_argp, argc, argv, 0, &in);
 	if (!in.how.output)
-		return cli_each(&in.names, start, &in);
+		return cli_each(&in.names, start_one, &in);
 	if (arrow_paths_init(&paths, &error) < 0 ||
 		arrow_start(&paths, in.names.v[0], &in.how, &status, &error) < 0)
 		status = cli_error(&error);

@@ -43,7 +43,7 @@ struct input {
 	bool json, once;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t stats_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -69,7 +69,7 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-static const struct argp stats_argp = {options, parse, "[ARROW...]",
+static const struct argp stats_argp = {options, stats_parse, "[ARROW...]",
 	"Show the resource usage of all running Arrows, or of the given ones, every second.\v"
 	"The figures come from the Arrow's own kernel: 100 % is one of its CPUs, and memory is what its programs, its files in memory and its kernel use.",
 	NULL, NULL, NULL};

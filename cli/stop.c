@@ -27,7 +27,7 @@ static const struct argp_option kill_options[] = {
 };
 /* clang-format on */
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t stop_parse(int key, char *value, struct argp_state *state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct input *in = state->input;
@@ -50,16 +50,16 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static const struct argp stop_argp = {stop_options, parse, "ARROW...",
+static const struct argp stop_argp = {stop_options, stop_parse, "ARROW...",
 	"Stop Arrows by their stop signal, or by SIGKILL after a timeout.", NULL, NULL, NULL};
 
-static const struct argp restart_argp = {
-	stop_options, parse, "ARROW...", "Stop Arrows and start them again.", NULL, NULL, NULL};
+static const struct argp restart_argp = {stop_options, stop_parse, "ARROW...",
+	"Stop Arrows and start them again.", NULL, NULL, NULL};
 
-static const struct argp kill_argp = {kill_options, parse, "ARROW...",
+static const struct argp kill_argp = {kill_options, stop_parse, "ARROW...",
 	"Send a signal to the programs of Arrows.", NULL, NULL, NULL};
 
-static int stop(
+static int stop_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
@@ -67,7 +67,7 @@ static int stop(
 	return arrow_stop(paths, name, in->signal, in->seconds, error);
 }
 
-static int restart(
+static int restart_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
@@ -83,12 +83,12 @@ static int kill_one(
 	return arrow_kill(paths, name, in->signal, error);
 }
 
-static const struct argp pause_argp = {NULL, parse, "ARROW...",
+static const struct argp pause_argp = {NULL, stop_parse, "ARROW...",
 	"Pause Arrows.\vTheir CPUs stop until 'arrow unpause'; the clock is right again then.",
 	NULL, NULL, NULL};
 
 static const struct argp unpause_argp = {
-	NULL, parse, "ARROW...", "Resume paused Arrows.", NULL, NULL, NULL};
+	NULL, stop_parse, "ARROW...", "Resume paused Arrows.", NULL, NULL, NULL};
 
 static int pause_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
@@ -107,7 +107,7 @@ int cmd_stop(int argc, char **argv)
 	struct input in = {.seconds = ARROW_OWN_TIMEOUT};
 
 	cli_parse(&stop_argp, argc, argv, 0, &in);
-	return cli_each(&in.names, stop, &in);
+	return cli_each(&in.names, stop_one, &in);
 }
 
 int cmd_restart(int argc, char **argv)
@@ -115,7 +115,7 @@ int cmd_restart(int argc, char **argv)
 	struct input in = {.seconds = ARROW_OWN_TIMEOUT};
 
 	cli_parse(&restart_argp, argc, argv, 0, &in);
-	return cli_each(&in.names, restart, &in);
+	return cli_each(&in.names, restart_one, &in);
 }
 
 int cmd_kill(int argc, char **argv)

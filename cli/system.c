@@ -50,7 +50,7 @@ static const struct argp_option prune_options[] = {
 };
 /* clang-format on */
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t system_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -80,8 +80,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp df_argp = {
-	df_options, parse, NULL, "Show the disk space that Arrow uses.", NULL, NULL, NULL};
-static const struct argp prune_argp = {prune_options, parse, NULL,
+	df_options, system_parse, NULL, "Show the disk space that Arrow uses.", NULL, NULL, NULL};
+static const struct argp prune_argp = {prune_options, system_parse, NULL,
 	"Remove unused data.\v"
 	"Removes Arrows that are not running, networks without Arrows, images without a name that no Arrow uses, and templates that were not used for a day. "
 	"Templates have no labels, so a filter for labels keeps them.",
@@ -160,7 +160,7 @@ static int show_kind(int kind, const struct arrow_usage *u, struct arrow_error *
 	return r;
 }
 
-static int df(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int system_show_usage(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
 	struct arrow_usage usage[ARROW_USAGE_KINDS];
@@ -187,7 +187,7 @@ struct pruned {
 	bool any;
 };
 
-static void show_arrow(const char *id, void *arg)
+static void system_show_arrow(const char *id, void *arg)
 {
 	struct pruned *p = arg;
 
@@ -203,8 +203,8 @@ static int prune_arrows(struct pruned *p, struct arrow_error *error)
 	int r;
 
 	p->any = false;
-	r = arrow_prune(p->paths, cli_prune_filter_passes, (void *)&p->in->filter, show_arrow, p,
-		&bytes, error);
+	r = arrow_prune(p->paths, cli_prune_filter_passes, (void *)&p->in->filter,
+		system_show_arrow, p, &bytes, error);
 	p->bytes += bytes;
 	if (p->any)
 		putchar('\n');
@@ -304,7 +304,7 @@ static int prune_images(struct pruned *p, struct arrow_error *error)
 	return r;
 }
 
-static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int system_prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
 	struct pruned p = {.in = in, .paths = paths};
@@ -337,7 +337,7 @@ static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error 
 	return r < 0 ? r : cli_flush();
 }
 
-static int run(const struct argp *argp, cli_work work, int argc, char **argv)
+static int system_run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
 	struct input in = {0};
 	int status;
@@ -350,10 +350,10 @@ static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 
 int cmd_system_df(int argc, char **argv)
 {
-	return run(&df_argp, df, argc, argv);
+	return system_run(&df_argp, system_show_usage, argc, argv);
 }
 
 int cmd_system_prune(int argc, char **argv)
 {
-	return run(&prune_argp, prune, argc, argv);
+	return system_run(&prune_argp, system_prune, argc, argv);
 }

@@ -36,7 +36,7 @@ static const struct argp_option prune_options[] = {
 };
 /* clang-format on */
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t template_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -55,7 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static error_t parse_names(int key, char *arg, struct argp_state *state)
+static error_t template_parse_names(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -63,18 +63,18 @@ static error_t parse_names(int key, char *arg, struct argp_state *state)
 		return arrow_strings_add(&in->names, arg) < 0 ? ENOMEM : 0;
 	if (key == ARGP_KEY_NO_ARGS)
 		argp_error(state, "requires the id of a template; 'arrow template ls' lists them");
-	return parse(key, arg, state);
+	return template_parse(key, arg, state);
 }
 
-static const struct argp ls_argp = {ls_options, parse, NULL,
+static const struct argp ls_argp = {ls_options, template_parse, NULL,
 	"List templates: booted VMs that Arrows are cloned from.\v"
 	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of volumes) and made again when it is missing.",
 	NULL, NULL, NULL};
-static const struct argp inspect_argp = {inspect_options, parse_names, "TEMPLATE...",
+static const struct argp inspect_argp = {inspect_options, template_parse_names, "TEMPLATE...",
 	"Show details of templates as JSON.", NULL, NULL, NULL};
-static const struct argp rm_argp = {NULL, parse_names, "TEMPLATE...",
+static const struct argp rm_argp = {NULL, template_parse_names, "TEMPLATE...",
 	"Remove templates. The Arrows cloned from them go on.", NULL, NULL, NULL};
-static const struct argp prune_argp = {prune_options, parse, NULL,
+static const struct argp prune_argp = {prune_options, template_parse, NULL,
 	"Remove templates that were not used for a day.", NULL, NULL, NULL};
 
 static char *id_text(const json_t *row, const void *arg)
@@ -103,7 +103,7 @@ static char *disk_text(const json_t *row, const void *arg)
 	return human_binary_size((unsigned long long)n);
 }
 
-static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int template_list(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	static const struct cli_column columns[] = {{"TEMPLATE", NULL, id_text},
 		{"KERNEL", NULL, kernel_text}, {"ACCEL", "accel", NULL},
@@ -122,7 +122,8 @@ static int list(const struct arrow_paths *paths, void *arg, struct arrow_error *
 }
 
 /* Adds the templates whose ids begin with a name. */
-static int find(const json_t *all, const char *name, json_t *found, struct arrow_error *error)
+static int template_find(
+	const json_t *all, const char *name, json_t *found, struct arrow_error *error)
 {
 	size_t before = json_array_size(found), i;
 	json_t *o;
@@ -136,7 +137,7 @@ static int find(const json_t *all, const char *name, json_t *found, struct arrow
 		error, ENOENT, "no such template: %s; 'arrow template ls' lists them", name);
 }
 
-static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int template_inspect(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
 	json_t *all, *found;
@@ -146,7 +147,7 @@ static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_erro
 		return r;
 	found = json_array();
 	for (size_t i = 0; r == 0 && i < in->names.n; i++)
-		r = find(all, in->names.v[i], found, error);
+		r = template_find(all, in->names.v[i], found, error);
 	if (r == 0)
 		r = cli_print_json(found);
 	json_decref(found);
@@ -154,7 +155,7 @@ static int inspect(const struct arrow_paths *paths, void *arg, struct arrow_erro
 	return r;
 }
 
-static int remove_templates(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int template_remove(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
 	int r = 0;
@@ -164,7 +165,7 @@ static int remove_templates(const struct arrow_paths *paths, void *arg, struct a
 	return r;
 }
 
-static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int template_prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
 	unsigned long long bytes = 0;
@@ -196,7 +197,7 @@ static int prune(const struct arrow_paths *paths, void *arg, struct arrow_error 
 	return cli_flush();
 }
 
-static int run(const struct argp *argp, cli_work work, int argc, char **argv)
+static int template_run(const struct argp *argp, cli_work work, int argc, char **argv)
 {
 	struct input in = {0};
 	int status;
@@ -209,20 +210,20 @@ static int run(const struct argp *argp, cli_work work, int argc, char **argv)
 
 int cmd_template_ls(int argc, char **argv)
 {
-	return run(&ls_argp, list, argc, argv);
+	return template_run(&ls_argp, template_list, argc, argv);
 }
 
 int cmd_template_inspect(int argc, char **argv)
 {
-	return run(&inspect_argp, inspect, argc, argv);
+	return template_run(&inspect_argp, template_inspect, argc, argv);
 }
 
 int cmd_template_rm(int argc, char **argv)
 {
-	return run(&rm_argp, remove_templates, argc, argv);
+	return template_run(&rm_argp, template_remove, argc, argv);
 }
 
 int cmd_template_prune(int argc, char **argv)
 {
-	return run(&prune_argp, prune, argc, argv);
+	return template_run(&prune_argp, template_prune, argc, argv);
 }

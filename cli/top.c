@@ -122,7 +122,7 @@ static const char *choose_columns(char *list, struct cli_column columns[COLUMNS_
 	return NULL;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t top_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -154,7 +154,7 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-static const struct argp top_argp = {options, parse, "ARROW",
+static const struct argp top_argp = {options, top_parse, "ARROW",
 	"List the processes of a running Arrow.\vThe process ids are those of the Arrow's own kernel.",
 	NULL, NULL, NULL};
 

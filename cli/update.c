@@ -33,7 +33,7 @@ struct input {
 };
 
 /* Returns the field that an option sets, 0 for none of them, or a negative errno. */
-static int parse_value(struct input *in, int key, const char *value)
+static int update_parse_value(struct input *in, int key, const char *value)
 {
 	struct arrow_spec *v = &in->values;
 	struct arrow_error *e = &in->error;
@@ -78,14 +78,14 @@ static int parse_value(struct input *in, int key, const char *value)
 	return r < 0 ? r : field;
 }
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t update_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 	int field;
 
 	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)
 		return cli_parse_names(key, value, state, &in->names);
-	field = parse_value(in, key, value);
+	field = update_parse_value(in, key, value);
 	if (field < 0) {
 		cli_name_option(state, key, &in->error);
 		argp_error(state, "%s", in->error.text);
@@ -94,10 +94,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return field ? 0 : ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp update_argp = {options, parse, "ARROW...",
+static const struct argp update_argp = {options, update_parse, "ARROW...",
 	"Change the limits and the restart policy of Arrows, running or not.", NULL, NULL, NULL};
 
-static int update(
+static int update_one(
 	const struct arrow_paths *paths, const char *name, void *arg, struct arrow_error *error)
 {
 	const struct input *in = arg;
@@ -116,7 +116,7 @@ int cmd_update(int argc, char **argv)
 		fputs("arrow: update requires an option: see 'arrow update --help'\n", stderr);
 		status = 1;
 	} else {
-		status = cli_each(&in.names, update, &in);
+		status = cli_each(&in.names, update_one, &in);
 	}
 	arrow_spec_release(&in.values);
 	arrow_error_clear(&in.error);

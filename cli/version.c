@@ -7,7 +7,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t version_parse(int key, char *value, struct argp_state *state)
 {
 	bool *json = state->input;
 
@@ -20,7 +20,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 
 static const struct argp version_argp = {
-	options, parse, NULL, "Print the version of Arrow.", NULL, NULL, NULL};
+	options, version_parse, NULL, "Print the version of Arrow.", NULL, NULL, NULL};
 
 int cmd_version(int argc, char **argv)
 {

@@ -40,20 +40,20 @@ struct template
 /* How a body ended. */
 enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
 
-static int bad(struct template *t, const char *what)
+static int template_fail(struct template *t, const char *what)
 {
 	return arrow_fail(t->error, EINVAL, "--format: %s at '%.20s'", what, t->at);
 }
 
-static void skip_spaces(struct template *t)
+static void template_skip_spaces(struct template *t)
 {
 	t->at += strspn(t->at, " \t\r\n");
 }
 
 /* Takes a word of punctuation, if it is next. */
-static bool take(struct template *t, const char *word)
+static bool template_take(struct template *t, const char *word)
 {
-	skip_spaces(t);
+	template_skip_spaces(t);
 	if (strncmp(t->at, word, strlen(word)) != 0)
 		return false;
 	t->at += strlen(word);
@@ -61,16 +61,16 @@ static bool take(struct template *t, const char *word)
 }
 
 /* Whether the action ends here. */
-static bool at_end(struct template *t)
+static bool template_at_end(struct template *t)
 {
-	skip_spaces(t);
+	template_skip_spaces(t);
 	return strncmp(t->at, "}}", 2) == 0 || strncmp(t->at, "-}}", 3) == 0;
 }
 
-static int take_end(struct template *t)
+static int template_take_end(struct template *t)
 {
-	if (!at_end(t))
-		return bad(t, "'}}' is expected");
+	if (!template_at_end(t))
+		return template_fail(t, "'}}' is expected");
 	t->trim = *t->at == '-';
 	t->at += t->trim ? 3 : 2;
 	return 0;
@@ -86,7 +86,7 @@ static size_t name_size(const char *at)
 	return n < NAME_MAX_SIZE && !isdigit((unsigned char)*at) ? n : 0;
 }
 
-static size_t take_name(struct template *t, char name[NAME_MAX_SIZE])
+static size_t template_take_name(struct template *t, char name[NAME_MAX_SIZE])
 {
 	size_t n = name_size(t->at);
 
@@ -96,19 +96,19 @@ static size_t take_name(struct template *t, char name[NAME_MAX_SIZE])
 	return n;
 }
 
-static bool take_word(struct template *t, const char *word)
+static bool template_take_word(struct template *t, const char *word)
 {
-	skip_spaces(t);
+	template_skip_spaces(t);
 	if (name_size(t->at) != strlen(word) || strncmp(t->at, word, strlen(word)) != 0)
 		return false;
 	t->at += strlen(word);
 	return true;
 }
 
-static int pipeline(struct template *t, const json_t *dot, json_t **value);
+static int template_read_pipeline(struct template *t, const json_t *dot, json_t **value);
 
 /* ".A.B" behind a value, which is replaced. */
-static int fields(struct template *t, json_t **value)
+static int template_read_fields(struct template *t, json_t **value)
 {
 	char name[NAME_MAX_SIZE];
 
@@ -116,7 +116,7 @@ static int fields(struct template *t, json_t **value)
 		json_t *field;
 
 		t->at++;
-		take_name(t, name);
+		template_take_name(t, name);
 		if (!t->live)
 			continue;
 		field = json_object_get(*value, name);
@@ -131,7 +131,7 @@ static int fields(struct template *t, json_t **value)
 }
 
 /* A quoted text, a raw one or a number. */
-static int literal(struct template *t, json_t **value)
+static int template_read_literal(struct template *t, json_t **value)
 {
 	const char *start = t->at, *end;
 	char quote = *start;
@@ -143,7 +143,7 @@ static int literal(struct template *t, json_t **value)
 			if (*end == '\\' && quote == '"' && end[1])
 				end++;
 		if (*end == '\0')
-			return bad(t, "a text has no end");
+			return template_fail(t, "a text has no end");
 		t->at = end + 1;
 		*value = quote == '`' ? json_stringn(start + 1, (size_t)(end - start) - 1)
 				      : json_loadb(start, (size_t)(t->at - start), JSON_DECODE_ANY,
@@ -154,15 +154,15 @@ static int literal(struct template *t, json_t **value)
 		if (*value)
 			t->at = end;
 	}
-	return *value ? 0 : bad(t, "a value is expected");
+	return *value ? 0 : template_fail(t, "a value is expected");
 }
 
-static int variable(struct template *t, json_t **value)
+static int template_read_variable(struct template *t, json_t **value)
 {
 	char name[NAME_MAX_SIZE];
 
 	t->at++;
-	if (take_name(t, name) == 0) {
+	if (template_take_name(t, name) == 0) {
 		*value = json_incref((json_t *)t->root);
 		return 0;
 	}
@@ -175,49 +175,50 @@ static int variable(struct template *t, json_t **value)
 	return arrow_fail(t->error, EINVAL, "--format: there is no variable $%s here", name);
 }
 
-static int operand(struct template *t, const json_t *dot, json_t **value)
+static int template_read_operand(struct template *t, const json_t *dot, json_t **value)
 {
 	int r = 0;
 
 	*value = NULL;
-	if (take(t, "(")) {
+	if (template_take(t, "(")) {
 		if (t->depth++ == DEPTH_MAX)
-			return bad(t, "it is nested too deeply");
-		r = pipeline(t, dot, value);
+			return template_fail(t, "it is nested too deeply");
+		r = template_read_pipeline(t, dot, value);
 		t->depth--;
-		if (r == 0 && !take(t, ")"))
-			r = bad(t, "')' is expected");
+		if (r == 0 && !template_take(t, ")"))
+			r = template_fail(t, "')' is expected");
 	} else if (*t->at == '$') {
-		r = variable(t, value);
+		r = template_read_variable(t, value);
 	} else if (*t->at == '.' && !isdigit((unsigned char)t->at[1])) {
 		t->at += name_size(t->at + 1) == 0; /* only the dot */
 		*value = json_incref((json_t *)dot);
-	} else if (take_word(t, "true")) {
+	} else if (template_take_word(t, "true")) {
 		*value = json_true();
-	} else if (take_word(t, "false")) {
+	} else if (template_take_word(t, "false")) {
 		*value = json_false();
-	} else if (take_word(t, "nil")) {
+	} else if (template_take_word(t, "nil")) {
 		*value = json_null();
 	} else {
-		r = literal(t, value);
+		r = template_read_literal(t, value);
 	}
-	return r < 0 ? r : fields(t, value);
+	return r < 0 ? r : template_read_fields(t, value);
 }
 
 /* A function with its arguments; what was piped into it is the last. */
-static int function(struct template *t, const json_t *dot, json_t *piped, json_t **value)
+static int template_call_function(
+	struct template *t, const json_t *dot, json_t *piped, json_t **value)
 {
 	char name[NAME_MAX_SIZE];
 	json_t *args[FORMAT_ARGS_MAX];
 	size_t n = 0;
 	int r = 0;
 
-	take_name(t, name);
-	while (r == 0 && !at_end(t) && *t->at != '|' && *t->at != ')') {
+	template_take_name(t, name);
+	while (r == 0 && !template_at_end(t) && *t->at != '|' && *t->at != ')') {
 		if (n + 1 == FORMAT_ARGS_MAX)
-			r = bad(t, "too many arguments");
+			r = template_fail(t, "too many arguments");
 		else
-			r = operand(t, dot, &args[n]);
+			r = template_read_operand(t, dot, &args[n]);
 		n += r == 0;
 	}
 	if (piped)
@@ -231,7 +232,7 @@ static int function(struct template *t, const json_t *dot, json_t *piped, json_t
 	return r;
 }
 
-static bool is_function(struct template *t)
+static bool template_at_function(struct template *t)
 {
 	static const char *const constants[] = {"true", "false", "nil"};
 	size_t n = name_size(t->at);
@@ -243,22 +244,22 @@ static bool is_function(struct template *t)
 }
 
 /* A field with an argument, as {{.Label "key"}}: what an object has by that key, or "". */
-static int method(struct template *t, const json_t *dot, json_t **value)
+static int template_call_method(struct template *t, const json_t *dot, json_t **value)
 {
 	json_auto_t *key = NULL;
 	const char *text;
 	json_t *found;
 	int r;
 
-	skip_spaces(t);
-	if (at_end(t) || *t->at == '|' || *t->at == ')')
+	template_skip_spaces(t);
+	if (template_at_end(t) || *t->at == '|' || *t->at == ')')
 		return 0;
-	r = operand(t, dot, &key);
+	r = template_read_operand(t, dot, &key);
 	if (r < 0 || !t->live)
 		return r;
 	text = json_string_value(key);
 	if (!text || !json_is_object(*value))
-		return bad(t, "only functions and .Label take arguments");
+		return template_fail(t, "only functions and .Label take arguments");
 	found = json_object_get(*value, text);
 	found = found ? json_incref(found) : json_string("");
 	json_decref(*value);
@@ -266,7 +267,7 @@ static int method(struct template *t, const json_t *dot, json_t **value)
 	return 0;
 }
 
-static int pipeline(struct template *t, const json_t *dot, json_t **value)
+static int template_read_pipeline(struct template *t, const json_t *dot, json_t **value)
 {
 	json_auto_t *piped = NULL;
 	int r;
@@ -274,22 +275,22 @@ static int pipeline(struct template *t, const json_t *dot, json_t **value)
 	for (;;) {
 		json_t *next = NULL;
 
-		skip_spaces(t);
-		if (is_function(t))
-			r = function(t, dot, piped, &next);
+		template_skip_spaces(t);
+		if (template_at_function(t))
+			r = template_call_function(t, dot, piped, &next);
 		else if (piped)
-			r = bad(t, "only functions take what is piped");
+			r = template_fail(t, "only functions take what is piped");
 		else
-			r = operand(t, dot, &next);
+			r = template_read_operand(t, dot, &next);
 		if (r == 0)
-			r = method(t, dot, &next);
+			r = template_call_method(t, dot, &next);
 		if (r < 0) {
 			json_decref(next);
 			return r;
 		}
 		json_decref(piped);
 		piped = next;
-		if (!take(t, "|"))
+		if (!template_take(t, "|"))
 			break;
 	}
 	*value = piped;
@@ -297,27 +298,28 @@ static int pipeline(struct template *t, const json_t *dot, json_t **value)
 	return 0;
 }
 
-static int body(struct template *t, const json_t *dot, enum stop *stop);
+static int template_expand_body(struct template *t, const json_t *dot, enum stop *stop);
 
 /* A body that is shown or only read. */
-static int branch(struct template *t, bool shown, const json_t *dot, enum stop *stop)
+static int template_expand_branch(
+	struct template *t, bool shown, const json_t *dot, enum stop *stop)
 {
 	bool live = t->live;
 	int r;
 
 	if (t->depth++ == DEPTH_MAX)
-		return bad(t, "it is nested too deeply");
+		return template_fail(t, "it is nested too deeply");
 	t->live = live && shown;
-	r = body(t, dot, stop);
+	r = template_expand_body(t, dot, stop);
 	t->live = live;
 	t->depth--;
 	if (r == 0 && *stop == STOP_TEXT)
-		r = bad(t, "{{end}} is missing");
+		r = template_fail(t, "{{end}} is missing");
 	return r;
 }
 
 /* if and with, up to the {{end}}; with makes what it tested the dot. */
-static int if_block(struct template *t, const json_t *dot, bool with)
+static int template_expand_if(struct template *t, const json_t *dot, bool with)
 {
 	bool done = false, live = t->live;
 	enum stop stop;
@@ -328,30 +330,31 @@ static int if_block(struct template *t, const json_t *dot, bool with)
 		bool yes;
 
 		t->live = live && !done;
-		r = pipeline(t, dot, &value);
+		r = template_read_pipeline(t, dot, &value);
 		t->live = live;
 		if (r == 0)
-			r = take_end(t);
+			r = template_take_end(t);
 		if (r < 0)
 			return r;
 		yes = !done && format_truth(value);
-		r = branch(t, yes, with ? value : dot, &stop);
+		r = template_expand_branch(t, yes, with ? value : dot, &stop);
 		if (r < 0 || stop == STOP_END)
 			return r;
 		done |= yes;
-		if (take_word(t, "if"))
+		if (template_take_word(t, "if"))
 			continue;
-		r = take_end(t);
+		r = template_take_end(t);
 		if (r == 0)
-			r = branch(t, !done, dot, &stop);
+			r = template_expand_branch(t, !done, dot, &stop);
 		if (r == 0 && stop == STOP_ELSE)
-			r = bad(t, "there is a second {{else}}");
+			r = template_fail(t, "there is a second {{else}}");
 		return r;
 	}
 }
 
 /* Sets a variable of the range; an empty name is none. */
-static int set_variable(struct template *t, const char *name, const json_t *value, json_t *owned)
+static int template_set_variable(
+	struct template *t, const char *name, const json_t *value, json_t *owned)
 {
 	struct variable *v = &t->variables[t->n_variables];
 
@@ -361,7 +364,7 @@ static int set_variable(struct template *t, const char *name, const json_t *valu
 	}
 	if (t->n_variables == VARIABLES_MAX || !text_copy(v->name, sizeof(v->name), name)) {
 		json_decref(owned);
-		return bad(t, "too many variables");
+		return template_fail(t, "too many variables");
 	}
 	v->value = owned ? owned : value;
 	v->owned = owned;
@@ -369,36 +372,36 @@ static int set_variable(struct template *t, const char *name, const json_t *valu
 	return 0;
 }
 
-static int one_round(struct template *t, const char names[2][NAME_MAX_SIZE], json_t *key,
-	const json_t *value, bool shown, enum stop *stop)
+static int template_expand_round(struct template *t, const char names[2][NAME_MAX_SIZE],
+	json_t *key, const json_t *value, bool shown, enum stop *stop)
 {
 	size_t before = t->n_variables;
-	int r = set_variable(t, names[0], NULL, key);
+	int r = template_set_variable(t, names[0], NULL, key);
 
 	if (r == 0)
-		r = set_variable(t, names[1], value, NULL);
+		r = template_set_variable(t, names[1], value, NULL);
 	if (r == 0)
-		r = branch(t, shown, value, stop);
+		r = template_expand_branch(t, shown, value, stop);
 	while (t->n_variables > before)
 		json_decref(t->variables[--t->n_variables].owned);
 	return r;
 }
 
 /* "$value := " or "$key, $value := " of a range. */
-static int range_variables(struct template *t, char names[2][NAME_MAX_SIZE])
+static int template_read_range_variables(struct template *t, char names[2][NAME_MAX_SIZE])
 {
 	const char *start = t->at;
 
 	names[0][0] = names[1][0] = '\0';
-	if (!take(t, "$"))
+	if (!template_take(t, "$"))
 		return 0;
-	take_name(t, names[1]);
-	if (take(t, ",")) {
+	template_take_name(t, names[1]);
+	if (template_take(t, ",")) {
 		memcpy(names[0], names[1], NAME_MAX_SIZE);
-		if (!take(t, "$") || take_name(t, names[1]) == 0)
-			return bad(t, "a variable is expected");
+		if (!template_take(t, "$") || template_take_name(t, names[1]) == 0)
+			return template_fail(t, "a variable is expected");
 	}
-	if (take(t, ":="))
+	if (template_take(t, ":="))
 		return 0;
 	/* It was the value to go through. */
 	t->at = start;
@@ -406,7 +409,7 @@ static int range_variables(struct template *t, char names[2][NAME_MAX_SIZE])
 	return 0;
 }
 
-static int range_block(struct template *t, const json_t *dot)
+static int template_expand_range(struct template *t, const json_t *dot)
 {
 	json_auto_t *list = NULL;
 	char names[2][NAME_MAX_SIZE];
@@ -415,12 +418,12 @@ static int range_block(struct template *t, const json_t *dot)
 	bool any = false, trim;
 	json_t *one;
 	size_t i;
-	int r = range_variables(t, names);
+	int r = template_read_range_variables(t, names);
 
 	if (r == 0)
-		r = pipeline(t, dot, &list);
+		r = template_read_pipeline(t, dot, &list);
 	if (r == 0)
-		r = take_end(t);
+		r = template_take_end(t);
 	if (r < 0)
 		return r;
 	start = t->at;
@@ -432,7 +435,8 @@ static int range_block(struct template *t, const json_t *dot)
 			t->at = start;
 			t->trim = trim;
 			any = true;
-			r = one_round(t, names, json_integer((json_int_t)i), one, true, &stop);
+			r = template_expand_round(
+				t, names, json_integer((json_int_t)i), one, true, &stop);
 			if (r < 0)
 				return r;
 		}
@@ -441,7 +445,7 @@ static int range_block(struct template *t, const json_t *dot)
 			t->at = start;
 			t->trim = trim;
 			any = true;
-			r = one_round(t, names, json_string(key), one, true, &stop);
+			r = template_expand_round(t, names, json_string(key), one, true, &stop);
 			if (r < 0)
 				return r;
 		}
@@ -449,57 +453,57 @@ static int range_block(struct template *t, const json_t *dot)
 	if (!any) {
 		json_auto_t *nothing = json_null();
 
-		r = one_round(t, names, json_null(), nothing, false, &stop);
+		r = template_expand_round(t, names, json_null(), nothing, false, &stop);
 		if (r < 0)
 			return r;
 	}
 	if (stop == STOP_END)
 		return 0;
-	r = take_end(t);
+	r = template_take_end(t);
 	if (r == 0)
-		r = branch(t, !any, dot, &stop);
+		r = template_expand_branch(t, !any, dot, &stop);
 	if (r == 0 && stop == STOP_ELSE)
-		r = bad(t, "there is a second {{else}}");
+		r = template_fail(t, "there is a second {{else}}");
 	return r;
 }
 
 /* What stands between {{ and }}. */
-static int action(struct template *t, const json_t *dot, enum stop *stop)
+static int template_expand_action(struct template *t, const json_t *dot, enum stop *stop)
 {
 	json_auto_t *value = NULL;
 	const char *end;
 	int r;
 
-	skip_spaces(t);
-	if (take(t, "/*")) {
+	template_skip_spaces(t);
+	if (template_take(t, "/*")) {
 		end = strstr(t->at, "*/");
 		t->at = end ? end + 2 : t->at + strlen(t->at);
-		return take_end(t);
+		return template_take_end(t);
 	}
-	if (take_word(t, "if"))
-		return if_block(t, dot, false);
-	if (take_word(t, "with"))
-		return if_block(t, dot, true);
-	if (take_word(t, "range"))
-		return range_block(t, dot);
-	if (take_word(t, "end")) {
+	if (template_take_word(t, "if"))
+		return template_expand_if(t, dot, false);
+	if (template_take_word(t, "with"))
+		return template_expand_if(t, dot, true);
+	if (template_take_word(t, "range"))
+		return template_expand_range(t, dot);
+	if (template_take_word(t, "end")) {
 		*stop = STOP_END;
-		return take_end(t);
+		return template_take_end(t);
 	}
-	if (take_word(t, "else")) { /* its end, or "if", is left to the block */
+	if (template_take_word(t, "else")) { /* its end, or "if", is left to the block */
 		*stop = STOP_ELSE;
 		return 0;
 	}
-	r = pipeline(t, dot, &value);
+	r = template_read_pipeline(t, dot, &value);
 	if (r == 0)
-		r = take_end(t);
+		r = template_take_end(t);
 	if (r == 0 && t->live)
 		format_write(t->out, value);
 	return r;
 }
 
 /* Text and actions up to the end, an {{end}} or an {{else}}. */
-static int body(struct template *t, const json_t *dot, enum stop *stop)
+static int template_expand_body(struct template *t, const json_t *dot, enum stop *stop)
 {
 	int r = 0;
 
@@ -509,7 +513,7 @@ static int body(struct template *t, const json_t *dot, enum stop *stop)
 		size_t size;
 
 		if (t->trim)
-			skip_spaces(t);
+			template_skip_spaces(t);
 		t->trim = false;
 		open = strstr(t->at, "{{");
 		size = open ? (size_t)(open - t->at) : strlen(t->at);
@@ -523,7 +527,7 @@ static int body(struct template *t, const json_t *dot, enum stop *stop)
 			break;
 		}
 		t->at = open + (open[2] == '-' && isspace((unsigned char)open[3]) ? 3 : 2);
-		r = action(t, dot, stop);
+		r = template_expand_action(t, dot, stop);
 	}
 	return r;
 }
@@ -533,7 +537,7 @@ int cli_format_one(FILE *out, const char *template, const json_t *value, struct 
 	struct template t = {
 		.at = template, .out = out, .live = true, .root = value, .error = error};
 	enum stop stop;
-	int r = body(&t, value, &stop);
+	int r = template_expand_body(&t, value, &stop);
 
 	if (r == 0 && stop != STOP_TEXT)
 		r = arrow_fail(error, EINVAL, "--format: there is an {{%s}} without a beginning",

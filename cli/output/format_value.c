@@ -84,7 +84,7 @@ struct call {
 	struct arrow_error *error;
 };
 
-static int bad(struct call *c, const char *expected)
+static int call_fail(struct call *c, const char *expected)
 {
 	return arrow_fail(c->error, EINVAL, "--format: %s takes %s", c->name, expected);
 }
@@ -95,7 +95,7 @@ static int call_json(struct call *c)
 		c->n == 1 ? json_dumps(c->args[0], JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 
 	if (!text)
-		return bad(c, "one value");
+		return call_fail(c, "one value");
 	fputs(text, c->out);
 	return 0;
 }
@@ -107,7 +107,7 @@ static int call_join(struct call *c)
 
 	if (c->n != 2 || !json_is_string(c->args[1]) ||
 		(!json_is_array(c->args[0]) && !json_is_null(c->args[0])))
-		return bad(c, "a list and a text");
+		return call_fail(c, "a list and a text");
 	json_array_foreach (c->args[0], i, one) {
 		if (i > 0)
 			format_write(c->out, c->args[1]);
@@ -122,7 +122,7 @@ static int call_split(struct call *c)
 
 	if (c->n != 2 || !json_is_string(c->args[0]) || !json_is_string(c->args[1]) ||
 		json_string_length(c->args[1]) == 0)
-		return bad(c, "two texts");
+		return call_fail(c, "two texts");
 	text = json_string_value(c->args[0]);
 	gap = json_string_value(c->args[1]);
 	c->result = json_array();
@@ -144,7 +144,7 @@ static int call_len(struct call *c)
 		c->result = json_integer(json_is_array(v) ? (json_int_t)json_array_size(v)
 							  : (json_int_t)json_object_size(v));
 	else
-		return bad(c, "a list, a map or a text");
+		return call_fail(c, "a list, a map or a text");
 	return 0;
 }
 
@@ -154,7 +154,7 @@ static int call_index(struct call *c)
 	json_t *v = c->n > 0 ? c->args[0] : NULL;
 
 	if (c->n < 2)
-		return bad(c, "a list or a map, and where to look");
+		return call_fail(c, "a list or a map, and where to look");
 	for (size_t i = 1; i < c->n; i++) {
 		const json_t *key = c->args[i];
 
@@ -173,7 +173,7 @@ static int call_index(struct call *c)
 				return 0;
 			}
 		} else {
-			return bad(c, "a list and a number, or a map and a text");
+			return call_fail(c, "a list and a number, or a map and a text");
 		}
 	}
 	c->result = json_incref(v);
@@ -186,7 +186,7 @@ static int call_case(struct call *c)
 	const char *text = c->n == 1 ? json_string_value(c->args[0]) : NULL;
 
 	if (!text)
-		return bad(c, "one text");
+		return call_fail(c, "one text");
 	for (; *text; text++) {
 		if (c->name[0] == 't') /* title: the first letter of each word */
 			up = first || text[-1] == ' ';
@@ -204,7 +204,7 @@ static int call_truncate(struct call *c)
 	json_int_t size = c->n == 2 ? json_integer_value(c->args[1]) : -1;
 
 	if (c->n != 2 || !json_is_string(c->args[0]) || !json_is_integer(c->args[1]) || size < 0)
-		return bad(c, "a text and a length");
+		return call_fail(c, "a text and a length");
 	fprintf(c->out, "%.*s", size > 65536 ? 65536 : (int)size, json_string_value(c->args[0]));
 	return 0;
 }
@@ -226,7 +226,7 @@ static int call_print(struct call *c)
 }
 
 /* One directive of printf: "%" FLAGS WIDTH VERB, with its width bounded. */
-static int print_directive(struct call *c, const char *spec, size_t size, const json_t *value)
+static int call_print_directive(struct call *c, const char *spec, size_t size, const json_t *value)
 {
 	char verb = spec[size - 1];
 	_cleanup_free_ char *text = NULL;
@@ -241,7 +241,7 @@ static int print_directive(struct call *c, const char *spec, size_t size, const 
 			width = width * 10 + spec[i] - '0';
 	}
 	if (width > 1000 || !strchr("svdqtx", verb))
-		return bad(c, "%s, %v, %d, %q, %t and %x, no wider than 1000");
+		return call_fail(c, "%s, %v, %d, %q, %t and %x, no wider than 1000");
 	f = open_memstream(&text, &text_size);
 	if (!f)
 		return arrow_fail(c->error, ENOMEM, "out of memory");
@@ -264,7 +264,7 @@ static int call_printf(struct call *c)
 	int r;
 
 	if (!text)
-		return bad(c, "a text and values");
+		return call_fail(c, "a text and values");
 	while (*text) {
 		size_t size;
 
@@ -274,13 +274,13 @@ static int call_printf(struct call *c)
 		}
 		size = 1 + strspn(text + 1, "-0123456789") + 1;
 		if (text[size - 1] == '\0')
-			return bad(c, "directives that end");
+			return call_fail(c, "directives that end");
 		if (text[1] == '%') {
 			fputc('%', c->out);
 		} else if (next >= c->n) {
-			return bad(c, "a value for each directive");
+			return call_fail(c, "a value for each directive");
 		} else {
-			r = print_directive(c, text, size, c->args[next++]);
+			r = call_print_directive(c, text, size, c->args[next++]);
 			if (r < 0)
 				return r;
 		}
@@ -294,7 +294,7 @@ static int call_logic(struct call *c)
 	bool is_or = c->name[0] == 'o';
 
 	if (c->n == 0)
-		return bad(c, "values");
+		return call_fail(c, "values");
 	if (strcmp(c->name, "not") == 0) {
 		c->result = json_boolean(!format_truth(c->args[0]));
 		return 0;
@@ -309,7 +309,7 @@ static int call_logic(struct call *c)
 }
 
 /* -1, 0 or 1 as a is less than, equal to or more than b; 2 where they cannot be compared. */
-static int compare(const json_t *a, const json_t *b)
+static int compare_values(const json_t *a, const json_t *b)
 {
 	if (json_is_number(a) && json_is_number(b)) {
 		double x = json_number_value(a), y = json_number_value(b);
@@ -330,16 +330,16 @@ static int call_compare(struct call *c)
 	bool yes;
 
 	if (c->n < 2)
-		return bad(c, "two values");
-	order = compare(c->args[0], c->args[1]);
+		return call_fail(c, "two values");
+	order = compare_values(c->args[0], c->args[1]);
 	if (strcmp(c->name, "eq") == 0) {
 		yes = false;
 		for (size_t i = 1; i < c->n; i++)
-			yes |= compare(c->args[0], c->args[i]) == 0;
+			yes |= compare_values(c->args[0], c->args[i]) == 0;
 	} else if (strcmp(c->name, "ne") == 0) {
 		yes = order != 0;
 	} else if (order == 2) {
-		return bad(c, "two numbers or two texts");
+		return call_fail(c, "two numbers or two texts");
 	} else {
 		yes = (c->name[0] == 'l' && order < 0) || (c->name[0] == 'g' && order > 0) ||
 		      (c->name[1] == 'e' && order == 0);
