@@ -14,89 +14,9 @@
 
 #define OBJECTS_MAX 4096u
 
-struct candidate {
-	const char *host;
-	const char *guest;
-	const char *name;
-	const struct closure_object *loader;
-};
-
 static int no_memory(struct arrow_error *error, const char *label)
 {
 	return arrow_fail(error, ENOMEM, "cannot run %s: out of memory", label);
-}
-
-static void object_free(struct closure_object *o)
-{
-	free(o->host);
-	free(o->guest);
-	free(o->name);
-	elf_info_release(&o->elf);
-	free(o);
-}
-
-void closure_release(struct closure *c)
-{
-	for (size_t i = 0; i < c->object_count; i++)
-		object_free(c->objects[i]);
-	free(c->objects);
-	for (size_t i = 0; i < c->probe_count; i++)
-		free(c->probes[i].path);
-	free(c->probes);
-	*c = (struct closure){0};
-}
-
-int closure_probe(struct closure *c, const char *path, const struct stat *st)
-{
-	struct closure_probe *probes =
-		reallocarray(c->probes, c->probe_count + 1, sizeof(*c->probes));
-	struct closure_probe *p;
-
-	if (!probes)
-		return -ENOMEM;
-	c->probes = probes;
-	p = &probes[c->probe_count];
-	p->path = strdup(path);
-	if (!p->path)
-		return -ENOMEM;
-	if (st)
-		identity_format(st, p->identity);
-	else
-		identity_of_path(path, p->identity);
-	c->probe_count++;
-	return 0;
-}
-
-/* Adds an object; takes over what elf holds in any case. */
-static int add_object(struct closure *c, const struct candidate *from, struct elf_info *elf,
-	const struct stat *st, struct closure_object **object)
-{
-	struct closure_object *o = calloc(1, sizeof(*o));
-	struct closure_object **objects;
-
-	if (!o) {
-		elf_info_release(elf);
-		return -ENOMEM;
-	}
-	o->elf = *elf;
-	*elf = (struct elf_info){0};
-	o->host = strdup(from->host);
-	o->guest = normal_path(from->guest);
-	o->name = strdup(from->name);
-	o->loader = from->loader;
-	identity_format(st, o->identity);
-	o->changed = identity_changed(st);
-
-	objects = reallocarray(c->objects, c->object_count + 1, sizeof(struct closure_object *));
-	if (objects)
-		c->objects = objects;
-	if (!objects || !o->host || !o->guest || !o->name) {
-		object_free(o);
-		return -ENOMEM;
-	}
-	c->objects[c->object_count++] = o;
-	*object = o;
-	return 0;
 }
 
 /* Two files that the loader in the image would look for at one path. */
@@ -125,8 +45,8 @@ static char *wanted_by(const struct closure_object *asker)
  * Takes a file as a library if it can be one.
  * Returns 1 when taken, 0 when the loader would look further, or a negative errno.
  */
-static int try_library(
-	struct search *s, const struct candidate *from, bool optional, struct arrow_error *error)
+static int try_library(struct search *s, const struct closure_candidate *from, bool optional,
+	struct arrow_error *error)
 {
 	_cleanup_close_ int fd = open(from->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_ char *by = NULL;
@@ -137,14 +57,14 @@ static int try_library(
 	int e;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		e = closure_probe(s->closure, from->host, fd < 0 ? NULL : &st);
+		e = closure_add_probe(s->closure, from->host, fd < 0 ? NULL : &st);
 		return e < 0 ? no_memory(error, s->label) : 0;
 	}
 
 	e = elf_info_read(&elf, fd, &why);
 	if (e == 0 && elf.foreign) {
 		elf_info_release(&elf);
-		e = closure_probe(s->closure, from->host, &st);
+		e = closure_add_probe(s->closure, from->host, &st);
 		return e < 0 ? no_memory(error, s->label) : 0;
 	}
 	if (e == 0 && elf.type != ET_DYN) {
@@ -153,7 +73,7 @@ static int try_library(
 	}
 	if (e == -ENOEXEC || e == -EBADMSG) {
 		if (optional) {
-			e = closure_probe(s->closure, from->host, &st);
+			e = closure_add_probe(s->closure, from->host, &st);
 			return e < 0 ? no_memory(error, s->label) : 0;
 		}
 		by = wanted_by(from->loader);
@@ -169,7 +89,7 @@ static int try_library(
 		return arrow_fail(error, E2BIG, "cannot run %s: it needs more than %u libraries",
 			s->label, OBJECTS_MAX);
 	}
-	e = add_object(s->closure, from, &elf, &st, &object);
+	e = closure_add_object(s->closure, from, &elf, &st, &object);
 	if (e < 0)
 		return no_memory(error, s->label);
 	e = check_collision(s->closure, object, s->label, error);
@@ -201,8 +121,8 @@ static int add_by_path(struct search *s, const struct closure_object *asker, con
 	_cleanup_free_ char *host = search_expand(s, name, asker, SEARCH_HOST);
 	_cleanup_free_ char *guest = search_expand(s, name, asker, SEARCH_GUEST);
 	_cleanup_free_ char *by = wanted_by(asker);
-	_cleanup_free_ char *normal = guest ? normal_path(guest) : NULL;
-	struct candidate from = {host, normal, name, asker};
+	_cleanup_free_ char *normal = guest ? path_normalize(guest) : NULL;
+	struct closure_candidate from = {host, normal, name, asker};
 	int r;
 
 	if (!host || !normal || !by)
@@ -236,7 +156,7 @@ static int add_needed(struct search *s, const struct closure_object *asker, cons
 
 	search_begin(s, asker, name);
 	while ((r = search_next(s, &place)) > 0) {
-		struct candidate from = {place.host, place.guest, name, asker};
+		struct closure_candidate from = {place.host, place.guest, name, asker};
 
 		r = try_library(s, &from, optional, error);
 		search_place_release(&place);
@@ -296,7 +216,7 @@ static int add_program(
 	struct search *s, const char *program, const char *guest, struct arrow_error *error)
 {
 	_cleanup_close_ int fd = open(program, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct candidate from = {program, guest, program, NULL};
+	struct closure_candidate from = {program, guest, program, NULL};
 	struct closure_object *object;
 	struct elf_info elf = {0};
 	const char *why = NULL;
@@ -327,7 +247,7 @@ static int add_program(
 		elf_info_release(&elf);
 		return e;
 	}
-	e = add_object(s->closure, &from, &elf, &st, &object);
+	e = closure_add_object(s->closure, &from, &elf, &st, &object);
 	return e < 0 ? no_memory(error, s->label) : 0;
 }
 
@@ -335,8 +255,8 @@ static int add_interpreter(struct search *s, struct arrow_error *error)
 {
 	const char *path = s->closure->objects[0]->elf.interpreter;
 	const char *slash = strrchr(path, '/');
-	_cleanup_free_ char *normal = normal_path(path);
-	struct candidate from = {path, path, slash ? slash + 1 : path, NULL};
+	_cleanup_free_ char *normal = path_normalize(path);
+	struct closure_candidate from = {path, path, slash ? slash + 1 : path, NULL};
 	int r;
 
 	if (!normal)

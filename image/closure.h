@@ -8,37 +8,7 @@
  * each has to lie in the image so that the loader in there finds the same file.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "image/elf_info.h"
-#include "image/identity.h"
-#include "util/error.h"
-
-struct closure_object {
-	char *host;                          /* path on the host, as the loader builds it; owned */
-	char *guest;                         /* absolute and normal path in the image; owned */
-	char *name;                          /* the name it was asked for by; owned */
-	char identity[IDENTITY_SIZE];        /* when its headers were read */
-	int64_t changed;                     /* its change time in ns */
-	const struct closure_object *loader; /* who asked for it first, or NULL */
-	struct elf_info elf;
-};
-
-/* A path that was looked at and not taken. The closure is another once its identity changes. */
-struct closure_probe {
-	char *path; /* owned */
-	char identity[IDENTITY_SIZE];
-};
-
-struct closure {
-	struct closure_object **objects; /* the program first, then its interpreter */
-	size_t object_count;
-	struct closure_probe *probes;
-	size_t probe_count;
-	bool relative; /* depends on the current directory */
-};
+#include "image/probe.h"
 
 /*
  * Finds the closure.
@@ -51,7 +21,5 @@ struct closure {
  */
 int closure_find(struct closure *closure, const char *program, const char *label, const char *guest,
 	const char *library_path, struct arrow_error *error) ARROW_MUST_CHECK;
-
-void closure_release(struct closure *closure);
 
 #endif

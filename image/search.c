@@ -22,33 +22,6 @@
 #define PLATFORM "aarch64"
 #endif
 
-char *normal_path(const char *path)
-{
-	char *normal = malloc(strlen(path) + 2);
-	size_t used = 0;
-
-	if (!normal)
-		return NULL;
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 2 && !strncmp(path, "..", 2)) {
-			while (used > 0 && normal[--used] != '/')
-				;
-		} else if (n > 0 && !(n == 1 && path[0] == '.')) {
-			normal[used++] = '/';
-			memcpy(normal + used, path, n);
-			used += n;
-		}
-		path += n;
-		path += *path == '/';
-	}
-	if (used == 0)
-		normal[used++] = '/';
-	normal[used] = '\0';
-	return normal;
-}
-
 bool search_is_covered(const char *normal)
 {
 	static const char *const mounts[] = {"/dev", "/proc", "/run", "/sys", "/tmp"};
@@ -201,7 +174,7 @@ static int musl_defaults(struct search *s, const char *interpreter)
 		if (!s->system)
 			return -ENOMEM;
 	}
-	return closure_probe(s->closure, file, NULL);
+	return closure_add_probe(s->closure, file, NULL);
 }
 
 int search_prepare(struct search *s, const char *interpreter)
@@ -227,7 +200,7 @@ int search_prepare(struct search *s, const char *interpreter)
 		joined = more;
 	}
 	s->system = STEAL(joined);
-	return closure_probe(s->closure, GLIBC_CACHE, NULL);
+	return closure_add_probe(s->closure, GLIBC_CACHE, NULL);
 }
 
 void search_release(struct search *s)
@@ -374,7 +347,8 @@ static int fill_place(struct search *s, const char *entry, struct search_place *
 	_cleanup_free_ char *normal_host = NULL, *normal = NULL;
 	const char *directory;
 
-	if (!host || !guest || !(normal = normal_path(guest)) || !(normal_host = normal_path(host)))
+	if (!host || !guest || !(normal = path_normalize(guest)) ||
+		!(normal_host = path_normalize(host)))
 		return -ENOMEM;
 	if (host[0] != '/')
 		s->closure->relative = true;

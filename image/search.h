@@ -17,8 +17,8 @@
 
 #include <stdbool.h>
 
-#include "image/closure.h"
 #include "image/ldcache.h"
+#include "image/probe.h"
 
 enum search_step {
 	SEARCH_RPATH,
@@ -80,11 +80,5 @@ bool search_musl_builtin(const char *name);
 
 /* Whether the loader of the guest mounts something over a path. */
 bool search_is_covered(const char *normal);
-
-/* Absolute, without ".", ".." and double slashes, links not looked at; NULL when out of memory. */
-char *normal_path(const char *path) ARROW_MUST_CHECK;
-
-/* Notes a path whose change makes another closure; st NULL has it looked at. 0 or -ENOMEM. */
-int closure_probe(struct closure *c, const char *path, const struct stat *st) ARROW_MUST_CHECK;
 
 #endif

@@ -175,6 +175,33 @@ char *path_format(const char *fmt, ...)
 	return path;
 }
 
+char *path_normalize(const char *path)
+{
+	char *normal = malloc(strlen(path) + 2);
+	size_t used = 0;
+
+	if (!normal)
+		return NULL;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && !strncmp(path, "..", 2)) {
+			while (used > 0 && normal[--used] != '/')
+				;
+		} else if (n > 0 && !(n == 1 && path[0] == '.')) {
+			normal[used++] = '/';
+			memcpy(normal + used, path, n);
+			used += n;
+		}
+		path += n;
+		path += *path == '/';
+	}
+	if (used == 0)
+		normal[used++] = '/';
+	normal[used] = '\0';
+	return normal;
+}
+
 void time_text(time_t when, char text[TIME_TEXT])
 {
 	struct tm tm;

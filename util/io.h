@@ -34,6 +34,10 @@ int remove_tree(int dirfd, const char *path);
 /* "%s/%s..." without truncation; NULL when out of memory. */
 char *path_format(const char *fmt, ...) ARROW_PRINTF(1, 2) ARROW_MUST_CHECK;
 
+/* Absolute, without ".", ".." and double slashes; links are not followed. NULL when out of memory.
+ */
+char *path_normalize(const char *path) ARROW_MUST_CHECK;
+
 /* A time as all our files have it: 2026-11-24T15:00:00Z, UTC; such texts sort as they read. */
 #define TIME_TEXT 32
 void time_text(time_t when, char text[TIME_TEXT]);

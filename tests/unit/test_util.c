@@ -279,9 +279,24 @@ static void filters_answer_calls_as_they_are_told(void **state)
 	assert_int_equal(bpf_install(&filter, 0), -E2BIG);
 }
 
+static void paths_are_made_normal(void **state)
+{
+	static const char *const cases[][2] = {{"/a/b", "/a/b"}, {"//a/./b/", "/a/b"},
+		{"/a/../../b", "/b"}, {"/..", "/"}, {"", "/"}, {"a", "/a"}, {"/a/...", "/a/..."},
+		{"/.a/..b", "/.a/..b"}, {"../../x", "/x"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *normal = path_normalize(cases[i][0]);
+
+		assert_non_null(normal);
+		assert_string_equal(normal, cases[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_are_made_normal),
 		cmocka_unit_test(error_keeps_text_and_status),
 		cmocka_unit_test(error_never_looks_like_success),
 		cmocka_unit_test(digest_of_a_known_string),
