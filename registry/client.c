@@ -1,105 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The session: which scheme, retries, redirects, and what a refusal means. */
+/* The session: which scheme, redirects, and who answers a demand for authorization. */
 #include "registry/client.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "registry/token.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define ATTEMPTS 5u
-#define BACKOFF_MS 500u
 #define REDIRECTS_MAX 5
 #define ANSWER_MAX 65536u /* of the body of a refusal */
-#define WORDS_MAX 200
-
-/* Sleeps, but not beyond a cancel. */
-static void rest(uint64_t ms, const struct registry_options *options)
-{
-	uint64_t end = now_ms() + ms, now;
-
-	while ((now = now_ms()) < end && !(options->http.cancel && *options->http.cancel))
-		usleep((useconds_t)((end - now > 100 ? 100 : end - now) * 1000));
-}
-
-bool attempts_again(struct attempts *a, const struct registry_options *options)
-{
-	uint64_t wait = (uint64_t)BACKOFF_MS << a->n;
-	unsigned char chance = 0;
-
-	if (++a->n >= ATTEMPTS)
-		return false;
-	/* Many that were cut off at once should not come back at once. */
-	if (getrandom(&chance, sizeof(chance), 0) == (ssize_t)sizeof(chance))
-		wait += wait * chance / 1024;
-	if (a->wait_s > 0 && (uint64_t)a->wait_s * 1000 > wait)
-		wait = (uint64_t)a->wait_s * 1000;
-	a->wait_s = 0;
-	rest(wait, options);
-	return !(options->http.cancel && *options->http.cancel);
-}
-
-/* A stranger's words on the user's terminal: one line, no control characters, not too long. */
-static char *plain_words(const char *text)
-{
-	char *words = strndup(text, WORDS_MAX);
-
-	for (char *c = words; c && *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
-	return words;
-}
-
-/* "message" of the first of {"errors": [{"code", "message"}]}; *code is owned, too. */
-static char *refusal(const struct http_reply *reply, char **code)
-{
-	json_t *answer = reply->body ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
-	const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
-	const char *text = json_string_value(json_object_get(first, "message"));
-	const char *name = json_string_value(json_object_get(first, "code"));
-	char *words;
-
-	if (!text)
-		text = json_string_value(json_object_get(answer, "message"));
-	if (!text)
-		text = json_string_value(json_object_get(answer, "details"));
-	words = plain_words(text ? text : "it gave no reason");
-	*code = plain_words(name ? name : "");
-	json_decref(answer);
-	return words;
-}
-
-int registry_fail(const struct registry *r, const char *what, const struct http_reply *reply,
-	struct arrow_error *error)
-{
-	_cleanup_free_ char *code = NULL;
-	_cleanup_free_ char *words = refusal(reply, &code);
-	const char *user = r->credentials.username;
-
-	if (reply->status == 404)
-		return arrow_fail(error, ENOENT, "there is no %s in the registry %s (%s)", what,
-			r->host, words);
-	if (reply->status == 401 || reply->status == 403)
-		return arrow_fail(error, EACCES,
-			"%s does not let %s%s%s at %s: %s; 'arrow login %s' as one who may",
-			r->host, user || r->credentials.token ? "the user " : "strangers",
-			user ? user : "",
-			r->credentials.token && !user ? "of the stored token" : "", what, words,
-			r->host);
-	if (reply->status == 429)
-		return arrow_fail(error, EBUSY,
-			"%s wants fewer requests: %s; wait, or 'arrow login %s' to be allowed more",
-			r->host, words, r->host);
-	return arrow_fail(error, EIO, "%s answered %d to a request for %s: %s%s", r->host,
-		reply->status, what, words,
-		reply->status >= 500 ? "; try again later, or ask who runs it" : "");
-}
 
 /* Takes the newest authorization. *text is owned by the caller; NULL where there is none. */
 static int take_authorization(struct registry *r, char **text, unsigned int *generation)
@@ -109,12 +21,6 @@ static int take_authorization(struct registry *r, char **text, unsigned int *gen
 	*generation = r->generation;
 	pthread_mutex_unlock(&r->lock);
 	return r->authorization && !*text ? -ENOMEM : 0;
-}
-
-static bool may_pass(int status)
-{
-	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
-	       status == 504;
 }
 
 static bool is_redirect(int status)
@@ -211,7 +117,7 @@ int registry_request(struct registry *r, struct http *h, const char *path,
 				     !attempts_again(attempts, r->options)))
 			return e;
 		if (e == 0) {
-			bool passes = may_pass(reply->status);
+			bool passes = reply_may_pass(reply->status);
 
 			attempts->wait_s = reply->retry_after;
 			*failure = passes ? HTTP_BROKEN : HTTP_FAILED;
@@ -265,7 +171,8 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 				     !attempts_again(&attempts, r->options)))
 			return e;
 		attempts.wait_s = e == 0 ? reply.retry_after : 0;
-		if (e == 0 && (!may_pass(reply.status) || !attempts_again(&attempts, r->options)))
+		if (e == 0 &&
+			(!reply_may_pass(reply.status) || !attempts_again(&attempts, r->options)))
 			break;
 		http_reply_release(&reply);
 		arrow_error_clear(error);

@@ -7,34 +7,11 @@
  * (github.com/opencontainers/distribution-spec), which is Docker's Registry HTTP API V2 with
  * referrers; authentication by Docker's token specification (distribution, "Token
  * Authentication") or Basic.
- *
- * A struct registry is shared by threads once it is open; each brings a struct http of its own.
  */
 
-#include <pthread.h>
-
 #include "image/oci/spec.h"
-#include "registry/credentials.h"
-#include "registry/http.h"
-
-struct registry_options {
-	struct http_options http;
-	bool push; /* it will be written to */
-};
-
-struct registry {
-	const struct registry_options *options;
-	char *host;       /* as users know it: docker.io; owned, as are all below */
-	char *address;    /* what is connected to: registry-1.docker.io */
-	char *base;       /* https://ADDRESS */
-	char *repository; /* library/busybox; NULL for the registry itself */
-	struct credentials credentials;
-
-	pthread_mutex_t lock;    /* of what follows */
-	char *authorization;     /* value of the header, or NULL */
-	unsigned int generation; /* counts those */
-	char *scopes;            /* that tokens are asked for, parted by spaces */
-};
+#include "registry/reply.h"
+#include "registry/session.h"
 
 /*
  * Finds the credentials and asks the registry for its API, over TLS; over plain HTTP only where
@@ -49,24 +26,6 @@ void registry_release(struct registry *r);
 #define _cleanup_registry_ __attribute__((cleanup(registry_release)))
 
 /*
- * Asks for a token, or takes up Basic, after a 401.
- *   generation: of the authorization that was refused; if it is not the newest nothing is asked
- * Errors: -EACCES (nobody is logged in, wrong credentials), -EPROTO (a realm that is not to be
- * trusted, an answer without token).
- */
-int registry_authenticate(struct registry *r, struct http *h, const struct challenge *challenge,
-	unsigned int generation, struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* How often something was tried. Starts as all zeros. */
-struct attempts {
-	unsigned int n;
-	int64_t wait_s; /* what the last answer asked for by Retry-After */
-};
-
-/* After a failure that may pass: waits, longer each time, and returns whether to try again. */
-bool attempts_again(struct attempts *a, const struct registry_options *options);
-
-/*
  * Does one request, with authorization, retries of what may pass, and redirects of GET and HEAD.
  * Authorization goes to the registry's own host only.
  *   path: "/v2/..." or a whole URL that the registry gave
@@ -79,10 +38,6 @@ bool attempts_again(struct attempts *a, const struct registry_options *options);
 int registry_request(struct registry *r, struct http *h, const char *path,
 	const struct http_request *request, struct http_reply *reply, struct attempts *attempts,
 	enum http_failure *failure, struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* "HOST answered 500 Internal: words", with what to do for the statuses that are known. */
-int registry_fail(const struct registry *r, const char *what, const struct http_reply *reply,
-	struct arrow_error *error);
 
 /*
  * Gets a manifest or an image index, checked against its digest.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Authentication: Basic, or a token from where the registry says. */
+#include "registry/token.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -7,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/client.h"
+#include "registry/reply.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
