@@ -220,29 +220,31 @@ static char *real_target(const char *path)
 	return real ? real : strdup(path);
 }
 
-/* Locks the file's directory against another arrow that changes it. */
+/* Locks the file's directory against another arrow that changes it. A descriptor, or -errno. */
 static int lock_beside(const char *path)
 {
 	_cleanup_free_ char *dir = strdup(path);
 	char *slash = dir ? strrchr(dir, '/') : NULL;
-	int fd;
+	_cleanup_close_ int fd = -1;
 
 	if (!dir)
-		return -1;
+		return -ENOMEM;
 	if (slash)
 		slash[slash == dir ? 1 : 0] = '\0';
 	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
-		;
-	return fd;
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return fd < 0 ? -errno : steal_fd(&fd);
 }
 
-static int write_config(const char *path, const json_t *file, struct arrow_error *error)
+/* lock: what lock_beside() gave before the file was read; what was not locked is not written. */
+static int write_config(int lock, const char *path, const json_t *file, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = json_dumps(file, JSON_INDENT(8));
-	int e = -ENOMEM;
+	int e = lock < 0 ? lock : -ENOMEM;
 
-	if (text) {
+	if (lock >= 0 && text) {
 		e = write_file_atomic(AT_FDCWD, path, 0600, text, strlen(text));
 		OPENSSL_cleanse(text, strlen(text));
 	}
@@ -341,7 +343,7 @@ int credentials_store(const struct credentials *c, const char *host, char **wher
 	if (!entry || json_object_set_new(auths, helper_key(host), entry) < 0)
 		r = arrow_fail(error, ENOMEM, "cannot keep the credentials of %s", host);
 	else
-		r = write_config(path, file, error);
+		r = write_config(lock, path, file, error);
 	json_decref(file);
 	return r < 0 ? r : 0;
 }
@@ -349,9 +351,10 @@ int credentials_store(const struct credentials *c, const char *host, char **wher
 /* Takes a host's entries out of one file, and out of its helper. Returns whether it had any. */
 static int erase_in(const char *path, const char *host, struct arrow_error *error)
 {
+	_cleanup_free_ char *real = realpath(path, NULL);
 	_cleanup_credentials_ struct credentials old = {0};
 	_cleanup_free_ char *text = NULL, *helper = NULL;
-	_cleanup_close_ int lock = -1;
+	_cleanup_close_ int lock = lock_beside(real ? real : path);
 	bool had = false;
 	size_t size;
 	int r = read_config(path, &text, &size, error);
@@ -367,16 +370,14 @@ static int erase_in(const char *path, const char *host, struct arrow_error *erro
 		had = call_helper(helper, "erase", helper_key(host), NULL, &ignored) == 0;
 	}
 	if (r > 0) {
-		_cleanup_free_ char *real = realpath(path, NULL);
 		json_t *file = json_loadb(text, size, 0, NULL);
 		json_t *auths = json_object_get(file, "auths");
 
-		lock = real ? lock_beside(real) : -1;
 		r = (json_object_del(auths, host) == 0) +
 		    (json_object_del(auths, helper_key(host)) == 0);
 		if (r > 0) {
 			had = true;
-			r = write_config(real ? real : path, file, error);
+			r = write_config(lock, real ? real : path, file, error);
 		}
 		json_decref(file);
 	}

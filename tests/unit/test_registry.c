@@ -2,6 +2,9 @@
 /* What registries and credential files say, taken apart. */
 #include "tests/unit/fixture.h"
 
+#include <sys/file.h>
+#include <sys/wait.h>
+
 #include "registry/challenge.h"
 #include "registry/credentials.h"
 #include "registry/http.h"
@@ -191,6 +194,63 @@ static void test_url_hosts(void **state)
 	}
 }
 
+/* Waits until a process waits for a lock of a file. */
+static void wait_for_waiter(pid_t pid)
+{
+	_cleanup_free_ char *mark = path_format("-> FLOCK  ADVISORY  WRITE %d ", (int)pid);
+	uint64_t end = now_ms() + 30000;
+	bool found = false;
+
+	while (!found && now_ms() < end) {
+		_cleanup_free_ char *locks = NULL;
+
+		assert_int_equal(read_file(AT_FDCWD, "/proc/locks", 1u << 20, &locks, NULL), 0);
+		found = strstr(locks, mark);
+		usleep(1000);
+	}
+	assert_true(found);
+}
+
+/* A login and a logout change the file while another login holds it: all of them count. */
+static void changes_at_once_are_all_kept(void **state)
+{
+	const char *const one = "{\"auths\": {\"a.example\": {\"auth\": \"YTpi\"}}}";
+	const char *const two = "{\"auths\": {\"a.example\": {\"auth\": \"YTpi\"},"
+				"\"b.example\": {\"auth\": \"YTpi\"}}}";
+
+	setenv("REGISTRY_AUTH_FILE", "auth.json", 1);
+	for (int logout = 0; logout < 2; logout++) {
+		_cleanup_close_ int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_free_ char *text = NULL;
+		pid_t pid;
+		int status;
+
+		write_text("auth.json", one);
+		assert_int_equal(flock(dir, LOCK_EX), 0);
+		pid = fork();
+		if (pid == 0) {
+			struct credentials c = {.username = (char *)"u", .password = (char *)"p"};
+			struct arrow_error e = ARROW_ERROR_INIT;
+			char *where;
+			unsigned int n;
+			bool plain;
+
+			_exit(logout ? credentials_erase("a.example", &n, &e) < 0
+				     : credentials_store(&c, "c.example", &where, &plain, &e) < 0);
+		}
+		wait_for_waiter(pid);
+		write_text("auth.json", two);
+		assert_int_equal(flock(dir, LOCK_UN), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(read_file(AT_FDCWD, "auth.json", 4096, &text, NULL), 0);
+		assert_non_null(strstr(text, "b.example"));
+		assert_int_equal(strstr(text, "a.example") == NULL, logout);
+		assert_int_equal(strstr(text, "c.example") == NULL, logout);
+	}
+	unsetenv("REGISTRY_AUTH_FILE");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_helper_answers),
 		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_url_hosts),
+		FIXTURE_TEST(changes_at_once_are_all_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
