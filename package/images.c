@@ -378,6 +378,7 @@ int arrow_images_verify(const struct arrow_paths *paths, bool fix, unsigned int 
 static int remove_found(struct found *f, const char *data, bool force,
 	const struct arrow_strings *used, struct arrow_strings *log, struct arrow_error *error)
 {
+	bool left = false;
 	size_t n = 0;
 	int e = 0;
 
@@ -402,17 +403,17 @@ static int remove_found(struct found *f, const char *data, bool force,
 		return arrow_fail(error, EBUSY,
 			"cannot remove %.19s: an Arrow uses it; end that first, or use -f",
 			f->image.manifest.config.digest);
-	e = oci_store_forget(&f->store, f->image.top.digest, error);
+	e = oci_store_forget(&f->store, f->image.top.digest, f->names, &left, error);
 	for (size_t i = 0; e == 0 && i < n; i++) {
 		_cleanup_free_ char *familiar = familiar_name(f->names[i], NULL);
 
 		tell(data, "untag", f->image.manifest.config.digest, NULL);
 		e = log_line(log, "Untagged", familiar);
 	}
-	if (e == 0)
+	if (e == 0 && !left) {
 		tell(data, "delete", f->image.manifest.config.digest, NULL);
-	if (e == 0)
 		e = log_line(log, "Deleted", f->image.manifest.config.digest);
+	}
 	return e < 0 && !error->text ? arrow_fail(error, -e, "out of memory") : e;
 }
 
@@ -469,7 +470,10 @@ static int prune_entry(struct found *f, const char *data, const struct oci_entry
 {
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 	_cleanup_oci_image_ struct oci_image image = {0};
+	char *const names[] = {entry->name, NULL};
 	_cleanup_free_ char *familiar = NULL;
+	bool left = false;
+	const char *id;
 	int e;
 
 	if ((entry->name && !p->all) || is_referrer(&f->store, &entry->descriptor))
@@ -478,18 +482,14 @@ static int prune_entry(struct found *f, const char *data, const struct oci_entry
 		(is_used(&image, p->used) || !passes(&image, entry->name, p)))
 		return 0;
 	familiar = entry->name ? familiar_name(entry->name, NULL) : NULL;
-	e = oci_store_forget(&f->store, entry->descriptor.digest, error);
-	if (e == 0)
-		tell(data, "delete",
-			image.top.media_type ? image.manifest.config.digest
-					     : entry->descriptor.digest,
-			NULL);
+	id = image.top.media_type ? image.manifest.config.digest : entry->descriptor.digest;
+	e = oci_store_forget(&f->store, entry->descriptor.digest, names, &left, error);
 	if (e == 0 && familiar)
 		e = log_line(log, "untagged", familiar);
-	if (e == 0)
-		e = log_line(log, "deleted",
-			image.top.media_type ? image.manifest.config.digest
-					     : entry->descriptor.digest);
+	if (e == 0 && !left) {
+		tell(data, "delete", id, NULL);
+		e = log_line(log, "deleted", id);
+	}
 	return e < 0 && !error->text ? arrow_fail(error, -e, "out of memory") : e;
 }
 

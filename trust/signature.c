@@ -184,8 +184,9 @@ static int forget_one(const struct oci_descriptor *d, const char *data, void *ar
 {
 	struct forget *f = arg;
 
-	return strcmp(d->digest, f->keep) == 0 ? 0
-					       : oci_store_forget(f->store, d->digest, f->error);
+	return strcmp(d->digest, f->keep) == 0
+		       ? 0
+		       : oci_store_forget(f->store, d->digest, NULL, NULL, f->error);
 }
 
 /* A configuration such as cosign makes: readers of images take it for one of an empty image. */

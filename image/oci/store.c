@@ -221,7 +221,8 @@ struct change {
 	const struct oci_descriptor *descriptor;
 	const char *name;
 	const char *digest;
-	bool keep, old;
+	char *const *names; /* NULL-terminated, or NULL */
+	bool keep, old, left;
 };
 
 /* Whether a digest has a line other than one. */
@@ -348,19 +349,38 @@ int oci_store_untag(
 	return change_index(s, change_untag, &c, error);
 }
 
+static bool has_text(char *const *list, const char *text)
+{
+	for (size_t i = 0; list && list[i]; i++)
+		if (strcmp(list[i], text) == 0)
+			return true;
+	return false;
+}
+
 static int change_forget(json_t *manifests, void *arg)
 {
 	struct change *c = arg;
 
-	for (size_t i = json_array_size(manifests); i-- > 0;)
-		if (strcmp(digest_of(json_array_get(manifests, i)), c->digest) == 0)
+	for (size_t i = json_array_size(manifests); i-- > 0;) {
+		const json_t *line = json_array_get(manifests, i);
+
+		if (strcmp(digest_of(line), c->digest) != 0)
+			continue;
+		if (name_of(line) && !has_text(c->names, name_of(line)))
+			c->left = true;
+		else
 			json_array_remove(manifests, i);
+	}
 	return 0;
 }
 
-int oci_store_forget(const struct oci_store *s, const char *digest, struct arrow_error *error)
+int oci_store_forget(const struct oci_store *s, const char *digest, char *const *names, bool *left,
+	struct arrow_error *error)
 {
-	struct change c = {.digest = digest};
+	struct change c = {.digest = digest, .names = names};
+	int e = change_index(s, change_forget, &c, error);
 
-	return change_index(s, change_forget, &c, error);
+	if (e == 0 && left)
+		*left = c.left;
+	return e;
 }

@@ -152,8 +152,13 @@ int oci_store_keep(const struct oci_store *store, const struct oci_descriptor *d
 int oci_store_untag(const struct oci_store *store, const char *name, bool keep,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Removes all lines of a manifest or index. Its blobs are prune's. */
-int oci_store_forget(const struct oci_store *store, const char *digest,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+/*
+ * Removes the lines of a manifest or index. Its blobs are prune's.
+ *   names: those that the caller knows of, NULL-terminated, or NULL; a name that another command
+ *          gave it since stays
+ *   left:  gets whether such a name is left; or NULL
+ */
+int oci_store_forget(const struct oci_store *store, const char *digest, char *const *names,
+	bool *left, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -311,7 +311,9 @@ static void names_move(void **state)
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	_cleanup_descriptor_ struct oci_descriptor one = {0}, two = {0};
 	_cleanup_reference_ struct oci_reference r = {0};
+	char *known[] = {(char *)"docker.io/library/b:latest", NULL};
 	struct oci_entries list;
+	bool left;
 
 	open_store(&s);
 	assert_int_equal(oci_blob_put(&s, OCI_TYPE_MANIFEST, "1", 1, NULL, &one, &e), 0);
@@ -338,10 +340,20 @@ static void names_move(void **state)
 	assert_int_equal(oci_store_untag(&s, "docker.io/library/a:latest", false, &e), 0);
 	assert_int_equal(oci_store_untag(&s, "docker.io/library/a:latest", false, &e), -ENOENT);
 	assert_null(e.text);
-	assert_int_equal(oci_store_forget(&s, one.digest, &e), 0);
+	assert_int_equal(oci_store_forget(&s, one.digest, NULL, &left, &e), 0);
+	assert_false(left);
 	assert_int_equal(oci_store_list(&s, &list, &e), 0);
 	assert_int_equal(list.n, 1);
 	assert_string_equal(list.v[0].name, "docker.io/library/b:latest");
+	oci_entries_release(&list);
+
+	/* A name that was given after the caller looked stays. */
+	tag(&s, "c", &two);
+	assert_int_equal(oci_store_forget(&s, two.digest, known, &left, &e), 0);
+	assert_true(left);
+	assert_int_equal(oci_store_list(&s, &list, &e), 0);
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.v[0].name, "docker.io/library/c:latest");
 	oci_entries_release(&list);
 
 	/* Nothing is named that is not there. */
