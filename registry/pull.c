@@ -230,7 +230,7 @@ static int fetch_blob(size_t i, struct http *h, void *arg, struct arrow_error *e
 
 /* Puts the manifests into the store and names the image. */
 static int finish(struct pull *p, const struct oci_reference *reference,
-	const struct signatures *signatures, bool *changed, struct arrow_error *error)
+	struct signatures *signatures, bool *changed, struct arrow_error *error)
 {
 	const struct transfer_options *o = p->options;
 	const char *data = p->data ? p->data : p->top_data;

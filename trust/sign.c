@@ -11,10 +11,8 @@ static int sign_one(const struct oci_store *store, const struct oci_descriptor *
 {
 	_cleanup_descriptor_ struct oci_descriptor manifest = {0};
 	_cleanup_signatures_ struct signatures s = {0};
-	int e = signatures_load(&s, store, d->digest, error);
+	int e = signature_make(&s, key, d->digest, name, error);
 
-	if (e == 0)
-		e = signature_make(&s, key, d->digest, name, error);
 	return e < 0 ? e : signatures_save(&s, store, d, &manifest, error);
 }
 

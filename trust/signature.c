@@ -3,9 +3,12 @@
 #include "trust/signature.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/digest.h"
@@ -235,17 +238,33 @@ static json_t *put_layers(
 	return layers;
 }
 
-int signatures_save(const struct signatures *s, const struct oci_store *store,
+/* Who adds signatures reads those that are there and replaces them, one after the other. */
+static int lock_signatures(const struct oci_store *store, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = openat(
+		store->fd, "signatures.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			close(steal_fd(&fd));
+	return fd < 0 ? arrow_fail(error, errno, "cannot lock %s/signatures.lock: %m", store->path)
+		      : steal_fd(&fd);
+}
+
+int signatures_save(struct signatures *s, const struct oci_store *store,
 	const struct oci_descriptor *subject, struct oci_descriptor *manifest,
 	struct arrow_error *error)
 {
 	_cleanup_descriptor_ struct oci_descriptor config = {0};
 	struct forget f = {.store = store, .error = error};
+	_cleanup_close_ int lock = lock_signatures(store, error);
 	_cleanup_free_ char *text = NULL;
 	json_t *json, *layers;
-	int e = put_config(s, store, &config, error);
+	int e = lock < 0 ? lock : signatures_load(s, store, subject->digest, error);
 
 	*manifest = (struct oci_descriptor){0};
+	if (e == 0)
+		e = put_config(s, store, &config, error);
 	if (e < 0)
 		return e;
 	layers = put_layers(s, store, error);

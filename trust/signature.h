@@ -100,11 +100,11 @@ int signatures_load(struct signatures *s, const struct oci_store *store, const c
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Keeps them in the store, in place of those that it had.
+ * Adds them to those that the store has of an image, and gets all of them.
  *   subject:  the image's manifest or index
  *   manifest: describes the manifest that holds them
  */
-int signatures_save(const struct signatures *s, const struct oci_store *store,
+int signatures_save(struct signatures *s, const struct oci_store *store,
 	const struct oci_descriptor *subject, struct oci_descriptor *manifest,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -199,7 +199,37 @@ static void test_identity(void **state)
 		assert_int_equal(judged(&w, MATCH("matchExact")), cases[i].exact);
 		assert_int_equal(judged(&w, MATCH("matchRepoDigestOrExact")), cases[i].exact);
 		assert_int_equal(judged(&w, MATCH("matchRepository")), cases[i].repository);
+		assert_int_equal(oci_store_forget(&w.store, d.digest, NULL, NULL, &w.error), 0);
 	}
+	free_world(&w);
+}
+
+/* Two who sign at once, and so do not see each other's: both signatures count. */
+static void signatures_made_at_once_are_all_kept(void **state)
+{
+	static const char *const keys[] = {"ed.key", "ec.key"};
+	_cleanup_signatures_ struct signatures kept = {0};
+	struct signatures made[2] = {{0}, {0}};
+	struct world w;
+
+	make_world(&w);
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_key_ struct trust_key key = {0};
+
+		assert_int_equal(trust_key_read_private(&key, keys[i], &w.error), 0);
+		assert_int_equal(
+			signature_make(&made[i], &key, w.image.top.digest, NAME, &w.error), 0);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_descriptor_ struct oci_descriptor d = {0};
+
+		assert_int_equal(
+			signatures_save(&made[i], &w.store, &w.image.top, &d, &w.error), 0);
+	}
+	assert_int_equal(signatures_load(&kept, &w.store, w.image.top.digest, &w.error), 0);
+	assert_int_equal(kept.n, 2);
+	for (size_t i = 0; i < 2; i++)
+		signatures_release(&made[i]);
 	free_world(&w);
 }
 
@@ -274,6 +304,7 @@ int main(void)
 		FIXTURE_TEST(test_scopes),
 		FIXTURE_TEST(test_bad_policies_refuse),
 		FIXTURE_TEST(test_identity),
+		FIXTURE_TEST(signatures_made_at_once_are_all_kept),
 		FIXTURE_TEST(test_forged),
 		FIXTURE_TEST(test_openssl_agrees),
 		FIXTURE_TEST(test_keys_that_are_none),
