@@ -256,11 +256,20 @@ static int remove_names(int kernels_fd, const char *id)
 
 int arrow_kernel_remove(const char *store, const char *name, struct arrow_error *error)
 {
-	_cleanup_close_ int fd = kernel_store_open(store, false), lock = -1;
+	/* Locked before the name is looked up: a build gives it to another kernel. */
+	_cleanup_close_ int fd = kernel_store_open(store, false);
+	_cleanup_close_ int lock = fd < 0 ? fd : kernel_store_lock(fd, error);
 	_cleanup_free_ char *gone = NULL;
 	char id[DIGEST_HEX];
-	int r = fd < 0 ? fd : kernel_store_resolve(fd, name, id);
+	int r;
 
+	if (lock == -EWOULDBLOCK)
+		return arrow_fail(error, EBUSY,
+			"cannot remove the kernel %s: a build in %s is under way; wait for its end",
+			name, store);
+	if (fd >= 0 && lock < 0)
+		return lock;
+	r = fd < 0 ? fd : kernel_store_resolve(fd, name, id);
 	if (r == -ENOTUNIQ)
 		return arrow_fail(error, ENOTUNIQ,
 			"several kernels have an id that begins with %s; give more of it", name);
@@ -268,13 +277,6 @@ int arrow_kernel_remove(const char *store, const char *name, struct arrow_error 
 		return arrow_fail(error, ENOENT,
 			"there is no kernel %s in %s; 'arrow kernel ls' shows those there are",
 			name, store);
-	lock = kernel_store_lock(fd, error);
-	if (lock == -EWOULDBLOCK)
-		return arrow_fail(error, EBUSY,
-			"cannot remove the kernel %s: a build in %s is under way; wait for its end",
-			name, store);
-	if (lock < 0)
-		return lock;
 
 	/* Renamed first: what is only half removed must not look like a kernel. */
 	gone = path_format(KERNEL_TEMP_PREFIX "%.12s", id);
