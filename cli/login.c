@@ -153,11 +153,11 @@ static int try_login(const struct input *in, const char *host, const struct cred
 		&options.http, in->insecure || registry_is_insecure(host), error);
 
 	if (e == 0 && (!copy.username || !copy.password))
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	if (e == 0)
 		e = http_setup(error);
 	if (e == 0 && !(h = http_new(&options.http)))
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	if (e == 0)
 		e = registry_open(&r, h, host, NULL, &copy, &options, error);
 	http_free(h);
@@ -184,7 +184,7 @@ static int login(const struct input *in, struct arrow_error *error)
 	c.password = strdup(password);
 	explicit_bzero(password, sizeof(password));
 	if (!c.username || !c.password)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (strchr(c.username, ':'))
 		return arrow_fail(error, EINVAL, "a user name has no colon");
 	e = try_login(in, host, &c, error);

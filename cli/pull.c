@@ -121,8 +121,7 @@ static int pull_all(const struct transfer_options *o, struct registry *r, struct
 		/* The list comes from outside, and signatures are no images. */
 		if (strncmp(tags[i], "sha256-", 7) == 0)
 			continue;
-		e = text ? oci_reference_parse(&one, text, error)
-			 : arrow_fail(error, ENOMEM, "out of memory");
+		e = text ? oci_reference_parse(&one, text, error) : arrow_no_memory(error);
 		if (e == 0)
 			e = transfer_pull(o, r, h, &one, error);
 	}
@@ -162,7 +161,7 @@ static int check_local(const struct transfer_options *o, const struct oci_refere
 	_cleanup_free_ char *whole = oci_reference_format(reference);
 	struct oci_image image;
 	int e = whole ? oci_image_find(&image, o->store, whole, o->architecture, error)
-		      : arrow_fail(error, ENOMEM, "out of memory");
+		      : arrow_no_memory(error);
 
 	if (e == 0)
 		oci_image_release(&image);
@@ -252,7 +251,7 @@ static int run(struct input *in, struct arrow_error *error)
 	if (e == 0)
 		e = http_setup(error);
 	if (e == 0 && !(h = http_new(&registry.http)))
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	if (e == 0)
 		e = transfer(in, &o, h, &reference, paths.data, error);
 	http_free(h);

@@ -14,11 +14,6 @@
 
 #define OBJECTS_MAX 4096u
 
-static int no_memory(struct arrow_error *error, const char *label)
-{
-	return arrow_fail(error, ENOMEM, "cannot run %s: out of memory", label);
-}
-
 /* Two files that the loader in the image would look for at one path. */
 static int check_collision(struct closure *c, const struct closure_object *o, const char *label,
 	struct arrow_error *error)
@@ -58,14 +53,14 @@ static int try_library(struct search *s, const struct closure_candidate *from, b
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		e = closure_add_probe(s->closure, from->host, fd < 0 ? NULL : &st);
-		return e < 0 ? no_memory(error, s->label) : 0;
+		return e < 0 ? arrow_no_memory(error) : 0;
 	}
 
 	e = elf_info_read(&elf, fd, &why);
 	if (e == 0 && elf.foreign) {
 		elf_info_release(&elf);
 		e = closure_add_probe(s->closure, from->host, &st);
-		return e < 0 ? no_memory(error, s->label) : 0;
+		return e < 0 ? arrow_no_memory(error) : 0;
 	}
 	if (e == 0 && elf.type != ET_DYN) {
 		elf_info_release(&elf);
@@ -74,7 +69,7 @@ static int try_library(struct search *s, const struct closure_candidate *from, b
 	if (e == -ENOEXEC || e == -EBADMSG) {
 		if (optional) {
 			e = closure_add_probe(s->closure, from->host, &st);
-			return e < 0 ? no_memory(error, s->label) : 0;
+			return e < 0 ? arrow_no_memory(error) : 0;
 		}
 		by = wanted_by(from->loader);
 		return arrow_fail(error, -e,
@@ -91,7 +86,7 @@ static int try_library(struct search *s, const struct closure_candidate *from, b
 	}
 	e = closure_add_object(s->closure, from, &elf, &st, &object);
 	if (e < 0)
-		return no_memory(error, s->label);
+		return arrow_no_memory(error);
 	e = check_collision(s->closure, object, s->label, error);
 	return e < 0 ? e : 1;
 }
@@ -126,7 +121,7 @@ static int add_by_path(struct search *s, const struct closure_object *asker, con
 	int r;
 
 	if (!host || !normal || !by)
-		return no_memory(error, s->label);
+		return arrow_no_memory(error);
 	if (host[0] != '/')
 		s->closure->relative = true;
 	if (search_is_covered(normal))
@@ -164,7 +159,7 @@ static int add_needed(struct search *s, const struct closure_object *asker, cons
 			return r < 0 ? r : 0;
 	}
 	if (r < 0)
-		return no_memory(error, s->label);
+		return arrow_no_memory(error);
 	if (optional)
 		return 0;
 	by = wanted_by(asker);
@@ -248,7 +243,7 @@ static int add_program(
 		return e;
 	}
 	e = closure_add_object(s->closure, &from, &elf, &st, &object);
-	return e < 0 ? no_memory(error, s->label) : 0;
+	return e < 0 ? arrow_no_memory(error) : 0;
 }
 
 static int add_interpreter(struct search *s, struct arrow_error *error)
@@ -260,7 +255,7 @@ static int add_interpreter(struct search *s, struct arrow_error *error)
 	int r;
 
 	if (!normal)
-		return no_memory(error, s->label);
+		return arrow_no_memory(error);
 	if (path[0] != '/' || search_is_covered(normal))
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, ENOEXEC,
 			"cannot run %s: its loader %s cannot lie there in an Arrow; link it with another or run it with --rootfs",
@@ -286,7 +281,7 @@ int closure_find(struct closure *closure, const char *program, const char *label
 	if (e == 0 && closure->objects[0]->elf.interpreter) {
 		e = add_interpreter(&s, error);
 		if (e == 0 && search_prepare(&s, closure->objects[1]->host) < 0)
-			e = no_memory(error, label);
+			e = arrow_no_memory(error);
 	} else if (e == 0) {
 		return 0;
 	}

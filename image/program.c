@@ -475,7 +475,7 @@ int program_stage(
 		return e;
 	*entrypoint = path_format("/bin/%s", program.name);
 	if (!*entrypoint)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (int changes = 0;;) {
 		e = stage_once(temp, &program, *entrypoint,
 			library_path && *library_path ? library_path : NULL, error);

@@ -231,7 +231,7 @@ int arrow_image_cleanup(
 
 	*found = 0;
 	if (!path)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (fd < 0)
 		return errno == ENOENT ? 0
 				       : arrow_fail(error, errno, "cannot look into %s: %m", path);

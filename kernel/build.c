@@ -256,14 +256,11 @@ static int describe(struct build *b, int result_fd, const char *sha256,
 {
 	_cleanup_free_ char *release = kernel_release(b), *text = NULL;
 	const char *archive = strrchr(b->inputs.source, '/');
-	time_t now = time(NULL);
-	struct tm tm;
-	char created[32];
+	char created[TIME_TEXT];
 	json_t *json;
 	int r;
 
-	gmtime_r(&now, &tm);
-	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	time_text(time(NULL), created);
 	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s}",
 		"id", k->id, "profile", b->profile->name, "version", release ? release : "",
 		"sha256", sha256, "size", (json_int_t)k->size, "config_sha256",
@@ -330,7 +327,7 @@ static int link_profile(struct build *b, const char *id, struct arrow_error *err
 		memcmp(now, id, DIGEST_HEX - 1) == 0)
 		return 0;
 	if (!tmp)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	unlinkat(b->kernels_fd, tmp, 0);
 	if (symlinkat(id, b->kernels_fd, tmp) < 0 ||
 		renameat(b->kernels_fd, tmp, b->kernels_fd, name) < 0)
@@ -363,7 +360,7 @@ static int build_one(struct build *b, struct arrow_kernel_built *k, struct arrow
 
 	from = path_format("%s/result", b->dir);
 	if (!from)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	/* There may be a damaged one of this id: it makes way. */
 	r = remove_tree(b->kernels_fd, k->id);
 	if (r < 0 && r != -ENOENT)
@@ -419,7 +416,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 			b->store);
 	b->path_var = path_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
 	b->tmpdir_var = path_format("TMPDIR=%s", b->dir);
-	return b->path_var && b->tmpdir_var ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return b->path_var && b->tmpdir_var ? 0 : arrow_no_memory(error);
 }
 
 /* Takes the lock, and says so if that takes long. */
@@ -486,7 +483,7 @@ int arrow_kernel_build(const char *store, const char *const *names,
 		n++;
 	profiles = calloc(n + 1, sizeof(*profiles));
 	if (!profiles)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	while (loaded < n && r == 0) {
 		r = kernel_profile_load(&profiles[loaded], names[loaded], error);
 		loaded += r == 0;

@@ -104,7 +104,7 @@ static int add_fragments(struct kernel_profile *p, const char *list, size_t size
 			return arrow_error_prefix(error, r, "fragment %.*s", (int)n, list);
 		joined = path_format("%s%s", p->config, text);
 		if (!joined)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 		free(p->config);
 		p->config = joined;
 		list += n;
@@ -131,7 +131,7 @@ static int set_text(char **field, const char *value, size_t size, struct arrow_e
 {
 	free(*field);
 	*field = strndup(value, size);
-	return *field ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return *field ? 0 : arrow_no_memory(error);
 }
 
 static int parse_line(struct kernel_profile *p, const char *line, size_t size,
@@ -168,7 +168,7 @@ int kernel_profile_parse(struct kernel_profile *p, const char *name, const char 
 		.config = strdup(""),
 	};
 	if (!p->name || !p->summary || !p->append || !p->config)
-		r = arrow_fail(error, ENOMEM, "out of memory");
+		r = arrow_no_memory(error);
 	while (r == 0 && next_line(&text, &line, &size))
 		if (size > 0 && *line != '#')
 			r = parse_line(p, line, size, files, error);

@@ -63,7 +63,7 @@ static int find_missing(bool has_source, char **packages, struct arrow_error *er
 	if (*packages && r == 0)
 		return 0;
 	free(STEAL(*packages));
-	return arrow_fail(error, ENOMEM, "out of memory");
+	return arrow_no_memory(error);
 }
 
 int arrow_kernel_build_needs(char **packages, struct arrow_error *error)

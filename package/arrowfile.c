@@ -45,7 +45,7 @@ static char *file_path(const struct reader *r, const char *text)
 static int set_once(struct reader *r, char **where, char *value)
 {
 	if (!value)
-		return arrow_fail(r->error, ENOMEM, "out of memory");
+		return arrow_no_memory(r->error);
 	free(*where);
 	*where = value;
 	return 0;
@@ -57,9 +57,7 @@ static int take(struct reader *r, const char *key, const char *value)
 	struct arrow_build *b = &r->fresh;
 
 	if (strcmp(key, "name") == 0)
-		return arrow_strings_add(&b->names, value) < 0
-			       ? arrow_fail(r->error, ENOMEM, "out of memory")
-			       : 0;
+		return arrow_strings_add(&b->names, value) < 0 ? arrow_no_memory(r->error) : 0;
 	if (strcmp(key, "program") == 0 || strcmp(key, "directory") == 0) {
 		if (b->source)
 			return arrow_fail(r->error, EINVAL,
@@ -137,7 +135,7 @@ static int take_pair(struct reader *r, const char *key, const char *name)
 	if (event.type != YAML_SCALAR_EVENT || !scalar(&event))
 		e = fail_at(r, line, "a name has one value");
 	else if (!(pair = path_format("%s=%s", name, scalar(&event))))
-		e = arrow_fail(r->error, ENOMEM, "out of memory");
+		e = arrow_no_memory(r->error);
 	yaml_event_delete(&event);
 	if (e < 0)
 		return e;
@@ -270,7 +268,7 @@ static int merge(struct arrow_build *b, struct arrow_build *fresh, struct arrow_
 	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
 		for (size_t k = 0; k < more[i][1]->n; k++)
 			if (arrow_strings_add(more[i][0], more[i][1]->v[k]) < 0)
-				return arrow_fail(error, ENOMEM, "out of memory");
+				return arrow_no_memory(error);
 		arrow_strings_release(more[i][1]);
 		*more[i][1] = *more[i][0];
 		*more[i][0] = (struct arrow_strings){0};
@@ -297,7 +295,7 @@ int arrow_build_text(struct arrow_build *build, const char *text, size_t size,
 	int e;
 
 	if (!yaml_parser_initialize(&r.parser))
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, size);
 	e = read_document(&r);
 	if (e == 0)
@@ -317,7 +315,7 @@ int arrow_build_file(struct arrow_build *build, const char *path, struct arrow_e
 	int e = read_file(AT_FDCWD, path, FILE_MAX, &text, &size);
 
 	if (!directory)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (e < 0)
 		return arrow_fail(error, -e, "cannot read %s: %m", path);
 	e = arrow_build_text(build, text, size, directory, error);

@@ -53,7 +53,7 @@ static int annotate(struct arrow_strings *list, const struct arrow_build *b,
 			continue;
 		pair = path_format("%s=%s", pairs[i][0], pairs[i][1]);
 		if (!pair || arrow_strings_add(list, pair) < 0)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	return 0;
 }
@@ -206,7 +206,7 @@ static int import_rootfs(struct import *in, const struct oci_layer *layer)
 	b.names = (struct arrow_strings){names, in->name ? 1 : 0};
 	e = finish(in->store, &b, NULL, layer, NULL, now_s(), "arrow import", id, in->error);
 	if (e == 0 && arrow_strings_add(in->log, id) < 0)
-		e = arrow_fail(in->error, ENOMEM, "out of memory");
+		e = arrow_no_memory(in->error);
 	return e;
 }
 
@@ -266,7 +266,7 @@ static int import_from_tool(struct import *in, const char *tool, const char *ima
 		return e;
 	path = path_format("%s/archive", temp.path);
 	argv[3] = path;
-	e = path ? process_run(&run, in->error) : arrow_fail(in->error, ENOMEM, "out of memory");
+	e = path ? process_run(&run, in->error) : arrow_no_memory(in->error);
 	if (e < 0)
 		return arrow_error_prefix(in->error, e, "cannot get %s from %s", image, tool);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

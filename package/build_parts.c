@@ -32,14 +32,14 @@ void arrow_build_release(struct arrow_build *b)
 
 static int add(struct arrow_strings *list, const char *text, struct arrow_error *error)
 {
-	return arrow_strings_add(list, text) < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
+	return arrow_strings_add(list, text) < 0 ? arrow_no_memory(error) : 0;
 }
 
 static int set(char **where, const char *text, struct arrow_error *error)
 {
 	free(*where);
 	*where = strdup(text);
-	return *where ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return *where ? 0 : arrow_no_memory(error);
 }
 
 int arrow_build_words(struct arrow_strings *words, const char *text, struct arrow_error *error)
@@ -87,7 +87,7 @@ int arrow_build_port(struct arrow_build *b, const char *text, struct arrow_error
 		return arrow_fail(
 			error, EINVAL, "'%.64s' is no port: give one as 80 or 53/udp", text);
 	port = path_format("%lu/%s", n, protocol);
-	return port ? add(&b->ports, port, error) : arrow_fail(error, ENOMEM, "out of memory");
+	return port ? add(&b->ports, port, error) : arrow_no_memory(error);
 }
 
 int arrow_build_volume(struct arrow_build *b, const char *text, struct arrow_error *error)

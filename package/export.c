@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "guest/blob.h"
 #include "kernel/kernel.h"
 #include "util/cleanup.h"
+#include "util/hex.h"
 #include "util/io.h"
 
 #define PIECE ((size_t)256 * 1024)
@@ -90,7 +90,7 @@ static int copy_file(struct export *x, int from, const char *name)
 	int e = open_file(x, name, 0644, &fd);
 
 	if (e == 0 && !buf)
-		return arrow_fail(x->error, ENOMEM, "out of memory");
+		return arrow_no_memory(x->error);
 	while (e == 0 && (n = pread(from, buf, PIECE, at)) != 0) {
 		if (n < 0)
 			return fail_write(x, name, errno);
@@ -167,14 +167,11 @@ static int write_script(struct export *x, const char *name, const char *format)
 static int make_job(struct export *x)
 {
 	struct arrow_job_context context = {.name = "arrow"};
-	uint8_t random[32];
 	char id[65];
 	int e;
 
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return arrow_fail(x->error, EIO, "cannot get random numbers: %m");
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(id + 2 * i, 3, "%02x", random[i]);
+	if (hex_random(id, 32) < 0)
+		return arrow_fail(x->error, EIO, "cannot make an id: %m");
 	context.id = id;
 	e = arrow_job_encode(&x->job, &x->spec, &context, x->error);
 	if (e < 0)
@@ -192,7 +189,7 @@ static int resolve(struct export *x, const struct arrow_paths *paths, const char
 	x->spec.process.interactive = true;
 	x->spec.source.pull = ARROW_PULL_NEVER;
 	if (!x->spec.source.program)
-		return arrow_fail(x->error, ENOMEM, "out of memory");
+		return arrow_no_memory(x->error);
 	e = arrow_spec_resolve(&x->spec, paths, x->error);
 	if (e < 0)
 		return e;

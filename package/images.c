@@ -190,7 +190,7 @@ static int find(struct found *f, const struct arrow_paths *paths, const char *na
 	if (e < 0)
 		return e;
 	f->names = names_of(&f->entries, f->image.top.digest);
-	return f->names ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return f->names ? 0 : arrow_no_memory(error);
 }
 
 int arrow_images_inspect(const struct arrow_paths *paths, const char *name, json_t **object,
@@ -225,7 +225,7 @@ int arrow_images_inspect(const struct arrow_paths *paths, const char *name, json
 		"RootFS", "Type", "layers", "Layers", layers, "Descriptor", "mediaType",
 		f.image.descriptor.media_type, "digest", f.image.descriptor.digest, "size",
 		(json_int_t)f.image.descriptor.size, "Annotations", f.image.manifest.annotations);
-	return *object ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return *object ? 0 : arrow_no_memory(error);
 }
 
 int arrow_images_history(
@@ -523,7 +523,7 @@ int arrow_images_save(const struct arrow_paths *paths, char *const *names, size_
 {
 	_cleanup_free_ struct found *found = calloc(n + 1, sizeof(*found));
 	_cleanup_free_ struct oci_saved *saved = calloc(n + 1, sizeof(*saved));
-	int e = found && saved ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	int e = found && saved ? 0 : arrow_no_memory(error);
 	size_t done = 0;
 
 	for (; e == 0 && done < n; done++) {
@@ -537,7 +537,7 @@ int arrow_images_save(const struct arrow_paths *paths, char *const *names, size_
 			if (f->names && f->image.name)
 				f->names[0] = strdup(f->image.name);
 			if (!f->names)
-				e = arrow_fail(error, ENOMEM, "out of memory");
+				e = arrow_no_memory(error);
 		}
 		saved[done] = (struct oci_saved){&f->image, f->names};
 	}
@@ -598,7 +598,7 @@ int arrow_images_seekable(
 	ssize_t n;
 
 	if (!path || !buf)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (lseek(fd, 0, SEEK_CUR) >= 0) {
 		*seekable = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		return *seekable < 0 ? arrow_fail(error, errno, "cannot read it: %m") : 0;

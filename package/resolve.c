@@ -229,7 +229,7 @@ static int take_image(
 {
 	spec->source.image_digest = strdup(image->descriptor.digest);
 	if (!spec->source.image_digest)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	spec->source.image = STEAL(spec->source.program);
 	if (spec->verbose)
 		fprintf(stderr, "arrow: %s is the image %s, %.19s\n", spec->source.image,

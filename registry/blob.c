@@ -12,11 +12,6 @@
 #define PROGRESS (1u << 20)
 #define CHUNK (64u << 20)
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 struct download {
 	const struct registry *r;
 	const struct oci_descriptor *blob;
@@ -90,7 +85,7 @@ static int download_once(struct download *d, struct registry *r, struct http *h,
 
 	*failure = HTTP_FAILED;
 	if (!range)
-		return no_memory(d->error);
+		return arrow_no_memory(d->error);
 	e = registry_request(r, h, path, &q, &reply, attempts, failure, d->error);
 	if (e < 0)
 		return e;
@@ -116,7 +111,7 @@ int registry_get_blob(struct registry *r, struct http *h, const struct oci_descr
 	enum http_failure failure;
 
 	if (!path)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	if (at > 0 && at >= blob->size)
 		return 0;
 	for (;;) {
@@ -170,7 +165,7 @@ static int take_location(struct upload *u, struct http_reply *reply, struct arro
 		char *url = path_format("https://%s", reply->location + 7);
 
 		if (!url)
-			return no_memory(error);
+			return arrow_no_memory(error);
 		free(reply->location);
 		reply->location = url;
 	}
@@ -197,7 +192,7 @@ static int upload_begin(struct upload *u, const char *from, struct arrow_error *
 	int e;
 
 	if (!path)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	free(u->location);
 	u->location = NULL;
 	u->at = 0;
@@ -238,7 +233,7 @@ static int upload_part(struct upload *u, uint64_t size, bool last, struct attemp
 
 	*failure = HTTP_FAILED;
 	if (!url || !range)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	if (size == 0)
 		headers[1] = NULL;
 	e = registry_request(u->r, u->h, url, &q, &reply, attempts, failure, error);
@@ -313,7 +308,7 @@ static int blob_is_there(
 	int e;
 
 	if (!path)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 	return e < 0 ? e : reply.status == 200;
 }

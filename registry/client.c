@@ -74,7 +74,7 @@ static int request_once(struct registry *r, struct http *h, const char *path,
 
 		*failure = HTTP_FAILED;
 		if (!url || take_authorization(r, &authorization, &generation) < 0)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 		q.url = url;
 		q.authorization = own ? authorization : NULL;
 		if (q.limit == 0)
@@ -163,7 +163,7 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 
 	*failure = HTTP_FAILED;
 	if (!url)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (;;) {
 		e = http_perform(h, &q, &reply, failure, error);
 		/* Who refuses the connection at first will refuse it again. */
@@ -180,7 +180,7 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 	free(r->base);
 	r->base = path_format("%s://%s", scheme, r->address);
 	if (!r->base)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	*failure = HTTP_FAILED;
 	if (reply.status == 401)
 		return introduce(r, h, &reply.challenge, error);
@@ -221,7 +221,7 @@ int registry_open(struct registry *r, struct http *h, const char *host, const ch
 		r->scopes = path_format(
 			"repository:%s:%s", repository, options->push ? "pull,push" : "pull");
 	if (!r->host || !r->address || (repository && (!r->repository || !r->scopes))) {
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	} else if (credentials) {
 		r->credentials = *credentials;
 		*credentials = (struct credentials){0};

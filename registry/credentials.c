@@ -173,7 +173,7 @@ int credentials_find(
 
 	*c = (struct credentials){0};
 	if (find_files(&files) < 0)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (size_t i = 0; i < files.n; i++) {
 		const char *path = files.paths[i];
 		_cleanup_free_ char *text = NULL, *helper = NULL;
@@ -198,7 +198,7 @@ int credentials_find(
 		if (r > 0) {
 			c->source =
 				helper ? path_format("docker-credential-%s", helper) : strdup(path);
-			return c->source ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+			return c->source ? 0 : arrow_no_memory(error);
 		}
 	}
 	return 0;
@@ -318,7 +318,7 @@ int credentials_store(const struct credentials *c, const char *host, char **wher
 	int r;
 
 	if (find_files(&files) < 0)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	path = real_target(files.paths[0]);
 	if (!path)
 		return arrow_fail(
@@ -333,7 +333,7 @@ int credentials_store(const struct credentials *c, const char *host, char **wher
 	*plain = !helper;
 	*where = helper ? path_format("docker-credential-%s", helper) : strdup(path);
 	if (!*where)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (helper && (r = store_by_helper(c, helper, host, error)) < 0)
 		return r;
 
@@ -390,7 +390,7 @@ int credentials_erase(const char *host, unsigned int *n, struct arrow_error *err
 
 	*n = 0;
 	if (find_files(&files) < 0)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (size_t i = 0; i < files.n; i++) {
 		int r = erase_in(files.paths[i], host, error);
 

@@ -110,7 +110,7 @@ static int find_host(
 	}
 	host = calloc(1, sizeof(*host));
 	if (!host)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = tls_find(&host->tls, name, system_authorities(), error);
 	if (e < 0) {
 		free(host);
@@ -398,7 +398,7 @@ static int explain(const struct exchange *x, CURLcode code, const char *words,
 		return arrow_fail(error, EPROTO, "%s is not a URL of http or https", x->url);
 	case CURLE_OUT_OF_MEMORY:
 		*failure = HTTP_FAILED;
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	default:
 		return arrow_fail(error, ECONNRESET, "the connection to %s broke: %s", name, words);
 	}
@@ -512,7 +512,7 @@ int http_perform(struct http *h, const struct http_request *q, struct http_reply
 		return e;
 	if (make_headers(q, &headers) < 0 || set_options(h, &x, host, headers) < 0) {
 		curl_slist_free_all(headers);
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	}
 	curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, words);
 	code = curl_easy_perform(h->curl);
@@ -531,7 +531,7 @@ int http_perform(struct http *h, const struct http_request *q, struct http_reply
 	else if (x.stop == -ECANCELED)
 		e = arrow_fail(error, ECANCELED, "interrupted");
 	else if (x.stop == -ENOMEM)
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	else if (x.stop < 0)
 		e = arrow_fail(error, -x.stop, "cannot read what is sent to %s: %m", host->name);
 	if (e < 0)

@@ -42,7 +42,7 @@ int registry_exec(char **argv, struct arrow_error *error)
 		n++;
 	args = calloc(n + 2, sizeof(*args));
 	if (!path || !args)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	args[0] = (char *)PROGRAM;
 	memcpy(args + 1, argv, n * sizeof(*argv));
 	execv(path, args);

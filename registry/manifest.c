@@ -18,11 +18,6 @@ static const char *const manifest_types[] = {"Accept: " OCI_TYPE_MANIFEST,
 	"Accept: " OCI_TYPE_INDEX, "Accept: " DOCKER_TYPE_MANIFEST, "Accept: " DOCKER_TYPE_INDEX,
 	NULL};
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 /* "the image NAME:TAG" */
 static char *image_text(const struct registry *r, const char *reference)
 {
@@ -61,7 +56,7 @@ int registry_get_manifest(struct registry *r, struct http *h, const char *refere
 	int e;
 
 	if (!path || !what)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 	if (e == -EMSGSIZE) {
 		arrow_error_clear(error);
@@ -87,7 +82,7 @@ int registry_get_manifest(struct registry *r, struct http *h, const char *refere
 			what, strchr(reference, ':') ? reference : reply.digest);
 	d->media_type = find_type(&reply);
 	if (!d->media_type)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	*data = STEAL(reply.body);
 	return 0;
 }
@@ -109,7 +104,7 @@ int registry_put_manifest(struct registry *r, struct http *h, const char *refere
 	int e;
 
 	if (!path || !type || !what)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 	if (e < 0)
 		return e;
@@ -185,7 +180,7 @@ int registry_list_tags(struct registry *r, struct http *h, char ***tags, struct 
 		path = STEAL(reply.link);
 	}
 	if (!list)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	*tags = STEAL(list);
 	return 0;
 }
@@ -211,7 +206,7 @@ static int read_referrers(const char *body, size_t size, const char *type, const
 	if (!json_is_array(manifests) || count > OCI_INDEX_MAX)
 		e = arrow_fail(error, EBADMSG, "%s is no list of manifests", what);
 	else if (!(found = calloc(count + 1, sizeof(*found))))
-		e = no_memory(error);
+		e = arrow_no_memory(error);
 	json_array_foreach (manifests, i, one) {
 		const char *t = json_string_value(json_object_get(one, "artifactType"));
 
@@ -247,7 +242,7 @@ int registry_list_referrers(struct registry *r, struct http *h, const char *dige
 	*list = NULL;
 	*n = 0;
 	if (!what || !path || !tag)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 	if (e < 0)
 		return e;
@@ -257,7 +252,7 @@ int registry_list_referrers(struct registry *r, struct http *h, const char *dige
 		free(path);
 		path = path_format("/v2/%s/manifests/%s", r->repository, tag);
 		if (!path)
-			return no_memory(error);
+			return arrow_no_memory(error);
 		e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 		if (e < 0 || reply.status == 404)
 			return e;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/text.h"
 
 #define ID_DIGITS 12
 #define BAR_WIDTH 30u
@@ -73,22 +74,9 @@ int progress_add(struct progress *p, const char *digest, uint64_t size, const ch
 	return (int)p->n++;
 }
 
-static void size_text(char text[32], uint64_t bytes)
-{
-	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-	double n = (double)bytes;
-	size_t unit = 0;
-
-	while (n >= 1000 && unit + 1 < sizeof(units) / sizeof(*units)) {
-		n /= 1000;
-		unit++;
-	}
-	snprintf(text, 32, unit ? "%.1f%s" : "%.0f%s", n, units[unit]);
-}
-
 static void draw_layer(const struct progress *p, const struct layer *l, unsigned int columns)
 {
-	char bar[BAR_WIDTH + 1], have[32], all[32];
+	char bar[BAR_WIDTH + 1], have[SIZE_TEXT], all[SIZE_TEXT];
 	unsigned int n = l->size ? (unsigned int)((double)l->bytes / (double)l->size * BAR_WIDTH)
 				 : BAR_WIDTH;
 
@@ -103,8 +91,8 @@ static void draw_layer(const struct progress *p, const struct layer *l, unsigned
 	if (n > 0 && n < BAR_WIDTH)
 		bar[n - 1] = '>';
 	bar[BAR_WIDTH] = '\0';
-	size_text(have, l->bytes);
-	size_text(all, l->size);
+	size_text(l->bytes, have);
+	size_text(l->size, all);
 	fprintf(p->to, "\033[K%s: %-12.20s [%s] %9s/%s\r\n", l->id, l->state, bar, have, all);
 }
 

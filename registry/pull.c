@@ -27,11 +27,6 @@ struct pull {
 	size_t n;
 };
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 static void pull_release(struct pull *p)
 {
 	progress_end(p->progress);
@@ -86,7 +81,7 @@ static int get_manifests(
 	if (oci_type_is_index(p->top.media_type)) {
 		e = choose_platform(p, h, error);
 	} else if (oci_type_is_manifest(p->top.media_type)) {
-		e = oci_descriptor_copy(&p->descriptor, &p->top) < 0 ? no_memory(error) : 0;
+		e = oci_descriptor_copy(&p->descriptor, &p->top) < 0 ? arrow_no_memory(error) : 0;
 	} else {
 		e = arrow_fail(error, ENOTSUP,
 			"%s is of a kind that Arrow does not know ('%.80s'); push it again with a newer tool",
@@ -148,7 +143,7 @@ static int list_blobs(struct pull *p, struct arrow_error *error)
 	p->blobs = calloc(m->n_layers + 1, sizeof(struct oci_descriptor *));
 	p->layers = calloc(m->n_layers + 1, sizeof(*p->layers));
 	if (!p->progress || !p->blobs || !p->layers)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	for (size_t i = 0; i <= m->n_layers; i++) {
 		const struct oci_descriptor *d = i == 0 ? &m->config : &m->layers[i - 1];
 		bool there = oci_blob_exists(store, d->digest, NULL);
@@ -160,7 +155,7 @@ static int list_blobs(struct pull *p, struct arrow_error *error)
 			layer = progress_add(p->progress, d->digest, d->size,
 				there ? "Already exists" : "Pulling fs layer");
 		if (i > 0 && layer < 0)
-			return no_memory(error);
+			return arrow_no_memory(error);
 		if (there)
 			continue;
 		need += d->size;
@@ -268,7 +263,7 @@ int transfer_pull(const struct transfer_options *o, struct registry *r, struct h
 	if (name)
 		full = path_format("%s%s%s", name, reference->digest ? "@" : ":", what);
 	if (!whole || !full)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	p.name = full;
 	if (o->out)
 		fprintf(o->out, "%s: Pulling from %s\n", what, reference->path);

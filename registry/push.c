@@ -30,11 +30,6 @@ struct sending {
 	int layer;
 };
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 static void push_release(struct push *p)
 {
 	progress_end(p->progress);
@@ -61,13 +56,13 @@ static int add_blob(struct push *p, const struct oci_descriptor *d, struct arrow
 		return 0;
 	more = realloc(p->blobs, (p->n + 1) * sizeof(*more));
 	if (!more)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	p->blobs = more;
 	more[p->n] = (struct blob){.layer = -1};
 	if (oci_descriptor_copy(&more[p->n].descriptor, d) < 0)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	more[p->n].layer = progress_add(p->progress, d->digest, d->size, "Preparing");
-	return more[p->n++].layer < 0 ? no_memory(error) : 0;
+	return more[p->n++].layer < 0 ? arrow_no_memory(error) : 0;
 }
 
 /* Reads a manifest of the store and notes its blobs. */
@@ -177,7 +172,7 @@ static int push_index(struct push *p, struct http *h, const struct oci_descripto
 	const struct oci_index *index, const char *data, const char *tag, struct arrow_error *error)
 {
 	_cleanup_strv_ char **manifests = calloc(index->n + 1, sizeof(*manifests));
-	int e = manifests ? 0 : no_memory(error);
+	int e = manifests ? 0 : arrow_no_memory(error);
 
 	for (size_t i = 0; e == 0 && i < index->n; i++)
 		e = add_manifest(p, &index->entries[i].descriptor, tag, &manifests[i], error);
@@ -221,7 +216,7 @@ int transfer_push(const struct transfer_options *o, struct registry *r, struct h
 
 	p.progress = progress_new(o->out);
 	if (!whole || !p.progress)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = oci_image_find(&image, o->store, whole, o->architecture, error);
 	if (e < 0)
 		return e;

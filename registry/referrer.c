@@ -12,11 +12,6 @@
 #define COSIGN_SUFFIX ".sig"
 #define REFERRERS_MAX 32u /* that are looked at for one image */
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 /* A payload that comes into memory. */
 struct buffer {
 	char *data;
@@ -40,7 +35,7 @@ static int get_payload(struct signatures *s, struct registry *r, struct http *h,
 	struct buffer b = {.data = calloc(1, (size_t)d->size + 1)};
 	const struct blob_sink sink = {take_bytes, &b};
 	char hex[DIGEST_HEX];
-	int e = b.data ? registry_get_blob(r, h, d, 0, &sink, error) : no_memory(error);
+	int e = b.data ? registry_get_blob(r, h, d, 0, &sink, error) : arrow_no_memory(error);
 
 	if (e == 0 && (digest_data(b.data, b.n, hex) < 0 ||
 			      strcmp(d->digest + strlen("sha256:"), hex) != 0))
@@ -83,7 +78,7 @@ int transfer_get_signatures(struct signatures *s, struct registry *r, struct htt
 	int e;
 
 	if (!tag)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = registry_list_referrers(r, h, digest, SIGNATURE_ARTIFACT_TYPE, &list, &n, error);
 	for (size_t i = 0; e == 0 && i < n && i < REFERRERS_MAX; i++)
 		e = get_manifest(s, r, h, list[i].digest, error);
@@ -116,7 +111,7 @@ static int add_to_tag(struct registry *r, struct http *h, const struct oci_descr
 	_cleanup_free_ char *data = NULL, *text = NULL;
 	json_t *index = NULL, *manifests, *line;
 	size_t i;
-	int e = tag ? registry_get_manifest(r, h, tag, &old, &data, error) : no_memory(error);
+	int e = tag ? registry_get_manifest(r, h, tag, &old, &data, error) : arrow_no_memory(error);
 
 	if (e < 0 && e != -ENOENT)
 		return e;
@@ -144,7 +139,7 @@ static int add_to_tag(struct registry *r, struct http *h, const struct oci_descr
 	json_decref(index);
 	if (!text ||
 		digest_data(text, strlen(text), d.digest + strlen(strcpy(d.digest, "sha256:"))) < 0)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	d.size = strlen(text);
 	return registry_put_manifest(r, h, tag, &d, text, NULL, error);
 }
@@ -158,7 +153,7 @@ int transfer_put_signatures(const struct transfer_options *o, struct registry *r
 	_cleanup_manifest_ struct oci_manifest m = {0};
 	bool lists_referrers = false;
 	size_t own;
-	int e = tag ? signatures_load(&s, o->store, image->digest, error) : no_memory(error);
+	int e = tag ? signatures_load(&s, o->store, image->digest, error) : arrow_no_memory(error);
 
 	*n = 0;
 	own = s.n;

@@ -16,11 +16,6 @@
 #define TOKEN_ANSWER_MAX (256u * 1024)
 #define TOKEN_MAX (64u * 1024)
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 /* "Basic base64(user:password)"; NULL when out of memory. */
 static char *basic_header(const struct credentials *c)
 {
@@ -202,10 +197,10 @@ static int get_token(
 	if (e == 0)
 		e = add_scopes(&query, r->scopes, false);
 	if (e < 0)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	url = path_format("%s%s%s", c->realm, strchr(c->realm, '?') ? "&" : "?", query);
 	if (!url)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	q.url = url;
 	q.authorization = basic;
 	return ask(r, h, &q, error);
@@ -236,7 +231,7 @@ static int refresh_token(
 	if (e == 0)
 		e = add_field(&form, "refresh_token", r->credentials.token);
 	if (e < 0)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	q.body = form;
 	q.body_size = strlen(form);
 	e = ask(r, h, &q, error);
@@ -255,13 +250,13 @@ int registry_authenticate(struct registry *r, struct http *h, const struct chall
 	} else if (c->bearer) {
 		e = check_realm(r, c->realm, error);
 		if (e == 0 && widen_scopes(r, c->scope) < 0)
-			e = no_memory(error);
+			e = arrow_no_memory(error);
 		if (e == 0)
 			e = r->credentials.token ? refresh_token(r, h, c, error)
 						 : get_token(r, h, c, error);
 	} else if (c->basic && r->credentials.username && !r->authorization) {
 		r->authorization = basic_header(&r->credentials);
-		e = r->authorization ? 0 : no_memory(error);
+		e = r->authorization ? 0 : arrow_no_memory(error);
 		r->generation++;
 	} else if (c->basic) {
 		e = refused(r, error);

@@ -41,7 +41,7 @@ static int adopt(struct trust_key *key, EVP_PKEY *pkey, const char *name, const 
 	key->name = strdup(name);
 	if (!key->name) {
 		trust_key_release(key);
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	}
 	return 0;
 }

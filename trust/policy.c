@@ -31,7 +31,7 @@ int trust_policy_load(struct trust_policy *policy, const char *data, struct arro
 
 	*policy = (struct trust_policy){0};
 	if (!own)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = read_file(AT_FDCWD, path, POLICY_MAX, &text, &size);
 	if (e == -ENOENT) {
 		path = SYSTEM_POLICY;
@@ -156,7 +156,7 @@ static int check_keys(const struct trust_key *keys, size_t n_keys, enum identity
 			int r = signature_verify(&s->v[i], &keys[k], &claim);
 
 			if (r < 0)
-				return arrow_fail(error, ENOMEM, "out of memory");
+				return arrow_no_memory(error);
 			if (r == 0)
 				continue;
 			for (size_t d = 0; digests[d]; d++)
@@ -238,7 +238,7 @@ static int read_keys(struct requirement *r, const struct trust_policy *policy, c
 
 	r->keys = calloc(json_array_size(paths) + 1, sizeof(*r->keys));
 	if (!r->keys)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (!!path + !!data + !!paths != 1)
 		return bad_policy(policy, name, "exactly one of keyPath, keyPaths, keyData", error);
 	if (path)

@@ -13,11 +13,6 @@
 #include "util/cleanup.h"
 #include "util/digest.h"
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 void signatures_release(struct signatures *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -79,7 +74,7 @@ static int read_layer(struct signature_layers *layers, const json_t *layer, cons
 	layers->n++;
 	one->value = strdup(value);
 	if (!one->value)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	if (one->payload.size > SIGNATURE_PAYLOAD_MAX)
 		return arrow_fail(error, E2BIG, "%s has a payload of more than %u bytes", what,
 			SIGNATURE_PAYLOAD_MAX);
@@ -98,7 +93,7 @@ int signature_layers_read(struct signature_layers *layers, const char *manifest,
 	if (!json_is_array(list) || n > SIGNATURES_MAX)
 		e = arrow_fail(error, EBADMSG, "%s is no manifest of signatures", what);
 	else if (!(layers->v = calloc(n + 1, sizeof(*layers->v))))
-		e = no_memory(error);
+		e = arrow_no_memory(error);
 	json_array_foreach (list, i, layer) {
 		if (e == 0)
 			e = read_layer(layers, layer, what, error);
@@ -122,7 +117,7 @@ static int load_manifest(struct signatures *s, const struct oci_store *store, co
 
 		e = oci_blob_read(store, &one->payload, SIGNATURE_PAYLOAD_MAX, &payload, error);
 		if (e == 0 && signatures_add(s, payload, one->payload.size, STEAL(one->value)) < 0)
-			e = no_memory(error);
+			e = arrow_no_memory(error);
 	}
 	return e;
 }
@@ -207,7 +202,7 @@ static int put_config(const struct signatures *s, const struct oci_store *store,
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	if (!text)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	return oci_blob_put(
 		store, SIGNATURE_ARTIFACT_TYPE, text, strlen(text), NULL, config, error);
 }
@@ -234,7 +229,7 @@ static json_t *put_layers(
 		json_array_append_new(layers, layer);
 	}
 	if (!layers)
-		(void)no_memory(error);
+		(void)arrow_no_memory(error);
 	return layers;
 }
 
@@ -277,7 +272,7 @@ int signatures_save(struct signatures *s, const struct oci_store *store,
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	if (!text)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	e = oci_blob_put(store, OCI_TYPE_MANIFEST, text, strlen(text), NULL, manifest, error);
 	if (e == 0)
 		e = oci_store_keep(store, manifest, error);

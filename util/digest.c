@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/hex.h"
 #include "util/libcrypto.h"
 
 #define SPARSE_BLOCK 65536u
@@ -41,17 +42,6 @@ void digest_add(struct digest *d, const void *data, size_t size)
 		abort();
 }
 
-static void write_hex(const uint8_t sum[32], char hex[DIGEST_HEX])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (unsigned int i = 0; i < 32; i++) {
-		hex[2 * i] = digits[sum[i] >> 4];
-		hex[2 * i + 1] = digits[sum[i] & 15];
-	}
-	hex[DIGEST_HEX - 1] = '\0';
-}
-
 void digest_end(struct digest *d, char hex[DIGEST_HEX])
 {
 	uint8_t sum[EVP_MAX_MD_SIZE];
@@ -59,7 +49,7 @@ void digest_end(struct digest *d, char hex[DIGEST_HEX])
 
 	if (EVP_DigestFinal_ex(d->ctx, sum, &size) != 1 || size != 32)
 		abort();
-	write_hex(sum, hex);
+	hex_encode(sum, 32, hex);
 	EVP_MD_CTX_free(d->ctx);
 	free(d);
 }
@@ -74,7 +64,7 @@ int digest_data(const void *data, size_t size, char hex[DIGEST_HEX])
 		SHA256Init(&ctx);
 		SHA256Update(&ctx, data, size);
 		SHA256Final(sum, &ctx);
-		write_hex(sum, hex);
+		hex_encode(sum, 32, hex);
 		return 0;
 	}
 	d = digest_begin();

@@ -54,6 +54,11 @@ int arrow_fail_status(struct arrow_error *error, int status, int err, const char
 	return err;
 }
 
+int(arrow_no_memory)(struct arrow_error *error)
+{
+	return (arrow_fail)(error, ENOMEM, "out of memory");
+}
+
 int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...)
 {
 	char *prefix = NULL, *text = NULL;

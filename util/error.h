@@ -40,6 +40,9 @@ int arrow_fail(struct arrow_error *error, int err, const char *fmt, ...) ARROW_P
 int arrow_fail_status(struct arrow_error *error, int status, int err, const char *fmt, ...)
 	ARROW_PRINTF(4, 5);
 
+/* Sets "out of memory" and returns -ENOMEM. */
+int arrow_no_memory(struct arrow_error *error);
+
 /* Puts "prefix: " in front of the text of an error that is set. Returns err unchanged. */
 int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...) ARROW_PRINTF(3, 4);
 
@@ -49,6 +52,7 @@ void arrow_error_clear(struct arrow_error *error);
 #ifdef __clang_analyzer__
 /* The analyzer does not look into error.c: tell it that a failure is negative. */
 #define arrow_fail(...) ((void)(arrow_fail)(__VA_ARGS__), -1)
+#define arrow_no_memory(error) ((void)(arrow_no_memory)(error), -1)
 #endif
 
 #define _cleanup_error_ __attribute__((cleanup(arrow_error_clear)))

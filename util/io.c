@@ -217,20 +217,40 @@ void time_text_exact(struct timespec when, char text[TIME_TEXT])
 	snprintf(text + n, TIME_TEXT - n, ".%09uZ", (unsigned int)when.tv_nsec % 1000000000u);
 }
 
+/* "Z", "+01:00" or nothing, which is the local time, behind a date. Returns 0 or -EINVAL. */
+static int add_zone(const char *zone, struct tm *tm, time_t *when)
+{
+	unsigned int hours, minutes;
+
+	*when = *zone ? timegm(tm) : mktime(tm);
+	if (!*zone || strcmp(zone, "Z") == 0)
+		return 0;
+	if ((*zone != '+' && *zone != '-') || strspn(zone + 1, "0123456789") != 2 ||
+		zone[3] != ':' || strspn(zone + 4, "0123456789") != 2 || zone[6] ||
+		sscanf(zone + 1, "%2u:%2u", &hours, &minutes) != 2)
+		return -EINVAL;
+	*when -= (*zone == '+' ? 1 : -1) * (time_t)(hours * 3600 + minutes * 60);
+	return 0;
+}
+
 int time_parse(const char *text, struct timespec *when)
 {
-	struct tm tm = {0};
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+	const char *end = NULL;
 	long unit = 100000000;
+	struct tm tm;
 
+	for (size_t i = 0; !end && i < sizeof(formats) / sizeof(*formats); i++) {
+		tm = (struct tm){.tm_isdst = -1};
+		end = strptime(text, formats[i], &tm);
+	}
 	if (!end)
 		return -EINVAL;
-	when->tv_sec = timegm(&tm);
 	when->tv_nsec = 0;
 	if (*end == '.')
 		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
 			when->tv_nsec += (*end - '0') * unit;
-	return strcmp(end, "Z") == 0 ? 0 : -EINVAL;
+	return add_zone(end, &tm, &when->tv_sec);
 }
 
 uint64_t now_us(void)

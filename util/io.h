@@ -45,7 +45,10 @@ void time_text(time_t when, char text[TIME_TEXT]);
 /* The same with nanoseconds: 2026-11-24T15:00:00.012345678Z. */
 void time_text_exact(struct timespec when, char text[TIME_TEXT]);
 
-/* Reads either of them. Returns 0 or -EINVAL. */
+/*
+ * Reads a time as RFC 3339 has it: a date, then perhaps a time of day with or without seconds and a
+ * fraction, then "Z", an offset as +01:00, or nothing for the local time. Returns 0 or -EINVAL.
+ */
 int time_parse(const char *text, struct timespec *when) ARROW_MUST_CHECK;
 
 /* Milliseconds of CLOCK_MONOTONIC. */

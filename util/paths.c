@@ -81,10 +81,10 @@ int arrow_paths_init(struct arrow_paths *paths, struct arrow_error *error)
 	memset(paths, 0, sizeof(*paths));
 	paths->data = data_dir(error);
 	if (!paths->data)
-		return error->text ? -ENOENT : arrow_fail(error, ENOMEM, "out of memory");
+		return error->text ? -ENOENT : arrow_no_memory(error);
 	paths->run = run_dir();
 	if (!paths->run) {
-		r = arrow_fail(error, ENOMEM, "out of memory");
+		r = arrow_no_memory(error);
 		goto fail;
 	}
 

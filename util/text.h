@@ -3,6 +3,8 @@
 #define ARROW_UTIL_TEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "util/error.h"
@@ -17,5 +19,12 @@ ARROW_MUST_CHECK static inline bool text_copy(char *to, size_t size, const char 
 	memcpy(to, text, n);
 	return true;
 }
+
+/* Bytes in decimal units with three digits, as Docker shows them: "512B", "1.34MB". */
+#define SIZE_TEXT 16
+void size_text(uint64_t bytes, char text[SIZE_TEXT]);
+
+/* The same in binary units with one decimal: "512 B", "1.3 MiB". */
+void size_text_binary(uint64_t bytes, char text[SIZE_TEXT]);
 
 #endif

@@ -5,33 +5,22 @@
 #include <string.h>
 
 #include "util/io.h"
-
-/* The largest of n units, each `base` times the one before, of which there is one at least. */
-static double scale_size(unsigned long long bytes, double base, size_t n, size_t *unit)
-{
-	double size = (double)bytes;
-
-	for (*unit = 0; size >= base && *unit + 1 < n; ++*unit)
-		size /= base;
-	return size;
-}
+#include "util/text.h"
 
 char *human_size(unsigned long long bytes)
 {
-	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-	size_t unit;
-	double size = scale_size(bytes, 1000, sizeof(units) / sizeof(*units), &unit);
+	char text[SIZE_TEXT];
 
-	return path_format("%.3g%s", size, units[unit]);
+	size_text(bytes, text);
+	return strdup(text);
 }
 
 char *human_binary_size(unsigned long long bytes)
 {
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-	size_t unit;
-	double size = scale_size(bytes, 1024, sizeof(units) / sizeof(*units), &unit);
+	char text[SIZE_TEXT];
 
-	return path_format(unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
+	size_text_binary(bytes, text);
+	return strdup(text);
 }
 
 char *human_age(const char *text, time_t now)
@@ -48,13 +37,13 @@ char *human_age(const char *text, time_t now)
 		{"month", 30 * 86400, 2 * 365 * 86400},
 		{"year", 365 * 86400, 0},
 	};
-	struct tm tm = {0};
+	struct timespec then;
 	long age, count;
 	size_t i = 0;
 
-	if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
+	if (time_parse(text, &then) < 0)
 		return strdup("N/A");
-	age = (long)(now - timegm(&tm));
+	age = (long)(now - then.tv_sec);
 	if (age < 1)
 		return strdup("Less than a second");
 	while (units[i].below && age >= units[i].below)

@@ -377,38 +377,6 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 	return r;
 }
 
-static bool parse_date(const char *text, struct timespec *when)
-{
-	static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
-	const char *end = NULL;
-	long unit = 100000000;
-	struct tm tm;
-	int hours, minutes;
-
-	for (size_t i = 0; !end && i < sizeof(formats) / sizeof(*formats); i++) {
-		tm = (struct tm){.tm_isdst = -1};
-		end = strptime(text, formats[i], &tm);
-	}
-	if (!end)
-		return false;
-	when->tv_nsec = 0;
-	if (*end == '.')
-		for (end++; *end >= '0' && *end <= '9'; end++, unit /= 10)
-			when->tv_nsec += (*end - '0') * unit;
-	if (*end == '\0') {
-		when->tv_sec = mktime(&tm);
-		return true;
-	}
-	when->tv_sec = timegm(&tm);
-	if (strcmp(end, "Z") == 0)
-		return true;
-	if ((*end != '+' && *end != '-') || sscanf(end + 1, "%2d:%2d", &hours, &minutes) != 2 ||
-		strlen(end) != 6)
-		return false;
-	when->tv_sec -= (*end == '+' ? 1 : -1) * (hours * 3600 + minutes * 60);
-	return true;
-}
-
 int log_parse_time(const char *text, struct timespec *when, struct arrow_error *error)
 {
 	char *end;
@@ -426,7 +394,7 @@ int log_parse_time(const char *text, struct timespec *when, struct arrow_error *
 		when->tv_sec -= (time_t)(ns / 1000000000);
 		return 0;
 	}
-	if (parse_date(text, when))
+	if (time_parse(text, when) == 0)
 		return 0;
 	return arrow_fail(error, EINVAL,
 		"'%s' is no time: give seconds since 1970, a time back as 1h30m, or a date as 2026-11-24T15:00:00Z",

@@ -55,11 +55,6 @@ static void loader_release(struct loader *l)
 }
 #define _cleanup_loader_ __attribute__((cleanup(loader_release)))
 
-static int no_memory(struct loader *l)
-{
-	return arrow_fail(l->error, ENOMEM, "out of memory");
-}
-
 static int fail_archive(struct archive *a, struct arrow_error *error)
 {
 	const char *text = archive_error_string(a);
@@ -84,7 +79,7 @@ int oci_archive_open(int fd, struct archive **opened, struct arrow_error *error)
 		return loaded;
 	a = archive_read_new();
 	if (!a)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
 		archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
 		archive_read_support_format_tar(a) < ARCHIVE_WARN ||
@@ -194,11 +189,11 @@ static int store_member(struct loader *l, struct archive *a, const char *path)
 	int e, r;
 
 	if (!m)
-		return no_memory(l);
+		return arrow_no_memory(l->error);
 	if (strncmp(path, BLOBS, strlen(BLOBS)) == 0) {
 		digest = path_format("sha256:%s", path + strlen(BLOBS));
 		if (!digest)
-			return no_memory(l);
+			return arrow_no_memory(l->error);
 	}
 	e = oci_blob_begin(&w, l->store, digest, UINT64_MAX, l->error);
 	if (e == 0)
@@ -219,7 +214,7 @@ static int store_member(struct loader *l, struct archive *a, const char *path)
 		return arrow_error_prefix(l->error, e, "%s", path);
 	m->blob = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
 	memcpy(m->blob.digest, w.digest, OCI_DIGEST_SIZE);
-	return m->blob.media_type ? 0 : no_memory(l);
+	return m->blob.media_type ? 0 : arrow_no_memory(l->error);
 }
 
 static int read_small(struct loader *l, struct archive *a, const char *path)
@@ -230,7 +225,7 @@ static int read_small(struct loader *l, struct archive *a, const char *path)
 	free(l->index);
 	l->index = malloc(OCI_MANIFEST_MAX + 1);
 	if (!l->index)
-		return no_memory(l);
+		return arrow_no_memory(l->error);
 	while ((n = archive_read_data(a, l->index + size, OCI_MANIFEST_MAX + 1 - size)) > 0)
 		if ((size += (size_t)n) > OCI_MANIFEST_MAX)
 			return arrow_fail(l->error, E2BIG, "%s is larger than %u bytes", path,
@@ -270,10 +265,10 @@ static int read_members(struct loader *l, int fd, const char *index)
 			m = m && (m->target = strdup(oci_plain_path(archive_entry_hardlink(entry))))
 				    ? m
 				    : NULL;
-			e = m ? 0 : no_memory(l);
+			e = m ? 0 : arrow_no_memory(l->error);
 		} else if (archive_entry_filetype(entry) == AE_IFLNK && target) {
 			m = new_member(l, path);
-			e = m ? 0 : no_memory(l);
+			e = m ? 0 : arrow_no_memory(l->error);
 			/* One that leads out of the archive leads nowhere. */
 			if (m && !(m->target = link_target(path, target)))
 				m->target = strdup("");
@@ -322,7 +317,7 @@ static int want_blob(struct loader *l, const struct oci_descriptor *d)
 		return 0;
 	path = path_format(BLOBS "%s", d->digest + strlen("sha256:"));
 	if (!path)
-		return no_memory(l);
+		return arrow_no_memory(l->error);
 	if (l->dirfd >= 0)
 		fd = openat(l->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
@@ -472,7 +467,7 @@ static int make_manifest(struct loader *l, const json_t *image, struct oci_descr
 	text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	json_decref(json);
 	if (e == 0 && !text)
-		e = no_memory(l);
+		e = arrow_no_memory(l->error);
 	return e == 0 ? oci_blob_put(l->store, OCI_TYPE_MANIFEST, text, strlen(text), NULL,
 				manifest, l->error)
 		      : e;

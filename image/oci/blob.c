@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "image/oci/store.h"
 #include "util/cleanup.h"
 #include "util/digest.h"
+#include "util/hex.h"
 #include "util/io.h"
 
 #define HASH_ROOM ((size_t)256 * 1024)
@@ -145,12 +145,13 @@ static int begin(struct oci_writer *w)
 		e = w->temp ? open_locked(w, w->temp, 0) : -ENOMEM;
 	}
 	if (e == -EBUSY) {
-		uint64_t random;
+		char random[17];
 
-		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-			return -EIO;
+		e = hex_random(random, 8);
+		if (e < 0)
+			return e;
 		free(w->temp);
-		w->temp = path_format("ingest/%016llx.new", (unsigned long long)random);
+		w->temp = path_format("ingest/%s.new", random);
 		w->resumable = false;
 		e = w->temp ? open_locked(w, w->temp, O_EXCL) : -ENOMEM;
 	}
@@ -265,7 +266,7 @@ static int commit_as(struct oci_writer *w, const char *media_type,
 		return e;
 	*descriptor = (struct oci_descriptor){.size = w->at, .media_type = strdup(media_type)};
 	memcpy(descriptor->digest, w->digest, OCI_DIGEST_SIZE);
-	return descriptor->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return descriptor->media_type ? 0 : arrow_no_memory(error);
 }
 
 int oci_blob_put(const struct oci_store *s, const char *media_type, const char *data, size_t size,
@@ -296,8 +297,7 @@ int oci_blob_copy(const struct oci_store *s, int fd, const char *digest, uint64_
 	_cleanup_writer_ struct oci_writer w = {.fd = -1};
 	_cleanup_free_ uint8_t *buf = malloc(HASH_ROOM);
 	const char *type = OCI_TYPE_LAYER;
-	int e = buf ? oci_blob_begin(&w, s, digest, size, error)
-		    : arrow_fail(error, ENOMEM, "out of memory");
+	int e = buf ? oci_blob_begin(&w, s, digest, size, error) : arrow_no_memory(error);
 
 	/* From the start: what was left by another is not worth the trouble here. */
 	if (e == 0)

@@ -154,7 +154,7 @@ int oci_image_build(const struct oci_store *store, const struct oci_recipe *r,
 		return e;
 	text = config_text(r);
 	if (!text)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	/* What would not be taken back is not made. */
 	e = oci_config_parse(&check, text, strlen(text), "the image to make", error);
 	if (e == 0)
@@ -163,6 +163,6 @@ int oci_image_build(const struct oci_store *store, const struct oci_recipe *r,
 		return e;
 	outer = manifest_text(r, &config);
 	if (!outer)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	return oci_blob_put(store, OCI_TYPE_MANIFEST, outer, strlen(outer), NULL, manifest, error);
 }

@@ -26,7 +26,7 @@ static void fail_field(struct reader *r, const char *key, const char *want)
 static void fail_memory(struct reader *r)
 {
 	if (!r->failed)
-		r->failed = arrow_fail(r->error, ENOMEM, "out of memory");
+		r->failed = arrow_no_memory(r->error);
 }
 
 /* A string; NULL where it is absent, null or empty. */

@@ -22,7 +22,7 @@ static int copy_data(struct archive *a, const struct oci_wanted *wanted, struct 
 	int e;
 
 	if (!piece)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	while ((n = archive_read_data(a, piece, PIECE)) > 0) {
 		size += (uint64_t)n;
 		if (size > wanted->max)

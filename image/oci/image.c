@@ -43,7 +43,7 @@ static int choose(struct oci_image *image, const struct oci_store *store, const 
 
 	if (!oci_type_is_index(image->top.media_type))
 		return oci_descriptor_copy(&image->descriptor, &image->top) < 0
-			       ? arrow_fail(error, ENOMEM, "out of memory")
+			       ? arrow_no_memory(error)
 			       : 0;
 	e = oci_blob_read(store, &image->top, OCI_MANIFEST_MAX, &data, error);
 	if (e == 0)
@@ -58,7 +58,7 @@ static int choose(struct oci_image *image, const struct oci_store *store, const 
 		return arrow_fail(
 			error, EBADMSG, "%s is an index that leads to another index", what);
 	return oci_descriptor_copy(&image->descriptor, &entry->descriptor) < 0
-		       ? arrow_fail(error, ENOMEM, "out of memory")
+		       ? arrow_no_memory(error)
 		       : 0;
 }
 
@@ -102,7 +102,7 @@ int oci_image_read(struct oci_image *image, const struct oci_store *store,
 
 	*image = (struct oci_image){0};
 	if (oci_descriptor_copy(&image->top, top) < 0)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = read_parts(image, store, what, architecture, error);
 	if (e < 0)
 		oci_image_release(image);
@@ -211,7 +211,7 @@ int oci_image_find(struct oci_image *image, const struct oci_store *store, const
 	if (parsed == 0) {
 		whole = oci_reference_format(&r);
 		if (!whole)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 		entry = find_name(&entries, &r, whole);
 		if (entry) {
 			e = oci_image_read(

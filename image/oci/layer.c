@@ -477,7 +477,7 @@ int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *erro
 	int e;
 
 	if (!plain)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	old = uselocale(plain);
 	e = libarchive_load(error);
 	if (e == 0)

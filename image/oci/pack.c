@@ -317,7 +317,7 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 	if (e == 0 && (!p.tar || !p.in || !p.out || !p.sum ||
 			      deflateInit2(&p.gzip, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW,
 				      8, Z_DEFAULT_STRATEGY) != Z_OK))
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	if (e == 0)
 		e = pack(&p);
 	if (e == 0)
@@ -328,7 +328,7 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 			.media_type = strdup(OCI_TYPE_LAYER_GZIP), .size = p.blob.at};
 		memcpy(layer->blob.digest, p.blob.digest, OCI_DIGEST_SIZE);
 		if (!layer->blob.media_type)
-			e = arrow_fail(error, ENOMEM, "out of memory");
+			e = arrow_no_memory(error);
 	}
 	packer_release(&p);
 	uselocale(old);
@@ -355,7 +355,7 @@ int oci_layer_from_program(const struct oci_store *store, const char *data, cons
 				   &(struct oci_tree_options){
 					   .path = root, .all_root = true, .mtime = mtime},
 				   layer, error)
-			 : arrow_fail(error, ENOMEM, "out of memory");
+			 : arrow_no_memory(error);
 	}
 	if (e < 0)
 		free(STEAL(*entrypoint));

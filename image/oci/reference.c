@@ -127,7 +127,7 @@ static int split(struct oci_reference *r, char *rest, const char *text, struct a
 				"a digest is sha256: and 64 lower case hexadecimal digits", error);
 		r->digest = strdup(at + 1);
 		if (!r->digest)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	colon = strrchr(rest, ':');
 	if (colon && !strchr(colon, '/')) {
@@ -141,12 +141,12 @@ static int split(struct oci_reference *r, char *rest, const char *text, struct a
 				error);
 		r->tag = strdup(colon + 1);
 		if (!r->tag)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	if (!r->tag && !r->digest) {
 		r->tag = strdup(DEFAULT_TAG);
 		if (!r->tag)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	return 0;
 }
@@ -159,7 +159,7 @@ static int parse(struct oci_reference *r, const char *text, struct arrow_error *
 	int e;
 
 	if (!copy)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (!*text)
 		return invalid(text, "it is empty", error);
 	if (strlen(text) > TEXT_MAX_BYTES)
@@ -174,7 +174,7 @@ static int parse(struct oci_reference *r, const char *text, struct arrow_error *
 		copy[n] = '\0';
 	r->domain = strdup(n && strcmp(copy, OLD_DEFAULT_DOMAIN) != 0 ? copy : DEFAULT_DOMAIN);
 	if (!r->domain)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (!is_domain(r->domain))
 		return invalid(text, "what stands before the first '/' is no host name", error);
 	if (strcspn(path, UPPER) != strlen(path))
@@ -190,7 +190,7 @@ static int parse(struct oci_reference *r, const char *text, struct arrow_error *
 									     : "",
 		path);
 	if (!r->path)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (strlen(r->domain) + 1 + strlen(r->path) > NAME_MAX_BYTES)
 		return invalid(text, "the name is longer than 255 bytes", error);
 	return 0;

@@ -54,7 +54,7 @@ int rootfs_begin(struct rootfs *fs, int fd, struct arrow_error *error)
 		return e;
 	fs->root = rootfs_inode(S_IFDIR | 0755);
 	if (!fs->root)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	fs->root->links = 1;
 	return 0;
 }

@@ -128,7 +128,7 @@ static int write_header(struct archive *a, const char *path, uint32_t type, uint
 	int e = 0;
 
 	if (!entry)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	archive_entry_set_pathname(entry, path);
 	archive_entry_set_filetype(entry, type);
 	archive_entry_set_perm(entry, type == AE_IFDIR ? 0755 : 0644);
@@ -152,7 +152,7 @@ static int write_text(
 	struct archive *a, const char *path, const char *text, struct arrow_error *error)
 {
 	int e = text ? write_header(a, path, AE_IFREG, strlen(text), error)
-		     : arrow_fail(error, ENOMEM, "out of memory");
+		     : arrow_no_memory(error);
 
 	return e == 0 ? write_data(a, text, strlen(text), error) : e;
 }
@@ -167,7 +167,7 @@ static int write_blob(struct archive *a, const struct oci_store *store,
 	int e;
 
 	if (!path || !buf)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = oci_blob_open(store, d->digest, &fd, error);
 	if (e == 0)
 		e = write_header(a, path, AE_IFREG, d->size, error);
@@ -190,7 +190,7 @@ int oci_archive_save(const struct oci_store *store, const struct oci_saved *imag
 	a = archive_write_new();
 	e = a ? collect(&blobs, images, n) : -ENOMEM;
 	if (e < 0)
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	else if (archive_write_set_format_pax_restricted(a) < ARCHIVE_WARN ||
 		 /* Else the padding depends on what is written to. */
 		 archive_write_set_bytes_in_last_block(a, 1) < ARCHIVE_WARN ||
@@ -229,7 +229,7 @@ static int copy_blob(int dirfd, const struct oci_store *store, const struct oci_
 	int e;
 
 	if (!path || !buf)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = oci_blob_open(store, d->digest, &in, error);
 	if (e < 0)
 		return e;
@@ -264,7 +264,7 @@ int oci_layout_save(const struct oci_store *store, const struct oci_saved *image
 		return arrow_fail(error, errno, "cannot write in %s: %m", path);
 	e = index ? collect(&blobs, images, n) : -ENOMEM;
 	if (e < 0)
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	for (size_t i = 0; e == 0 && i < blobs.n; i++)
 		e = copy_blob(fd, store, &blobs.v[i], error);
 	free(blobs.v);

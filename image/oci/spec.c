@@ -51,7 +51,7 @@ int oci_descriptor_read(
 	memcpy(d->digest, digest, OCI_DIGEST_SIZE);
 	d->size = (uint64_t)json_integer_value(size);
 	d->media_type = strdup(type ? type : "");
-	return d->media_type ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return d->media_type ? 0 : arrow_no_memory(error);
 }
 
 json_t *oci_descriptor_json(const struct oci_descriptor *d)
@@ -112,7 +112,7 @@ static int read_layers(
 			n, OCI_LAYERS_MAX);
 	m->layers = calloc(n + 1, sizeof(*m->layers));
 	if (!m->layers)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	json_array_foreach ((json_t *)layers, i, layer) {
 		int e = oci_descriptor_read(&m->layers[i], layer, what, error);
 
@@ -142,7 +142,7 @@ static int read_manifest(
 	m->annotations = json_object();
 	if (!m->media_type || !m->annotations ||
 		(artifact && !(m->artifact_type = strdup(artifact))))
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = oci_descriptor_read(&m->config, json_object_get(json, "config"), what, error);
 	if (e == 0)
 		e = read_layers(m, json_object_get(json, "layers"), what, error);
@@ -152,7 +152,7 @@ static int read_manifest(
 		return e;
 	json_object_foreach (annotations, key, value) {
 		if (json_is_string(value) && json_object_set(m->annotations, key, value) < 0)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	return 0;
 }
@@ -221,7 +221,7 @@ static int read_index(
 			what, n, OCI_INDEX_MAX);
 	index->entries = calloc(n + 1, sizeof(*index->entries));
 	if (!index->entries)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	json_array_foreach (manifests, i, one) {
 		struct oci_index_entry *entry = &index->entries[i];
 		const json_t *platform = json_object_get(one, "platform");

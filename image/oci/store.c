@@ -73,7 +73,7 @@ int oci_store_open(struct oci_store *s, const char *data, struct arrow_error *er
 	*s = (struct oci_store){.fd = -1, .blobs_fd = -1, .lock_fd = -1};
 	s->path = path_format("%s/oci", data);
 	if (!s->path)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	e = open_dir(s, data);
 	if (e < 0) {
 		arrow_fail(error, -e,
@@ -108,7 +108,7 @@ static int load_index(const struct oci_store *s, json_t **index, struct arrow_er
 	if (e == -ENOENT) {
 		*index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType",
 			OCI_TYPE_INDEX, "manifests");
-		return *index ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+		return *index ? 0 : arrow_no_memory(error);
 	}
 	if (e < 0)
 		return arrow_fail(error, -e, "cannot read %s/" INDEX ": %m", s->path);
@@ -153,7 +153,7 @@ static int change_index(const struct oci_store *s, int (*change)(json_t *manifes
 	if (e == 0)
 		e = save_index(s, index, error);
 	else if (e == -ENOMEM)
-		arrow_fail(error, ENOMEM, "out of memory");
+		arrow_no_memory(error);
 	json_decref(index);
 	return e;
 }
@@ -188,7 +188,7 @@ int oci_store_list(
 	manifests = json_object_get(index, "manifests");
 	entries->v = calloc(json_array_size(manifests) + 1, sizeof(*entries->v));
 	if (!entries->v)
-		e = arrow_fail(error, ENOMEM, "out of memory");
+		e = arrow_no_memory(error);
 	json_array_foreach (manifests, i, line) {
 		struct oci_entry *entry = entries->v ? &entries->v[entries->n] : NULL;
 
@@ -199,7 +199,7 @@ int oci_store_list(
 			break;
 		entries->n++;
 		if (name_of(line) && !(entry->name = strdup(name_of(line))))
-			e = arrow_fail(error, ENOMEM, "out of memory");
+			e = arrow_no_memory(error);
 	}
 	json_decref(index);
 	if (e < 0)
@@ -307,7 +307,7 @@ int oci_store_tag(const struct oci_store *s, const struct oci_reference *referen
 	int e;
 
 	if (!name)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (!oci_blob_exists(s, descriptor->digest, NULL))
 		return arrow_fail(error, ENOENT, "cannot name %s: the store has no %s", name,
 			descriptor->digest);

@@ -18,10 +18,12 @@
 #include "util/digest.h"
 #include "util/error.h"
 #include "util/fds.h"
+#include "util/hex.h"
 #include "util/io.h"
 #include "util/lines.h"
 #include "util/paths.h"
 #include "util/process.h"
+#include "util/text.h"
 
 static void error_keeps_text_and_status(void **state)
 {
@@ -293,10 +295,87 @@ static void paths_are_made_normal(void **state)
 	}
 }
 
+static void times_are_read_in_all_their_forms(void **state)
+{
+	static const struct {
+		const char *text;
+		time_t when;
+		long ns;
+	} cases[] = {{"2025-11-24T15:00:00Z", 1763996400, 0},
+		{"2025-11-24T15:00:00.25Z", 1763996400, 250000000},
+		{"2025-11-24T15:00:00.012345678Z", 1763996400, 12345678},
+		{"2025-11-24T16:00:00.5+01:00", 1763996400, 500000000},
+		{"2025-11-24T09:30:00-05:30", 1763996400, 0}, {"2025-11-24T15:00", 1763996400, 0},
+		{"2025-11-24", 1763942400, 0}};
+	static const char *const bad[] = {"", "x", "2025", "2025-13-01", "2025-11-24T15:00:00X",
+		"2025-11-24T15:00:00+1:00", "2025-11-24T15:00:00+01:00x",
+		"2025-11-24T15:00:00+-1:00", "2025-11-24T15:00:00+01: 0"};
+	char text[TIME_TEXT];
+	struct timespec t;
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(time_parse(cases[i].text, &t), 0);
+		assert_int_equal(t.tv_sec, cases[i].when);
+		assert_int_equal(t.tv_nsec, cases[i].ns);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(time_parse(bad[i], &t), -EINVAL);
+	time_text_exact((struct timespec){.tv_sec = 1763996400, .tv_nsec = 5}, text);
+	assert_string_equal(text, "2025-11-24T15:00:00.000000005Z");
+	time_text(1763996400, text);
+	assert_string_equal(text, cases[0].text);
+}
+
+static void bytes_become_digits_and_digits_bytes(void **state)
+{
+	const unsigned char bytes[] = {0x00, 0x9a, 0xff};
+	unsigned char back[3] = {1, 1, 1};
+	char hex[7], one[65], two[65];
+
+	hex_encode(bytes, sizeof(bytes), hex);
+	assert_string_equal(hex, "009aff");
+	assert_int_equal(hex_decode("009AfFrest", back, sizeof(back)), 0);
+	assert_memory_equal(back, bytes, sizeof(bytes));
+	assert_int_equal(hex_decode("009af", back, 3), -EINVAL);
+	assert_int_equal(hex_decode("0g", back, 1), -EINVAL);
+	assert_int_equal(hex_decode("", back, 1), -EINVAL);
+	assert_int_equal(hex_random(one, 32), 0);
+	assert_int_equal(hex_random(two, 32), 0);
+	assert_int_equal(strspn(one, "0123456789abcdef"), 64);
+	assert_int_equal(strlen(one), 64);
+	assert_string_not_equal(one, two);
+}
+
+static void sizes_have_three_digits_and_a_unit(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} cases[] = {{0, "0B"}, {999, "999B"}, {1000, "1kB"}, {1340000, "1.34MB"},
+		{UINT64_MAX, "18.4EB"}};
+	char text[SIZE_TEXT];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_text(cases[i].bytes, text);
+		assert_string_equal(text, cases[i].text);
+	}
+	size_text_binary(1023, text);
+	assert_string_equal(text, "1023 B");
+	size_text_binary(1536, text);
+	assert_string_equal(text, "1.5 KiB");
+	size_text_binary(UINT64_MAX, text);
+	assert_string_equal(text, "16384.0 PiB");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths_are_made_normal),
+		cmocka_unit_test(times_are_read_in_all_their_forms),
+		cmocka_unit_test(bytes_become_digits_and_digits_bytes),
+		cmocka_unit_test(sizes_have_three_digits_and_a_unit),
 		cmocka_unit_test(error_keeps_text_and_status),
 		cmocka_unit_test(error_never_looks_like_success),
 		cmocka_unit_test(digest_of_a_known_string),
