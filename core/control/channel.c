@@ -57,7 +57,7 @@ int channel_fill(struct channel *c)
 	return 0;
 }
 
-int channel_next(struct channel *c, struct arrow_frame *frame, const uint8_t **payload)
+int channel_peek(const struct channel *c, struct arrow_frame *frame, const uint8_t **payload)
 {
 	size_t have = c->in_end - c->in_start;
 
@@ -68,8 +68,24 @@ int channel_next(struct channel *c, struct arrow_frame *frame, const uint8_t **p
 	if (have < ARROW_FRAME_HEADER + frame->length)
 		return 0;
 	*payload = c->in + c->in_start + ARROW_FRAME_HEADER;
-	c->in_start += ARROW_FRAME_HEADER + frame->length;
 	return 1;
+}
+
+void channel_skip(struct channel *c)
+{
+	struct arrow_frame frame;
+
+	if (arrow_frame_decode(c->in + c->in_start, &frame) == 0)
+		c->in_start += ARROW_FRAME_HEADER + frame.length;
+}
+
+int channel_next(struct channel *c, struct arrow_frame *frame, const uint8_t **payload)
+{
+	int r = channel_peek(c, frame, payload);
+
+	if (r > 0)
+		channel_skip(c);
+	return r;
 }
 
 bool channel_has_room(const struct channel *c, size_t length)

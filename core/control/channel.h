@@ -43,6 +43,11 @@ int channel_fill(struct channel *c) ARROW_MUST_CHECK;
 int channel_next(
 	struct channel *c, struct arrow_frame *frame, const uint8_t **payload) ARROW_MUST_CHECK;
 
+/* The same in two steps: shows the next whole frame and leaves it there; takes what was shown. */
+int channel_peek(const struct channel *c, struct arrow_frame *frame,
+	const uint8_t **payload) ARROW_MUST_CHECK;
+void channel_skip(struct channel *c);
+
 /* Whether a frame with so many bytes of payload can be sent now. */
 bool channel_has_room(const struct channel *c, size_t length);
 

@@ -4,13 +4,14 @@
  * cleans up, so it keeps what that takes; what neither does, nor a VM ever may, goes for good. The
  * filter is a list of what is refused: the keeper's work is that of many libraries.
  */
+#include "core/keeper/drop.h"
+
 #include <errno.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/keeper/state.h"
 #include "util/bpf.h"
 
 #define CAP(n) (1ull << (n))

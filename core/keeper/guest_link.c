@@ -1,310 +1,202 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The frames of a keeper's guest: they are checked, output goes to the log and to the commands that
- * are connected, and the control frames of the loader move the keeper through its phases.
- */
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <time.h>
+#include "core/keeper/guest_link.h"
 
-#include "core/keeper/state.h"
-#include "util/io.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
-void keeper_phase(struct keeper *k, enum phase phase, uint64_t deadline_ms)
+#include "util/cleanup.h"
+
+int guest_link_open(struct guest_link *link, int fd)
 {
-	k->phase = phase;
-	k->deadline = deadline_ms ? now_ms() + deadline_ms : 0;
+	memset(link, 0, sizeof(*link));
+	link->stdin_room = ARROW_WINDOW;
+	return channel_init(&link->channel, fd);
 }
 
-void keeper_fail(struct keeper *k, int status, const char *fmt, ...)
+void guest_link_release(struct guest_link *link)
 {
-	va_list ap;
-
-	keeper_phase(k, OVER, 0);
-	if (k->failure || k->exited)
-		return;
-	k->failure = status;
-	va_start(ap, fmt);
-	vsnprintf(k->failure_text, sizeof(k->failure_text), fmt, ap);
-	va_end(ap);
+	channel_release(&link->channel);
 }
 
-void keeper_note(struct keeper *k, const char *what)
+/* What came before can still be taken. */
+static void link_hang_up(struct guest_link *link)
 {
-	char text[ARROW_TEXT_MAX];
-	uint64_t us = now_us() - k->config->begin_us;
-	int n;
-
-	if (!k->config->spec->verbose)
-		return;
-	n = snprintf(text, sizeof(text), "%6llu.%llu ms  %s", (unsigned long long)(us / 1000),
-		(unsigned long long)(us % 1000 / 100), what);
-	peers_tell(k, ARROW_NOTE, text, (size_t)n);
+	close_keep_errno(steal_fd(&link->channel.fd));
 }
 
-void keeper_hand_out(struct keeper *k, uint64_t deadline_ms)
+bool guest_link_fill(struct guest_link *link)
 {
-	if (arrow_job_refresh(k->config->job) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
-	else
-		keeper_phase(k, HANDING, deadline_ms);
+	if (link->channel.fd < 0)
+		return false;
+	if (channel_fill(&link->channel) == 0)
+		return true;
+	link_hang_up(link);
+	return false;
 }
 
-/*
- * The time is told at the moment it is asked for, so the guest's clock is wrong only by what the
- * question took. The first one comes between the job and the start of the program.
- */
-static void tell_time(struct keeper *k, const uint8_t *asked)
+int guest_link_next(struct guest_link *link, struct arrow_frame *frame, const uint8_t **payload)
 {
-	uint8_t payload[16];
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	memcpy(payload, asked, 8);
-	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
-	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload)) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
-	else if (!k->started)
-		keeper_note(k, "the guest runs");
+	return channel_next(&link->channel, frame, payload);
 }
 
-void keeper_tell_clock(struct keeper *k)
+void guest_link_flush(struct guest_link *link)
 {
-	static const uint8_t ask[16];
-
-	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_TIME, ask, sizeof(ask)) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	if (link->channel.fd >= 0 && channel_flush(&link->channel) < 0)
+		link_hang_up(link);
 }
 
-void keeper_signal(struct keeper *k, uint32_t signal)
+bool guest_link_has_room(const struct guest_link *link)
+{
+	return link->channel.fd < 0 || channel_has_room(&link->channel, ARROW_FRAME_MAX);
+}
+
+int guest_link_send(
+	struct guest_link *link, uint16_t stream, uint16_t type, const void *payload, size_t length)
+{
+	return link->channel.fd < 0 ? 0
+				    : channel_send(&link->channel, stream, type, payload, length);
+}
+
+void guest_link_signal(struct guest_link *link, uint32_t signal)
+{
+	link->due.signals |= 1ull << (signal - 1);
+}
+
+void guest_link_resize(struct guest_link *link, const uint8_t frame[8])
+{
+	memcpy(link->due.winsize_frame, frame, sizeof(link->due.winsize_frame));
+	link->due.winsize = true;
+}
+
+void guest_link_close_output(struct guest_link *link, unsigned int fd)
+{
+	link->due.closed[fd - 1] = true;
+}
+
+void guest_link_resume(struct guest_link *link)
+{
+	link->due.resume = true;
+}
+
+void guest_link_ask_time(struct guest_link *link)
+{
+	link->due.time = true;
+}
+
+/* Sends a frame that is due. Returns false without room. */
+static bool link_send_if(struct guest_link *link, bool *due, uint16_t stream, uint16_t type,
+	const void *payload, size_t length)
+{
+	if (*due && guest_link_send(link, stream, type, payload, length) < 0)
+		return false;
+	*due = false;
+	return true;
+}
+
+static bool link_send_signals(struct guest_link *link)
 {
 	uint8_t payload[8];
 
-	if (k->guest.fd < 0 || !k->started || k->exited)
-		return;
-	arrow_event_number(k->instance, "kill", "signal", signal);
 	arrow_put32(payload, 1);
-	arrow_put32(payload + 4, signal);
-	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload)) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
-	/* Behind the signal, so that a program that is killed runs no more. */
-	keeper_snapshot_cancel(k);
-	if (signal == SIGKILL && !k->vm_kill_at)
-		k->vm_kill_at = now_ms() + KILL_DEADLINE_MS;
+	for (uint32_t signal = 1; link->due.signals && signal <= 64; signal++) {
+		uint64_t bit = 1ull << (signal - 1);
+
+		if (!(link->due.signals & bit))
+			continue;
+		arrow_put32(payload + 4, signal);
+		if (guest_link_send(link, ARROW_CONTROL, ARROW_SIGNAL, payload, 8) < 0)
+			return false;
+		link->due.signals &= ~bit;
+	}
+	return true;
 }
 
-static void program_started(struct keeper *k, const uint8_t *payload)
+void guest_link_send_due(struct guest_link *link)
 {
-	struct timespec now;
+	static const uint8_t question[16];
 
-	k->started = true;
-	memcpy(k->started_frame, payload, sizeof(k->started_frame));
-	keeper_phase(k, RUNNING, 0);
-	keeper_note(k, "the program started");
-	if (k->config->spec->life.timeout)
-		k->time_limit = now_ms() + k->config->spec->life.timeout * 1000ull;
-	peers_tell(k, ARROW_STARTED, payload, sizeof(k->started_frame));
-	for (unsigned int i = 0; i < k->n_peers; i++)
-		if (k->peers[i]->waits_for == ARROW_RESTART)
-			peer_answer(k, k->peers[i], ARROW_RESTART, 0, NULL);
-
-	k->state->life = ARROW_LIFE_RUNNING;
-	if (k->memory)
-		(void)k->vm->engine->set_memory(k->vm, k->memory);
-	health_begin(k);
-	k->state->error[0] = '\0';
-	k->state->exit_code = 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	time_text_exact(now, k->state->started);
-	k->state_changed = true;
-	arrow_event(k->instance, "start", NULL);
-	if (k->restarting)
-		arrow_event(k->instance, "restart", NULL);
-	k->restarting = false;
+	/* Signals come before RESUME, so that a program that is killed runs no more. */
+	(void)(link_send_if(link, &link->due.winsize, ARROW_CONTROL, ARROW_WINSIZE,
+		       link->due.winsize_frame, sizeof(link->due.winsize_frame)) &&
+		link_send_if(
+			link, &link->due.closed[0], ARROW_STREAM(1, 1), ARROW_CLOSED, NULL, 0) &&
+		link_send_if(
+			link, &link->due.closed[1], ARROW_STREAM(1, 2), ARROW_CLOSED, NULL, 0) &&
+		link_send_signals(link) &&
+		link_send_if(link, &link->due.resume, ARROW_CONTROL, ARROW_RESUME, NULL, 0) &&
+		link_send_if(link, &link->due.time, ARROW_CONTROL, ARROW_TIME, question,
+			sizeof(question)));
 }
 
-static void guest_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
+bool guest_link_send_job(struct guest_link *link, const struct arrow_job *job)
 {
-	if (f.length >= 8 && arrow_get32(payload) != 1 &&
-		(f.type == ARROW_STARTED || f.type == ARROW_FAILED || f.type == ARROW_EXITED)) {
-		if (!execs_guest_control(k, f, payload))
-			keeper_fail(k, ARROW_STATUS_ERROR,
-				"the guest broke the protocol: frame %u of process %u", f.type,
-				arrow_get32(payload));
-		return;
-	}
-	switch (f.type) {
-	case ARROW_READY:
-		if (k->phase != BOOTING || f.length != 4)
-			break;
-		if (arrow_get32(payload) != ARROW_PROTOCOL_VERSION) {
-			keeper_fail(k, ARROW_STATUS_ERROR,
-				"the guest speaks version %u of the protocol, not %u",
-				arrow_get32(payload), ARROW_PROTOCOL_VERSION);
-			return;
-		}
-		keeper_note(k, "the loader waits for its job");
-		keeper_hand_out(k, BOOT_DEADLINE_MS);
-		return;
-	case ARROW_STARTED:
-		if (k->phase != RUNNING || k->started || f.length != sizeof(k->started_frame))
-			break;
-		program_started(k, payload);
-		return;
-	case ARROW_FAILED:
-		if (k->phase != RUNNING || f.length < 12)
-			break;
-		keeper_fail(k, (int)(arrow_get32(payload + 4) & 0xff), "%.*s", (int)f.length - 12,
-			(const char *)payload + 12);
-		return;
-	case ARROW_EXITED:
-		if (k->phase != RUNNING || f.length != sizeof(k->exit_frame))
-			break;
-		memcpy(k->exit_frame, payload, sizeof(k->exit_frame));
-		k->exited = true;
-		keeper_note(k, "the program ended");
-		k->time_limit = k->kill_at = k->vm_kill_at = 0;
-		keeper_phase(k, ENDING, DONE_DEADLINE_MS);
-		return;
-	case ARROW_DONE:
-		if (k->phase != ENDING)
-			break;
-		keeper_note(k, "its output is whole, its file systems are synced");
-		keeper_phase(k, OVER, 0);
-		return;
-	case ARROW_TIME:
-		if (f.length != 8 || k->phase == BOOTING)
-			break;
-		tell_time(k, payload);
-		return;
-	case ARROW_SAVED:
-		if (f.length != 8)
-			break;
-		keeper_snapshot_saved(k, payload);
-		return;
-	case ARROW_NOTE:
-		peers_tell(k, f.type, payload, f.length);
-		return;
-	default:
-		break;
-	}
-	keeper_fail(k, ARROW_STATUS_ERROR, "the guest broke the protocol: frame %u in phase %d",
-		f.type, (int)k->phase);
-}
-
-void keeper_grant(struct keeper *k)
-{
-	if (keeper_frozen(k))
-		return;
-	for (unsigned int i = 0; i < 2; i++) {
-		uint64_t passed = k->received[i];
-
-		for (unsigned int n = 0; n < k->n_peers; n++) {
-			const struct peer *peer = k->peers[n];
-
-			if ((peer->streams & (2u << i)) && peer->acked[i] < passed)
-				passed = peer->acked[i];
-		}
-		/* Rarely, but before the guest runs dry; never more than half a window at once. */
-		while (k->guest.fd >= 0 && passed - k->granted[i] >= ARROW_WINDOW / 4) {
-			uint64_t n = passed - k->granted[i];
-
-			if (n > ARROW_WINDOW / 2)
-				n = ARROW_WINDOW / 2;
-			if (channel_send_u32(&k->guest, ARROW_STREAM(1, i + 1), ARROW_CREDIT,
-				    (uint32_t)n) < 0)
-				return; /* no room: at the next turn */
-			k->granted[i] += n;
-		}
-	}
-}
-
-static void program_output(
-	struct keeper *k, unsigned int fd, struct arrow_frame f, const uint8_t *payload)
-{
-	unsigned int i = fd - 1;
-
-	if (k->received[i] + f.length - k->granted[i] > ARROW_WINDOW) {
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest sent more than it may");
-		return;
-	}
-	k->received[i] += f.length;
-	peers_output(k, fd, payload, f.length);
-	log_write(&k->log, fd, payload, f.length);
-}
-
-static void guest_frame(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
-{
-	unsigned int fd = ARROW_STREAM_FD(f.stream);
-
-	if (f.stream == ARROW_CONTROL) {
-		guest_control(k, f, payload);
-		return;
-	}
-	if (ARROW_STREAM_PROCESS(f.stream) == 1 && (fd == 1 || fd == 2)) {
-		if (f.type == ARROW_DATA) {
-			program_output(k, fd, f, payload);
-			return;
-		}
-		if (f.type == ARROW_EOF)
-			return;
-	}
-	if (f.stream == ARROW_STREAM(1, 0)) {
-		if (f.type == ARROW_CREDIT && f.length == 4) {
-			k->stdin_room += arrow_get32(payload);
-			return;
-		}
-		if (f.type == ARROW_CLOSED) {
-			k->stdin_closed = true;
-			for (unsigned int i = 0; i < k->n_peers; i++)
-				if (k->peers[i]->streams & 1)
-					peer_send(k, k->peers[i], f.stream, f.type, NULL, 0);
-			return;
-		}
-	}
-	if (ARROW_STREAM_PROCESS(f.stream) != 1 && execs_guest_frame(k, f, payload))
-		return;
-	keeper_fail(k, ARROW_STATUS_ERROR, "the guest broke the protocol: frame %u on stream %u",
-		f.type, f.stream);
-}
-
-void keeper_send_job(struct keeper *k)
-{
-	const struct arrow_job *job = k->config->job;
-
-	while (k->phase == HANDING) {
-		size_t n = job->size - k->job_sent;
+	if (link->channel.fd < 0)
+		return false;
+	while (link->job_sent < job->size) {
+		size_t n = job->size - link->job_sent;
 
 		if (n > ARROW_FRAME_MAX)
 			n = ARROW_FRAME_MAX;
-		if (!channel_has_room(&k->guest, n))
-			return;
-		if (n == 0) {
-			if (channel_send(&k->guest, ARROW_CONTROL, job->end, NULL, 0) == 0)
-				keeper_phase(k, RUNNING,
-					k->template ? CLONE_DEADLINE_MS : BOOT_DEADLINE_MS);
-			return;
-		}
-		if (channel_send(&k->guest, ARROW_CONTROL, ARROW_JOB, job->data + k->job_sent, n) <
+		if (guest_link_send(link, ARROW_CONTROL, ARROW_JOB, job->data + link->job_sent, n) <
 			0)
-			return;
-		k->job_sent += n;
+			return false;
+		link->job_sent += n;
 	}
+	return guest_link_send(link, ARROW_CONTROL, job->end, NULL, 0) == 0;
 }
 
-void keeper_relay_guest(struct keeper *k)
+size_t guest_link_send_stdin(struct guest_link *link, const uint8_t *data, size_t size)
 {
-	struct arrow_frame frame;
-	const uint8_t *payload;
-	int r;
+	size_t sent = 0;
 
-	while (k->phase != OVER && (r = channel_next(&k->guest, &frame, &payload)) != 0) {
-		if (r < 0)
-			keeper_fail(k, ARROW_STATUS_ERROR,
-				"the guest broke the protocol: a frame of %u bytes", frame.length);
-		else
-			guest_frame(k, frame, payload);
+	if (link->stdin_closed)
+		return size; /* nobody takes it */
+	while (sent < size && link->stdin_room > 0) {
+		size_t n = size - sent;
+
+		if (n > ARROW_FRAME_MAX)
+			n = ARROW_FRAME_MAX;
+		if (n > link->stdin_room)
+			n = link->stdin_room;
+		if (guest_link_send(link, ARROW_STREAM(1, 0), ARROW_DATA, data + sent, n) < 0)
+			break;
+		link->stdin_room -= n;
+		sent += n;
 	}
-	keeper_grant(k);
+	return sent;
+}
+
+void guest_link_end_stdin(struct guest_link *link)
+{
+	if (!link->stdin_closed &&
+		guest_link_send(link, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0) == 0)
+		link->stdin_closed = true;
+}
+
+bool guest_link_receive_output(struct guest_link *link, unsigned int fd, size_t size)
+{
+	unsigned int i = fd - 1;
+
+	if (link->received[i] + size - link->granted[i] > ARROW_WINDOW)
+		return false;
+	link->received[i] += size;
+	return true;
+}
+
+void guest_link_grant(struct guest_link *link, unsigned int fd, uint64_t unread)
+{
+	uint64_t passed = link->received[fd - 1] - unread, *granted = &link->granted[fd - 1];
+
+	/* Rarely, but before the guest runs dry; never more than half a window at once. */
+	while (link->channel.fd >= 0 && passed - *granted >= ARROW_WINDOW / 4) {
+		uint64_t n = passed - *granted;
+
+		if (n > ARROW_WINDOW / 2)
+			n = ARROW_WINDOW / 2;
+		if (channel_send_u32(
+			    &link->channel, ARROW_STREAM(1, fd), ARROW_CREDIT, (uint32_t)n) < 0)
+			return; /* no room: at the next turn */
+		*granted += n;
+	}
 }

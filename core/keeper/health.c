@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Health checks, by the keeper: every interval a command is executed in the Arrow, by a child of
- * the keeper that connects as any `arrow exec` does. As with Docker, failures count once the start
- * period is over or a check succeeded, and so many in a row make the Arrow unhealthy.
- */
+#include "core/keeper/health.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/client/exec.h"
-#include "core/keeper/state.h"
+#include "core/instance/event.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -24,60 +24,61 @@
 #define DEFAULT_RETRIES 3u
 #define RESULTS 5 /* that are kept, as Docker does */
 
-static uint64_t ms_of(uint64_t ns, uint64_t otherwise)
+static uint64_t health_ms(uint64_t ns, uint64_t otherwise)
 {
 	return ns == 0 ? otherwise : ns < 1000000 ? 1 : ns / 1000000;
 }
 
-static bool is_checked(const struct keeper *k)
+static bool health_is_checked(const struct health *h)
 {
-	const struct arrow_strings *test = &k->config->spec->life.health.test;
+	const struct arrow_strings *test = &h->config->test;
 
 	return test->n > 1 && strcmp(test->v[0], "NONE") != 0;
 }
 
 /* Whether failures do not count yet. */
-static bool is_starting(const struct keeper *k)
+static bool health_is_starting(const struct health *h)
 {
-	uint64_t period = ms_of(k->config->spec->life.health.start_period, 0);
-
-	return !k->health.succeeded && now_ms() - k->health.begin < period;
+	return !h->succeeded && now_ms() - h->begin < health_ms(h->config->start_period, 0);
 }
 
-static void plan_next(struct keeper *k)
+static void health_plan_next(struct health *h)
 {
-	const struct arrow_health *h = &k->config->spec->life.health;
+	const struct arrow_health *c = h->config;
 
-	k->health.next =
-		now_ms() + (is_starting(k) ? ms_of(h->start_interval, DEFAULT_START_INTERVAL_MS)
-					   : ms_of(h->interval, DEFAULT_INTERVAL_MS));
+	h->next = now_ms() +
+		  (health_is_starting(h) ? health_ms(c->start_interval, DEFAULT_START_INTERVAL_MS)
+					 : health_ms(c->interval, DEFAULT_INTERVAL_MS));
 }
 
-void health_begin(struct keeper *k)
+void health_begin(struct health *h)
 {
-	json_decref(k->state->health_log);
-	k->state->health_log = NULL;
-	k->state->health[0] = '\0';
-	k->state->health_failures = 0;
-	k->health.next = 0;
-	if (!is_checked(k))
+	struct arrow_state *s = &h->instance->state;
+
+	json_decref(s->health_log);
+	s->health_log = NULL;
+	s->health[0] = '\0';
+	s->health_failures = 0;
+	h->next = 0;
+	if (!health_is_checked(h))
 		return;
-	k->health.begin = now_ms();
-	k->health.succeeded = false;
-	snprintf(k->state->health, sizeof(k->state->health), "starting");
-	plan_next(k);
+	h->begin = now_ms();
+	h->succeeded = false;
+	snprintf(s->health, sizeof(s->health), "starting");
+	health_plan_next(h);
 }
 
-static void __attribute__((noreturn)) check(struct keeper *k, int out)
+/* The child that checks. */
+static void __attribute__((noreturn)) health_run_check(const struct health *h, int out)
 {
-	const struct arrow_strings *test = &k->config->spec->life.health.test;
+	const struct arrow_strings *test = &h->config->test;
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_exec exec = {0};
 	int status = 0, r = 0;
 
 	prctl(PR_SET_NAME, "arrow-health");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Nothing of the keeper's may live on in it, its lock least of all. */
+	/* It must not keep anything of the keeper's open, above all not its lock. */
 	if (dup2(out, 1) < 0 || dup2(out, 2) < 0 || syscall(SYS_close_range, 3, ~0u, 0) < 0)
 		_exit(125);
 	if (strcmp(test->v[0], "CMD-SHELL") == 0) {
@@ -86,25 +87,24 @@ static void __attribute__((noreturn)) check(struct keeper *k, int out)
 	}
 	for (size_t i = 1; r == 0 && i < test->n; i++)
 		r = arrow_strings_add(&exec.args, test->v[i]);
-	if (r == 0 && arrow_exec(k->config->paths, k->instance->id, &exec, &status, &error) < 0) {
+	if (r == 0 && arrow_exec(h->paths, h->instance->id, &exec, &status, &error) < 0) {
 		dprintf(1, "%s\n", error.text);
 		status = error.status;
 	}
 	_exit(r < 0 ? 125 : status);
 }
 
-static void start_check(struct keeper *k)
+static void health_start_check(struct health *h)
 {
-	struct health *h = &k->health;
 	int out[2];
 
-	plan_next(k); /* in case that it cannot be started */
+	health_plan_next(h); /* in case it cannot be started */
 	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
 		return;
 	fcntl(out[1], F_SETFL, 0);
 	h->pid = fork();
 	if (h->pid == 0)
-		check(k, out[1]);
+		health_run_check(h, out[1]);
 	close(out[1]);
 	if (h->pid < 0) {
 		close(out[0]);
@@ -115,11 +115,11 @@ static void start_check(struct keeper *k)
 	h->out_fd = out[0];
 	h->used = 0;
 	clock_gettime(CLOCK_REALTIME, &h->started);
-	h->deadline = now_ms() + ms_of(k->config->spec->life.health.timeout, DEFAULT_TIMEOUT_MS);
+	h->deadline = now_ms() + health_ms(h->config->timeout, DEFAULT_TIMEOUT_MS);
 	h->next = 0;
 }
 
-static void read_output(struct health *h)
+static void health_read_output(struct health *h)
 {
 	char waste[512];
 	ssize_t n;
@@ -136,105 +136,105 @@ static void read_output(struct health *h)
 		close_keep_errno(steal_fd(&h->out_fd));
 }
 
-static void keep_result(struct keeper *k, int status)
+static void health_keep_result(struct health *h, int status)
 {
-	struct arrow_state *s = k->state;
+	struct arrow_state *s = &h->instance->state;
 	char start[TIME_TEXT], end[TIME_TEXT];
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	time_text_exact(k->health.started, start);
+	time_text_exact(h->started, start);
 	time_text_exact(now, end);
-	k->health.output[k->health.used] = '\0';
+	h->output[h->used] = '\0';
 	if (!s->health_log)
 		s->health_log = json_array();
 	while (json_array_size(s->health_log) >= RESULTS)
 		json_array_remove(s->health_log, 0);
-	json_array_append_new(s->health_log,
-		json_pack("{s:s, s:s, s:i, s:o*}", "start", start, "end", end, "exit_code", status,
-			"output", arrow_text_json(k->health.output)));
+	json_array_append_new(
+		s->health_log, json_pack("{s:s, s:s, s:i, s:o*}", "start", start, "end", end,
+				       "exit_code", status, "output", arrow_text_json(h->output)));
 }
 
-static void take_result(struct keeper *k, int status)
+static void health_take_result(struct health *h, int status)
 {
-	const struct arrow_health *h = &k->config->spec->life.health;
-	struct arrow_state *s = k->state;
+	struct arrow_state *s = &h->instance->state;
 	char before[sizeof(s->health)], action[48];
 
-	keep_result(k, status);
+	health_keep_result(h, status);
 	memcpy(before, s->health, sizeof(before));
 	if (status == 0) {
-		k->health.succeeded = true;
+		h->succeeded = true;
 		s->health_failures = 0;
 		snprintf(s->health, sizeof(s->health), "healthy");
-	} else if (!is_starting(k)) {
+	} else if (!health_is_starting(h)) {
 		s->health_failures++;
-		if (s->health_failures >= (h->retries ? h->retries : DEFAULT_RETRIES))
+		if (s->health_failures >=
+			(h->config->retries ? h->config->retries : DEFAULT_RETRIES))
 			snprintf(s->health, sizeof(s->health), "unhealthy");
 	}
 	if (strcmp(before, s->health) != 0) {
 		snprintf(action, sizeof(action), "health_status: %s", s->health);
-		arrow_event(k->instance, action, NULL);
+		arrow_event(h->instance, action, NULL);
 	}
-	k->state_changed = true;
-	plan_next(k);
+	health_plan_next(h);
 }
 
 /* Ends the child that checks. Returns its wait status. */
-static int end_check(struct keeper *k)
+static int health_end_check(struct health *h)
 {
-	struct health *h = &k->health;
 	int status = 0;
 
 	kill(h->pid, SIGKILL); /* not reaped yet, so the number is still its own */
 	while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (h->out_fd >= 0)
-		read_output(h);
+		health_read_output(h);
 	close_keep_errno(steal_fd(&h->out_fd));
 	close_keep_errno(steal_fd(&h->pid_fd));
 	h->pid = 0;
 	return status;
 }
 
-void health_turn(struct keeper *k)
+bool health_turn(struct health *h, bool runs)
 {
-	struct health *h = &k->health;
 	siginfo_t info = {0};
 	uint64_t now = now_ms();
+	bool result = false;
 
 	if (h->pid > 0) {
 		if (h->out_fd >= 0)
-			read_output(h);
+			health_read_output(h);
 		if (waitid(P_PID, (id_t)h->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 			info.si_pid == h->pid) {
-			int status = end_check(k);
+			int status = health_end_check(h);
 
-			take_result(k, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+			health_take_result(h, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+			result = true;
 		} else if (now >= h->deadline) {
-			(void)end_check(k);
+			(void)health_end_check(h);
 			h->used = (size_t)snprintf(h->output, sizeof(h->output),
 				"the health check took longer than its timeout");
-			take_result(k, -1);
+			health_take_result(h, -1);
+			result = true;
 		}
 	}
-	if (h->pid == 0 && h->next && now >= h->next && k->started && !k->exited &&
-		k->state->life == ARROW_LIFE_RUNNING)
-		start_check(k);
+	if (h->pid == 0 && h->next && now >= h->next && runs)
+		health_start_check(h);
+	return result;
 }
 
-uint64_t health_time(const struct keeper *k)
+uint64_t health_time(const struct health *h, bool runs)
 {
-	/* One that is due while the Arrow is paused waits for that to end. */
-	if (k->health.pid > 0)
-		return k->health.deadline;
-	return k->started && k->state->life == ARROW_LIFE_RUNNING ? k->health.next : 0;
+	if (h->pid > 0)
+		return h->deadline;
+	/* A check that is due while the Arrow is paused waits until it is unpaused. */
+	return runs ? h->next : 0;
 }
 
-void health_end(struct keeper *k)
+void health_end(struct health *h)
 {
-	if (k->health.pid > 0)
-		(void)end_check(k);
-	k->health.next = 0;
-	k->state->health[0] = '\0';
+	if (h->pid > 0)
+		(void)health_end_check(h);
+	h->next = 0;
+	h->instance->state.health[0] = '\0';
 }

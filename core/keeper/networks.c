@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Networks of an Arrow that runs: `arrow network connect` and `disconnect`. */
+#include "core/keeper/networks.h"
+
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/keeper/state.h"
 #include "net/network.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/* As --network has it. */
-static const char *text_of(const char *network)
+/* The name of a network as --network has it. */
+static const char *networks_text(const char *network)
 {
 	return strcmp(network, "default") == 0 ? NET_DEFAULT : network;
 }
 
-static bool is_named(const struct arrow_spec *spec, const char *text)
+static bool networks_has(const struct arrow_spec *spec, const char *text)
 {
 	for (size_t i = 0; i < spec->net.names.n; i++)
-		if (strcmp(text_of(spec->net.names.v[i]), text) == 0)
+		if (strcmp(networks_text(spec->net.names.v[i]), text) == 0)
 			return true;
 	return false;
 }
 
-/* Off the networks that are not named any more. */
-static int leave_others(struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
+/* Leaves the networks that are not in the spec any more. */
+static int networks_leave(
+	struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	struct net_attachment *a = k->config->network;
 	int r = 0;
 
 	for (unsigned int i = 0; r == 0 && i < a->n_cards; i++)
-		if (!a->cards[i].idle && !is_named(spec, a->cards[i].name))
+		if (!a->cards[i].idle && !networks_has(spec, a->cards[i].name))
 			r = net_disconnect(a, i, error);
 	return r;
 }
 
-/* On those that are new. */
-static int join_new(struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
+/* Joins those that are new. */
+static int networks_join(struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	struct net_attachment *a = k->config->network;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < spec->net.names.n; i++) {
-		const char *text = text_of(spec->net.names.v[i]);
+		const char *text = networks_text(spec->net.names.v[i]);
 
 		if (strcmp(text, "none") == 0 || net_card_on(a, text) >= 0)
 			continue;
@@ -60,8 +60,9 @@ static int join_new(struct keeper *k, const struct arrow_spec *spec, struct arro
 	return r;
 }
 
-/* What there is now, for the next VM, for `arrow inspect`, and for the eye on the watches. */
-static int take_over(struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
+/* Notes the change for the next VM, for `arrow inspect`, and for following the watches. */
+static int networks_take_over(
+	struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct net_attachment *a = k->config->network;
 	int r = arrow_job_place(k->config->job, spec, k->instance->id, a);
@@ -74,54 +75,34 @@ static int take_over(struct keeper *k, const struct arrow_spec *spec, struct arr
 	return r < 0 ? arrow_fail(error, -r, "cannot describe the network: %m") : 0;
 }
 
-static void answer(struct keeper *k, struct peer *peer, const struct arrow_spec *spec)
+int networks_change(struct keeper *k, struct arrow_job *records, struct arrow_error *error)
 {
-	struct arrow_job records = {0};
-	uint8_t *payload;
-
-	/* Without a program there is nobody to tell: the next VM's job has it. */
-	if (k->started && arrow_job_place(&records, spec, k->instance->id, k->config->network) < 0)
-		records.size = 0;
-	payload = malloc(8 + records.size);
-	if (payload && records.size <= ARROW_FRAME_MAX - 8) {
-		arrow_put32(payload, ARROW_NETWORKS);
-		arrow_put32(payload + 4, 0);
-		if (records.size)
-			memcpy(payload + 8, records.data, records.size);
-		peer_send(k, peer, ARROW_CONTROL, ARROW_ANSWER, payload, 8 + records.size);
-	} else {
-		peer_answer(k, peer, ARROW_NETWORKS, ENOMEM, "out of memory");
-	}
-	free(payload);
-	arrow_job_release(&records);
-}
-
-void keeper_networks(struct keeper *k, struct peer *peer)
-{
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT, later = ARROW_ERROR_INIT;
+	_cleanup_error_ struct arrow_error later = ARROW_ERROR_INIT;
 	struct arrow_instance now;
 	struct arrow_spec spec;
 	int r;
 
 	/* While the job is on its way it cannot change. */
-	if (k->phase != WAITING && (!k->started || k->exited)) {
-		peer_answer(k, peer, ARROW_NETWORKS, EAGAIN,
-			"the Arrow starts or ends just now: try again");
-		return;
-	}
-	r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, &error);
+	if (k->phase != WAITING && (!k->program.started || k->program.exited))
+		return arrow_fail(error, EAGAIN, "the Arrow is starting or ending: try again");
+	if (keeper_is_frozen(k))
+		return arrow_fail(error, EAGAIN, "the Arrow is being saved: try again");
+	r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, error);
 	if (r == 0) {
-		r = leave_others(k, &spec, &error);
+		r = networks_leave(k, &spec, error);
 		if (r == 0)
-			r = join_new(k, &spec, &error);
+			r = networks_join(k, &spec, error);
 		/* Also if one of them failed: others may have changed. */
-		if (take_over(k, &spec, &later) < 0 && r == 0)
-			r = arrow_fail(&error, ENOMEM, "%s", later.text);
+		if (networks_take_over(k, &spec, &later) < 0 && r == 0)
+			r = arrow_fail(error, ENOMEM, "%s", later.text);
 	}
-	if (r == 0)
-		answer(k, peer, &spec);
-	else
-		peer_answer(k, peer, ARROW_NETWORKS, -r, error.text);
+	/* Without a program there is nobody to tell: the next VM's job has it. */
+	if (r == 0 && k->phase != WAITING) {
+		r = arrow_job_place(records, &spec, k->instance->id, k->config->network);
+		if (r < 0)
+			arrow_fail(error, -r, "cannot describe the network: %m");
+	}
 	arrow_instance_release(&now);
 	arrow_spec_release(&spec);
+	return r;
 }

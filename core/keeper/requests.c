@@ -1,162 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What commands ask of a keeper, by control frames on its socket (docs/protocol.md). */
+#include "core/keeper/requests.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#include "core/keeper/state.h"
+#include "core/instance/event.h"
+#include "core/keeper/networks.h"
+#include "core/keeper/program.h"
+#include "core/keeper/snapshot.h"
+#include "core/keeper/vm.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-static void attach(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_attach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	peer->streams = arrow_get32(payload) & 7;
-	for (unsigned int i = 0; i < 2; i++)
-		peer->acked[i] = k->received[i]; /* from here on */
-	peer_answer(k, peer, ARROW_ATTACH, 0, NULL);
+	peer->unread[0] = peer->unread[1] = 0;
+	peer_answer(peer, ARROW_ATTACH, 0, NULL);
 	arrow_event(k->instance, "attach", NULL);
-	if (k->started)
-		peer_send(k, peer, ARROW_CONTROL, ARROW_STARTED, k->started_frame,
-			sizeof(k->started_frame));
-	if (k->stdin_closed && (peer->streams & 1))
-		peer_send(k, peer, ARROW_STREAM(1, 0), ARROW_CLOSED, NULL, 0);
+	if (k->program.started)
+		peer_send(peer, ARROW_CONTROL, ARROW_STARTED, k->program.started_frame,
+			sizeof(k->program.started_frame));
+	if (k->guest.stdin_closed && (peer->streams & 1))
+		peer_send(peer, ARROW_STREAM(1, 0), ARROW_CLOSED, NULL, 0);
 }
 
-static void detach(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_detach(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	/* Not the one that only started it. */
+	/* Not for a command that only started it. */
 	if (peer->streams)
 		arrow_event(k->instance, "detach", NULL);
 	peer->bound = false;
 	peer->streams = 0;
 	peer->closing = true;
-	execs_detach(k, peer);
+	execs_detach(peer);
 }
 
-void keeper_stop(struct keeper *k, uint32_t signal, uint32_t seconds)
+static void request_note_manual_stop(struct keeper *k)
 {
-	const struct arrow_spec *spec = k->config->spec;
-
-	k->stopping = true;
-	if (k->phase == WAITING || !k->started) {
-		keeper_fail(k, 128 + SIGKILL, "it was stopped before its program started");
+	if (k->state->manual_stop)
 		return;
-	}
-	if (k->exited)
-		return;
-	if (signal == 0)
-		signal = spec->life.stop_signal ? spec->life.stop_signal : SIGTERM;
-	keeper_signal(k, signal);
-	if (seconds != ARROW_FOREVER)
-		k->kill_at = now_ms() + seconds * 1000ull;
+	k->state->manual_stop = true;
+	k->state_changed = true;
 }
 
-static void stop(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_stop(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	peer->waits_for = ARROW_STOP;
-	if (!k->state->manual_stop) {
-		k->state->manual_stop = true;
-		k->state_changed = true;
-	}
-	k->restart_now = false;
-	keeper_stop(k, arrow_get32(payload), arrow_get32(payload + 4));
+	request_note_manual_stop(k);
+	k->restarts.now = false;
+	program_stop(k, arrow_get32(payload), arrow_get32(payload + 4));
 }
 
-static void restart(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_restart(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	peer->waits_for = ARROW_RESTART;
-	k->restart_now = true;
+	k->restarts.now = true;
 	if (k->phase == WAITING) /* its pause is over */
-		k->deadline = now_ms();
+		k->deadlines.phase = now_ms();
 	else
-		keeper_stop(k, arrow_get32(payload), arrow_get32(payload + 4));
+		program_stop(k, arrow_get32(payload), arrow_get32(payload + 4));
 }
 
-static void kill_program(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_kill(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	uint32_t signal = arrow_get32(payload), stop_signal = k->config->spec->life.stop_signal;
+	/* As with Docker, a kill by hand ends the restarts, unless the Arrow has a stop signal. */
+	bool ends = !stop_signal || stop_signal == signal || signal == SIGKILL;
 
 	if (signal < 1 || signal > 64) {
-		peer_answer(k, peer, ARROW_KILL, EINVAL, "no such signal");
+		peer_answer(peer, ARROW_KILL, EINVAL, "invalid signal");
 		return;
 	}
-	if (!k->started && signal != SIGKILL) {
-		peer_answer(k, peer, ARROW_KILL, ESRCH, "its program has not started");
+	if (!k->program.started && signal != SIGKILL) {
+		peer_answer(peer, ARROW_KILL, ESRCH, "its program has not started");
 		return;
 	}
-	/* As Docker: a kill by hand is an end by hand, unless a stop signal says otherwise. */
-	if (!stop_signal || stop_signal == signal || signal == SIGKILL)
-		k->stopping = true;
-	if (!k->state->manual_stop) {
-		k->state->manual_stop = true;
-		k->state_changed = true;
-	}
-	peer_answer(k, peer, ARROW_KILL, 0, NULL);
-	if (k->started)
-		keeper_signal(k, signal);
+	if (ends)
+		k->restarts.stopping = true;
+	request_note_manual_stop(k);
+	peer_answer(peer, ARROW_KILL, 0, NULL);
+	if (k->program.started)
+		program_signal(k, signal);
 	else
 		keeper_fail(k, 128 + SIGKILL, "it was killed before its program started");
 }
 
-static void reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_reload(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_spec_life *mine = &k->config->spec->life;
 	struct arrow_spec spec;
 	struct arrow_instance now;
 	uint64_t mib = arrow_get32(payload);
 	int r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, &error);
 
 	if (r == 0)
-		r = keeper_limit(k, &spec, &error);
+		r = vm_set_limits(k, &spec, &error);
 	if (r == 0 && mib)
-		r = keeper_set_memory(k, mib << 20, &error);
+		r = vm_set_memory(k, mib << 20, &error);
 	if (r == 0) {
 		/* What can change while it runs. */
-		k->config->spec->life.restart = spec.life.restart;
-		k->config->spec->life.restart_max = spec.life.restart_max;
-		k->config->spec->life.stop_signal = spec.life.stop_signal;
-		k->config->spec->life.stop_timeout = spec.life.stop_timeout;
+		mine->restart = spec.life.restart;
+		mine->restart_max = spec.life.restart_max;
+		mine->stop_signal = spec.life.stop_signal;
+		mine->stop_timeout = spec.life.stop_timeout;
 	}
 	arrow_instance_release(&now);
 	arrow_spec_release(&spec);
-	peer_answer(k, peer, ARROW_RELOAD, -r, error.text);
+	peer_answer(peer, ARROW_RELOAD, -r, error.text);
 }
 
-static void pause_vm(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_pause(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	keeper_pause(k, peer, true);
+	snapshot_pause(k, peer, true);
 }
 
-static void unpause_vm(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_unpause(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	keeper_pause(k, peer, false);
+	snapshot_pause(k, peer, false);
 }
 
-static void change_networks(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_networks(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	keeper_networks(k, peer);
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_free_ uint8_t *answer = NULL;
+	struct arrow_job records = {0};
+	int r = networks_change(k, &records, &error);
+
+	if (r == 0 && records.size <= ARROW_FRAME_MAX - 8)
+		answer = malloc(8 + records.size);
+	if (answer) {
+		arrow_put32(answer, ARROW_NETWORKS);
+		arrow_put32(answer + 4, 0);
+		if (records.size)
+			memcpy(answer + 8, records.data, records.size);
+		peer_send(peer, ARROW_CONTROL, ARROW_ANSWER, answer, 8 + records.size);
+	} else {
+		peer_answer(peer, ARROW_NETWORKS, r < 0 ? -r : ENOMEM,
+			r < 0 ? error.text : "out of memory");
+	}
+	arrow_job_release(&records);
 }
 
-/* A frame of the program's control stream that is passed on to the guest. */
-static void pass_on(struct keeper *k, struct peer *peer, uint16_t type, const uint8_t *payload)
+/* Whether SIGNAL and WINSIZE can reach process 1, which is everybody's. */
+static bool request_reaches_program(const struct keeper *k, const uint8_t *payload)
 {
-	/* Process 1 is everybody's. */
-	if (!k->started || k->guest.fd < 0 || k->exited || arrow_get32(payload) != 1)
-		return;
-	if (channel_send(&k->guest, ARROW_CONTROL, type, payload, 8) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	return k->program.started && !k->program.exited && arrow_get32(payload) == 1;
 }
 
-static void send_signal(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_signal(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
-	pass_on(k, peer, ARROW_SIGNAL, payload);
+	uint32_t signal = arrow_get32(payload + 4);
+
+	if (request_reaches_program(k, payload) && signal >= 1 && signal <= 64)
+		guest_link_signal(&k->guest, signal);
 }
 
-static void set_window(struct keeper *k, struct peer *peer, const uint8_t *payload)
+static void request_resize(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	char height[8], width[8];
 
-	pass_on(k, peer, ARROW_WINSIZE, payload);
+	if (request_reaches_program(k, payload))
+		guest_link_resize(&k->guest, payload);
 	snprintf(height, sizeof(height), "%u", arrow_get16(payload + 4));
 	snprintf(width, sizeof(width), "%u", arrow_get16(payload + 6));
 	arrow_event(
@@ -168,48 +177,134 @@ static const struct request {
 	size_t size; /* of the payload, at least */
 	void (*take)(struct keeper *k, struct peer *peer, const uint8_t *payload);
 } requests[] = {
-	{ARROW_SIGNAL, 8, send_signal},
-	{ARROW_WINSIZE, 8, set_window},
-	{ARROW_ATTACH, 4, attach},
-	{ARROW_DETACH, 0, detach},
-	{ARROW_STOP, 8, stop},
-	{ARROW_KILL, 4, kill_program},
-	{ARROW_RESTART, 8, restart},
-	{ARROW_RELOAD, 4, reload},
-	{ARROW_PAUSE, 0, pause_vm},
-	{ARROW_UNPAUSE, 0, unpause_vm},
-	{ARROW_NETWORKS, 0, change_networks},
+	{ARROW_SIGNAL, 8, request_signal},
+	{ARROW_WINSIZE, 8, request_resize},
+	{ARROW_ATTACH, 4, request_attach},
+	{ARROW_DETACH, 0, request_detach},
+	{ARROW_STOP, 8, request_stop},
+	{ARROW_KILL, 4, request_kill},
+	{ARROW_RESTART, 8, request_restart},
+	{ARROW_RELOAD, 4, request_reload},
+	{ARROW_PAUSE, 0, request_pause},
+	{ARROW_UNPAUSE, 0, request_unpause},
+	{ARROW_NETWORKS, 0, request_networks},
 };
 
-/* Whether it is about a process that the command has started itself. */
-static bool is_of_exec(struct arrow_frame f, const uint8_t *p)
-{
-	return f.type == ARROW_EXEC || f.type == ARROW_EXEC_END ||
-	       ((f.type == ARROW_SIGNAL || f.type == ARROW_WINSIZE) && f.length == 8 &&
-		       arrow_get32(p) != 1);
-}
-
-void keeper_request(struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *p)
+static void request_take(
+	struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
 {
 	if (f.type == ARROW_SNAPSHOT && f.length > 4 && f.length < 4 + PATH_MAX) {
 		char path[PATH_MAX] = "";
 
-		memcpy(path, p + 4, f.length - 4);
-		keeper_snapshot(k, peer, path, arrow_get32(p) != 0);
-		return;
-	}
-	if (is_of_exec(f, p)) {
-		execs_request(k, peer, f, p);
+		memcpy(path, payload + 4, f.length - 4);
+		snapshot_save(k, peer, path, arrow_get32(payload) != 0);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
 		if (requests[i].type != f.type)
 			continue;
 		if (f.length >= requests[i].size)
-			requests[i].take(k, peer, p);
+			requests[i].take(k, peer, payload);
 		else
-			peer_answer(k, peer, f.type, EINVAL, "the request is cut off");
+			peer_answer(peer, f.type, EINVAL, "the request is too short");
 		return;
 	}
-	peer_answer(k, peer, f.type, ENOSYS, "this keeper does not know the request");
+	peer_answer(peer, f.type, ENOSYS, "this keeper does not know the request");
+}
+
+/* Whether a frame is of a process that the command has started itself; those go to the guest. */
+static bool request_is_of_exec(struct arrow_frame f, const uint8_t *payload)
+{
+	if (f.stream != ARROW_CONTROL)
+		return ARROW_STREAM_PROCESS(f.stream) != 1;
+	return f.type == ARROW_EXEC || f.type == ARROW_EXEC_END ||
+	       ((f.type == ARROW_SIGNAL || f.type == ARROW_WINSIZE) && f.length == 8 &&
+		       arrow_get32(payload) != 1);
+}
+
+/* Why a command cannot start a process, or NULL; err gets its errno. */
+static const char *request_exec_obstacle(const struct keeper *k, int *err)
+{
+	*err = k->state->life == ARROW_LIFE_PAUSED ? EBUSY : ESRCH;
+	if (k->state->life == ARROW_LIFE_PAUSED)
+		return "the Arrow is paused: unpause it first";
+	return keeper_program_runs(k) ? NULL : "the Arrow is not running";
+}
+
+/* Returns false if the frame has to wait for the guest. */
+static bool request_take_exec(
+	struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
+{
+	const char *obstacle;
+	int err, r;
+
+	if (!peer->exec) {
+		if (f.stream != ARROW_CONTROL || f.type != ARROW_EXEC)
+			return true;
+		obstacle = request_exec_obstacle(k, &err);
+		if (obstacle) {
+			execs_refuse(peer, 1, err, obstacle);
+			return true;
+		}
+	}
+	if (keeper_is_frozen(k) || !guest_link_has_room(&k->guest))
+		return false;
+	r = f.stream == ARROW_CONTROL ? execs_request(&k->execs, peer, f, payload)
+				      : execs_peer_frame(&k->execs, peer, f, payload);
+	if (r < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
+	return true;
+}
+
+static void request_take_input(
+	struct keeper *k, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
+{
+	if (!(peer->streams & 1) || !k->config->spec->process.interactive)
+		return;
+	if (f.type == ARROW_DATA)
+		peer_hold_input(peer, payload, f.length);
+	else if (f.type == ARROW_EOF && k->config->spec->process.stdin_once)
+		peer->input.eof = true;
+}
+
+/* What comes back for stdout (fd 1) or stderr (fd 2). */
+static void request_take_credit(struct keeper *k, struct peer *peer, struct arrow_frame f,
+	unsigned int fd, const uint8_t *payload)
+{
+	if (!(peer->streams & (1u << fd)))
+		return;
+	peer->moved = now_ms();
+	if (k->phase == ENDING && !k->restarts.stopping) /* a slow reader is not a stuck guest */
+		keeper_set_phase(k, ENDING, DONE_DEADLINE_MS);
+	if (f.type == ARROW_CREDIT && f.length == 4)
+		peer_credit(peer, fd, arrow_get32(payload));
+	if (f.type != ARROW_CLOSED)
+		return;
+	peer->streams &= ~(1u << fd);
+	/* A pipe of the foreground that breaks, breaks for the program. */
+	if (peer->bound)
+		guest_link_close_output(&k->guest, fd);
+}
+
+bool requests_take(struct keeper *k, struct peer *peer)
+{
+	struct arrow_frame f;
+	const uint8_t *payload;
+
+	while (peer_peek(peer, &f, &payload)) {
+		unsigned int fd = ARROW_STREAM_FD(f.stream);
+
+		if (request_is_of_exec(f, payload)) {
+			if (!request_take_exec(k, peer, f, payload))
+				return false;
+		} else if (f.stream == ARROW_CONTROL) {
+			request_take(k, peer, f, payload);
+		} else if (fd == 0) {
+			request_take_input(k, peer, f, payload);
+		} else if (fd <= 2) {
+			request_take_credit(k, peer, f, fd, payload);
+		}
+		peer_skip(peer);
+	}
+	return true;
 }

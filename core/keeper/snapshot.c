@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * What a keeper does to a VM that runs: pauses it, lets it go on, and writes it whole for `arrow
- * save`. Nothing here waits: each step begins where the guest or the engine has done the one
- * before.
- *
- *   SNAPSHOT_HOLD    the loader was asked to hold still, and has not said SAVED
- *   SNAPSHOT_PAUSE   the engine was asked to stop the processors
- *   SNAPSHOT_WRITE   it writes the VM
- *
- * No frame of a command goes to the guest meanwhile.
- */
+#include "core/keeper/snapshot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/keeper/state.h"
+#include "core/instance/event.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -23,193 +14,235 @@
 #define WRITE_DEADLINE_MS 600000u /* gigabytes, to a slow disk */
 #define PAUSE_DEADLINE_MS 30000u
 
-static void answer(struct keeper *k, int err, const char *text)
+static void snapshot_answer(struct keeper *k, int err, const char *text)
 {
 	struct snapshot *s = &k->snapshot;
 
 	if (s->peer)
-		peer_answer(k, s->peer, s->request, err, text);
+		peer_answer(s->peer, s->request, err, text);
 	s->peer = NULL;
 	s->request = 0;
 	s->deadline = 0;
 }
 
-/* The guest goes on from where it held still, and asks for the time, which has passed. */
-static void go_on(struct keeper *k)
-{
-	if (k->guest.fd >= 0 && channel_send(&k->guest, ARROW_CONTROL, ARROW_RESUME, NULL, 0) < 0)
-		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
-	k->snapshot.held = false;
-}
-
-static void set_life(struct keeper *k, bool paused)
+static void snapshot_set_life(struct keeper *k, bool paused)
 {
 	k->state->life = paused ? ARROW_LIFE_PAUSED : ARROW_LIFE_RUNNING;
 	keeper_write_state(k); /* before it is answered: whoever asked may look */
 	arrow_event(k->instance, paused ? "pause" : "unpause", NULL);
 }
 
-static void close_files(struct snapshot *s)
+/* The VM was paused and goes on: its clock stood still meanwhile. */
+static void snapshot_unpaused(struct keeper *k)
 {
-	close_keep_errno(steal_fd(&s->fd));
-	close_keep_errno(steal_fd(&s->blocks_fd));
+	snapshot_set_life(k, false);
+	if (k->snapshot.held)
+		guest_link_resume(&k->guest); /* then the loader asks for the time by itself */
+	else
+		guest_link_ask_time(&k->guest);
+	k->snapshot.held = false;
 }
 
-static void finish(struct keeper *k, int err, const char *text)
+static void snapshot_close_files(struct snapshot *s)
+{
+	close_keep_errno(steal_fd(&s->fd));
+	close_keep_errno(steal_fd(&s->code_fd));
+}
+
+/*
+ * Lets the VM go on without a request for it. It may still have a pause to come that nobody waits
+ * for any more; once it has answered the question behind both, vm->paused tells the truth again.
+ */
+static void snapshot_resume(struct keeper *k)
+{
+	struct arrow_vm *vm = k->machine.vm;
+
+	vm->engine->resume(vm);
+	vm->engine->check(vm);
+	k->snapshot.unsettled = vm->asked;
+}
+
+/* The end of a save, with or without success. */
+static void snapshot_finish(struct keeper *k, int err, const char *text)
 {
 	struct snapshot *s = &k->snapshot;
 	bool stay = err == 0 && s->stay;
 
 	if (s->step > SNAPSHOT_HOLD && !stay)
-		k->vm->engine->resume(k->vm);
+		snapshot_resume(k);
 	s->held = stay;
 	if (!stay)
-		go_on(k);
+		guest_link_resume(&k->guest);
 	s->step = SNAPSHOT_NONE;
-	close_files(s);
-	answer(k, err, text);
+	snapshot_close_files(s);
+	snapshot_answer(k, err, text);
 }
 
 /* What keeps this Arrow from being paused or saved now, or NULL. */
-static const char *unable(const struct keeper *k)
+static const char *snapshot_obstacle(const struct keeper *k)
 {
-	if (!k->started || k->exited || k->phase != RUNNING || !k->vm)
+	const struct snapshot *s = &k->snapshot;
+
+	if (!keeper_program_runs(k) || !k->machine.vm)
 		return "its program does not run";
-	if (k->snapshot.step != SNAPSHOT_NONE)
+	if (s->step != SNAPSHOT_NONE)
 		return "it is being saved";
-	if (k->snapshot.request)
+	if (s->request)
 		return "it is being paused or unpaused";
 	return NULL;
 }
 
-static void begin(struct keeper *k, struct peer *peer, uint32_t request, uint64_t deadline_ms)
+static void snapshot_begin(
+	struct keeper *k, struct peer *peer, uint32_t request, uint64_t deadline_ms)
 {
 	k->snapshot.peer = peer;
 	k->snapshot.request = request;
 	k->snapshot.deadline = now_ms() + deadline_ms;
 }
 
-void keeper_pause(struct keeper *k, struct peer *peer, bool pause)
+void snapshot_pause(struct keeper *k, struct peer *peer, bool pause)
 {
 	uint32_t request = pause ? ARROW_PAUSE : ARROW_UNPAUSE;
-	const char *why = unable(k);
+	const char *obstacle = snapshot_obstacle(k);
 
-	if (!why && k->vm->paused == pause)
-		why = pause ? "it is already paused" : "it is not paused";
-	if (why) {
-		peer_answer(k, peer, request, EBUSY, why);
+	if (!obstacle && (k->state->life == ARROW_LIFE_PAUSED) == pause)
+		obstacle = pause ? "it is already paused" : "it is not paused";
+	if (obstacle) {
+		peer_answer(peer, request, EBUSY, obstacle);
 		return;
 	}
-	begin(k, peer, request, PAUSE_DEADLINE_MS);
+	snapshot_begin(k, peer, request, PAUSE_DEADLINE_MS);
 	if (pause)
-		k->vm->engine->pause(k->vm);
+		k->machine.vm->engine->pause(k->machine.vm);
 	else
-		k->vm->engine->resume(k->vm);
+		k->machine.vm->engine->resume(k->machine.vm);
 }
 
-void keeper_snapshot(struct keeper *k, struct peer *peer, const char *path, bool stay)
+void snapshot_save(struct keeper *k, struct peer *peer, const char *path, bool stay)
 {
 	_cleanup_free_ char *blocks = NULL;
 	const char *slash = strrchr(path, '/');
 	struct snapshot *s = &k->snapshot;
-	const char *why = unable(k);
+	const char *obstacle = snapshot_obstacle(k);
 
-	if (!why && k->vm->paused)
-		why = "it is paused; unpause it first";
-	if (!why && k->memory)
-		why = "its memory was lowered while it ran: give it back first, by 'arrow update -m'";
-	if (!why && k->config->spec->files.n_volumes > 0)
-		why = "it has volumes, which are files of the host and cannot be saved with it";
-	if (why) {
-		peer_answer(k, peer, ARROW_SNAPSHOT, EBUSY, why);
+	if (!obstacle && k->state->life == ARROW_LIFE_PAUSED)
+		obstacle = "it is paused: unpause it first";
+	if (!obstacle && k->machine.memory)
+		obstacle = "its memory was reduced while it ran: give it back first with 'arrow "
+			   "update -m'";
+	if (!obstacle && k->config->spec->files.n_volumes > 0)
+		obstacle =
+			"it has volumes, which are files of the host and cannot be saved with it";
+	if (obstacle) {
+		peer_answer(peer, ARROW_SNAPSHOT, EBUSY, obstacle);
 		return;
 	}
 	s->fd = open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
 	if (s->fd < 0) {
-		peer_answer(k, peer, ARROW_SNAPSHOT, errno, "the file for it cannot be opened");
+		peer_answer(peer, ARROW_SNAPSHOT, errno, "cannot open the file to save it to");
 		return;
 	}
 	/* Beside it; a save goes on without. */
 	blocks = path_format("%.*s/blocks", slash ? (int)(slash - path) : 0, path);
-	s->blocks_fd = blocks ? open(blocks, O_RDWR | O_TRUNC | O_NOFOLLOW | O_CLOEXEC) : -1;
-	if (channel_send(&k->guest, ARROW_CONTROL, ARROW_SAVE, NULL, 0) < 0) {
-		close_files(s);
-		peer_answer(k, peer, ARROW_SNAPSHOT, EAGAIN, "the guest does not read");
+	s->code_fd = blocks ? open(blocks, O_RDWR | O_TRUNC | O_NOFOLLOW | O_CLOEXEC) : -1;
+	guest_link_send_due(&k->guest);
+	if (guest_link_send(&k->guest, ARROW_CONTROL, ARROW_SAVE, NULL, 0) < 0) {
+		snapshot_close_files(s);
+		peer_answer(peer, ARROW_SNAPSHOT, EAGAIN, "the guest does not read");
 		return;
 	}
-	begin(k, peer, ARROW_SNAPSHOT, HOLD_DEADLINE_MS);
+	snapshot_begin(k, peer, ARROW_SNAPSHOT, HOLD_DEADLINE_MS);
 	s->stay = stay;
 	s->step = SNAPSHOT_HOLD;
 }
 
-void keeper_snapshot_saved(struct keeper *k, const uint8_t *payload)
+void snapshot_saved(struct keeper *k, const uint8_t *payload)
 {
 	struct snapshot *s = &k->snapshot;
 
 	if (s->step != SNAPSHOT_HOLD)
 		return; /* too late: it has been told to go on */
 	if (arrow_get32(payload) != 0) {
-		finish(k, EIO, "the guest cannot hold its programs still");
+		snapshot_finish(k, EIO, "the guest cannot hold its programs still");
 		return;
 	}
 	k->state->stdin_closed = arrow_get32(payload + 4) == 0;
 	k->state_changed = true;
 	s->step = SNAPSHOT_PAUSE;
-	k->vm->engine->pause(k->vm);
+	k->machine.vm->engine->pause(k->machine.vm);
 }
 
-void keeper_snapshot_cancel(struct keeper *k)
+/* A pause or unpause that is not answered yet does not come about in time. */
+static void snapshot_give_up(struct keeper *k, int err, const char *text)
 {
+	snapshot_answer(k, err, text);
+}
+
+void snapshot_cancel(struct keeper *k)
+{
+	static const char text[] = "a signal was sent to its program meanwhile";
+	struct snapshot *s = &k->snapshot;
+
 	/* Once the VM is being written, the signal waits until that is done. */
-	if (k->snapshot.step == SNAPSHOT_HOLD) {
-		finish(k, ECANCELED, "a signal came between");
-	} else if (k->snapshot.step == SNAPSHOT_NONE && k->vm && k->vm->paused) {
-		k->vm->engine->resume(k->vm);
-		set_life(k, false);
-		if (k->snapshot.held)
-			go_on(k);
-		else
-			keeper_tell_clock(k);
+	if (s->step > SNAPSHOT_HOLD || !k->machine.vm)
+		return;
+	if (s->step == SNAPSHOT_HOLD) {
+		snapshot_finish(k, ECANCELED, text);
+	} else if (s->request == ARROW_PAUSE) {
+		snapshot_give_up(k, ECANCELED, text);
+	} else if (k->state->life == ARROW_LIFE_PAUSED) {
+		snapshot_resume(k);
+		snapshot_unpaused(k);
+		snapshot_answer(k, 0, NULL); /* to an unpause, if there is one */
 	}
 }
 
-void keeper_snapshot_step(struct keeper *k)
+void snapshot_forget_peer(struct keeper *k, const struct peer *peer)
+{
+	if (k->snapshot.peer == peer)
+		k->snapshot.peer = NULL;
+}
+
+void snapshot_step(struct keeper *k)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct snapshot *s = &k->snapshot;
-	struct arrow_vm *vm = k->vm;
+	struct arrow_vm *vm = k->machine.vm;
 
 	if (!vm || k->phase != RUNNING) {
 		if (s->step != SNAPSHOT_NONE || s->request) {
 			s->step = SNAPSHOT_NONE;
-			close_files(s);
-			answer(k, ESRCH, "it has ended");
+			snapshot_close_files(s);
+			snapshot_answer(k, ESRCH, "it has ended");
 		}
 		return;
 	}
-	if ((s->request == ARROW_PAUSE && vm->paused) ||
-		(s->request == ARROW_UNPAUSE && !vm->paused)) {
-		set_life(k, vm->paused);
-		if (!vm->paused && s->held)
-			go_on(k);
-		else if (!vm->paused)
-			keeper_tell_clock(k);
-		answer(k, 0, NULL);
+	if (s->deadline && now_ms() >= s->deadline) {
+		if (s->step != SNAPSHOT_NONE)
+			snapshot_finish(k, ETIMEDOUT, "it took too long");
+		else
+			snapshot_give_up(k, ETIMEDOUT, "the engine does not answer");
+	} else if (s->unsettled > vm->answered) {
+		return;
+	} else if (s->request == ARROW_PAUSE && vm->paused) {
+		snapshot_set_life(k, true);
+		snapshot_answer(k, 0, NULL);
+	} else if (s->request == ARROW_UNPAUSE && !vm->paused) {
+		snapshot_unpaused(k);
+		snapshot_answer(k, 0, NULL);
 	} else if (s->step == SNAPSHOT_PAUSE && vm->paused) {
-		if (vm->engine->write(vm, s->fd, s->blocks_fd, &error) < 0) {
-			finish(k, EIO, error.text);
+		if (vm->engine->write(vm, s->fd, s->code_fd, &error) < 0) {
+			snapshot_finish(k, EIO, error.text);
 			return;
 		}
 		s->step = SNAPSHOT_WRITE;
 		s->deadline = now_ms() + WRITE_DEADLINE_MS;
 	} else if (s->step == SNAPSHOT_WRITE && (vm->written || vm->problem)) {
 		if (vm->written && s->stay)
-			set_life(k, true);
-		finish(k, vm->written ? 0 : EIO, vm->written ? NULL : vm->problem);
-	} else if (s->deadline && now_ms() >= s->deadline) {
-		if (s->step != SNAPSHOT_NONE)
-			finish(k, ETIMEDOUT, "it takes too long");
-		else
-			answer(k, ETIMEDOUT, "the engine does not answer");
+			snapshot_set_life(k, true);
+		snapshot_finish(k, vm->written ? 0 : EIO, vm->written ? NULL : vm->problem);
+	} else if (!s->request && s->step == SNAPSHOT_NONE && !vm->paused &&
+		   k->state->life == ARROW_LIFE_PAUSED) {
+		snapshot_unpaused(k); /* an unpause that was given up came about after all */
 	}
 }

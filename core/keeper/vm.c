@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One VM of a keeper, from its start to its end. */
+#include "core/keeper/vm.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,31 +13,33 @@
 #include <unistd.h>
 
 #include "core/spec/cpuset.h"
-#include "core/keeper/state.h"
 #include "core/template/idle.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-/* The guest is gone without a farewell: says why, as well as can be known. */
-static void explain_end(struct keeper *k)
+#define CHECK_INTERVAL_MS 10000u  /* between two questions to the VM */
+#define ANSWER_DEADLINE_MS 30000u /* for an answer */
+
+void vm_explain_end(struct keeper *k)
 {
-	const char *panic;
+	const char *ended = k->machine.vm->ended, *panic;
 	unsigned long long mib = (unsigned long long)(k->config->spec->limits.memory >> 20);
 
-	if (k->exited) { /* the loader said how the program ended, and then switched off */
-		keeper_phase(k, OVER, 0);
+	if (k->program.exited) { /* the loader said how the program ended, and then switched off */
+		keeper_set_phase(k, OVER, 0);
 		return;
 	}
-	k->console[k->console_used] = '\0';
-	panic = strstr(k->console, "Kernel panic");
-	k->host_oom = k->vm->ended && arrow_limits_oom(&k->confinement);
-	if (k->host_oom) {
+	k->console.text[k->console.used] = '\0';
+	panic = strstr(k->console.text, "Kernel panic");
+	k->machine.host_oom = ended && arrow_limits_oom(&k->machine.groups);
+	if (k->machine.host_oom) {
 		keeper_fail(k, 128 + SIGKILL,
-			"out of memory: the VM took all that %llu MiB for its guest allow on the host; give it more with -m",
+			"out of memory: the VM took all that the host allows for a guest of %llu "
+			"MiB; give it more with -m",
 			mib);
-	} else if (k->vm->ended) {
-		keeper_fail(k, ARROW_STATUS_ERROR, "%s", k->vm->ended);
-	} else if (k->phase == BOOTING && (!panic || strstr(k->console, "emory"))) {
+	} else if (ended) {
+		keeper_fail(k, ARROW_STATUS_ERROR, "%s", ended);
+	} else if (k->phase == BOOTING && (!panic || strstr(k->console.text, "emory"))) {
 		keeper_fail(k, ARROW_STATUS_ERROR,
 			"the guest did not boot with %llu MiB of memory: give it more with -m",
 			mib);
@@ -49,25 +52,26 @@ static void explain_end(struct keeper *k)
 	}
 }
 
-void keeper_take_console(struct keeper *k)
+void vm_take_console(struct keeper *k)
 {
+	struct console *c = &k->console;
 	char buf[4096];
-	ssize_t n = read(k->console_fd, buf, sizeof(buf));
+	ssize_t n = read(c->fd, buf, sizeof(buf));
 	size_t size = n > 0 ? (size_t)n : 0, keep;
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		close(k->console_fd);
-		k->console_fd = -1;
+		close_keep_errno(steal_fd(&c->fd));
 		return;
 	}
-	keep = k->console_used + size > CONSOLE_TAIL ? CONSOLE_TAIL - size : k->console_used;
-	memmove(k->console, k->console + k->console_used - keep, keep);
-	memcpy(k->console + keep, buf, size);
-	k->console_used = keep + size;
+	keep = c->used + size > CONSOLE_TAIL ? CONSOLE_TAIL - size : c->used;
+	memmove(c->text, c->text + c->used - keep, keep);
+	memcpy(c->text + keep, buf, size);
+	c->used = keep + size;
 }
 
-/* Where the VM's process goes: groups of the host, made once for clone and cold VM. */
-static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
+/* The control groups that hold the VM's process: made once, for a clone and the cold VM after it.
+ */
+static int vm_confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
 	struct arrow_error *error)
 {
 	const struct arrow_spec *spec = k->config->spec;
@@ -76,8 +80,8 @@ static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *
 
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	if (k->confinement.n == 0)
-		r = arrow_limits_begin(&k->confinement,
+	if (k->machine.groups.n == 0)
+		r = arrow_limits_begin(&k->machine.groups,
 			&(struct arrow_limits_wish){.spec = spec,
 				.id = k->instance->id,
 				.overhead = k->config->vm->mode->overhead,
@@ -92,66 +96,104 @@ static int confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *
 				spec->limits.cpuset_cpus);
 		limits->cpus = cpus;
 	}
-	limits->procs = k->confinement.procs;
-	limits->n_procs = k->confinement.n;
+	limits->procs = k->machine.groups.procs;
+	limits->n_procs = k->machine.groups.n;
 	limits->oom_score_adj = spec->limits.oom_score_adj;
 	return 0;
 }
 
-int keeper_start_vm(struct keeper *k, struct arrow_error *error)
+void vm_hand_out(struct keeper *k, uint32_t deadline_ms)
+{
+	struct arrow_job *job = k->config->job;
+
+	/* A restored VM goes on with the limits that it had. */
+	if (k->machine.job_stale && !(k->machine.template && k->machine.template->running) &&
+		arrow_job_limit(job, k->config->spec) < 0) {
+		keeper_fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
+		return;
+	}
+	k->machine.job_stale = false;
+	if (arrow_job_refresh(job) < 0)
+		keeper_fail(k, ARROW_STATUS_ERROR, "cannot describe the job: out of memory");
+	else
+		keeper_set_phase(k, HANDING, deadline_ms);
+}
+
+/* What a clone has of its template. */
+static int vm_use_template(
+	const struct arrow_template *t, struct arrow_vm_config *vm, struct arrow_error *error)
+{
+	vm->origin = t->running ? ARROW_VM_RESTORED : ARROW_VM_CLONE;
+	vm->ram_fd = t->ram_fd;
+	vm->state_fd = t->state_fd;
+	vm->code_fd = t->code_fd;
+	vm->cache_dir = t->dir;
+	vm->idle = &arrow_idle_devices;
+	/* The engine reads through the same open file, so a second clone finds it read. */
+	if (lseek(vm->state_fd, 0, SEEK_SET) < 0)
+		return arrow_fail(error, errno, "cannot read the template: %m");
+	return 0;
+}
+
+/* Both ends of a stream socket: this process's and the guest's. */
+static int vm_make_sockets(int flags, int *ours, int *guests)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0, fds) < 0)
+		return -errno;
+	*ours = fds[0];
+	*guests = fds[1];
+	return 0;
+}
+
+int vm_start(struct keeper *k, struct arrow_error *error)
 {
 	struct arrow_vm_config vm = *k->config->vm;
+	_cleanup_close_ int channel = -1, console = -1;
+	struct machine *m = &k->machine;
 	struct arrow_vm_limits limits = {0};
 	cpu_set_t cpus;
-	int channel[2], console[2], r = confine(k, &limits, &cpus, error);
+	int fd = -1, r = vm_confine(k, &limits, &cpus, error);
 
 	if (r < 0)
 		return r;
 	vm.limits = &limits;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-		return arrow_fail(error, errno, "cannot make the control channel: %m");
-	r = channel_init(&k->guest, channel[0]);
-	if (r < 0) {
-		close(channel[1]);
+	r = vm_make_sockets(0, &fd, &channel);
+	if (r == 0)
+		r = guest_link_open(&k->guest, fd);
+	if (r < 0)
 		return arrow_fail(error, -r, "cannot make the control channel: %m");
+	r = vm_make_sockets(SOCK_NONBLOCK, &k->console.fd, &console);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot make the console: %m");
+	k->console.used = 0;
+	vm.channel_fd = channel;
+	vm.console_fd = console;
+	if (m->template) {
+		r = vm_use_template(m->template, &vm, error);
+		if (r < 0)
+			return r;
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, console) < 0) {
-		close(channel[1]);
-		return arrow_fail(error, errno, "cannot make the console: %m");
-	}
-	k->console_fd = console[0];
-	vm.channel_fd = channel[1];
-	vm.console_fd = console[1];
-	if (k->template) {
-		vm.origin = k->template->running ? ARROW_VM_RESTORED : ARROW_VM_CLONE;
-		vm.ram_fd = k->template->ram_fd;
-		vm.state_fd = k->template->state_fd;
-		vm.code_fd = k->template->code_fd;
-		vm.cache_dir = k->template->dir;
-		vm.idle = &arrow_idle_devices;
-		/* The engine reads through the same open file, so a second clone finds it read. */
-		if (lseek(vm.state_fd, 0, SEEK_SET) < 0)
-			return arrow_fail(error, errno, "cannot read the template: %m");
-	}
-	r = k->config->engine->start(&k->vm, &vm, error);
-	close(channel[1]);
-	close(console[1]);
+	r = k->config->engine->start(&m->vm, &vm, error);
 	if (r < 0)
 		return r;
-	k->start_ms = now_ms();
-	k->next_check = k->start_ms + CHECK_INTERVAL_MS;
-	k->answers = 0;
-	k->state->vm_pid = k->vm->pid;
-	if (k->template)
-		keeper_hand_out(k, CLONE_DEADLINE_MS);
+	m->started_ms = now_ms();
+	m->next_check = m->started_ms + CHECK_INTERVAL_MS;
+	m->last_answer = m->started_ms;
+	m->answers = 0;
+	k->snapshot.unsettled = 0;
+	k->state->vm_pid = m->vm->pid;
+	if (m->template)
+		vm_hand_out(k, CLONE_DEADLINE_MS);
 	else
-		keeper_phase(k, BOOTING, BOOT_DEADLINE_MS);
-	keeper_note(k, k->template ? "the clone's process started" : "the VM's process started");
+		keeper_set_phase(k, BOOTING, BOOT_DEADLINE_MS);
+	keeper_note(k, m->template ? "the clone's process started" : "the VM's process started");
 	return 0;
 }
 
-/* All threads of the VM's process; those that are born meanwhile have what their parents have. */
-static int move_threads(int pid, const cpu_set_t *cpus)
+/* Moves all threads of the VM's process; those that are born meanwhile inherit the CPUs. */
+static int vm_move_threads(int pid, const cpu_set_t *cpus)
 {
 	char path[32];
 	_cleanup_closedir_ DIR *dir = NULL;
@@ -170,175 +212,121 @@ static int move_threads(int pid, const cpu_set_t *cpus)
 	return 0;
 }
 
-static int limit_vm(struct keeper *k, struct arrow_error *error)
+static int vm_apply_limits(struct keeper *k, struct arrow_error *error)
 {
 	const struct arrow_spec *spec = k->config->spec;
 	_cleanup_free_ char *list = path_format("%s/cgroups", k->instance->run_dir);
 	cpu_set_t cpus;
-	int r = list ? arrow_limits_update(&k->confinement,
+	int r = list ? arrow_limits_update(&k->machine.groups,
 			       &(struct arrow_limits_wish){.spec = spec,
 				       .id = k->instance->id,
 				       .overhead = k->config->vm->mode->overhead,
 				       .list = list},
-			       k->vm->pid, error)
+			       k->machine.vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");
 
 	if (r < 0 || !spec->limits.cpuset_cpus)
 		return r;
 	r = arrow_cpuset_parse(spec->limits.cpuset_cpus, &cpus);
 	if (r == 0)
-		r = move_threads(k->vm->pid, &cpus);
-	return r < 0 ? arrow_fail(error, -r, "cannot keep the VM to the CPUs %s: %m",
+		r = vm_move_threads(k->machine.vm->pid, &cpus);
+	return r < 0 ? arrow_fail(error, -r, "cannot restrict the VM to CPUs %s: %m",
 			       spec->limits.cpuset_cpus)
 		     : 0;
 }
 
-int keeper_limit(struct keeper *k, const struct arrow_spec *limits, struct arrow_error *error)
+int vm_set_limits(struct keeper *k, const struct arrow_spec *limits, struct arrow_error *error)
 {
-	struct arrow_spec *spec = k->config->spec;
-	bool restored = k->template && k->template->running;
-
-	arrow_spec_take_limits(spec, limits);
-	/* A restored one goes on with what it had. */
-	if (!restored && k->phase != HANDING && arrow_job_limit(k->config->job, spec) < 0)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	return k->vm ? limit_vm(k, error) : 0;
+	arrow_spec_take_limits(k->config->spec, limits);
+	k->machine.job_stale = k->phase != HANDING;
+	return k->machine.vm ? vm_apply_limits(k, error) : 0;
 }
 
-int keeper_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
+int vm_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
 {
 	uint64_t whole = k->config->spec->limits.memory;
 	int r = 0;
 
 	if (bytes > whole)
 		return arrow_fail(error, EBUSY,
-			"its VM was started with %llu MiB of memory and gets no more while it runs: stop it first",
+			"its VM was started with %llu MiB of memory and gets no more while it "
+			"runs: stop it first",
 			(unsigned long long)(whole >> 20));
-	if (k->snapshot.step != SNAPSHOT_NONE)
+	if (keeper_is_frozen(k))
 		return arrow_fail(error, EBUSY, "it is being saved");
-	/* Before it started, what is asked for would be lost. */
-	if (k->vm && k->started)
-		r = k->vm->engine->set_memory(k->vm, bytes);
+	/* What is asked for before the program has started would be lost. */
+	if (k->machine.vm && k->program.started)
+		r = k->machine.vm->engine->set_memory(k->machine.vm, bytes);
 	if (r == -ENOTSUP)
 		return arrow_fail(error, ENOTSUP,
-			"its VM was started with %llu MiB of memory, which cannot change while it runs without Arrow's own QEMU: stop it first",
+			"its VM was started with %llu MiB of memory, which cannot change while it "
+			"runs without Arrow's own QEMU: stop it first",
 			(unsigned long long)(whole >> 20));
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot ask QEMU for other memory: %m");
-	k->memory = bytes < whole ? bytes : 0;
+		return arrow_fail(error, -r, "cannot change the memory of the VM: %m");
+	k->machine.memory = bytes < whole ? bytes : 0;
 	return 0;
 }
 
-/*
- * A clone that ends or hangs before its program started: its template is set aside, and a cold VM
- * takes over. The client knows nothing of either yet. Returns false where that is not the case.
- */
-static bool fall_back(struct keeper *k, const char *why)
+bool vm_fall_back(struct keeper *k, const char *why)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct machine *m = &k->machine;
 	char text[256];
 
-	if (!k->template || k->started || k->template->running)
+	if (!m->template || k->program.started || m->template->running)
 		return false;
-	snprintf(text, sizeof(text), "no clone could be started, so a cold VM is: %s", why);
+	snprintf(text, sizeof(text), "cannot start a clone, so a cold VM is started: %s", why);
 	keeper_note(k, text);
-	arrow_template_discard(k->template->dir);
-	k->template = NULL;
-	k->vm->engine->free(k->vm);
-	k->vm = NULL;
-	channel_release(&k->guest);
-	close_keep_errno(steal_fd(&k->console_fd));
-	k->console_used = 0;
-	k->job_sent = 0;
-	if (keeper_start_vm(k, &error) < 0)
+	arrow_template_discard(m->template->dir);
+	m->template = NULL;
+	m->vm->engine->free(m->vm);
+	m->vm = NULL;
+	guest_link_release(&k->guest);
+	close_keep_errno(steal_fd(&k->console.fd));
+	if (vm_start(k, &error) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "%s", error.text);
 	return true;
 }
 
-void keeper_check_time(struct keeper *k)
+void vm_check(struct keeper *k)
 {
+	struct machine *m = &k->machine;
 	uint64_t now = now_ms();
 
-	/* Somebody still reads: no hurry, unless the Arrow is being stopped. */
-	if (k->phase == ENDING && !k->stopping && peers_in_flight(k) > 0)
-		k->deadline = now + DONE_DEADLINE_MS;
-	if (k->kill_at && now >= k->kill_at) {
-		keeper_signal(k, SIGKILL);
-		k->kill_at = 0;
+	/* The time for an answer begins with a question. */
+	if (m->vm->answered != m->answers || m->vm->asked == m->vm->answered)
+		m->last_answer = now;
+	m->answers = m->vm->answered;
+	if (now >= m->next_check) {
+		m->vm->engine->check(m->vm);
+		m->next_check = now + CHECK_INTERVAL_MS;
 	}
-	if (k->vm_kill_at && now >= k->vm_kill_at) {
-		keeper_fail(k, 128 + SIGKILL, "the guest did not end its program, so it was ended");
-		return;
-	}
-
-	if (k->deadline && now >= k->deadline) {
-		if (fall_back(k, "it did not answer"))
-			return;
+	if (m->vm->asked > m->vm->answered && now - m->last_answer >= ANSWER_DEADLINE_MS)
 		keeper_fail(k, ARROW_STATUS_ERROR,
-			k->phase == ENDING ? "the guest did not end within %u s after its program"
-					   : "the guest did not start within %u s",
-			(k->phase == ENDING ? DONE_DEADLINE_MS : BOOT_DEADLINE_MS) / 1000);
-		/* The exit status is known, so that is what counts. */
-		keeper_phase(k, OVER, 0);
-		return;
-	}
-	if (k->time_limit && now >= k->time_limit) {
-		keeper_fail(k, 128 + SIGKILL,
-			"timed out: the program was killed after %u s (--timeout)",
-			k->config->spec->life.timeout);
-		return;
-	}
-	if (k->vm->answered != k->answers) {
-		k->answers = k->vm->answered;
-		k->last_answer = now;
-	}
-	if (now >= k->next_check) {
-		if (k->vm->asked == k->vm->answered)
-			k->last_answer = now; /* nothing was asked meanwhile */
-		k->vm->engine->check(k->vm);
-		k->next_check = now + CHECK_INTERVAL_MS;
-	}
-	if (k->vm->asked > k->vm->answered && now - k->last_answer >= ANSWER_DEADLINE_MS)
-		keeper_fail(k, ARROW_STATUS_ERROR,
-			"QEMU (process %d) does not answer for %u s; it was ended", k->vm->pid,
+			"the VM (process %d) has not answered for %u s and was ended", m->vm->pid,
 			ANSWER_DEADLINE_MS / 1000);
 }
 
-/* The VM is gone: takes what it left in the sockets. */
-static void drain(struct keeper *k)
+enum arrow_vm_event vm_take_events(struct keeper *k, const struct pollfd *p)
 {
-	int r = k->guest.fd < 0 ? -EPIPE : 0;
+	struct arrow_vm *vm = k->machine.vm;
 
-	while (r == 0 && k->phase != OVER) {
-		r = channel_fill(&k->guest);
-		keeper_relay_guest(k);
-	}
-	if (k->console_fd >= 0)
-		keeper_take_console(k);
+	for (unsigned int i = 0; i < ARROW_VM_FDS; i++)
+		if (p[i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
+			return ARROW_VM_ENDED;
+	return ARROW_VM_NOTHING;
 }
 
-void keeper_vm_events(struct keeper *k, const struct pollfd *p)
+void vm_end(struct keeper *k)
 {
-	for (unsigned int i = 0; i < ARROW_VM_FDS && k->phase != OVER; i++) {
-		if (!p[i].revents || k->vm->engine->handle(k->vm, i) != ARROW_VM_ENDED)
-			continue;
-		drain(k);
-		if (k->phase == OVER)
-			return;
-		if (!fall_back(k, k->vm->ended ? k->vm->ended : "its guest ended"))
-			explain_end(k);
-		return; /* the descriptors are another VM's now, or nobody's */
-	}
-}
+	struct machine *m = &k->machine;
 
-void keeper_end_vm(struct keeper *k)
-{
-	execs_end(k);
-	if (k->vm)
-		k->vm->engine->free(k->vm);
-	k->vm = NULL;
-	arrow_limits_end(&k->confinement);
-	channel_release(&k->guest);
-	close_keep_errno(steal_fd(&k->console_fd));
+	if (m->vm)
+		m->vm->engine->free(m->vm);
+	m->vm = NULL;
+	arrow_limits_end(&m->groups);
+	guest_link_release(&k->guest);
+	close_keep_errno(steal_fd(&k->console.fd));
 	keeper_note(k, "the VM is gone");
 }

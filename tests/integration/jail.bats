@@ -176,7 +176,7 @@ need_root() {
   run env ARROW_QEMU="$PWD/own/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run --verbose "$BUSYBOX" true
   echo "$output"
   # The clone, then the cold start that takes over.
-  [[ "$output" == *'no clone could be started'*'hostile: 0 breaches;'*'hostile: 0 breaches;'* ]]
+  [[ "$output" == *'cannot start a clone, so a cold VM is started'*'hostile: 0 breaches;'*'hostile: 0 breaches;'* ]]
 }
 
 @test "jail: its root is made anew when QEMU changes, and a damaged one is not used" {

@@ -140,7 +140,7 @@ of() {
   ARROW_QEMU=$G/hog run arrow run --cold -m 32m "$B" true
   echo "$output"
   [ "$status" -eq 137 ]
-  [[ "$output" == *'out of memory: the VM took all that 32 MiB'* ]]
+  [[ "$output" == *'out of memory: the VM took all that the host allows for a guest of 32 MiB'* ]]
 }
 
 # bats test_tags=start

@@ -175,7 +175,7 @@ about["digests"]["state"] = hashlib.sha256(block + struct.pack("<q", len(state))
 json.dump(about, open(path, "w"))
 END
     verbose
-    [[ $output == *'no clone could be started, so a cold VM is: '* ]]
+    [[ $output == *'cannot start a clone, so a cold VM is started: '* ]]
     [ "$(templates)" -eq 0 ]
     verbose
     [[ $output == *"the clone's process started"* ]]
