@@ -130,7 +130,7 @@ void runs_start(struct keeper *k)
 	if (k->restarts.now)
 		k->state->manual_stop = false;
 	k->restarts.under_way = k->restarts.now;
-	k->restarts.now = k->restarts.stopping = false;
+	k->restarts.now = k->restarts.stopping = k->restarts.settled = false;
 	k->program = (struct program){0};
 	k->failure.status = 0;
 	k->failure.text[0] = '\0';
@@ -152,11 +152,14 @@ static void run_settle(struct keeper *k)
 	if (k->state->oom)
 		arrow_event(k->instance, "oom", NULL);
 	arrow_event_number(k->instance, "die", "exitCode", k->state->exit_code);
+	k->restarts.settled = true;
 }
 
 bool runs_end(struct keeper *k)
 {
-	run_settle(k);
+	/* One that was stopped in the pause before its restart had its end before that. */
+	if (!k->restarts.settled)
+		run_settle(k);
 	if (!run_is_repeated(k))
 		return false;
 	run_wait_for_next(k);

@@ -81,6 +81,7 @@ struct restarts {
 	bool stopping;     /* the Arrow is to end: the restart policy has no say */
 	bool now;          /* it was asked to start again at once */
 	bool under_way;    /* so it does, and the program has not started yet */
+	bool settled;      /* the end of the last run is in the state, and was told */
 	uint64_t pause_ms; /* the next pause before a restart */
 };
 

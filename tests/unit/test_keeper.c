@@ -1116,6 +1116,24 @@ static void restart_starts_again_at_once_and_is_answered_then(void **state)
 	assert_int_equal(world_count_events(w, "restart"), 1);
 }
 
+static void a_stop_in_the_pause_before_a_restart_ends_it_once(void **state)
+{
+	struct world *w = *state;
+	struct channel *c;
+
+	go_to_phase(w, WAITING);
+	strcpy(w->k.state->finished, "then");
+	c = world_connect(w);
+	say_numbers(c, ARROW_STOP, 0, 10, 0);
+	world_settle(w);
+	assert_false(world_end_run(w));
+	assert_int_equal(world_count_events(w, "die"), 1);
+	assert_string_equal(w->k.state->finished, "then");
+	assert_int_equal(w->k.state->exit_code, 3);
+	runs_tell_end(&w->k, false);
+	assert_int_equal(w->k.peers.v[0]->waits_for, 0);
+}
+
 static void a_restart_that_is_stopped_is_answered(void **state)
 {
 	struct world *w = *state;
@@ -1314,6 +1332,7 @@ int main(void)
 		TEST(unless_stopped_respects_a_stop_by_hand),
 		TEST(a_vm_that_cannot_be_started_ends_the_run),
 		TEST(restart_starts_again_at_once_and_is_answered_then),
+		TEST(a_stop_in_the_pause_before_a_restart_ends_it_once),
 		TEST(a_restart_that_is_stopped_is_answered),
 		TEST(a_clone_that_does_not_start_makes_room_for_a_cold_vm),
 		TEST(the_deadline_that_a_message_names_is_the_one_that_passed),
