@@ -68,6 +68,7 @@ static void request_restart(struct keeper *k, struct peer *peer, const uint8_t *
 static void request_kill(struct keeper *k, struct peer *peer, const uint8_t *payload)
 {
 	uint32_t signal = arrow_get32(payload), stop_signal = k->config->spec->life.stop_signal;
+	bool waiting = k->phase == WAITING;
 	/* As with Docker, a kill by hand ends the restarts, unless the Arrow has a stop signal. */
 	bool ends = !stop_signal || stop_signal == signal || signal == SIGKILL;
 
@@ -75,7 +76,7 @@ static void request_kill(struct keeper *k, struct peer *peer, const uint8_t *pay
 		peer_answer(peer, ARROW_KILL, EINVAL, "invalid signal");
 		return;
 	}
-	if (!k->program.started && signal != SIGKILL) {
+	if (waiting ? !ends : !k->program.started && signal != SIGKILL) {
 		peer_answer(peer, ARROW_KILL, ESRCH, "its program has not started");
 		return;
 	}
@@ -83,10 +84,12 @@ static void request_kill(struct keeper *k, struct peer *peer, const uint8_t *pay
 		k->restarts.stopping = true;
 	request_note_manual_stop(k);
 	peer_answer(peer, ARROW_KILL, 0, NULL);
-	if (k->program.started)
+	if (k->program.started && !waiting) {
 		program_signal(k, signal);
-	else
+	} else {
+		k->restarts.now = false;
 		keeper_fail(k, 128 + SIGKILL, "it was killed before its program started");
+	}
 }
 
 static void request_reload(struct keeper *k, struct peer *peer, const uint8_t *payload)

@@ -1134,6 +1134,27 @@ static void a_stop_in_the_pause_before_a_restart_ends_it_once(void **state)
 	assert_int_equal(w->k.peers.v[0]->waits_for, 0);
 }
 
+static void a_kill_in_the_pause_before_a_restart_ends_it(void **state)
+{
+	struct world *w = *state;
+	struct channel *c;
+
+	go_to_phase(w, WAITING);
+	w->spec.life.stop_signal = SIGTERM;
+	c = world_connect(w);
+	/* One that does not end an Arrow has no program to reach. */
+	say_numbers(c, ARROW_KILL, SIGUSR1, 0, 0);
+	expect_answer(w, c, ARROW_KILL, ESRCH, NULL);
+	assert_int_equal(w->k.phase, WAITING);
+	assert_false(w->k.state->manual_stop);
+	say_numbers(c, ARROW_KILL, SIGKILL, 0, 0);
+	world_settle(w);
+	assert_int_equal(w->k.phase, OVER);
+	assert_true(w->k.state->manual_stop);
+	assert_false(world_end_run(w));
+	assert_int_equal(world_count_events(w, "die"), 1);
+}
+
 static void a_restart_that_is_stopped_is_answered(void **state)
 {
 	struct world *w = *state;
@@ -1333,6 +1354,7 @@ int main(void)
 		TEST(a_vm_that_cannot_be_started_ends_the_run),
 		TEST(restart_starts_again_at_once_and_is_answered_then),
 		TEST(a_stop_in_the_pause_before_a_restart_ends_it_once),
+		TEST(a_kill_in_the_pause_before_a_restart_ends_it),
 		TEST(a_restart_that_is_stopped_is_answered),
 		TEST(a_clone_that_does_not_start_makes_room_for_a_cold_vm),
 		TEST(the_deadline_that_a_message_names_is_the_one_that_passed),
