@@ -175,6 +175,9 @@ void snapshot_saved(struct keeper *k, const uint8_t *payload)
 /* A pause or unpause that is not answered yet does not come about in time. */
 static void snapshot_give_up(struct keeper *k, int err, const char *text)
 {
+	/* The command is told that the Arrow runs, so a pause that comes later must not last. */
+	if (k->snapshot.request == ARROW_PAUSE)
+		snapshot_resume(k);
 	snapshot_answer(k, err, text);
 }
 

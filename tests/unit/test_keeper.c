@@ -816,6 +816,29 @@ static void a_signal_lets_a_paused_vm_go_on(void **state)
 	assert_int_equal(w->k.state->life, ARROW_LIFE_PAUSED);
 }
 
+static void a_pause_that_comes_too_late_does_not_last(void **state)
+{
+	struct world *w = *state;
+	struct channel *c = world_connect(w);
+
+	world_start_program(w);
+	say(c, ARROW_CONTROL, ARROW_PAUSE, NULL, 0);
+	world_settle(w);
+	w->k.snapshot.deadline = 1; /* its time has passed */
+	expect_answer(w, c, ARROW_PAUSE, ETIMEDOUT, "does not answer");
+	world_event(w, 'P');
+	assert_int_equal(w->k.state->life, ARROW_LIFE_RUNNING);
+	assert_int_equal(fake.resumes, 1); /* so the VM does not stand still for ever */
+	world_event(w, 'R');
+	settle_engine(w);
+	/* And another one begins anew. */
+	say(c, ARROW_CONTROL, ARROW_PAUSE, NULL, 0);
+	world_settle(w);
+	assert_int_equal(fake.pauses, 2);
+	world_event(w, 'P');
+	expect_answer(w, c, ARROW_PAUSE, 0, NULL);
+}
+
 static void an_unpause_that_comes_late_is_noticed(void **state)
 {
 	struct world *w = *state;
@@ -1338,6 +1361,7 @@ int main(void)
 		TEST(a_command_that_hung_up_on_a_full_guest_is_dropped_in_the_end),
 		TEST(a_vm_is_paused_and_goes_on),
 		TEST(a_signal_lets_a_paused_vm_go_on),
+		TEST(a_pause_that_comes_too_late_does_not_last),
 		TEST(an_unpause_that_comes_late_is_noticed),
 		TEST(a_vm_is_saved_and_goes_on),
 		TEST(a_vm_is_saved_and_stays_paused),
