@@ -238,7 +238,8 @@ static int vm_apply_limits(struct keeper *k, struct arrow_error *error)
 int vm_set_limits(struct keeper *k, const struct arrow_spec *limits, struct arrow_error *error)
 {
 	arrow_spec_take_limits(k->config->spec, limits);
-	k->machine.job_stale = k->phase != HANDING;
+	/* The job may be on its way just now, so it changes before it is handed out next. */
+	k->machine.job_stale = true;
 	return k->machine.vm ? vm_apply_limits(k, error) : 0;
 }
 

@@ -9,6 +9,8 @@
 #include <dirent.h>
 #include <sys/mman.h>
 
+#include "core/keeper/requests.h"
+
 /* --- commands -----------------------------------------------------------------------------------
  */
 
@@ -1197,6 +1199,51 @@ static void a_restart_that_is_stopped_is_answered(void **state)
 	expect_answer(w, other, ARROW_STOP, 0, NULL);
 }
 
+static int give_pids(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+{
+	spec->limits.pids_max = 77;
+	return 0;
+}
+
+static bool job_has_pids(const struct arrow_job *job)
+{
+	for (size_t at = 0; at < job->size; at += 8 + arrow_get32(job->data + at + 4))
+		if (arrow_get32(job->data + at) == ARROW_JOB_PIDS_MAX)
+			return arrow_get32(job->data + at + 8) == 77;
+	return false;
+}
+
+static void an_update_while_the_job_is_handed_out_counts_for_the_next_run(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct world *w = *state;
+	struct channel *c = world_connect(w);
+	size_t size;
+
+	assert_int_equal(arrow_job_refresh(&w->job), 0);
+	world_start(w);
+	say_numbers(&w->guest, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0);
+	for (int i = 0; i < MANY_TURNS && w->k.phase == BOOTING; i++)
+		world_turn(w);
+	assert_int_equal(w->k.phase, HANDING);
+	size = w->job.size;
+	assert_int_equal(arrow_instance_change(&w->paths, w->instance.id, give_pids, NULL, &e), 0);
+	say_numbers(c, ARROW_RELOAD, 0, 0, 0);
+	peer_fill(world_last_peer(w));
+	assert_true(requests_take(&w->k, world_last_peer(w)));
+	assert_int_equal(w->k.phase, HANDING);
+	assert_int_equal(w->job.size, size); /* what is on its way stays as it is */
+	expect_answer(w, c, ARROW_RELOAD, 0, NULL);
+	expect_type(w, &w->guest, ARROW_JOB_END);
+	world_drop_guest(w);
+	world_event(w, 'E');
+	(void)world_end_run(w);
+
+	world_start(w);
+	world_ready(w);
+	assert_true(job_has_pids(&w->job));
+}
+
 /* A template whose files cannot be read from their beginning are of another kind. */
 static void use_template(struct world *w, struct arrow_template *t, int state_fd)
 {
@@ -1380,6 +1427,7 @@ int main(void)
 		TEST(a_stop_in_the_pause_before_a_restart_ends_it_once),
 		TEST(a_kill_in_the_pause_before_a_restart_ends_it),
 		TEST(a_restart_that_is_stopped_is_answered),
+		TEST(an_update_while_the_job_is_handed_out_counts_for_the_next_run),
 		TEST(a_clone_that_does_not_start_makes_room_for_a_cold_vm),
 		TEST(the_deadline_that_a_message_names_is_the_one_that_passed),
 		TEST(a_template_that_cannot_be_read_leaves_no_descriptors),
