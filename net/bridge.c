@@ -18,13 +18,28 @@ static void alias_of(const struct net_network *n, char alias[NET_ALIAS_MAX])
 	snprintf(alias, NET_ALIAS_MAX, "arrow %.12s", n->id);
 }
 
+/* A bridge has the address of its gateway in its MAC, from the moment it is made. */
+static void mac_of(const struct net_network *n, uint8_t mac[6])
+{
+	mac[0] = 0x02;
+	mac[1] = 0xa7;
+	memcpy(mac + 2, n->gateway4.bytes, 4);
+}
+
 int net_bridge_find(const struct net_network *n, struct net_link *link)
 {
 	char alias[NET_ALIAS_MAX];
+	uint8_t mac[6];
 	int r = net_link_find(n->bridge, link);
 
+	if (r < 0)
+		return r;
 	alias_of(n, alias);
-	return r == 0 && strcmp(link->alias, alias) != 0 ? -EEXIST : r;
+	mac_of(n, mac);
+	if (strcmp(link->alias, alias) == 0)
+		return 0;
+	/* Whoever made it was killed before it could mark it. */
+	return link->bridge && !link->alias[0] && memcmp(link->mac, mac, 6) == 0 ? 0 : -EEXIST;
 }
 
 static void network_elements(const struct net_network *n, struct net_elements *elements)
@@ -41,14 +56,19 @@ static void network_elements(const struct net_network *n, struct net_elements *e
 		net_elements_subnet(elements, &n->subnet6);
 }
 
-/* Address and state of a bridge that is there. */
+/* Mark, addresses and state of a bridge that is there. */
 static int mend_bridge(const struct net_network *n, const struct net_link *link)
 {
 	struct net_address address = n->gateway4;
-	int r;
+	char alias[NET_ALIAS_MAX];
+	int r = 0;
 
+	alias_of(n, alias);
+	if (!link->alias[0])
+		r = net_link_set_alias(n->bridge, alias);
 	address.prefix = n->subnet4.prefix;
-	r = net_link_add_address(link->index, &address);
+	if (r == 0)
+		r = net_link_add_address(link->index, &address);
 	address = n->gateway6;
 	address.prefix = n->subnet6.prefix;
 	if (r == 0 && n->subnet6.family)
@@ -58,23 +78,20 @@ static int mend_bridge(const struct net_network *n, const struct net_link *link)
 
 static int make_bridge(const struct net_network *n, struct arrow_error *error)
 {
-	const uint8_t mac[6] = {0x02, 0xa7, n->gateway4.bytes[0], n->gateway4.bytes[1],
-		n->gateway4.bytes[2], n->gateway4.bytes[3]};
-	char alias[NET_ALIAS_MAX];
 	struct net_link link;
+	uint8_t mac[6];
 	int r;
 
-	alias_of(n, alias);
-	r = net_link_make_bridge(n->bridge, mac, n->mtu, alias);
-	if (r == 0)
+	mac_of(n, mac);
+	r = net_link_make_bridge(n->bridge, mac, n->mtu);
+	if (r == 0) {
 		r = net_link_find(n->bridge, &link);
-	if (r == 0)
-		r = mend_bridge(n, &link);
-	if (r < 0) {
-		net_link_delete(n->bridge);
-		return arrow_fail(error, -r, "cannot make the bridge %s: %m", n->bridge);
+		if (r == 0)
+			r = mend_bridge(n, &link);
+		if (r < 0)
+			net_link_delete(n->bridge);
 	}
-	return 0;
+	return r < 0 ? arrow_fail(error, -r, "cannot create the bridge %s: %m", n->bridge) : 0;
 }
 
 struct search {
@@ -94,7 +111,7 @@ bool net_bridge_stands(const struct net_network *n)
 	struct search search = {.wanted = &n->gateway4};
 	struct net_link link;
 
-	return net_link_find(n->bridge, &link) == 0 && link.up &&
+	return net_bridge_find(n, &link) == 0 && link.up &&
 	       net_link_addresses(link.index, find_address, &search) == 0 && search.found;
 }
 
@@ -154,16 +171,16 @@ int net_bridge_repair(
 {
 	struct ports ports = {.mend = true};
 	struct net_link link;
-	int r = net_link_find(n->bridge, &link);
+	int r = net_bridge_find(n, &link);
 
 	if (r == -ENODEV)
 		r = make_bridge(n, error);
 	else if (r == 0)
 		r = mend_bridge(n, &link);
 	if (r < 0)
-		return error->text
-			       ? r
-			       : arrow_fail(error, -r, "cannot mend the bridge %s: %m", n->bridge);
+		return error->text ? r
+				   : arrow_fail(error, -r, "cannot repair the bridge %s: %m",
+					     n->bridge);
 	r = net_rules_install(error);
 	if (r < 0)
 		return r;

@@ -162,12 +162,11 @@ int net_link_first(struct net_link *link)
 	return r < 0 ? r : link->index ? 0 : -ENODEV;
 }
 
-int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu, const char *alias)
+int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu)
 {
 	struct message m;
 	struct nlmsghdr *head = begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	struct nlattr *info, *data;
-	int r;
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(head, IFLA_IFNAME, name);
@@ -180,11 +179,14 @@ int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu, c
 	mnl_attr_put_u8(head, IFLA_BR_MCAST_SNOOPING, 0); /* nobody asks who listens */
 	mnl_attr_nest_end(head, data);
 	mnl_attr_nest_end(head, info);
-	r = command(head);
-	if (r < 0)
-		return r;
-	/* Not taken when a link is made. */
-	head = begin(&m, RTM_SETLINK, 0);
+	return command(head);
+}
+
+int net_link_set_alias(const char *name, const char *alias)
+{
+	struct message m;
+	struct nlmsghdr *head = begin(&m, RTM_SETLINK, 0);
+
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(head, IFLA_IFNAME, name);
 	mnl_attr_put_str(head, IFLA_IFALIAS, alias);

@@ -26,8 +26,10 @@ struct net_link {
 int net_link_find(const char *name, struct net_link *link) ARROW_MUST_CHECK;
 
 /* Makes a bridge, not up yet. Returns 0 or a negative errno (-EEXIST). */
-int net_link_make_bridge(
-	const char *name, const uint8_t mac[6], uint32_t mtu, const char *alias) ARROW_MUST_CHECK;
+int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu) ARROW_MUST_CHECK;
+
+/* Sets the text that marks an interface, which cannot be given when it is made. */
+int net_link_set_alias(const char *name, const char *alias) ARROW_MUST_CHECK;
 
 /* Brings an interface up, as a port of a bridge if master is not 0. mtu 0: as it is. */
 int net_link_up(int index, int master, uint32_t mtu) ARROW_MUST_CHECK;

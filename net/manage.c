@@ -207,10 +207,12 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 			"network %s has %u active %s; stop them first, 'arrow network inspect %s' shows them",
 			n.name, used, used == 1 ? "Arrow" : "Arrows", n.name);
 	path = path_format("%s/networks/%s.json", paths->data, n.name);
-	if (!path || unlink(path) < 0)
-		return arrow_fail(
-			error, path ? errno : ENOMEM, "cannot remove network %s: %m", n.name);
+	if (!path)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	/* Its file goes last: as long as it is there, somebody else can finish this. */
 	net_bridge_down(&n, paths);
+	if (unlink(path) < 0)
+		return arrow_fail(error, errno, "cannot remove network %s: %m", n.name);
 	net_network_event(paths, &n, "destroy", NULL);
 	return 0;
 }

@@ -50,7 +50,7 @@ int net_network_up(
 	struct net_link link;
 	int r = net_bridge_find(n, &link);
 
-	if (r == 0 && net_watch_lives(paths, n->name))
+	if (r == 0 && link.alias[0] && net_watch_lives(paths, n->name))
 		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
 	if (r == -EEXIST)
 		return arrow_fail(error, EEXIST,

@@ -42,6 +42,7 @@ struct watch {
 	const struct net_network *network;
 	const struct arrow_paths *paths;
 	int events;       /* inotify */
+	int lock;         /* RUN/networks/<network>/watch */
 	pid_t names;      /* the name server, 0 for none */
 	int names_fd;     /* its pidfd, -1 for none */
 	uint64_t restart; /* ms: not before */
@@ -187,11 +188,30 @@ static void remove_joined(const struct watch *w)
 		remove_tree(AT_FDCWD, dir);
 }
 
+/*
+ * Takes the lock of all networks, for the network that this is the watch of. One of that name that
+ * was made since has a watch of its own, and its lock is another file.
+ */
+static int lock_current(struct watch *w, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = net_watch_file(w->paths, w->network->name, "watch");
+	int lock = net_lock(w->paths, error);
+	struct stat ours, now;
+
+	if (lock < 0 || !path || fstat(w->lock, &ours) < 0)
+		return lock;
+	if (stat(path, &now) == 0 && now.st_ino == ours.st_ino && now.st_dev == ours.st_dev)
+		return lock;
+	/* Before the lock goes: its address may be the next one's. */
+	stop_names(w);
+	_exit(0);
+}
+
 /* Takes back what dead Arrows had. Returns true when the network was taken down. */
 static bool sweep(struct watch *w)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_close_ int lock = net_lock(w->paths, &error);
+	_cleanup_close_ int lock = lock_current(w, &error);
 	uint64_t now = now_ms();
 
 	if (lock < 0)
@@ -221,7 +241,7 @@ static void check(struct watch *w)
 
 	if (generation == w->generation && (is_joined(w) || net_bridge_stands(w->network)))
 		return;
-	lock = net_lock(w->paths, &error);
+	lock = lock_current(w, &error);
 	/* To put in what is there changes nothing, so what there is need not be compared. */
 	if (lock >= 0 && (is_joined(w) ? net_joined_repair(w->paths, &error)
 				       : net_bridge_repair(w->network, w->paths, &error)) == 0)
@@ -282,7 +302,8 @@ static void leave_all(int keep_a, int keep_b)
 static void __attribute__((noreturn))
 child(const struct net_network *network, const struct arrow_paths *paths, int lock_fd, int ready)
 {
-	struct watch w = {.network = network, .paths = paths, .names_fd = -1, .events = -1};
+	struct watch w = {
+		.network = network, .paths = paths, .lock = lock_fd, .names_fd = -1, .events = -1};
 	_cleanup_free_ char *leases = net_watch_file(paths, network->name, "leases");
 	_cleanup_free_ char *alive = net_watch_file(paths, network->name, "alive");
 	sigset_t none;

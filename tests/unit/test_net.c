@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Networks that are made and removed, in a network namespace of this program. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "net/bridge.h"
+#include "net/lease.h"
+#include "net/link.h"
+#include "net/manage.h"
+#include "net/net.h"
+#include "net/settle.h"
+#include "net/up.h"
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define DEADLINE_MS 60000u
+
+static char base[] = "/tmp/arrow-test-net-XXXXXX";
+static char data[sizeof(base) + 8], run[sizeof(base) + 8];
+static const struct arrow_paths paths = {.data = data, .run = run};
+
+static int set_up(void **state)
+{
+	struct net_link lo;
+
+	/* All that is made goes with the namespace. */
+	if (unshare(CLONE_NEWNET) < 0)
+		return errno == EPERM ? 0 : -1;
+	*state = base;
+	if (!mkdtemp(base) || net_link_find("lo", &lo) < 0 || net_link_up(lo.index, 0, 0) < 0)
+		return -1;
+	snprintf(data, sizeof(data), "%s/data", base);
+	snprintf(run, sizeof(run), "%s/run", base);
+	return mkdir(data, 0755) < 0 || mkdir(run, 0700) < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	if (*state)
+		remove_tree(AT_FDCWD, base);
+	return 0;
+}
+
+static void need_root(void **state)
+{
+	if (!*state)
+		skip(); /* networks need CAP_NET_ADMIN */
+}
+
+static void create_network(struct net_network *n, const char *name, const char *subnet)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	const char *const subnets[] = {subnet, NULL};
+	int r = net_network_create(n, &paths,
+		&(struct net_wish){.name = name, .subnets = subnet ? subnets : NULL}, &error);
+
+	if (r < 0)
+		fail_msg("create %s: %s", name, error.text);
+}
+
+static void bring_up(struct net_network *n)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+
+	if (net_network_up(n, &paths, &error) < 0)
+		fail_msg("up %s: %s", n->name, error.text);
+}
+
+static void remove_network(const char *name)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+
+	if (net_network_remove(&paths, name, &error) < 0)
+		fail_msg("remove %s: %s", name, error.text);
+}
+
+static int open_watch(const char *name)
+{
+	_cleanup_free_ char *path = path_format("%s/networks/%s/watch", run, name);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Until the watch that locks the file has ended. */
+static void wait_watch(int fd)
+{
+	uint64_t end = now_ms() + DEADLINE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		assert_true(now_ms() < end);
+		usleep(20000);
+	}
+}
+
+static void assert_down(const struct net_network *n)
+{
+	_cleanup_free_ char *dir = path_format("%s/networks/%s", run, n->name);
+	struct net_link link;
+
+	assert_int_equal(net_link_find(n->bridge, &link), -ENODEV);
+	assert_int_equal(access(dir, F_OK), -1);
+}
+
+static void test_watch_of_a_removed_network_ends(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network first = {0}, second = {0};
+	_cleanup_close_ int lock = -1, watch = -1;
+	const struct net_lease_wish wish = {.id = "0123456789abcdef", .name = "box"};
+	struct net_lease lease;
+	struct net_link link;
+
+	need_root(state);
+	lock = net_lock(&paths, &error);
+	create_network(&first, "again", NULL);
+	bring_up(&first);
+	watch = open_watch("again");
+	remove_network("again");
+	create_network(&second, "again", NULL);
+	assert_string_not_equal(first.bridge, second.bridge);
+	assert_true(net_address_equal(&first.subnet4, &second.subnet4));
+	bring_up(&second);
+	assert_int_equal(net_lease_take(&lease, &paths, &second, &wish, &error), 0);
+	close(steal_fd(&lock));
+	wait_watch(watch);
+	assert_int_equal(net_link_find(first.bridge, &link), -ENODEV);
+	assert_true(net_bridge_stands(&second));
+	lock = net_lock(&paths, &error);
+	close_keep_errno(net_lease_end(&lease, &paths));
+	remove_network("again");
+	assert_down(&second);
+}
+
+/* True for a system call that leaves something, in files or interfaces. */
+static bool is_change(uint64_t call)
+{
+	static const long changes[] = {SYS_sendto, SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_mknodat,
+		SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_openat, SYS_write,
+		SYS_rmdir, SYS_clone, SYS_flock};
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++)
+		if ((uint64_t)changes[i] == call)
+			return true;
+	return false;
+}
+
+/*
+ * Runs what in a child that is killed before its change number `when`. Returns true if it came to
+ * its end before that.
+ */
+static bool run_killed(void (*what)(struct net_network *), struct net_network *n, unsigned int when)
+{
+	struct __ptrace_syscall_info info;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		what(n);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+	for (int signal = 0;;) {
+		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		signal = 0;
+		if (WIFEXITED(status))
+			return WEXITSTATUS(status) == 0;
+		if (!WIFSTOPPED(status))
+			return false;
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+			signal = WSTOPSIG(status);
+			continue;
+		}
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0 ||
+			info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_change(info.entry.nr) ||
+			--when > 0)
+			continue;
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		return false;
+	}
+}
+
+static void do_up(struct net_network *n)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int lock = net_lock(&paths, &error);
+
+	_exit(lock < 0 || net_network_up(n, &paths, &error) < 0);
+}
+
+static void do_remove(struct net_network *n)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_close_ int lock = net_lock(&paths, &error);
+
+	_exit(lock < 0 || net_network_remove(&paths, n->name, &error) < 0);
+}
+
+/* As `arrow doctor --fix`; then it has nothing more to say. */
+static void settle(void)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct net_findings f;
+
+	if (net_settle(&paths, true, &f, &error) < 0)
+		fail_msg("settle: %s", error.text);
+	assert_int_equal(net_settle(&paths, false, &f, &error), 0);
+	assert_int_equal(f.dead + f.left + f.alone + f.broken, 0);
+}
+
+static void test_up_is_killed_at_each_change(void **state)
+{
+	_cleanup_network_ struct net_network n = {0};
+	bool whole = false;
+	unsigned int when = 1;
+
+	need_root(state);
+	create_network(&n, "killed", NULL);
+	for (; !whole; when++) {
+		whole = run_killed(do_up, &n, when);
+		/* The next command mends it, with `doctor --fix` before it and without. */
+		if (when % 2)
+			settle();
+		bring_up(&n);
+		assert_true(net_bridge_whole(&n, &paths));
+		net_bridge_down(&n, &paths);
+		assert_down(&n);
+	}
+	assert_true(when > 5);
+	remove_network("killed");
+}
+
+static void test_remove_is_killed_at_each_change(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	bool whole = false;
+	unsigned int when = 1;
+
+	need_root(state);
+	for (; !whole; when++) {
+		_cleanup_network_ struct net_network n = {0};
+		_cleanup_close_ int watch = -1;
+
+		create_network(&n, "killed", NULL);
+		bring_up(&n);
+		watch = open_watch("killed");
+		whole = run_killed(do_remove, &n, when);
+		if (!whole && net_network_remove(&paths, "killed", &error) < 0) {
+			/* The file was gone already, so everything is. */
+			assert_non_null(strstr(error.text, "not found"));
+			arrow_error_clear(&error);
+		}
+		wait_watch(watch);
+		assert_down(&n);
+	}
+	assert_true(when > 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_watch_of_a_removed_network_ends),
+		cmocka_unit_test(test_up_is_killed_at_each_change),
+		cmocka_unit_test(test_remove_is_killed_at_each_change),
+	};
+
+	return cmocka_run_group_tests_name("net", tests, set_up, tear_down);
+}
