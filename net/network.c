@@ -63,9 +63,10 @@ int net_network_write(
 {
 	_cleanup_free_ char *dir = path_format("%s/networks", paths->data), *text = NULL;
 	_cleanup_free_ char *path = path_format("%s/networks/%s.json", paths->data, n->name);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:O, s:O}", "name", n->name, "id",
-		n->id, "created", n->created, "bridge", n->bridge, "internal", n->internal, "mtu",
-		(int)n->mtu, "labels", n->labels, "options", n->options);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:O, s:O}", "name", n->name,
+		"id", n->id, "created", n->created, "bridge", n->bridge, "pooled", n->pooled,
+		"internal", n->internal, "mtu", (int)n->mtu, "labels", n->labels, "options",
+		n->options);
 	int r;
 
 	net_put_address(o, "subnet", &n->subnet4, true);
@@ -131,6 +132,7 @@ static int read_network(struct net_network *n, const struct arrow_paths *paths, 
 		ok = ok && take_address(o, "subnet6", 6, &n->subnet6) &&
 		     take_address(o, "gateway6", 6, &n->gateway6);
 	if (ok) {
+		n->pooled = json_is_true(json_object_get(o, "pooled"));
 		n->internal = json_is_true(json_object_get(o, "internal"));
 		n->mtu = (uint32_t)mtu;
 		n->labels = take_object(o, "labels");

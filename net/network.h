@@ -32,6 +32,7 @@ struct net_network {
 	char bridge[IFNAMSIZ];
 	struct net_address subnet4, gateway4, range4; /* range4: where leases are taken from */
 	struct net_address subnet6, gateway6;         /* family 0 where there is no IPv6 */
+	bool pooled; /* Arrow chose the IPv4 subnet, and may choose another one */
 	bool internal;
 	uint32_t mtu;
 	json_t *labels, *options; /* objects, owned */

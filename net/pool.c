@@ -180,8 +180,10 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 	r = net_network_list(paths, use_network, &used, error);
 	if (r == 0 && used.failed)
 		r = arrow_fail(error, ENOMEM, "out of memory");
-	if (r == 0 && !n->subnet4.family)
+	if (r == 0 && !n->subnet4.family) {
 		r = choose4(n, &used, paths, error);
+		n->pooled = true;
+	}
 	if (r == 0 && ipv6 && !n->subnet6.family)
 		choose6(n);
 	for (int six = 0; six < 2 && r == 0; six++) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "net/bridge.h"
+#include "net/lease.h"
 #include "net/pool.h"
 #include "net/rules.h"
 #include "net/watch.h"
@@ -43,10 +44,26 @@ static int set_forwarding(const struct net_network *n, struct arrow_error *error
 	return r;
 }
 
-int net_network_up(
-	const struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
+/* The host may have got addresses and routes since the network was made. */
+static int check_subnet(
+	struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
 {
-	struct net_network copy = *n;
+	struct net_network same = *n;
+	int r = net_pool_choose(&same, false, paths, error);
+
+	if (r != -EADDRINUSE || !n->pooled || net_watch_lives(paths, n->name) ||
+		net_lease_sweep(paths, n->name) > 0)
+		return r;
+	arrow_error_clear(error);
+	net_bridge_down(n, paths);
+	n->subnet4 = n->gateway4 = n->range4 = (struct net_address){0};
+	r = net_pool_choose(n, false, paths, error);
+	return r == 0 ? net_network_write(n, paths, error) : r;
+}
+
+int net_network_up(
+	struct net_network *n, const struct arrow_paths *paths, struct arrow_error *error)
+{
 	struct net_link link;
 	int r = net_bridge_find(n, &link);
 
@@ -57,8 +74,7 @@ int net_network_up(
 			"the interface %s of the network %s is somebody else's; remove it, or make another network",
 			n->bridge, n->name);
 	if (r == -ENODEV) {
-		/* The host may have got routes since the network was made. */
-		r = net_pool_choose(&copy, false, paths, error);
+		r = check_subnet(n, paths, error);
 		if (r == 0)
 			r = set_forwarding(n, error);
 	} else if (r < 0) {

@@ -7,10 +7,11 @@
 #include "net/network.h"
 
 /*
- * Makes what is missing; hold the lock.
+ * Makes what is missing; hold the lock. A network that nobody is on, and whose subnet collides by
+ * now, gets another one where Arrow chose the first: network is changed then, and its file.
  * Errors: a subnet that collides with the host's by now, a bridge of somebody else, no right.
  */
-int net_network_up(const struct net_network *network, const struct arrow_paths *paths,
+int net_network_up(struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -93,7 +93,7 @@ struct change {
 	const struct arrow_paths *paths;
 	const char *arrow;
 	const struct arrow_connection *connection; /* to be made */
-	const struct net_network *network;
+	struct net_network *network;
 	const char *left; /* name or id of the network that is left */
 };
 

@@ -146,6 +146,35 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	assert_down(&second);
 }
 
+static void test_a_subnet_that_is_taken_is_left(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network chosen = {0}, named = {0}, stored = {0};
+	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	struct net_link taken;
+
+	need_root(state);
+	create_network(&chosen, NET_DEFAULT, NULL);
+	create_network(&named, "named", "10.200.0.0/24");
+	assert_int_equal(net_link_make_bridge("taken", mac, 1500), 0);
+	assert_int_equal(net_link_find("taken", &taken), 0);
+	assert_int_equal(net_link_add_address(taken.index, &chosen.gateway4), 0);
+	assert_int_equal(net_link_add_address(taken.index, &named.gateway4), 0);
+	bring_up(&chosen);
+	assert_false(net_address_in(
+		&chosen.subnet4, &(struct net_address){.family = 4, .bytes = {10, 80, 0, 1}}));
+	assert_int_equal(net_network_find(&stored, &paths, NET_DEFAULT), 0);
+	assert_true(net_address_equal(&stored.subnet4, &chosen.subnet4));
+	assert_true(net_address_equal(&stored.gateway4, &chosen.gateway4));
+	assert_string_equal(stored.id, chosen.id);
+	/* One that was asked for stays. */
+	assert_int_equal(net_network_up(&named, &paths, &error), -EADDRINUSE);
+	net_link_delete("taken");
+	remove_network(NET_DEFAULT);
+	remove_network("named");
+	assert_down(&chosen);
+}
+
 /* True for a system call that leaves something, in files or interfaces. */
 static bool is_change(uint64_t call)
 {
@@ -280,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
+		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
 	};
