@@ -47,7 +47,7 @@
 /* ---- fork ---- */
 
 /* The system call itself: glibc's fork() knows no flags. The caller has one thread. */
-static pid_t fork_with(unsigned long flags)
+static pid_t jail_clone(unsigned long flags)
 {
 	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 
@@ -58,7 +58,7 @@ static pid_t fork_with(unsigned long flags)
  * Namespaces of processes are for children only, and only within the user namespace: so a helper
  * enters that one, and its child becomes a child of the caller.
  */
-static pid_t fork_in_userns(int userns_fd, unsigned long flags)
+static pid_t jail_clone_in_userns(int userns_fd, unsigned long flags)
 {
 	_cleanup_close_ int out = -1;
 	int report[2];
@@ -77,7 +77,7 @@ static pid_t fork_in_userns(int userns_fd, unsigned long flags)
 			setresuid(0, 0, 0) < 0)
 			pid = -errno;
 		else
-			pid = fork_with(flags | CLONE_PARENT);
+			pid = jail_clone(flags | CLONE_PARENT);
 		if (pid == 0) {
 			close(report[0]);
 			return 0;
@@ -104,20 +104,20 @@ pid_t arrow_jail_fork(struct arrow_jail *jail)
 	jail->uid = geteuid();
 	jail->gid = getegid();
 	if (jail->userns_fd >= 0)
-		return fork_in_userns(jail->userns_fd, flags);
+		return jail_clone_in_userns(jail->userns_fd, flags);
 	if (jail->uid == 0)
-		pid = fork_with(flags);
+		pid = jail_clone(flags);
 	/* An ordinary user; or a root without rights, as in a container. */
 	if (pid == -EPERM) {
 		jail->own_users = true;
-		pid = fork_with(flags | CLONE_NEWUSER);
+		pid = jail_clone(flags | CLONE_NEWUSER);
 	}
 	if (pid >= 0 || jail->n_mounts)
 		return pid;
 	/* No user namespaces here. */
 	jail->namespaces = false;
 	jail->own_users = false;
-	return fork_with(0);
+	return jail_clone(0);
 }
 
 void arrow_jail_probe(bool *namespaces, bool *own_user)
@@ -135,7 +135,7 @@ void arrow_jail_probe(bool *namespaces, bool *own_user)
 
 /* ---- users ---- */
 
-static int write_text(const char *path, const char *text)
+static int jail_write_text(const char *path, const char *text)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -143,17 +143,17 @@ static int write_text(const char *path, const char *text)
 }
 
 /* The own ids, and no others. */
-static int map_self(uid_t uid, gid_t gid)
+static int jail_map_self(uid_t uid, gid_t gid)
 {
 	char text[48];
 	int r;
 
 	snprintf(text, sizeof(text), "%u %u 1\n", uid, uid);
-	r = write_text("/proc/self/uid_map", text);
+	r = jail_write_text("/proc/self/uid_map", text);
 	if (r == 0)
-		r = write_text("/proc/self/setgroups", "deny");
+		r = jail_write_text("/proc/self/setgroups", "deny");
 	snprintf(text, sizeof(text), "%u %u 1\n", gid, gid);
-	return r < 0 ? r : write_text("/proc/self/gid_map", text);
+	return r < 0 ? r : jail_write_text("/proc/self/gid_map", text);
 }
 
 uid_t arrow_jail_uid_base(unsigned long asked)
@@ -164,7 +164,7 @@ uid_t arrow_jail_uid_base(unsigned long asked)
 }
 
 /* Keeps `caps` of the capabilities, also over exec, and none beside. */
-static int drop_caps(uint64_t caps)
+static int jail_drop_caps(uint64_t caps)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const uint32_t low = (uint32_t)caps, high = (uint32_t)(caps >> 32);
@@ -180,7 +180,7 @@ static int drop_caps(uint64_t caps)
 }
 
 /* Capabilities that not even an exec can bring back. Without CAP_SETPCAP there are none to lose. */
-static void bound_caps(uint64_t caps)
+static void jail_bound_caps(uint64_t caps)
 {
 	for (unsigned long n = 0; n < 64; n++)
 		if (!(caps & CAP(n)) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) < 0 && errno == EINVAL)
@@ -188,7 +188,7 @@ static void bound_caps(uint64_t caps)
 }
 
 /* Of /dev/kvm, where it is the host's node, which others than its group may not use. */
-static size_t kvm_group(const struct arrow_jail *jail, gid_t *group)
+static size_t jail_find_kvm_group(const struct arrow_jail *jail, gid_t *group)
 {
 	struct stat st;
 
@@ -198,7 +198,7 @@ static size_t kvm_group(const struct arrow_jail *jail, gid_t *group)
 	return 1;
 }
 
-static int change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
+static int jail_change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
 {
 	uint64_t caps = (jail->n_mounts ? VOLUME_CAPS : 0) |
 			(jail->forks && jail->namespaces ? FORK_CAPS : 0);
@@ -206,33 +206,33 @@ static int change_user(const struct arrow_jail *jail, uid_t uid, const char **wh
 	gid_t group;
 
 	*what = "become a user of its own";
-	bound_caps(caps);
+	jail_bound_caps(caps);
 	if (uid) {
 		if (jail->write_fd >= 0 && fchown(jail->write_fd, uid, (gid_t)-1) < 0)
 			return -errno;
 		if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
-			setgroups(kvm_group(jail, &group), &group) < 0 ||
+			setgroups(jail_find_kvm_group(jail, &group), &group) < 0 ||
 			setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 			return -errno;
 		if (setrlimit(RLIMIT_NPROC, &threads) < 0)
 			return -errno;
 	}
 	*what = "drop its capabilities";
-	return drop_caps(caps);
+	return jail_drop_caps(caps);
 }
 
 /* ---- root ---- */
 
 #define SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-static int open_tree_at(int dir, const char *path, unsigned int flags)
+static int jail_open_tree(int dir, const char *path, unsigned int flags)
 {
 	int fd = open_tree(dir, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int set_flags(int tree, uint64_t flags, unsigned int recursive)
+static int jail_set_mount_flags(int tree, uint64_t flags, unsigned int recursive)
 {
 	struct mount_attr attr = {.attr_set = flags};
 
@@ -241,27 +241,27 @@ static int set_flags(int tree, uint64_t flags, unsigned int recursive)
 }
 
 /* Mounts a detached tree on a path. */
-static int place(int tree, uint64_t flags, unsigned int recursive, const char *path)
+static int jail_mount_tree(int tree, uint64_t flags, unsigned int recursive, const char *path)
 {
-	int r = set_flags(tree, flags, recursive);
+	int r = jail_set_mount_flags(tree, flags, recursive);
 
 	if (r < 0)
 		return r;
 	return move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int bind_at(const char *source, uint64_t flags, const char *target)
+static int jail_bind(const char *source, uint64_t flags, const char *target)
 {
-	_cleanup_close_ int tree = open_tree_at(AT_FDCWD, source, 0);
+	_cleanup_close_ int tree = jail_open_tree(AT_FDCWD, source, 0);
 
-	return tree < 0 ? tree : place(tree, flags, 0, target);
+	return tree < 0 ? tree : jail_mount_tree(tree, flags, 0, target);
 }
 
 /*
  * A bind mount takes files of the own mount namespace only, and a volume was opened in the one
  * before: so it is opened again by its path, and must still be the same file.
  */
-static int open_again(int fd)
+static int jail_reopen(int fd)
 {
 	char link[32], path[PATH_MAX];
 	_cleanup_close_ int again = -1;
@@ -286,9 +286,9 @@ static int open_again(int fd)
  * capabilities for volumes cannot make it writable by /proc/self/fd either. One of a file without a
  * name, that was removed meanwhile, or of memory, is left: nobody else will open that.
  */
-static int read_only_twin(int fd)
+static int jail_open_read_only(int fd)
 {
-	_cleanup_close_ int again = open_again(fd), tree = -1;
+	_cleanup_close_ int again = jail_reopen(fd), tree = -1;
 	char link[32];
 	int twin, r;
 
@@ -296,10 +296,10 @@ static int read_only_twin(int fd)
 		return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (again < 0)
 		return again;
-	tree = open_tree_at(again, "", AT_EMPTY_PATH);
+	tree = jail_open_tree(again, "", AT_EMPTY_PATH);
 	if (tree < 0)
 		return tree;
-	r = set_flags(tree, MOUNT_ATTR_RDONLY, 0);
+	r = jail_set_mount_flags(tree, MOUNT_ATTR_RDONLY, 0);
 	if (r < 0)
 		return r;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", tree);
@@ -307,11 +307,11 @@ static int read_only_twin(int fd)
 	return twin < 0 ? -errno : twin;
 }
 
-static int make_read_only(const struct arrow_jail *jail)
+static int jail_make_read_only(const struct arrow_jail *jail)
 {
 	for (unsigned int i = 0; i < jail->n_read_only; i++) {
 		int fd = jail->read_only[i];
-		_cleanup_close_ int twin = read_only_twin(fd);
+		_cleanup_close_ int twin = jail_open_read_only(fd);
 
 		if (twin < 0)
 			return twin;
@@ -322,7 +322,7 @@ static int make_read_only(const struct arrow_jail *jail)
 }
 
 /* Volumes, in the root that is the current directory. */
-static int mount_volumes(const struct arrow_jail *jail)
+static int jail_mount_volumes(const struct arrow_jail *jail)
 {
 	for (unsigned int i = 0; i < jail->n_mounts; i++) {
 		const struct arrow_jail_mount *m = &jail->mounts[i];
@@ -333,15 +333,15 @@ static int mount_volumes(const struct arrow_jail *jail)
 
 		if (m->fd < 0)
 			continue;
-		fd = open_again(m->fd);
+		fd = jail_reopen(m->fd);
 		if (fd < 0)
 			return fd;
 		/* With what is mounted below it, as Docker does. */
-		tree = open_tree_at(fd, "", AT_EMPTY_PATH | AT_RECURSIVE);
+		tree = jail_open_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE);
 		if (tree < 0)
 			return tree;
 		snprintf(path, sizeof(path), m->file ? ARROW_JAIL_FILE : ARROW_JAIL_DIR, i);
-		r = place(tree, flags, AT_RECURSIVE, path + 1);
+		r = jail_mount_tree(tree, flags, AT_RECURSIVE, path + 1);
 		if (r < 0)
 			return r;
 	}
@@ -353,13 +353,13 @@ static int mount_volumes(const struct arrow_jail *jail)
  * makes one that the jail's user may use. An ordinary user, and a root that may make no devices,
  * takes the host's.
  */
-static int give_kvm(const struct arrow_jail *jail)
+static int jail_mount_kvm(const struct arrow_jail *jail)
 {
 	static const char options[] = "size=0,nr_inodes=3,mode=755";
 	int r = 0;
 
 	if (jail->uid != 0 || jail->own_users)
-		return bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm");
+		return jail_bind("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm");
 	if (mount("arrow", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, options) < 0) {
 		r = -errno;
 	} else if (mknod("dev/kvm", S_IFCHR | 0666, makedev(10, 232)) < 0) {
@@ -372,11 +372,11 @@ static int give_kvm(const struct arrow_jail *jail)
 			   MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL) < 0) {
 		return -errno;
 	}
-	return r == -EPERM ? bind_at("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm")
+	return r == -EPERM ? jail_bind("/dev/kvm", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/kvm")
 			   : r;
 }
 
-static int enter_root(const struct arrow_jail *jail, const char **what)
+static int jail_enter_root(const struct arrow_jail *jail, const char **what)
 {
 	static const char name[] = "arrow";
 	int r;
@@ -385,27 +385,27 @@ static int enter_root(const struct arrow_jail *jail, const char **what)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
 	*what = "open its files read-only";
-	r = make_read_only(jail);
+	r = jail_make_read_only(jail);
 	if (r < 0)
 		return r;
 	*what = "use the directory that is to be its root";
-	r = bind_at(
+	r = jail_bind(
 		jail->root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, jail->root);
 	if (r == 0 && chdir(jail->root) < 0)
 		r = -errno;
 	/* Of this process alone: the link /proc/self leads to where it is in the host's /proc. */
 	*what = "take /proc/self with it";
 	if (r == 0)
-		r = bind_at("/proc/self", SAFE | MOUNT_ATTR_RDONLY, "proc/self");
+		r = jail_bind("/proc/self", SAFE | MOUNT_ATTR_RDONLY, "proc/self");
 	*what = jail->kvm && r == 0 ? "take /dev/kvm with it" : *what;
 	if (r == 0 && jail->kvm)
-		r = give_kvm(jail);
+		r = jail_mount_kvm(jail);
 	*what = jail->network && r == 0 ? "take /etc/resolv.conf with it" : *what;
 	if (r == 0 && jail->network && access("/etc/resolv.conf", R_OK) == 0)
-		r = bind_at("/etc/resolv.conf", SAFE | MOUNT_ATTR_RDONLY, "etc/resolv.conf");
+		r = jail_bind("/etc/resolv.conf", SAFE | MOUNT_ATTR_RDONLY, "etc/resolv.conf");
 	*what = r == 0 ? "mount a volume" : *what;
 	if (r == 0)
-		r = mount_volumes(jail);
+		r = jail_mount_volumes(jail);
 	if (r < 0)
 		return r;
 	*what = "change its root";
@@ -417,7 +417,7 @@ static int enter_root(const struct arrow_jail *jail, const char **what)
 /* ---- all of it ---- */
 
 /* Never to outlive the keeper: which may have ended already. */
-static int tie(int keeper)
+static int jail_tie_to_keeper(int keeper)
 {
 	struct pollfd gone = {.fd = keeper, .events = POLLIN};
 
@@ -426,7 +426,7 @@ static int tie(int keeper)
 	return poll(&gone, 1, 0) != 0 ? -EOWNERDEAD : 0;
 }
 
-static int filter(const struct arrow_jail *jail, const char **what)
+static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 {
 	/* Without namespaces there is no file that cannot be opened again. */
 	bool waits = jail->ram_fd >= 0 && jail->namespaces;
@@ -443,7 +443,7 @@ static int filter(const struct arrow_jail *jail, const char **what)
 }
 
 /* Control groups, CPUs and the place among those that are killed when memory is short. */
-static int take_limits(const struct arrow_vm_limits *l, const char **what)
+static int jail_apply_limits(const struct arrow_vm_limits *l, const char **what)
 {
 	char score[16];
 	int r;
@@ -459,7 +459,7 @@ static int take_limits(const struct arrow_vm_limits *l, const char **what)
 		return 0;
 	*what = "set its OOM score";
 	snprintf(score, sizeof(score), "%d", l->oom_score_adj);
-	r = write_text("/proc/self/oom_score_adj", score);
+	r = jail_write_text("/proc/self/oom_score_adj", score);
 	return r;
 }
 
@@ -479,24 +479,24 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 			return -errno;
 		uid = arrow_jail_uid_base(jail->uid_base) + (uid_t)strtoul(pid, NULL, 10);
 	}
-	r = jail->limits ? take_limits(jail->limits, what) : 0;
+	r = jail->limits ? jail_apply_limits(jail->limits, what) : 0;
 	if (r < 0)
 		return r;
 	*what = "map its user";
 	if (jail->own_users)
-		r = map_self(jail->uid, jail->gid);
+		r = jail_map_self(jail->uid, jail->gid);
 	if (r == 0 && jail->namespaces)
-		r = enter_root(jail, what);
+		r = jail_enter_root(jail, what);
 	if (r < 0)
 		return r;
 	setsid();
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-	r = change_user(jail, uid, what);
+	r = jail_change_user(jail, uid, what);
 	if (r < 0)
 		return r;
 	*what = "tie itself to its keeper";
-	r = tie(keeper);
+	r = jail_tie_to_keeper(keeper);
 	if (r < 0)
 		return r;
-	return filter(jail, what);
+	return jail_install_filter(jail, what);
 }

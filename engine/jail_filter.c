@@ -100,7 +100,7 @@ static const unsigned short with_forks[] = {
 		bpf_allow_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));       \
 	} while (0)
 
-static void add_calls_of_itself(struct bpf_filter *p)
+static void filter_add_own_calls(struct bpf_filter *p)
 {
 	/* Threads, no processes. clone3 hides its flags: glibc takes clone where there is none. */
 	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_clone3);
@@ -141,7 +141,7 @@ static void add_calls_of_itself(struct bpf_filter *p)
 }
 
 /* openat(AT_FDCWD, path, O_RDWR) waits; every other is allowed. */
-static void add_open(struct bpf_filter *p, bool waits)
+static void filter_add_open(struct bpf_filter *p, bool waits)
 {
 	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, waits ? 7 : 1, SYS_openat);
 	if (waits) {
@@ -155,10 +155,10 @@ static void add_open(struct bpf_filter *p, bool waits)
 	bpf_answer(p, SECCOMP_RET_ALLOW);
 }
 
-static void build(struct bpf_filter *p, bool volumes, bool network, bool forks, bool waits)
+static void filter_build(struct bpf_filter *p, bool volumes, bool network, bool forks, bool waits)
 {
 	bpf_begin(p, SECCOMP_RET_KILL_PROCESS);
-	add_open(p, waits);
+	filter_add_open(p, waits);
 	ALLOW_ALL(p, always);
 	if (volumes)
 		ALLOW_ALL(p, with_volumes);
@@ -168,7 +168,7 @@ static void build(struct bpf_filter *p, bool volumes, bool network, bool forks, 
 	}
 	if (forks)
 		ALLOW_ALL(p, with_forks);
-	add_calls_of_itself(p);
+	filter_add_own_calls(p);
 	bpf_answer(p, BPF_REFUSE(EPERM));
 }
 
@@ -177,7 +177,7 @@ int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener)
 	struct bpf_filter filter;
 	int r;
 
-	build(&filter, volumes, network, forks, listener != NULL);
+	filter_build(&filter, volumes, network, forks, listener != NULL);
 	r = bpf_install(&filter, listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
 	if (r >= 0 && listener)
 		*listener = r;

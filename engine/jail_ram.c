@@ -39,7 +39,7 @@ int arrow_jail_hand_over(int socket, int listener, int ram)
 }
 
 /* Takes what the child handed over: from then on it is the listener that is watched. */
-static int take_over(struct arrow_jail_watch *w)
+static int ram_take_over(struct arrow_jail_watch *w)
 {
 	char byte;
 	struct iovec part = {&byte, 1};
@@ -68,7 +68,7 @@ int arrow_jail_answer(struct arrow_jail_watch *w)
 	struct seccomp_notif_addfd answer = {0};
 
 	if (w->ram < 0)
-		return take_over(w);
+		return ram_take_over(w);
 	if (ioctl(w->fd, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 	answer.id = call.id;

@@ -27,7 +27,7 @@ struct moment {
 	uint64_t ticks, ns;
 };
 
-static bool is_invariant(void)
+static bool tsc_is_invariant(void)
 {
 	unsigned int a, b, c, d;
 
@@ -35,7 +35,7 @@ static bool is_invariant(void)
 }
 
 /* The counter and the clock at the same time, as well as that can be. */
-static struct moment now(void)
+static struct moment tsc_read(void)
 {
 	struct moment best = {0};
 	uint64_t least = UINT64_MAX;
@@ -55,24 +55,24 @@ static struct moment now(void)
 	return best;
 }
 
-static uint32_t in_range(uint64_t khz)
+static uint32_t tsc_check_range(uint64_t khz)
 {
 	return khz >= KHZ_MIN && khz <= KHZ_MAX ? (uint32_t)khz : 0;
 }
 
-static uint32_t measure(void)
+static uint32_t tsc_measure(void)
 {
-	struct moment begin = now(), end;
+	struct moment begin = tsc_read(), end;
 
 	usleep(MEASURE_US);
-	end = now();
+	end = tsc_read();
 	if (end.ns <= begin.ns || end.ticks <= begin.ticks)
 		return 0;
-	return in_range(((end.ticks - begin.ticks) * 1000000u + (end.ns - begin.ns) / 2) /
-			(end.ns - begin.ns));
+	return tsc_check_range(((end.ticks - begin.ticks) * 1000000u + (end.ns - begin.ns) / 2) /
+			       (end.ns - begin.ns));
 }
 
-static uint32_t cache_read(const char *path)
+static uint32_t tsc_read_cache(const char *path)
 {
 	_cleanup_free_ char *data = NULL;
 	char *end;
@@ -81,7 +81,7 @@ static uint32_t cache_read(const char *path)
 	if (read_file(AT_FDCWD, path, 32, &data, NULL) < 0)
 		return 0;
 	khz = strtoull(data, &end, 10);
-	return strcmp(end, "\n") == 0 ? in_range(khz) : 0;
+	return strcmp(end, "\n") == 0 ? tsc_check_range(khz) : 0;
 }
 
 uint32_t arrow_tsc_khz(const char *cache_dir)
@@ -91,17 +91,17 @@ uint32_t arrow_tsc_khz(const char *cache_dir)
 	char text[16];
 	int n;
 
-	if (!is_invariant())
+	if (!tsc_is_invariant())
 		return 0;
 	if (cache_dir &&
 		read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, NULL) == 0) {
 		boot[strcspn(boot, "\n")] = '\0';
 		path = path_format("%s/tsc-%s", cache_dir, boot);
 	}
-	khz = path ? cache_read(path) : 0;
+	khz = path ? tsc_read_cache(path) : 0;
 	if (khz)
 		return khz;
-	khz = measure();
+	khz = tsc_measure();
 	n = snprintf(text, sizeof(text), "%u\n", khz);
 	/* What cannot be kept is measured again the next time. */
 	if (khz && path && write_file_atomic(AT_FDCWD, path, 0600, text, (size_t)n) < 0)

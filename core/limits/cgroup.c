@@ -19,7 +19,7 @@ struct mount {
 };
 
 /* Names in mountinfo have \ooo for what would part them. In place. */
-static void unescape(char *s)
+static void cgroup_unescape(char *s)
 {
 	char *to = s;
 
@@ -35,7 +35,7 @@ static void unescape(char *s)
 }
 
 /* "ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPER"; the line is cut up. */
-static bool parse_mount(char *line, struct mount *mount)
+static bool cgroup_parse_mount(char *line, struct mount *mount)
 {
 	char *save = NULL, *fields[5], *type, *rest = strstr(line, " - ");
 
@@ -54,14 +54,14 @@ static bool parse_mount(char *line, struct mount *mount)
 	mount->v2 = strcmp(type, "cgroup2") == 0;
 	mount->root = fields[3];
 	mount->point = fields[4];
-	unescape(mount->root);
-	unescape(mount->point);
+	cgroup_unescape(mount->root);
+	cgroup_unescape(mount->point);
 	if (!strtok_r(NULL, " ", &save) || !(mount->options = strtok_r(NULL, " ", &save)))
 		mount->options = (char *)"";
 	return true;
 }
 
-static bool has_word(const char *list, const char *word, size_t size)
+static bool cgroup_has_word(const char *list, const char *word, size_t size)
 {
 	while (*list) {
 		size_t length = strcspn(list, ",");
@@ -74,7 +74,7 @@ static bool has_word(const char *list, const char *word, size_t size)
 }
 
 /* Where a group is seen below a mount. One outside of it is seen as the mount itself. */
-static char *group_dir(const struct mount *mount, const char *group)
+static char *cgroup_find_dir(const struct mount *mount, const char *group)
 {
 	size_t size = strcmp(mount->root, "/") == 0 ? 0 : strlen(mount->root);
 
@@ -86,7 +86,8 @@ static char *group_dir(const struct mount *mount, const char *group)
 	return path_format("%s%s", mount->point, strcmp(group, "/") == 0 ? "" : group);
 }
 
-static int add(struct arrow_cgroups *g, const char *name, size_t size, const char *dir, int version)
+static int cgroup_add(
+	struct arrow_cgroups *g, const char *name, size_t size, const char *dir, int version)
 {
 	struct arrow_cgroup *more = realloc(g->controllers, (g->n + 1) * sizeof(*more));
 
@@ -105,7 +106,7 @@ static int add(struct arrow_cgroups *g, const char *name, size_t size, const cha
 }
 
 /* A line of /proc/self/cgroup: "0::GROUP", or "ID:CONTROLLER[,CONTROLLER...]:GROUP". */
-static int add_group(
+static int cgroup_add_group(
 	struct arrow_cgroups *g, char *line, const struct mount *mounts, size_t n_mounts)
 {
 	char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
@@ -116,7 +117,7 @@ static int add_group(
 	*names++ = '\0';
 	*group++ = '\0';
 	for (size_t i = 0; *names == '\0' && i < n_mounts && !g->dir; i++)
-		if (mounts[i].v2 && !(g->dir = group_dir(&mounts[i], group)))
+		if (mounts[i].v2 && !(g->dir = cgroup_find_dir(&mounts[i], group)))
 			return -ENOMEM;
 
 	for (; *names; names += size + (names[size] == ',')) {
@@ -126,10 +127,10 @@ static int add_group(
 		for (size_t i = 0; i < n_mounts; i++) {
 			_cleanup_free_ char *dir = NULL;
 
-			if (mounts[i].v2 || !has_word(mounts[i].options, names, size))
+			if (mounts[i].v2 || !cgroup_has_word(mounts[i].options, names, size))
 				continue;
-			dir = group_dir(&mounts[i], group);
-			if (!dir || add(g, names, size, dir, 1) < 0)
+			dir = cgroup_find_dir(&mounts[i], group);
+			if (!dir || cgroup_add(g, names, size, dir, 1) < 0)
 				return -ENOMEM;
 			break;
 		}
@@ -153,19 +154,19 @@ int arrow_cgroups_parse(struct arrow_cgroups *g, const char *self, const char *m
 		return -ENOMEM;
 
 	for (char *l = strtok_r(lines, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-		if (!parse_mount(l, &mounts[n]))
+		if (!cgroup_parse_mount(l, &mounts[n]))
 			continue;
 		*(mounts[n].v2 ? &g->v2 : &g->v1) = true;
 		n++;
 	}
 	for (char *l = strtok_r(groups, "\n", &save); l && r == 0; l = strtok_r(NULL, "\n", &save))
-		r = add_group(g, l, mounts, n);
+		r = cgroup_add_group(g, l, mounts, n);
 	if (r < 0)
 		arrow_cgroups_release(g);
 	return r;
 }
 
-static int add_v2(struct arrow_cgroups *g)
+static int cgroup_add_v2(struct arrow_cgroups *g)
 {
 	_cleanup_free_ char *path = path_format("%s/cgroup.controllers", g->dir), *names = NULL;
 	char *save = NULL;
@@ -176,7 +177,7 @@ static int add_v2(struct arrow_cgroups *g)
 	if (read_file(AT_FDCWD, path, FILE_MAX, &names, NULL) < 0)
 		return 0;
 	for (char *n = strtok_r(names, " \n", &save); n && r == 0; n = strtok_r(NULL, " \n", &save))
-		r = add(g, n, strlen(n), g->dir, 2);
+		r = cgroup_add(g, n, strlen(n), g->dir, 2);
 	return r;
 }
 
@@ -191,7 +192,7 @@ int arrow_cgroups_look(struct arrow_cgroups *g)
 		return 0;
 	r = arrow_cgroups_parse(g, self, mountinfo);
 	if (r == 0 && g->dir)
-		r = add_v2(g);
+		r = cgroup_add_v2(g);
 	if (r < 0) {
 		arrow_cgroups_release(g);
 		return r;

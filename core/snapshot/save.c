@@ -18,7 +18,7 @@
 #include "util/io.h"
 
 /* Asks before anything is stopped; the keeper knows best, but says it later. */
-static int check(
+static int save_check_arrow(
 	const struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	if (spec->files.n_volumes > 0)
@@ -33,8 +33,8 @@ static int check(
 	return 0;
 }
 
-static int ask_keeper(const struct arrow_instance *i, const struct arrow_saving *saving, bool stay,
-	struct arrow_error *error)
+static int save_ask_keeper(const struct arrow_instance *i, const struct arrow_saving *saving,
+	bool stay, struct arrow_error *error)
 {
 	size_t n = strlen(saving->stream);
 	_cleanup_free_ uint8_t *payload = malloc(4 + n);
@@ -47,7 +47,7 @@ static int ask_keeper(const struct arrow_instance *i, const struct arrow_saving 
 }
 
 /* The root image: of the store, or of the directory that it was restored from itself. */
-static int open_root(const struct arrow_paths *paths, const struct arrow_instance *i,
+static int save_open_root(const struct arrow_paths *paths, const struct arrow_instance *i,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
 	_cleanup_store_ struct image_store store = {.fd = -1};
@@ -69,7 +69,7 @@ static int open_root(const struct arrow_paths *paths, const struct arrow_instanc
 }
 
 /* What was written is made whole: with its root image and cards. */
-static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
+static int save_finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 	struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	_cleanup_close_ int root_fd = -1;
@@ -97,7 +97,7 @@ static int finish(struct arrow_saving *saving, const struct arrow_paths *paths,
 	facts.stdin_open = spec->process.interactive && !i->state.stdin_closed;
 	r = net_plan(&plan, (const char *const *)spec->net.names.v, error);
 	if (r == 0)
-		r = root_fd = open_root(paths, i, spec, error);
+		r = root_fd = save_open_root(paths, i, spec, error);
 	if (r >= 0) {
 		facts.n_nics = i->state.cards > plan.n && i->state.cards <= NET_CARDS_MAX
 				       ? i->state.cards
@@ -125,16 +125,16 @@ int arrow_save(const struct arrow_paths *paths, const char *name, const char *di
 	if (r == 0)
 		r = arrow_instance_open(&i, paths, id, &spec, error);
 	if (r == 0)
-		r = check(&i, &spec, error);
+		r = save_check_arrow(&i, &spec, error);
 	if (r == 0)
 		r = arrow_saving_begin(&saving, dir, error);
 	if (r == 0) {
-		r = ask_keeper(&i, &saving, stop, error);
+		r = save_ask_keeper(&i, &saving, stop, error);
 		if (r < 0)
 			r = arrow_error_prefix(error, r, "cannot save Arrow %s", i.name);
 	}
 	if (r == 0) {
-		r = finish(&saving, paths, &i, &spec, error);
+		r = save_finish(&saving, paths, &i, &spec, error);
 		/* Paused for the end that does not come now. */
 		if (r < 0 && stop) {
 			_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;

@@ -21,8 +21,8 @@
 
 #define JSON_MAX (4u << 20)
 
-static int check_file(const struct arrow_saved *s, const json_t *about, const char *name, int fd,
-	struct arrow_error *error)
+static int saved_check_file(const struct arrow_saved *s, const json_t *about, const char *name,
+	int fd, struct arrow_error *error)
 {
 	char hex[DIGEST_HEX];
 	int r = digest_sparse(fd, hex);
@@ -36,7 +36,7 @@ static int check_file(const struct arrow_saved *s, const json_t *about, const ch
 	return 0;
 }
 
-static int check_files(const struct arrow_saved *s, const json_t *about, const char *text,
+static int saved_check_files(const struct arrow_saved *s, const json_t *about, const char *text,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
 	const int fds[] = {s->ram_fd, s->state_fd, s->root_fd, s->code_fd};
@@ -52,13 +52,13 @@ static int check_files(const struct arrow_saved *s, const json_t *about, const c
 	}
 	if (checked_find(note, line))
 		return 0;
-	r = check_file(s, about, "ram", s->ram_fd, error);
+	r = saved_check_file(s, about, "ram", s->ram_fd, error);
 	if (r == 0)
-		r = check_file(s, about, "state", s->state_fd, error);
+		r = saved_check_file(s, about, "state", s->state_fd, error);
 	if (r == 0)
-		r = check_file(s, about, "root", s->root_fd, error);
+		r = saved_check_file(s, about, "root", s->root_fd, error);
 	if (r == 0 && s->code_fd >= 0)
-		r = check_file(s, about, "blocks", s->code_fd, error);
+		r = saved_check_file(s, about, "blocks", s->code_fd, error);
 	if (r == 0)
 		checked_write(note, line);
 	return r;
@@ -68,7 +68,7 @@ static int check_files(const struct arrow_saved *s, const json_t *about, const c
  * The state of a CPU and of devices is read only by what wrote it. The same program file is that;
  * another one is if it says the same version, and shows its guests the same CPU.
  */
-static int check_machine(struct arrow_saved *s, const json_t *about,
+static int saved_check_machine(struct arrow_saved *s, const json_t *about,
 	const struct arrow_engine_settings *settings, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
@@ -103,14 +103,14 @@ static int check_machine(struct arrow_saved *s, const json_t *about,
 	return 0;
 }
 
-static int open_file(const struct arrow_saved *s, int dir, const char *name, int flags, int *fd,
-	struct arrow_error *error)
+static int saved_open_file(const struct arrow_saved *s, int dir, const char *name, int flags,
+	int *fd, struct arrow_error *error)
 {
 	*fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW);
 	return *fd < 0 ? arrow_fail(error, errno, "cannot open %s/%s: %m", s->dir, name) : 0;
 }
 
-static int open_files(
+static int saved_open_files(
 	struct arrow_saved *s, char **text, const char *dir, struct arrow_error *error)
 {
 	_cleanup_close_ int fd = -1;
@@ -126,17 +126,17 @@ static int open_files(
 			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such directories",
 			dir);
 	/* Never written, but an engine may open it for writing even to copy on write. */
-	r = open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
+	r = saved_open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
 	if (r == 0)
-		r = open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
+		r = saved_open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
 	if (r == 0)
-		r = open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
+		r = saved_open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
 	if (r == 0) /* without it, it only takes longer */
 		s->code_fd = openat(fd, "blocks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return r;
 }
 
-static int take_cards(struct arrow_saved *s, const json_t *cards, struct arrow_error *error)
+static int saved_take_cards(struct arrow_saved *s, const json_t *cards, struct arrow_error *error)
 {
 	size_t n = json_array_size(cards);
 
@@ -162,7 +162,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
 
 	*s = (struct arrow_saved){.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1};
 	arrow_spec_init(&s->spec);
-	r = open_files(s, &text, dir, error);
+	r = saved_open_files(s, &text, dir, error);
 	if (r == 0) {
 		about = json_loads(text, 0, NULL);
 		if (!json_is_object(about))
@@ -177,14 +177,14 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
 				"%s was saved by another version of arrow: save it again", s->dir);
 	}
 	if (r == 0)
-		r = check_machine(s, about, settings, paths, error);
+		r = saved_check_machine(s, about, settings, paths, error);
 	if (r == 0)
-		r = check_files(s, about, text, paths, error);
+		r = saved_check_files(s, about, text, paths, error);
 	if (r == 0) {
 		snprintf(s->image, sizeof(s->image), "%s", json_text(about, "image"));
 		snprintf(s->kernel, sizeof(s->kernel), "%s", json_text(about, "kernel"));
 		s->stdin_open = json_is_true(json_object_get(about, "stdin"));
-		r = take_cards(s, json_object_get(about, "cards"), error);
+		r = saved_take_cards(s, json_object_get(about, "cards"), error);
 	}
 	if (r == 0)
 		r = arrow_spec_from_json(&s->spec, json_object_get(about, "spec"), error);
@@ -218,7 +218,7 @@ static const char *const own[] = {"hostname", "labels", "interactive", "stdin_on
 static const char *const given[] = {"hosts", "dns", "dns_search", "dns_options", "networks",
 	"restore_signal", "stop_signal", "stop_timeout", NULL};
 
-static void take_over(json_t *to, const json_t *from, const char *const *keys, bool clear)
+static void saved_merge_keys(json_t *to, const json_t *from, const char *const *keys, bool clear)
 {
 	for (; *keys; keys++) {
 		json_t *value = json_object_get(from, *keys);
@@ -230,7 +230,7 @@ static void take_over(json_t *to, const json_t *from, const char *const *keys, b
 	}
 }
 
-static bool among(const char *key, const char *const *keys)
+static bool saved_has_key(const char *key, const char *const *keys)
 {
 	for (; *keys; keys++)
 		if (strcmp(key, *keys) == 0)
@@ -239,14 +239,14 @@ static bool among(const char *key, const char *const *keys)
 }
 
 /* What is in the saved VM cannot be another now. */
-static int check_rest(
+static int saved_check_rest(
 	const struct arrow_saved *s, json_t *anew, json_t *all, struct arrow_error *error)
 {
 	const char *key;
 	json_t *value;
 
 	json_object_foreach (anew, key, value) {
-		if (among(key, own) || among(key, given) ||
+		if (saved_has_key(key, own) || saved_has_key(key, given) ||
 			json_equal(value, json_object_get(all, key)))
 			continue;
 		return arrow_fail(error, EINVAL,
@@ -256,7 +256,7 @@ static int check_rest(
 	return 0;
 }
 
-static int check_streams(
+static int saved_check_streams(
 	const struct arrow_spec *spec, const struct arrow_saved *s, struct arrow_error *error)
 {
 	if (spec->process.tty != s->spec.process.tty)
@@ -276,16 +276,16 @@ int arrow_saved_merge(
 {
 	json_t *anew = arrow_spec_to_json(spec), *all = arrow_spec_to_json(&s->spec);
 	struct arrow_spec merged;
-	int r = check_streams(spec, s, error);
+	int r = saved_check_streams(spec, s, error);
 
 	arrow_spec_init(&merged);
 	if (r == 0 && (!anew || !all))
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0)
-		r = check_rest(s, anew, all, error);
+		r = saved_check_rest(s, anew, all, error);
 	if (r == 0) {
-		take_over(all, anew, own, true);
-		take_over(all, anew, given, false);
+		saved_merge_keys(all, anew, own, true);
+		saved_merge_keys(all, anew, given, false);
 		r = json_object_set_new(all, "from", json_string(s->dir)) < 0
 			    ? arrow_fail(error, EINVAL, "%s: its name is not UTF-8", s->dir)
 			    : arrow_spec_from_json(&merged, all, error);

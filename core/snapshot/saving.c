@@ -52,23 +52,23 @@ int saved_identity(const struct arrow_engine_choice *choice, char **text, struct
 	return r;
 }
 
-static int fail_write(const struct arrow_saving *s, int err, struct arrow_error *error)
+static int saving_fail_write(const struct arrow_saving *s, int err, struct arrow_error *error)
 {
 	return arrow_fail(error, err, "cannot save to %s: %m", s->dir);
 }
 
 /* The lock of a killed one is free. One that is held is somebody's who saves there now. */
-static int lock_partial(struct arrow_saving *s, struct arrow_error *error)
+static int saving_lock_partial(struct arrow_saving *s, struct arrow_error *error)
 {
 	for (int tries = 0; tries < 2; tries++) {
 		if (mkdir(s->partial, 0700) == 0) {
 			s->partial_fd = open(s->partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			if (s->partial_fd < 0 || flock(s->partial_fd, LOCK_EX | LOCK_NB) < 0)
-				return fail_write(s, errno, error);
+				return saving_fail_write(s, errno, error);
 			return 0;
 		}
 		if (errno != EEXIST)
-			return fail_write(s, errno, error);
+			return saving_fail_write(s, errno, error);
 		s->partial_fd = open(s->partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (s->partial_fd < 0 || flock(s->partial_fd, LOCK_EX | LOCK_NB) < 0) {
 			int err = errno;
@@ -81,16 +81,17 @@ static int lock_partial(struct arrow_saving *s, struct arrow_error *error)
 		remove_tree(AT_FDCWD, s->partial);
 		close_keep_errno(steal_fd(&s->partial_fd));
 	}
-	return fail_write(s, EEXIST, error);
+	return saving_fail_write(s, EEXIST, error);
 }
 
 /* An empty file, for the keeper to write. */
-static int make_file(const struct arrow_saving *s, const char *name, struct arrow_error *error)
+static int saving_make_file(
+	const struct arrow_saving *s, const char *name, struct arrow_error *error)
 {
 	_cleanup_close_ int fd =
 		openat(s->partial_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	return fd < 0 ? fail_write(s, errno, error) : 0;
+	return fd < 0 ? saving_fail_write(s, errno, error) : 0;
 }
 
 int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_error *error)
@@ -112,18 +113,18 @@ int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_err
 			"cannot save to %s: %s is there already; remove it, or name another directory",
 			dir, errno == ENOTDIR ? "a file" : "something");
 	else
-		r = lock_partial(s, error);
+		r = saving_lock_partial(s, error);
 	if (r == 0)
-		r = make_file(s, "stream", error);
+		r = saving_make_file(s, "stream", error);
 	if (r == 0)
-		r = make_file(s, "blocks", error);
+		r = saving_make_file(s, "blocks", error);
 	if (r < 0)
 		arrow_saving_end(s);
 	return r;
 }
 
 /* Runs the VM's events until it is loaded. */
-static int wait_loaded(struct arrow_vm *vm, struct arrow_error *error)
+static int saving_wait_loaded(struct arrow_vm *vm, struct arrow_error *error)
 {
 	uint64_t end = now_ms() + CONVERT_DEADLINE_MS, now;
 
@@ -153,7 +154,7 @@ static int wait_loaded(struct arrow_vm *vm, struct arrow_error *error)
  * The engine that is to restore it loads it here, without running it: into a memory file that
  * others can map. What it cannot load is found now, not at the first restore.
  */
-static int convert(const struct arrow_saving *s, const struct arrow_paths *paths,
+static int saving_convert(const struct arrow_saving *s, const struct arrow_paths *paths,
 	const struct arrow_engine_choice *choice, const struct arrow_saved_facts *facts, int ram_fd,
 	int state_fd, struct arrow_error *error)
 {
@@ -186,13 +187,13 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 	int pair[2], r;
 
 	if (stream_fd < 0 || ftruncate(ram_fd, (off_t)config.memory) < 0)
-		return fail_write(s, errno, error);
+		return saving_fail_write(s, errno, error);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return fail_write(s, errno, error);
+		return saving_fail_write(s, errno, error);
 	channel = pair[0];
 	config.channel_fd = channel_guest = pair[1];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return fail_write(s, errno, error);
+		return saving_fail_write(s, errno, error);
 	console = pair[0];
 	config.console_fd = console_guest = pair[1];
 
@@ -205,7 +206,7 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 	config.nics = nics;
 	r = choice->engine->start(&vm, &config, error);
 	if (r == 0)
-		r = wait_loaded(vm, error);
+		r = saving_wait_loaded(vm, error);
 	if (r == 0)
 		r = choice->engine->save(vm, CONVERT_DEADLINE_MS, error);
 	if (vm)
@@ -218,7 +219,7 @@ static int convert(const struct arrow_saving *s, const struct arrow_paths *paths
 }
 
 /* The root image as it is: a second name where the file system can, else a copy. */
-static int add_root(const struct arrow_saving *s, int root_fd, struct arrow_error *error)
+static int saving_add_root(const struct arrow_saving *s, int root_fd, struct arrow_error *error)
 {
 	_cleanup_free_ char *link = path_format("/proc/self/fd/%d", root_fd);
 	_cleanup_close_ int fd = -1;
@@ -231,16 +232,16 @@ static int add_root(const struct arrow_saving *s, int root_fd, struct arrow_erro
 		return 0;
 	fd = openat(s->partial_fd, "root", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail_write(s, errno, error);
+		return saving_fail_write(s, errno, error);
 	while ((n = copy_file_range(root_fd, &at, fd, NULL, 1u << 30, 0)) > 0)
 		;
 	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
 		while ((n = sendfile(fd, root_fd, &at, 1u << 30)) > 0)
 			;
-	return n < 0 || fsync(fd) < 0 ? fail_write(s, errno, error) : 0;
+	return n < 0 || fsync(fd) < 0 ? saving_fail_write(s, errno, error) : 0;
 }
 
-static int describe(const struct arrow_saving *s, const struct arrow_engine_choice *choice,
+static int saving_describe(const struct arrow_saving *s, const struct arrow_engine_choice *choice,
 	const struct arrow_saved_facts *facts, const int fds[4], struct arrow_error *error)
 {
 	static const char *const names[] = {"ram", "state", "root", "blocks"};
@@ -256,7 +257,7 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 			continue;
 		r = digest_sparse(fds[i], hex);
 		if (r < 0)
-			r = fail_write(s, -r, error);
+			r = saving_fail_write(s, -r, error);
 		json_object_set_new(digests, names[i], json_string(hex));
 	}
 	for (unsigned int i = 0; i < facts->n_nics; i++)
@@ -283,11 +284,11 @@ static int describe(const struct arrow_saving *s, const struct arrow_engine_choi
 	if (!text)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	r = write_file_atomic(s->partial_fd, "arrow.json", 0600, text, strlen(text));
-	return r < 0 ? fail_write(s, -r, error) : 0;
+	return r < 0 ? saving_fail_write(s, -r, error) : 0;
 }
 
 /* What the engine has translated, or -1: an empty file is none. */
-static int open_code(const struct arrow_saving *s)
+static int saving_open_code(const struct arrow_saving *s)
 {
 	int fd = openat(s->partial_fd, "blocks", O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -305,26 +306,26 @@ int arrow_saving_finish(struct arrow_saving *s, const struct arrow_paths *paths,
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 	_cleanup_close_ int ram_fd = openat(s->partial_fd, "ram", flags, 0600);
 	_cleanup_close_ int state_fd = openat(s->partial_fd, "state", flags, 0600);
-	_cleanup_close_ int code_fd = open_code(s);
+	_cleanup_close_ int code_fd = saving_open_code(s);
 	_cleanup_free_ char *engine = path_format("%s:%s", facts->engine, facts->accel);
 	struct arrow_engine_choice choice;
-	int r = ram_fd < 0 || state_fd < 0 ? fail_write(s, errno, error) : 0;
+	int r = ram_fd < 0 || state_fd < 0 ? saving_fail_write(s, errno, error) : 0;
 
 	if (r == 0)
 		r = engine ? arrow_engine_choose(
 				     &choice, engine, facts->settings, paths->run, error)
 			   : arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0)
-		r = convert(s, paths, &choice, facts, ram_fd, state_fd, error);
+		r = saving_convert(s, paths, &choice, facts, ram_fd, state_fd, error);
 	if (r == 0)
-		r = add_root(s, facts->root_fd, error);
+		r = saving_add_root(s, facts->root_fd, error);
 	if (r == 0)
-		r = describe(s, &choice, facts, (int[]){ram_fd, state_fd, facts->root_fd, code_fd},
-			error);
+		r = saving_describe(s, &choice, facts,
+			(int[]){ram_fd, state_fd, facts->root_fd, code_fd}, error);
 	if (r == 0 && (unlink(s->stream) < 0 || fsync(ram_fd) < 0 || fsync(state_fd) < 0 ||
 			      (code_fd >= 0 && fsync(code_fd) < 0) || fsync(s->partial_fd) < 0 ||
 			      rename(s->partial, s->dir) < 0))
-		r = fail_write(s, errno, error);
+		r = saving_fail_write(s, errno, error);
 	return r;
 }
 

@@ -21,7 +21,7 @@
 #define SUBID_MIN 100000u
 
 /* "START:COUNT", digits only, within what a user id can be. */
-static bool parse_range(const char *text, size_t size, struct arrow_id_range *range)
+static bool userns_parse_range(const char *text, size_t size, struct arrow_id_range *range)
 {
 	char copy[48], *end;
 	unsigned long long start, count;
@@ -51,7 +51,7 @@ int arrow_subid_parse(const char *text, const char *user, uid_t uid, struct arro
 			    (length == strlen(number) && memcmp(text, number, length) == 0);
 
 		if (length > 0 && length < size && mine &&
-			parse_range(text + length + 1, size - length - 1, range))
+			userns_parse_range(text + length + 1, size - length - 1, range))
 			return 0;
 		text += size + (text[size] == '\n');
 	}
@@ -66,7 +66,8 @@ uint32_t arrow_subid_free(const char *text, uint32_t count)
 		size_t size = strcspn(text, "\n"), length = strcspn(text, ":\n");
 		struct arrow_id_range range;
 
-		if (length < size && parse_range(text + length + 1, size - length - 1, &range) &&
+		if (length < size &&
+			userns_parse_range(text + length + 1, size - length - 1, &range) &&
 			(uint64_t)range.start + range.count > next)
 			next = (uint64_t)range.start + range.count;
 		text += size + (text[size] == '\n');
@@ -83,7 +84,7 @@ int arrow_subid_find(const char *path, struct arrow_id_range *range)
 	return r < 0 ? r : arrow_subid_parse(text, pw ? pw->pw_name : "", getuid(), range);
 }
 
-static int write_map(pid_t pid, const char *file, const char *text)
+static int userns_write_map(pid_t pid, const char *file, const char *text)
 {
 	char path[64];
 	_cleanup_close_ int fd = -1;
@@ -96,7 +97,7 @@ static int write_map(pid_t pid, const char *file, const char *text)
 }
 
 /* Runs newuidmap or newgidmap, which are setuid and know /etc/subuid. */
-static int map_ranges(pid_t pid, const char *tool, unsigned int own,
+static int userns_map_ranges(pid_t pid, const char *tool, unsigned int own,
 	const struct arrow_id_range *range, struct arrow_error *error)
 {
 	char p[16], id[16], start[24], count[24];
@@ -109,7 +110,7 @@ static int map_ranges(pid_t pid, const char *tool, unsigned int own,
 	return process_run(&(struct process_options){.argv = argv, .deadline_ms = 30000}, error);
 }
 
-static int map_ids(pid_t pid, struct arrow_error *error)
+static int userns_map_ids(pid_t pid, struct arrow_error *error)
 {
 	struct arrow_id_range uids, gids;
 	char text[64];
@@ -117,21 +118,21 @@ static int map_ids(pid_t pid, struct arrow_error *error)
 
 	if (arrow_subid_find(ARROW_SUBUID, &uids) == 0 &&
 		arrow_subid_find(ARROW_SUBGID, &gids) == 0) {
-		r = map_ranges(pid, "newuidmap", getuid(), &uids, error);
+		r = userns_map_ranges(pid, "newuidmap", getuid(), &uids, error);
 		if (r == 0)
-			return map_ranges(pid, "newgidmap", getgid(), &gids, error);
+			return userns_map_ranges(pid, "newgidmap", getgid(), &gids, error);
 		if (r != -ENOENT) /* not installed: own id only */
 			return r;
 		arrow_error_clear(error);
 	}
 
 	snprintf(text, sizeof(text), "0 %u 1\n", getuid());
-	r = write_map(pid, "uid_map", text);
+	r = userns_write_map(pid, "uid_map", text);
 	if (r == 0)
-		r = write_map(pid, "setgroups", "deny");
+		r = userns_write_map(pid, "setgroups", "deny");
 	snprintf(text, sizeof(text), "0 %u 1\n", getgid());
 	if (r == 0)
-		r = write_map(pid, "gid_map", text);
+		r = userns_write_map(pid, "gid_map", text);
 	return r < 0 ? arrow_fail(error, -r, "cannot map user ids for volumes: %m") : 0;
 }
 
@@ -170,7 +171,7 @@ int arrow_userns_create(int *fd, struct arrow_error *error)
 		r = arrow_fail(error, byte,
 			"cannot make a user namespace for volumes: %m; allow it with 'sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
 	if (r == 0)
-		r = map_ids(pid, error);
+		r = userns_map_ids(pid, error);
 	if (r == 0) {
 		snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
 		*fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -24,7 +24,7 @@
 #define LIST_MAX (1u << 20)
 
 /* A line of the list: what a path was when it was copied, or that it was not there. */
-static bool line_holds(char *line)
+static bool jailroot_check_line(char *line)
 {
 	char *path = strchr(line, '\t'), now[IDENTITY_SIZE];
 
@@ -36,7 +36,7 @@ static bool line_holds(char *line)
 }
 
 /* Whether the root in dir is whole and made from the files as they are now. */
-static bool is_current(const char *dir)
+static bool jailroot_is_current(const char *dir)
 {
 	_cleanup_free_ char *path = path_format("%s/files", dir), *text = NULL;
 	char *save = NULL;
@@ -46,12 +46,12 @@ static bool is_current(const char *dir)
 		return false;
 	for (char *line = strtok_r(text + strlen(FORMAT), "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save))
-		if (!line_holds(line))
+		if (!jailroot_check_line(line))
 			return false;
 	return true;
 }
 
-static int copy(const char *from, const char *to, mode_t mode)
+static int jailroot_copy_file(const char *from, const char *to, mode_t mode)
 {
 	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
 	ssize_t n;
@@ -67,7 +67,7 @@ static int copy(const char *from, const char *to, mode_t mode)
 }
 
 /* Copies a file of the host to where it is seen in the root, unless it is there already. */
-static int add_file(const char *root, FILE *list, const char *host, const char *guest,
+static int jailroot_add_file(const char *root, FILE *list, const char *host, const char *guest,
 	struct arrow_error *error)
 {
 	_cleanup_free_ char *to = path_format("%s%s", root, guest),
@@ -85,25 +85,26 @@ static int add_file(const char *root, FILE *list, const char *host, const char *
 	*strrchr(parent, '/') = '\0';
 	r = mkdir_all(parent, 0755);
 	if (r == 0)
-		r = copy(host, to, st.st_mode & 0111 ? 0555 : 0444);
+		r = jailroot_copy_file(host, to, st.st_mode & 0111 ? 0555 : 0444);
 	return r < 0 ? arrow_fail(error, -r, "cannot copy %s to %s: %m", host, to) : 0;
 }
 
 /* The program with all that its loader opens. */
-static int add_closure(const char *root, FILE *list, const char *path, struct arrow_error *error)
+static int jailroot_add_closure(
+	const char *root, FILE *list, const char *path, struct arrow_error *error)
 {
 	struct closure closure = {0};
 	int r = closure_find(&closure, path, path, path, NULL, error);
 
 	for (size_t i = 0; r == 0 && i < closure.object_count; i++)
-		r = add_file(
+		r = jailroot_add_file(
 			root, list, closure.objects[i]->host, closure.objects[i]->guest, error);
 	closure_release(&closure);
 	return r;
 }
 
 /* The directories that every root has. */
-static int make_places(const char *root)
+static int jailroot_make_places(const char *root)
 {
 	static const char *const dirs[] = {"proc/self", "dev", "etc", "volumes", "files"};
 	_cleanup_free_ char *kvm = path_format("%s/dev/kvm", root);
@@ -137,7 +138,7 @@ static int make_places(const char *root)
 	return r;
 }
 
-static int fill(const char *work, char *const *files, struct arrow_error *error)
+static int jailroot_fill(const char *work, char *const *files, struct arrow_error *error)
 {
 	_cleanup_free_ char *root = path_format("%s/root", work), *text = NULL;
 	_cleanup_free_ char *path = path_format("%s/files", work);
@@ -149,16 +150,16 @@ static int fill(const char *work, char *const *files, struct arrow_error *error)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	r = mkdir_all(root, 0755);
 	if (r == 0)
-		r = make_places(root);
+		r = jailroot_make_places(root);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make the root of a jail, %s: %m", root);
 	list = open_memstream(&text, &size);
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	fputs(FORMAT, list);
-	r = add_closure(root, list, files[0], error);
+	r = jailroot_add_closure(root, list, files[0], error);
 	for (size_t i = 1; r == 0 && files[i]; i++)
-		r = add_file(root, list, files[i], files[i], error);
+		r = jailroot_add_file(root, list, files[i], files[i], error);
 	if (fclose(list) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r < 0)
@@ -168,7 +169,8 @@ static int fill(const char *work, char *const *files, struct arrow_error *error)
 }
 
 /* Under the lock: makes the folder beside, and puts it in the place of one that is there. */
-static int make(const char *jails, const char *final, char *const *files, struct arrow_error *error)
+static int jailroot_make(
+	const char *jails, const char *final, char *const *files, struct arrow_error *error)
 {
 	_cleanup_free_ char *work = path_format("%s/new", jails);
 	mode_t mask;
@@ -178,7 +180,7 @@ static int make(const char *jails, const char *final, char *const *files, struct
 		return arrow_fail(error, ENOMEM, "out of memory");
 	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
 	mask = umask(022);
-	r = fill(work, files, error);
+	r = jailroot_fill(work, files, error);
 	umask(mask);
 	if (r == 0 && rename(work, final) < 0 &&
 		renameat2(AT_FDCWD, work, AT_FDCWD, final, RENAME_EXCHANGE) < 0) {
@@ -209,7 +211,7 @@ int arrow_jail_root(const char *store, const struct arrow_engine *engine,
 	*dir = path_format("%s/jails/%s/root", store, key);
 	if (r < 0 || !jails || !final || !lock || !*dir)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	if (is_current(final))
+	if (jailroot_is_current(final))
 		return 0;
 
 	r = mkdir_all(jails, 0700);
@@ -219,5 +221,5 @@ int arrow_jail_root(const char *store, const struct arrow_engine *engine,
 	}
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot use %s: %m", jails);
-	return is_current(final) ? 0 : make(jails, final, files, error);
+	return jailroot_is_current(final) ? 0 : jailroot_make(jails, final, files, error);
 }

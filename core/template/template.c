@@ -30,8 +30,9 @@
 #define FORMAT 3
 #define JSON_MAX 65536u
 
-static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct arrow_engine *engine,
-	const struct arrow_vm_config *vm, struct arrow_error *error)
+static int template_make_key(char key[DIGEST_HEX], const char *kernel_id,
+	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
+	struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -56,7 +57,7 @@ static int make_key(char key[DIGEST_HEX], const char *kernel_id, const struct ar
 }
 
 /* So that the next does not read them. */
-static void note_whole(const struct arrow_template *t)
+static void template_note_checked(const struct arrow_template *t)
 {
 	_cleanup_free_ char *note = path_format("%s/checked", t->dir);
 	_cleanup_free_ char *line = checked_text((const int[]){t->ram_fd, t->state_fd}, 2, "");
@@ -65,7 +66,7 @@ static void note_whole(const struct arrow_template *t)
 }
 
 /* Whether the files are those that were written, by their digests; once a boot and change. */
-static bool is_whole(const struct arrow_template *t, int dir)
+static bool template_is_whole(const struct arrow_template *t, int dir)
 {
 	_cleanup_free_ char *note = path_format("%s/checked", t->dir), *text = NULL;
 	_cleanup_free_ char *line = checked_text((const int[]){t->ram_fd, t->state_fd}, 2, "");
@@ -84,12 +85,12 @@ static bool is_whole(const struct arrow_template *t, int dir)
 		strcmp(json_text(digests, "state"), state) == 0;
 	json_decref(about);
 	if (whole)
-		note_whole(t);
+		template_note_checked(t);
 	return whole;
 }
 
 /* Opens what is in t->dir. Returns 0, or -ENOENT where there is no whole template. */
-static int open_files(struct arrow_template *t)
+static int template_open_files(struct arrow_template *t)
 {
 	_cleanup_close_ int dir = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -98,7 +99,7 @@ static int open_files(struct arrow_template *t)
 	/* An engine may open it for writing, which the jail turns into reading where it can. */
 	t->ram_fd = openat(dir, "ram", O_RDWR | O_CLOEXEC);
 	t->state_fd = openat(dir, "state", O_RDONLY | O_CLOEXEC);
-	if (t->ram_fd < 0 || t->state_fd < 0 || !is_whole(t, dir)) {
+	if (t->ram_fd < 0 || t->state_fd < 0 || !template_is_whole(t, dir)) {
 		close_keep_errno(steal_fd(&t->ram_fd));
 		close_keep_errno(steal_fd(&t->state_fd));
 		return -ENOENT;
@@ -109,7 +110,7 @@ static int open_files(struct arrow_template *t)
 }
 
 /* Waits until the loader is READY. */
-static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
+static int template_wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 {
 	uint64_t end = now_ms() + BOOT_DEADLINE_MS, now;
 	struct channel channel;
@@ -154,7 +155,7 @@ static int wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *error)
 }
 
 /* Boots a VM with the files of t and saves it. */
-static int boot_and_save(struct arrow_template *t, const struct arrow_engine *engine,
+static int template_boot_and_save(struct arrow_template *t, const struct arrow_engine *engine,
 	const struct arrow_vm_config *like, struct arrow_error *error)
 {
 	struct arrow_disk disks[like->n_disks + 1];
@@ -206,7 +207,7 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	close(channel[1]);
 	close(console[1]);
 	if (r == 0)
-		r = wait_ready(vm, channel[0], error);
+		r = template_wait_ready(vm, channel[0], error);
 	if (r == 0)
 		r = engine->save(vm, SAVE_DEADLINE_MS, error);
 	if (vm)
@@ -217,8 +218,9 @@ static int boot_and_save(struct arrow_template *t, const struct arrow_engine *en
 	return r;
 }
 
-static int write_description(const struct arrow_template *t, const struct arrow_engine *engine,
-	const struct arrow_vm_config *vm, const char *kernel_id, struct arrow_error *error)
+static int template_write_description(const struct arrow_template *t,
+	const struct arrow_engine *engine, const struct arrow_vm_config *vm, const char *kernel_id,
+	struct arrow_error *error)
 {
 	_cleanup_free_ char *path = path_format("%s/template.json", t->dir), *text = NULL;
 	char created[TIME_TEXT], ram[DIGEST_HEX], state[DIGEST_HEX];
@@ -244,7 +246,7 @@ static int write_description(const struct arrow_template *t, const struct arrow_
 }
 
 /* Under the lock: makes the folder beside, and renames it. */
-static int make(struct arrow_template *t, const char *templates, const char *kernel_id,
+static int template_make(struct arrow_template *t, const char *templates, const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
 	struct arrow_error *error)
 {
@@ -265,14 +267,14 @@ static int make(struct arrow_template *t, const char *templates, const char *ker
 	if (t->ram_fd < 0 || t->state_fd < 0 || ftruncate(t->ram_fd, (off_t)vm->memory) < 0)
 		r = arrow_fail(error, errno, "cannot make the template %s: %m", t->dir);
 	else
-		r = boot_and_save(t, engine, vm, error);
+		r = template_boot_and_save(t, engine, vm, error);
 	if (r == 0)
-		r = write_description(t, engine, vm, kernel_id, error);
+		r = template_write_description(t, engine, vm, kernel_id, error);
 	/* After a power failure the name must not stand for less than the whole. */
 	if (r == 0 && (fsync(t->ram_fd) < 0 || fsync(t->state_fd) < 0))
 		r = arrow_fail(error, errno, "cannot write the template %s: %m", t->dir);
 	if (r == 0)
-		note_whole(t);
+		template_note_checked(t);
 	if (r == 0 && rename(t->dir, final) < 0)
 		r = arrow_fail(error, errno, "cannot name the template %s: %m", final);
 	if (r < 0) {
@@ -285,7 +287,7 @@ static int make(struct arrow_template *t, const char *templates, const char *ker
 	/* The state is read from its start by each clone, through a file of its own. */
 	close(steal_fd(&t->ram_fd));
 	close(steal_fd(&t->state_fd));
-	r = open_files(t);
+	r = template_open_files(t);
 	return r < 0 ? arrow_fail(error, -r, "cannot open the template %s: %m", t->dir) : 0;
 }
 
@@ -299,7 +301,7 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	int r;
 
 	*t = (struct arrow_template){.ram_fd = -1, .state_fd = -1, .code_fd = -1};
-	r = make_key(t->key, kernel_id, engine, vm, error);
+	r = template_make_key(t->key, kernel_id, engine, vm, error);
 	if (r < 0)
 		return r;
 	t->dir = path_format("%s/templates/%s", store, t->key);
@@ -307,7 +309,7 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 		r = arrow_fail(error, ENOMEM, "out of memory");
 		goto fail;
 	}
-	if (open_files(t) == 0)
+	if (template_open_files(t) == 0)
 		return 0;
 
 	r = mkdir_all(templates, 0700);
@@ -319,10 +321,10 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 		r = arrow_fail(error, -r, "cannot use %s: %m", templates);
 		goto fail;
 	}
-	if (open_files(t) == 0) /* somebody else made it meanwhile */
+	if (template_open_files(t) == 0) /* somebody else made it meanwhile */
 		return 0;
 	arrow_template_discard(t->dir); /* one that is damaged */
-	r = make(t, templates, kernel_id, engine, vm, error);
+	r = template_make(t, templates, kernel_id, engine, vm, error);
 	if (r < 0)
 		goto fail;
 	return 0;
@@ -332,7 +334,7 @@ fail:
 }
 
 /* What the files of a template take of the disk, bytes. */
-static json_int_t disk_usage(int templates_fd, const char *id)
+static json_int_t template_get_disk_usage(int templates_fd, const char *id)
 {
 	int fd = openat(templates_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -350,7 +352,7 @@ static json_int_t disk_usage(int templates_fd, const char *id)
 }
 
 /* What template.json says, and what its files tell. NULL for what is no template. */
-static json_t *describe(int templates_fd, const char *id)
+static json_t *template_describe(int templates_fd, const char *id)
 {
 	_cleanup_free_ char *path = path_format("%s/template.json", id), *text = NULL;
 	char when[TIME_TEXT];
@@ -368,13 +370,13 @@ static json_t *describe(int templates_fd, const char *id)
 	}
 	time_text(used.st_mtime, when);
 	json_object_set_new(o, "id", json_string(id));
-	json_object_set_new(o, "bytes", json_integer(disk_usage(templates_fd, id)));
+	json_object_set_new(o, "bytes", json_integer(template_get_disk_usage(templates_fd, id)));
 	json_object_set_new(o, "used", json_string(when));
 	return o;
 }
 
 /* Opens STORE/templates. Returns NULL with errno. */
-static DIR *open_store(const char *store)
+static DIR *template_open_store(const char *store)
 {
 	_cleanup_free_ char *path = path_format("%s/templates", store);
 
@@ -383,14 +385,14 @@ static DIR *open_store(const char *store)
 
 int arrow_template_list(const char *store, json_t **list, struct arrow_error *error)
 {
-	_cleanup_closedir_ DIR *dir = open_store(store);
+	_cleanup_closedir_ DIR *dir = template_open_store(store);
 	struct dirent *entry;
 
 	if (!dir && errno != ENOENT)
 		return arrow_fail(error, errno, "cannot read the templates of %s: %m", store);
 	*list = json_array();
 	while (dir && (entry = readdir(dir))) {
-		json_t *o = describe(dirfd(dir), entry->d_name);
+		json_t *o = template_describe(dirfd(dir), entry->d_name);
 
 		if (o)
 			json_array_append_new(*list, o);
@@ -400,7 +402,7 @@ int arrow_template_list(const char *store, json_t **list, struct arrow_error *er
 
 int arrow_template_remove(const char *store, const char *id, struct arrow_error *error)
 {
-	_cleanup_closedir_ DIR *dir = open_store(store);
+	_cleanup_closedir_ DIR *dir = template_open_store(store);
 	_cleanup_free_ char *found = NULL;
 	size_t size = strlen(id);
 	struct dirent *entry;

@@ -66,7 +66,7 @@ struct progress {
 	volatile uint64_t guest_ns; /* the best in the guest, 0 for none */
 };
 
-static uint64_t cpu_ns(void)
+static uint64_t probe_read_cpu_time(void)
 {
 	struct timespec t;
 
@@ -75,19 +75,19 @@ static uint64_t cpu_ns(void)
 }
 
 /* Says what comes next, for the case that it fails or does not come back. */
-static void doing(struct progress *p, const char *what)
+static void probe_note_step(struct progress *p, const char *what)
 {
 	p->doing = what;
 }
 
-static int failed(struct progress *p)
+static int probe_note_failure(struct progress *p)
 {
 	p->err = errno ? errno : EINVAL;
 	return -1;
 }
 
 /* The long mode that a 64-bit kernel has, set up by the host: nothing is loaded by the guest. */
-static int set_registers(int vcpu, bool has_xsave, struct progress *p)
+static int probe_set_registers(int vcpu, bool has_xsave, struct progress *p)
 {
 	struct kvm_segment code = {.limit = 0xffffffff,
 		.selector = 8,
@@ -112,9 +112,9 @@ static int set_registers(int vcpu, bool has_xsave, struct progress *p)
 	};
 	struct kvm_sregs sregs;
 
-	doing(p, "KVM_GET_SREGS");
+	probe_note_step(p, "KVM_GET_SREGS");
 	if (ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0)
-		return failed(p);
+		return probe_note_failure(p);
 	sregs.cs = code;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.cr3 = GUEST_PML4;
@@ -124,15 +124,15 @@ static int set_registers(int vcpu, bool has_xsave, struct progress *p)
 	sregs.efer = 1u << 10 | 1u << 8;               /* LMA, LME */
 	sregs.idt.limit = 0;
 
-	doing(p, "KVM_SET_SREGS");
+	probe_note_step(p, "KVM_SET_SREGS");
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs) < 0)
-		return failed(p);
-	doing(p, "KVM_SET_REGS");
-	return ioctl(vcpu, KVM_SET_REGS, &regs) < 0 ? failed(p) : 0;
+		return probe_note_failure(p);
+	probe_note_step(p, "KVM_SET_REGS");
+	return ioctl(vcpu, KVM_SET_REGS, &regs) < 0 ? probe_note_failure(p) : 0;
 }
 
 /* Gives the guest the processor that KVM offers. */
-static int set_cpuid(int kvm, int vcpu, bool *has_xsave, struct progress *p)
+static int probe_set_cpuid(int kvm, int vcpu, bool *has_xsave, struct progress *p)
 {
 	static union {
 		struct kvm_cpuid2 c;
@@ -140,17 +140,17 @@ static int set_cpuid(int kvm, int vcpu, bool *has_xsave, struct progress *p)
 	} cpuid;
 
 	cpuid.c.nent = CPUID_MAX;
-	doing(p, "KVM_GET_SUPPORTED_CPUID");
+	probe_note_step(p, "KVM_GET_SUPPORTED_CPUID");
 	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
-		return failed(p);
+		return probe_note_failure(p);
 	for (uint32_t i = 0; i < cpuid.c.nent && i < CPUID_MAX; i++)
 		if (cpuid.c.entries[i].function == 1)
 			*has_xsave = cpuid.c.entries[i].ecx & bit_XSAVE;
-	doing(p, "KVM_SET_CPUID2");
-	return ioctl(vcpu, KVM_SET_CPUID2, &cpuid) < 0 ? failed(p) : 0;
+	probe_note_step(p, "KVM_SET_CPUID2");
+	return ioctl(vcpu, KVM_SET_CPUID2, &cpuid) < 0 ? probe_note_failure(p) : 0;
 }
 
-static unsigned char *make_memory(int vm, struct progress *p)
+static unsigned char *probe_make_memory(int vm, struct progress *p)
 {
 	size_t code = (size_t)(arrow_kvm_probe_guest_end - arrow_kvm_probe_guest);
 	unsigned char *memory = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE,
@@ -159,9 +159,9 @@ static unsigned char *make_memory(int vm, struct progress *p)
 		.memory_size = GUEST_SIZE, .userspace_addr = (uintptr_t)memory};
 	const uint64_t table = 3, page = 0x83; /* present, writable; the same, of 2 MiB */
 
-	doing(p, "mmap");
+	probe_note_step(p, "mmap");
 	if (memory == MAP_FAILED) {
-		failed(p);
+		probe_note_failure(p);
 		return NULL;
 	}
 	*(uint64_t *)(memory + GUEST_PML4) = GUEST_PDPT | table;
@@ -169,28 +169,28 @@ static unsigned char *make_memory(int vm, struct progress *p)
 	*(uint64_t *)(memory + GUEST_PD) = page;
 	memcpy(memory + GUEST_CODE, arrow_kvm_probe_guest, code);
 
-	doing(p, "KVM_SET_USER_MEMORY_REGION");
+	probe_note_step(p, "KVM_SET_USER_MEMORY_REGION");
 	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0) {
-		failed(p);
+		probe_note_failure(p);
 		return NULL;
 	}
 	return memory;
 }
 
 /* Runs the guest until it halts, and times its loop. */
-static int run_guest(int vcpu, struct kvm_run *run, struct progress *p)
+static int probe_run_guest(int vcpu, struct kvm_run *run, struct progress *p)
 {
 	unsigned int rounds = 0;
 	uint64_t begin = 0, ns;
 
-	doing(p, "KVM_RUN");
+	probe_note_step(p, "KVM_RUN");
 	for (;;) {
 		unsigned char *data;
 
 		if (ioctl(vcpu, KVM_RUN, 0) < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
-			return failed(p);
+			return probe_note_failure(p);
 		}
 		if (run->exit_reason == KVM_EXIT_HLT && p->step == PROBE_DONE) {
 			p->done = true;
@@ -212,17 +212,17 @@ static int run_guest(int vcpu, struct kvm_run *run, struct progress *p)
 		}
 		p->step = *data;
 		if (*data == PROBE_LOOP_BEGIN)
-			begin = cpu_ns();
+			begin = probe_read_cpu_time();
 		if (*data != PROBE_LOOP_END)
 			continue;
-		ns = cpu_ns() - begin;
+		ns = probe_read_cpu_time() - begin;
 		if (p->guest_ns == 0 || ns < p->guest_ns)
 			p->guest_ns = ns;
 	}
 }
 
 /* The child's work, on an open /dev/kvm. What it made goes with its process. */
-static int try_kvm(int kvm, struct progress *p)
+static int probe_try_kvm(int kvm, struct progress *p)
 {
 	struct kvm_run *run;
 	bool has_xsave = false;
@@ -231,45 +231,47 @@ static int try_kvm(int kvm, struct progress *p)
 
 	/* The first call brings the page in. */
 	arrow_kvm_probe_loop(1000);
-	begin = cpu_ns();
+	begin = probe_read_cpu_time();
 	arrow_kvm_probe_loop(PROBE_LOOPS);
-	p->host_ns = cpu_ns() - begin;
+	p->host_ns = probe_read_cpu_time() - begin;
 
-	doing(p, "KVM_GET_API_VERSION");
+	probe_note_step(p, "KVM_GET_API_VERSION");
 	version = ioctl(kvm, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
 		errno = version < 0 ? errno : EPROTONOSUPPORT;
-		return failed(p);
+		return probe_note_failure(p);
 	}
-	doing(p, "KVM_CREATE_VM");
+	probe_note_step(p, "KVM_CREATE_VM");
 	vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm < 0)
-		return failed(p);
+		return probe_note_failure(p);
 	/* Intel's need room of their own; the others ignore it. */
-	doing(p, "KVM_SET_TSS_ADDR");
+	probe_note_step(p, "KVM_SET_TSS_ADDR");
 	if (ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000ul) < 0)
-		return failed(p);
-	if (!make_memory(vm, p))
+		return probe_note_failure(p);
+	if (!probe_make_memory(vm, p))
 		return -1;
-	doing(p, "KVM_CREATE_VCPU");
+	probe_note_step(p, "KVM_CREATE_VCPU");
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 	if (vcpu < 0)
-		return failed(p);
-	if (set_cpuid(kvm, vcpu, &has_xsave, p) < 0 || set_registers(vcpu, has_xsave, p) < 0)
+		return probe_note_failure(p);
+	if (probe_set_cpuid(kvm, vcpu, &has_xsave, p) < 0 ||
+		probe_set_registers(vcpu, has_xsave, p) < 0)
 		return -1;
 
-	doing(p, "KVM_GET_VCPU_MMAP_SIZE");
+	probe_note_step(p, "KVM_GET_VCPU_MMAP_SIZE");
 	size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < (int)sizeof(*run))
-		return failed(p);
-	doing(p, "mmap of the vCPU");
+		return probe_note_failure(p);
+	probe_note_step(p, "mmap of the vCPU");
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (run == MAP_FAILED)
-		return failed(p);
-	return run_guest(vcpu, run, p);
+		return probe_note_failure(p);
+	return probe_run_guest(vcpu, run, p);
 }
 
-static void __attribute__((noreturn)) child_main(int kvm, pid_t parent, struct progress *p)
+static void __attribute__((noreturn))
+probe_run_child_main(int kvm, pid_t parent, struct progress *p)
 {
 	sigset_t none;
 	int null_fd;
@@ -285,11 +287,11 @@ static void __attribute__((noreturn)) child_main(int kvm, pid_t parent, struct p
 		dup2(null_fd, 2) < 0)
 		_exit(1);
 	syscall(SYS_close_range, 4u, ~0u, 0u);
-	_exit(try_kvm(3, p) < 0);
+	_exit(probe_try_kvm(3, p) < 0);
 }
 
 /* Waits for the end of a child. Returns false when it is still there after ms. */
-static bool wait_child(pid_t pid, int pidfd, unsigned int ms)
+static bool probe_wait_child(pid_t pid, int pidfd, unsigned int ms)
 {
 	uint64_t now = now_ms(), end = now + ms;
 	struct pollfd ready = {pidfd, POLLIN, 0};
@@ -305,7 +307,7 @@ static bool wait_child(pid_t pid, int pidfd, unsigned int ms)
 	return waitpid(pid, NULL, WNOHANG) == pid;
 }
 
-static const char *exit_name(uint32_t reason)
+static const char *probe_name_exit(uint32_t reason)
 {
 	switch (reason) {
 	case KVM_EXIT_INTERNAL_ERROR:
@@ -324,7 +326,7 @@ static const char *exit_name(uint32_t reason)
 }
 
 /* What the guest does after its last step. */
-static const char *next_step(int step)
+static const char *probe_name_step(int step)
 {
 	switch (step) {
 	case 0:
@@ -345,9 +347,10 @@ static const char *next_step(int step)
 	}
 }
 
-static void say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...) ARROW_PRINTF(3, 4);
+static void probe_say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...)
+	ARROW_PRINTF(3, 4);
 
-static void say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...)
+static void probe_say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -357,9 +360,9 @@ static void say(struct arrow_kvm_verdict *v, bool usable, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void mend(struct arrow_kvm_verdict *v, const char *fmt, ...) ARROW_PRINTF(2, 3);
+static void probe_suggest(struct arrow_kvm_verdict *v, const char *fmt, ...) ARROW_PRINTF(2, 3);
 
-static void mend(struct arrow_kvm_verdict *v, const char *fmt, ...)
+static void probe_suggest(struct arrow_kvm_verdict *v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -368,41 +371,42 @@ static void mend(struct arrow_kvm_verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void judge(const struct progress *p, bool ended, struct arrow_kvm_verdict *v)
+static void probe_judge(const struct progress *p, bool ended, struct arrow_kvm_verdict *v)
 {
-	const char *name = exit_name(p->exit);
+	const char *name = probe_name_exit(p->exit);
 	double times = p->host_ns ? (double)p->guest_ns / (double)p->host_ns : 0;
 
 	if (p->guest_ns && times > SLOW)
-		say(v, false,
+		probe_say(v, false,
 			"a guest runs %.0f times slower than this host: this KVM interprets instructions",
 			times);
 	else if (p->done)
-		say(v, true,
+		probe_say(v, true,
 			"a guest ran SSE, cmpxchg16b%s and a loop in %.2f times this host's time",
 			p->step >= PROBE_XSAVE ? ", xsave" : "", times);
 	else if (p->wrong)
-		say(v, false, "the guest got a wrong result from %s", next_step(p->step));
+		probe_say(
+			v, false, "the guest got a wrong result from %s", probe_name_step(p->step));
 	else if (p->err)
-		say(v, false, "%s failed: %s", (const char *)p->doing, strerror(p->err));
+		probe_say(v, false, "%s failed: %s", (const char *)p->doing, strerror(p->err));
 	else if (p->exit != UINT32_MAX && name)
-		say(v, false, "the guest stopped at %s (%s)", next_step(p->step), name);
+		probe_say(v, false, "the guest stopped at %s (%s)", probe_name_step(p->step), name);
 	else if (p->exit != UINT32_MAX)
-		say(v, false, "the guest stopped at %s (KVM exit reason %u)", next_step(p->step),
-			p->exit);
+		probe_say(v, false, "the guest stopped at %s (KVM exit reason %u)",
+			probe_name_step(p->step), p->exit);
 	else if (ended)
-		say(v, false, "the process of the probe was ended from outside");
+		probe_say(v, false, "the process of the probe was ended from outside");
 	else if (p->doing && strcmp((const char *)p->doing, "KVM_RUN") != 0)
-		say(v, false, "%s did not return within %u ms", (const char *)p->doing,
+		probe_say(v, false, "%s did not return within %u ms", (const char *)p->doing,
 			DEADLINE_MS);
 	else
-		say(v, false,
+		probe_say(v, false,
 			"the guest was at %s after %u ms: this KVM interprets instructions, or hangs",
-			next_step(p->step), DEADLINE_MS);
+			probe_name_step(p->step), DEADLINE_MS);
 }
 
 /* Says why /dev/kvm does not open. */
-static void judge_open(int err, struct arrow_kvm_verdict *v)
+static void probe_judge_open(int err, struct arrow_kvm_verdict *v)
 {
 	unsigned int eax, ebx, ecx = 0, edx;
 	struct stat st;
@@ -412,31 +416,32 @@ static void judge_open(int err, struct arrow_kvm_verdict *v)
 	if (err == EACCES && stat(KVM_NODE, &st) == 0 && (st.st_mode & 060) == 060 &&
 		(group = getgrgid(st.st_gid))) {
 		user = getpwuid(getuid());
-		say(v, false,
+		probe_say(v, false,
 			"permission denied: " KVM_NODE
 			" is for the group %s (log in again after you are added to it)",
 			group->gr_name);
-		mend(v, "sudo usermod -aG %s %s", group->gr_name, user ? user->pw_name : "USER");
+		probe_suggest(
+			v, "sudo usermod -aG %s %s", group->gr_name, user ? user->pw_name : "USER");
 	} else if (err == EACCES) {
-		say(v, false, "permission denied: " KVM_NODE " is not for the group kvm");
-		mend(v, "sudo chgrp kvm " KVM_NODE " && sudo chmod 660 " KVM_NODE);
+		probe_say(v, false, "permission denied: " KVM_NODE " is not for the group kvm");
+		probe_suggest(v, "sudo chgrp kvm " KVM_NODE " && sudo chmod 660 " KVM_NODE);
 	} else if (err != ENOENT && err != ENODEV && err != ENXIO) {
-		say(v, false, "cannot open " KVM_NODE ": %s", strerror(err));
+		probe_say(v, false, "cannot open " KVM_NODE ": %s", strerror(err));
 	} else if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 5)) {
-		say(v, false, "no " KVM_NODE ": KVM is not loaded");
-		mend(v, "sudo modprobe kvm-intel");
+		probe_say(v, false, "no " KVM_NODE ": KVM is not loaded");
+		probe_suggest(v, "sudo modprobe kvm-intel");
 	} else if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2)) {
-		say(v, false, "no " KVM_NODE ": KVM is not loaded");
-		mend(v, "sudo modprobe kvm-amd");
+		probe_say(v, false, "no " KVM_NODE ": KVM is not loaded");
+		probe_suggest(v, "sudo modprobe kvm-amd");
 	} else {
-		say(v, false,
+		probe_say(v, false,
 			"no " KVM_NODE
 			", and this processor offers no virtualization: switch it on in the firmware, or nested for a VM");
 	}
 }
 
 /* Runs the probe once, until the deadline. Returns whether it ended in time, or -errno. */
-static int run_child(int kvm, struct progress *p)
+static int probe_run_child(int kvm, struct progress *p)
 {
 	_cleanup_close_ int pidfd = -1;
 	pid_t pid, self = getpid();
@@ -447,24 +452,24 @@ static int run_child(int kvm, struct progress *p)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		child_main(kvm, self, p);
+		probe_run_child_main(kvm, self, p);
 
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (wait_child(pid, pidfd, DEADLINE_MS))
+	if (probe_wait_child(pid, pidfd, DEADLINE_MS))
 		return true;
 	kill(pid, SIGKILL);
-	wait_child(pid, pidfd, REAP_MS);
+	probe_wait_child(pid, pidfd, REAP_MS);
 	return false;
 }
 
 /* Returns whether the verdict can be kept: a node that does not open may do so the next time. */
-static bool probe(struct arrow_kvm_verdict *v)
+static bool probe_try_host(struct arrow_kvm_verdict *v)
 {
 	_cleanup_close_ int kvm = open(KVM_NODE, O_RDWR | O_CLOEXEC);
 	int ended = -1;
 
 	if (kvm < 0) {
-		judge_open(errno, v);
+		probe_judge_open(errno, v);
 		return false;
 	}
 	for (unsigned int i = 0; i < TRIES; i++) {
@@ -472,11 +477,11 @@ static bool probe(struct arrow_kvm_verdict *v)
 		struct progress *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-		ended = p == MAP_FAILED ? -errno : run_child(kvm, p);
+		ended = p == MAP_FAILED ? -errno : probe_run_child(kvm, p);
 		if (ended < 0)
-			say(v, false, "cannot probe " KVM_NODE ": %s", strerror(-ended));
+			probe_say(v, false, "cannot probe " KVM_NODE ": %s", strerror(-ended));
 		else
-			judge(p, ended, v);
+			probe_judge(p, ended, v);
 		if (p != MAP_FAILED)
 			munmap(p, sizeof(*p));
 		if (ended != 0)
@@ -486,7 +491,7 @@ static bool probe(struct arrow_kvm_verdict *v)
 }
 
 /* The name of the cache file: a verdict holds for one boot and one user. NULL without a boot id. */
-static char *cache_path(const char *dir)
+static char *probe_find_cache(const char *dir)
 {
 	_cleanup_free_ char *id = NULL;
 	size_t size = 0;
@@ -498,13 +503,13 @@ static char *cache_path(const char *dir)
 }
 
 /* The file: a line that names its format and the verdict, and a line with the reason. */
-static const char *cache_head(bool usable)
+static const char *probe_cache_head(bool usable)
 {
 	return usable ? "arrow-kvm " ARROW_VERSION " usable\n"
 		      : "arrow-kvm " ARROW_VERSION " unusable\n";
 }
 
-static bool cache_read(const char *path, struct arrow_kvm_verdict *v)
+static bool probe_read_cache(const char *path, struct arrow_kvm_verdict *v)
 {
 	_cleanup_free_ char *data = NULL;
 	const char *reason = NULL;
@@ -513,8 +518,8 @@ static bool cache_read(const char *path, struct arrow_kvm_verdict *v)
 	if (read_file(AT_FDCWD, path, 512, &data, &size) < 0 || strlen(data) != size)
 		return false;
 	for (int usable = 0; usable < 2 && !reason; usable++) {
-		length = strlen(cache_head(usable));
-		if (strncmp(data, cache_head(usable), length) == 0) {
+		length = strlen(probe_cache_head(usable));
+		if (strncmp(data, probe_cache_head(usable), length) == 0) {
 			reason = data + length;
 			v->usable = usable;
 		}
@@ -530,15 +535,15 @@ static bool cache_read(const char *path, struct arrow_kvm_verdict *v)
 
 void arrow_kvm_probe(const char *cache_dir, struct arrow_kvm_verdict *verdict)
 {
-	_cleanup_free_ char *path = cache_dir ? cache_path(cache_dir) : NULL;
+	_cleanup_free_ char *path = cache_dir ? probe_find_cache(cache_dir) : NULL;
 	_cleanup_free_ char *data = NULL;
 
 	verdict->mend[0] = '\0';
-	if (path && cache_read(path, verdict))
+	if (path && probe_read_cache(path, verdict))
 		return;
-	if (!probe(verdict) || !path)
+	if (!probe_try_host(verdict) || !path)
 		return;
-	data = path_format("%s%s\n", cache_head(verdict->usable), verdict->reason);
+	data = path_format("%s%s\n", probe_cache_head(verdict->usable), verdict->reason);
 	/* A verdict that cannot be kept is found again the next time. */
 	if (data && write_file_atomic(AT_FDCWD, path, 0600, data, strlen(data)) < 0)
 		return;

@@ -16,7 +16,7 @@
 #define NEW_FILE "blocks.new"
 
 /* Whether it is the file that was written, by its digest; once a boot and change. */
-static bool is_whole(const char *dir, int fd)
+static bool blocks_are_whole(const char *dir, int fd)
 {
 	_cleanup_free_ char *note = path_format("%s/blocks.checked", dir), *text = NULL;
 	_cleanup_free_ char *path = path_format("%s/blocks.digest", dir);
@@ -41,7 +41,7 @@ int qemu_blocks_open(const char *template_dir)
 		return -ENOMEM;
 	if (fd < 0)
 		return -errno;
-	if (!is_whole(template_dir, fd)) {
+	if (!blocks_are_whole(template_dir, fd)) {
 		unlink(path);
 		return -ENOENT;
 	}

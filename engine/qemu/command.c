@@ -31,7 +31,7 @@
 char *const qemu_environment[] = {
 	(char *)"LC_ALL=C", (char *)"MALLOC_ARENA_MAX=1", (char *)"MALLOC_TOP_PAD_=1048576", NULL};
 
-static void add_owned(struct qemu_command *c, char *word)
+static void command_add_owned(struct qemu_command *c, char *word)
 {
 	if (c->failed || !word) {
 		c->failed = -ENOMEM;
@@ -54,16 +54,16 @@ static void add_owned(struct qemu_command *c, char *word)
 	c->argv[c->count] = NULL;
 }
 
-static void add(struct qemu_command *c, const char *option)
+static void command_add(struct qemu_command *c, const char *option)
 {
-	add_owned(c, strdup(option));
+	command_add_owned(c, strdup(option));
 }
 
-static void addf(struct qemu_command *c, const char *option, const char *fmt, ...)
+static void command_add_pair(struct qemu_command *c, const char *option, const char *fmt, ...)
 	ARROW_PRINTF(3, 4);
 
 /* An option and its value. */
-static void addf(struct qemu_command *c, const char *option, const char *fmt, ...)
+static void command_add_pair(struct qemu_command *c, const char *option, const char *fmt, ...)
 {
 	char *value = NULL;
 	va_list ap;
@@ -72,8 +72,8 @@ static void addf(struct qemu_command *c, const char *option, const char *fmt, ..
 	if (vasprintf(&value, fmt, ap) < 0)
 		value = NULL;
 	va_end(ap);
-	add(c, option);
-	add_owned(c, value);
+	command_add(c, option);
+	command_add_owned(c, value);
 }
 
 int qemu_incoming_fd(const struct arrow_vm_config *config)
@@ -91,42 +91,44 @@ int qemu_incoming_fd(const struct arrow_vm_config *config)
 	return -1;
 }
 
-static void add_machine(
+static void command_add_machine(
 	struct qemu_command *c, const struct arrow_vm_config *config, const struct qemu_ends *ends)
 {
 	bool kvm = config->mode->needs_kvm;
 	bool makes_file = config->origin == ARROW_VM_TEMPLATE || config->origin == ARROW_VM_CONVERT;
 
-	addf(c, "-M", "microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
+	command_add_pair(c, "-M",
+		"microvm,acpi=off,rtc=on,isa-serial=on,x-option-roms=off,memory-backend=ram");
 	if (ends->blocks_fd >= 0)
-		addf(c, "-accel", "%s,x-arrow-blocks=%d", config->mode->name, ends->blocks_fd);
+		command_add_pair(
+			c, "-accel", "%s,x-arrow-blocks=%d", config->mode->name, ends->blocks_fd);
 	else
-		addf(c, "-accel", "%s", config->mode->name);
+		command_add_pair(c, "-accel", "%s", config->mode->name);
 	/* The memory of a cold one has the same name, so that it can be saved as a clone can. */
 	if (config->origin == ARROW_VM_COLD)
-		addf(c, "-object", "memory-backend-ram,id=ram,size=%lluM",
+		command_add_pair(c, "-object", "memory-backend-ram,id=ram,size=%lluM",
 			(unsigned long long)(config->memory >> 20));
 	else
-		addf(c, "-object",
+		command_add_pair(c, "-object",
 			"memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=%s",
 			(unsigned long long)(config->memory >> 20), config->ram_fd,
 			makes_file ? "on" : "off");
 	if (qemu_incoming_fd(config) >= 0)
-		addf(c, "-incoming", "defer");
+		command_add_pair(c, "-incoming", "defer");
 	/*
 	 * `max` is all that TCG can do: programs built for x86-64-v3 run too. A `rep movsb` that
 	 * claims to be fast is a loop of single bytes there; without the claim (ERMS, FSRM) kernel
 	 * and C library copy by words, which is five times as fast.
 	 */
-	addf(c, "-cpu", "%s", kvm ? "host" : "max,-erms,-fsrm");
-	addf(c, "-m", "%lluM", (unsigned long long)(config->memory >> 20));
-	addf(c, "-smp", "%u", config->vcpus);
-	add(c, "-nodefaults");
-	add(c, "-no-user-config");
-	add(c, "-no-reboot");
-	addf(c, "-display", "none");
+	command_add_pair(c, "-cpu", "%s", kvm ? "host" : "max,-erms,-fsrm");
+	command_add_pair(c, "-m", "%lluM", (unsigned long long)(config->memory >> 20));
+	command_add_pair(c, "-smp", "%u", config->vcpus);
+	command_add(c, "-nodefaults");
+	command_add(c, "-no-user-config");
+	command_add(c, "-no-reboot");
+	command_add_pair(c, "-display", "none");
 	/* One that forks must make processes; those that it makes may not. */
-	addf(c, "-sandbox", "on,obsolete=deny,%s,resourcecontrol=deny",
+	command_add_pair(c, "-sandbox", "on,obsolete=deny,%s,resourcecontrol=deny",
 		ends->forks ? "elevateprivileges=allow,spawn=allow"
 			    : "elevateprivileges=deny,spawn=deny");
 }
@@ -139,7 +141,7 @@ static void add_machine(
  * count beyond 27 ms, and a guest with it wakes for nothing as long as it lives: a template has the
  * time, and its clones sleep.
  */
-static void machine_words(char *words, size_t size, const struct arrow_vm_config *config)
+static void command_tell_kernel(char *words, size_t size, const struct arrow_vm_config *config)
 {
 	bool tcg = !config->mode->needs_kvm;
 	int n = snprintf(words, size, "%s%s", tcg ? " no_timer_check" : "",
@@ -151,64 +153,67 @@ static void machine_words(char *words, size_t size, const struct arrow_vm_config
 			config->tsc_khz);
 }
 
-static void add_boot(struct qemu_command *c, const struct arrow_vm_config *config)
+static void command_add_boot(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	char words[128] = "";
 
 	if (config->kernel_fd < 0)
 		return;
-	machine_words(words, sizeof(words), config);
-	addf(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
-	addf(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
+	command_tell_kernel(words, sizeof(words), config);
+	command_add_pair(c, "-kernel", "/proc/self/fd/%d", config->kernel_fd);
+	command_add_pair(c, "-initrd", "/proc/self/fd/%d", config->initrd_fd);
 	/*
 	 * What this machine needs to hear: a panic or a reboot ends QEMU by a triple fault, at
 	 * once.
 	 */
-	addf(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s", config->append,
-		words);
+	command_add_pair(c, "-append", "%s panic=-1 reboot=t earlyprintk=ttyS0,115200,keep%s",
+		config->append, words);
 }
 
-static void add_channels(struct qemu_command *c, const struct arrow_vm_config *config, int qmp_fd)
+static void command_add_channels(
+	struct qemu_command *c, const struct arrow_vm_config *config, int qmp_fd)
 {
-	addf(c, "-chardev", "socket,id=qmp,fd=%d", qmp_fd);
-	addf(c, "-mon", "chardev=qmp,mode=control");
-	addf(c, "-chardev", "socket,id=console,fd=%d", config->console_fd);
-	addf(c, "-serial", "chardev:console");
-	addf(c, "-device", "virtio-serial-device,max_ports=2");
-	addf(c, "-chardev", "socket,id=channel,fd=%d", config->channel_fd);
-	addf(c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
+	command_add_pair(c, "-chardev", "socket,id=qmp,fd=%d", qmp_fd);
+	command_add_pair(c, "-mon", "chardev=qmp,mode=control");
+	command_add_pair(c, "-chardev", "socket,id=console,fd=%d", config->console_fd);
+	command_add_pair(c, "-serial", "chardev:console");
+	command_add_pair(c, "-device", "virtio-serial-device,max_ports=2");
+	command_add_pair(c, "-chardev", "socket,id=channel,fd=%d", config->channel_fd);
+	command_add_pair(
+		c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
 }
 
-static void add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
+static void command_add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
 	 * top: so the last disk that is added becomes vda. */
 	for (unsigned int i = config->n_disks; i-- > 0;) {
 		if (config->disks[i].fd < 0)
-			addf(c, "-blockdev",
+			command_add_pair(c, "-blockdev",
 				"driver=null-co,node-name=d%u,read-only=on,read-zeroes=on,size=%lld",
 				i, ARROW_TEMPLATE_DISK);
 		else
-			addf(c, "-blockdev",
+			command_add_pair(c, "-blockdev",
 				"driver=raw,node-name=d%u,read-only=on,file.driver=file,file.locking=off,file.filename=/proc/self/fd/%d",
 				i, config->disks[i].fd);
-		addf(c, "-device", "virtio-blk-device,drive=d%u", i);
+		command_add_pair(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
 	for (unsigned int i = 0; i < config->n_shares; i++) {
 		/*
 		 * Directories of the jail; a file is alone in its own. passthrough: owners and
 		 * modes of the host are those of the guest.
 		 */
-		addf(c, "-fsdev",
+		command_add_pair(c, "-fsdev",
 			config->shares[i].file ? "local,id=v%u,path=" ARROW_JAIL_FILE_DIR "%s%s"
 					       : "local,id=v%u,path=" ARROW_JAIL_DIR "%s%s",
 			i, i, ",security_model=passthrough,multidevs=remap",
 			config->shares[i].read_only ? ",readonly=on" : "");
-		addf(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
+		command_add_pair(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
 	}
 }
 
-static void add_user_nic(struct qemu_command *c, const struct arrow_nic *nic, unsigned int index)
+static void command_add_user_nic(
+	struct qemu_command *c, const struct arrow_nic *nic, unsigned int index)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -226,57 +231,59 @@ static void add_user_nic(struct qemu_command *c, const struct arrow_nic *nic, un
 	if (fclose(f) != 0)
 		c->failed = -ENOMEM;
 	else
-		addf(c, "-netdev", "%s", text);
+		command_add_pair(c, "-netdev", "%s", text);
 }
 
-static void add_network(struct qemu_command *c, const struct arrow_vm_config *config)
+static void command_add_network(struct qemu_command *c, const struct arrow_vm_config *config)
 {
 	/* The guest numbers them in this order. */
 	for (unsigned int i = 0; i < config->n_nics; i++) {
 		const struct arrow_nic *nic = &config->nics[i];
 
 		if (nic->kind == ARROW_NIC_USER)
-			add_user_nic(c, nic, i);
+			command_add_user_nic(c, nic, i);
 		else
-			addf(c, "-netdev", "%s,id=n%u,fd=%d",
+			command_add_pair(c, "-netdev", "%s,id=n%u,fd=%d",
 				nic->kind == ARROW_NIC_TAP ? "tap" : "socket", i, nic->fd);
 		/*
 		 * The guest sets its MAC, which a clone would take from its template. The loader
 		 * knows a spare one by that of now.
 		 */
-		addf(c, "-device", "virtio-net-device,netdev=n%u,mac=02:00:00:00:%02x:%02x", i,
+		command_add_pair(c, "-device",
+			"virtio-net-device,netdev=n%u,mac=02:00:00:00:%02x:%02x", i,
 			nic->spare ? ARROW_SPARE_MAC : 0, i & 0xff);
 	}
 }
 
 /* The last: a forked one overwrites it, and what is left of the room behind shows as nothing. */
-static void add_name(struct qemu_command *c, const char *name, bool forks)
+static void command_add_name(struct qemu_command *c, const char *name, bool forks)
 {
 	if (forks)
-		addf(c, "-name", "%-*s", TITLE_SIZE, "arrow-zygote");
+		command_add_pair(c, "-name", "%-*s", TITLE_SIZE, "arrow-zygote");
 	else
-		addf(c, "-name", "arrow-%s", name);
+		command_add_pair(c, "-name", "arrow-%s", name);
 }
 
 int qemu_command_build(struct qemu_command *command, const struct qemu_program *program,
 	const struct arrow_vm_config *config, const struct qemu_ends *ends)
 {
 	memset(command, 0, sizeof(*command));
-	add(command, program->path);
+	command_add(command, program->path);
 	if (program->firmware)
-		addf(command, "-L", "%s", program->firmware);
-	add_machine(command, config, ends);
-	add_boot(command, config);
-	add_channels(command, config, ends->qmp_fd);
-	add_storage(command, config);
-	add_network(command, config);
+		command_add_pair(command, "-L", "%s", program->firmware);
+	command_add_machine(command, config, ends);
+	command_add_boot(command, config);
+	command_add_channels(command, config, ends->qmp_fd);
+	command_add_storage(command, config);
+	command_add_network(command, config);
 	/*
 	 * Memory that the guest has no use for goes back to the host. Debian's QEMU would punch
 	 * holes into the template for that, see hypervisor/.
 	 */
 	if (program->own)
-		addf(command, "-device", "virtio-balloon-device,free-page-reporting=on");
-	add_name(command, config->name, ends->forks);
+		command_add_pair(
+			command, "-device", "virtio-balloon-device,free-page-reporting=on");
+	command_add_name(command, config->name, ends->forks);
 	if (command->failed)
 		qemu_command_release(command);
 	return command->failed;

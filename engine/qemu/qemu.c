@@ -261,7 +261,7 @@ static int qemu_start(
 	return 0;
 }
 
-static void take_stderr(struct qemu_vm *q)
+static void qemu_read_stderr(struct qemu_vm *q)
 {
 	char waste[512];
 	ssize_t n;
@@ -284,7 +284,7 @@ static void take_stderr(struct qemu_vm *q)
 	}
 }
 
-static void reap(struct qemu_vm *q)
+static void qemu_reap(struct qemu_vm *q)
 {
 	struct pollfd p = {.fd = q->vm.fds[FD_PROCESS], .events = POLLIN};
 
@@ -301,12 +301,12 @@ static void reap(struct qemu_vm *q)
 }
 
 /* The process is gone: finds the words for it. */
-static void explain_end(struct qemu_vm *q)
+static void qemu_explain_end(struct qemu_vm *q)
 {
 	char *line = q->stderr_text;
 
 	if (q->vm.fds[FD_STDERR] >= 0)
-		take_stderr(q);
+		qemu_read_stderr(q);
 	qmp_read(&q->qmp); /* the last event may still be in the socket */
 	q->stderr_text[q->stderr_used] = '\0';
 	line[strcspn(line, "\n")] = '\0';
@@ -346,7 +346,7 @@ static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
 
 	switch (index) {
 	case FD_STDERR:
-		take_stderr(q);
+		qemu_read_stderr(q);
 		return ARROW_VM_NOTHING;
 	case FD_QMP:
 		r = qmp_read(&q->qmp);
@@ -368,8 +368,8 @@ static enum arrow_vm_event qemu_handle(struct arrow_vm *vm, unsigned int index)
 		vm->fds[FD_JAIL] = q->jail.fd;
 		return ARROW_VM_NOTHING;
 	case FD_PROCESS:
-		reap(q);
-		explain_end(q);
+		qemu_reap(q);
+		qemu_explain_end(q);
 		return ARROW_VM_ENDED;
 	default:
 		return ARROW_VM_NOTHING;
@@ -485,7 +485,7 @@ static void qemu_stop(struct arrow_vm *vm)
 		syscall(SYS_pidfd_send_signal, vm->fds[FD_PROCESS], SIGKILL, NULL, 0);
 	else
 		kill(vm->pid, SIGKILL); /* not reaped yet, so the number is still its own */
-	reap(q);
+	qemu_reap(q);
 }
 
 static void qemu_free(struct arrow_vm *vm)

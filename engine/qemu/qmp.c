@@ -19,7 +19,7 @@
 /* And of those that ask whether a VM that was saved may go on already. */
 #define ID_FINAL "final"
 
-static int send_text(struct qmp *qmp, const char *text)
+static int qmp_send(struct qmp *qmp, const char *text)
 {
 	size_t size = strlen(text);
 	ssize_t n = send(qmp->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -45,12 +45,12 @@ static int send_text(struct qmp *qmp, const char *text)
 	"{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":"                \
 	"1099511627776}}\n"
 
-static void ask_final(struct qmp *qmp)
+static void qmp_ask_final(struct qmp *qmp)
 {
-	(void)send_text(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_FINAL "\"}\n");
+	(void)qmp_send(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_FINAL "\"}\n");
 }
 
-static int send_migrate(
+static int qmp_send_migrate(
 	struct qmp *qmp, const char *command, const char *from, enum qmp_content content)
 {
 	char text[768];
@@ -58,11 +58,11 @@ static int send_migrate(
 	snprintf(text, sizeof(text), CAPABILITIES "%s" MIGRATE,
 		content == QMP_DEVICES ? "true" : "false", content == QMP_WHOLE ? BANDWIDTH : "",
 		command, from);
-	return send_text(qmp, text);
+	return qmp_send(qmp, text);
 }
 
 /* Gives QEMU a descriptor under a name: some commands take no inherited one. */
-static int send_fd(struct qmp *qmp, int fd, const char *name)
+static int qmp_send_fd(struct qmp *qmp, int fd, const char *name)
 {
 	char text[96];
 	union {
@@ -85,16 +85,16 @@ static int send_fd(struct qmp *qmp, int fd, const char *name)
 
 int qmp_write_blocks(struct qmp *qmp, int fd)
 {
-	int r = send_fd(qmp, fd, "blocks");
+	int r = qmp_send_fd(qmp, fd, "blocks");
 
 	return r < 0 ? r
-		     : send_text(qmp,
+		     : qmp_send(qmp,
 			       "{\"execute\":\"x-arrow-blocks\",\"arguments\":{\"fdname\":\"blocks\"}}\n");
 }
 
 int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
 {
-	int r = send_fd(qmp, fd, "state");
+	int r = qmp_send_fd(qmp, fd, "state");
 
 	if (r < 0)
 		return r;
@@ -102,18 +102,18 @@ int qmp_save(struct qmp *qmp, int fd, enum qmp_content content)
 	qmp->saving = true;
 	free(qmp->error);
 	qmp->error = NULL;
-	return send_migrate(qmp, "migrate", "state", content);
+	return qmp_send_migrate(qmp, "migrate", "state", content);
 }
 
 void qmp_stop(struct qmp *qmp)
 {
 	/* One that cannot be sent is missed by the caller, who waits for its end. */
-	(void)send_text(qmp, "{\"execute\":\"stop\"}\n");
+	(void)qmp_send(qmp, "{\"execute\":\"stop\"}\n");
 }
 
 void qmp_cont(struct qmp *qmp)
 {
-	(void)send_text(qmp, "{\"execute\":\"cont\"}\n");
+	(void)qmp_send(qmp, "{\"execute\":\"cont\"}\n");
 }
 
 int qmp_balloon(struct qmp *qmp, uint64_t bytes)
@@ -122,7 +122,7 @@ int qmp_balloon(struct qmp *qmp, uint64_t bytes)
 
 	snprintf(text, sizeof(text), "{\"execute\":\"balloon\",\"arguments\":{\"value\":%llu}}\n",
 		(unsigned long long)bytes);
-	return send_text(qmp, text);
+	return qmp_send(qmp, text);
 }
 
 int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
@@ -143,7 +143,7 @@ int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_
 	text = command ? json_dumps(command, JSON_COMPACT) : NULL;
 	json_decref(command);
 	line = text ? path_format("%s\n", text) : NULL;
-	return line ? send_text(qmp, line) : -ENOMEM;
+	return line ? qmp_send(qmp, line) : -ENOMEM;
 }
 
 int qmp_take_over(struct qmp *qmp, int fd)
@@ -162,24 +162,24 @@ int qmp_init(struct qmp *qmp, int fd, int incoming, enum qmp_content content)
 
 	if (r < 0)
 		return r;
-	r = send_text(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
+	r = qmp_send(qmp, "{\"execute\":\"qmp_capabilities\"}\n");
 	if (r == 0 && incoming >= 0) {
 		char from[16];
 
 		snprintf(from, sizeof(from), "%d", incoming);
-		r = send_migrate(qmp, "migrate-incoming", from, content);
+		r = qmp_send_migrate(qmp, "migrate-incoming", from, content);
 	}
 	return r;
 }
 
 void qmp_ask(struct qmp *qmp)
 {
-	if (send_text(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_STATUS "\"}\n") == 0)
+	if (qmp_send(qmp, "{\"execute\":\"query-status\",\"id\":\"" ID_STATUS "\"}\n") == 0)
 		qmp->asked++;
 }
 
 /* An answer, an error or the end of a migration; other events say nothing that we need. */
-static void take_message(struct qmp *qmp, json_t *message)
+static void qmp_take_message(struct qmp *qmp, json_t *message)
 {
 	json_t *error = json_object_get(message, "error");
 	const char *id = json_string_value(json_object_get(message, "id"));
@@ -192,7 +192,7 @@ static void take_message(struct qmp *qmp, json_t *message)
 
 		if (status && strcmp(status, "completed") == 0) {
 			if (qmp->saving) {
-				ask_final(qmp);
+				qmp_ask_final(qmp);
 			} else {
 				qmp->saved = true;
 				if (qmp->go_on)
@@ -216,7 +216,7 @@ static void take_message(struct qmp *qmp, json_t *message)
 
 		/* For a moment after the last byte QEMU refuses to go on. */
 		if (status && strcmp(status, "finish-migrate") == 0)
-			ask_final(qmp);
+			qmp_ask_final(qmp);
 		else
 			qmp->saved = true;
 	} else if (id && strcmp(id, ID_STATUS) == 0) {
@@ -224,13 +224,13 @@ static void take_message(struct qmp *qmp, json_t *message)
 	}
 }
 
-static int take_line(struct qmp *qmp, const char *line, size_t size)
+static int qmp_take_line(struct qmp *qmp, const char *line, size_t size)
 {
 	json_t *message = json_loadb(line, size, 0, NULL);
 	bool valid = json_is_object(message);
 
 	if (valid)
-		take_message(qmp, message);
+		qmp_take_message(qmp, message);
 	json_decref(message);
 	return valid ? 0 : -EPROTO;
 }
@@ -248,7 +248,7 @@ int qmp_read(struct qmp *qmp)
 		qmp->used += (size_t)n;
 
 		while ((end = memchr(start, '\n', qmp->used - (size_t)(start - qmp->line)))) {
-			int r = take_line(qmp, start, (size_t)(end - start));
+			int r = qmp_take_line(qmp, start, (size_t)(end - start));
 
 			if (r < 0)
 				return r;

@@ -14,7 +14,7 @@
 #include "util/io.h"
 
 /* Reads so many bytes before the deadline. */
-static int take(struct qemu_rehearsal *g, void *data, size_t size)
+static int rehearse_read(struct qemu_rehearsal *g, void *data, size_t size)
 {
 	for (size_t done = 0; done < size;) {
 		struct pollfd p = {.fd = g->channel, .events = POLLIN};
@@ -33,7 +33,7 @@ static int take(struct qemu_rehearsal *g, void *data, size_t size)
 	return 0;
 }
 
-static int give(
+static int rehearse_send(
 	struct qemu_rehearsal *g, uint16_t stream, uint16_t type, const void *data, size_t size)
 {
 	uint8_t frame[ARROW_FRAME_HEADER + 1024];
@@ -47,7 +47,7 @@ static int give(
 	return write_full(g->channel, frame, ARROW_FRAME_HEADER + size);
 }
 
-static int answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
+static int rehearse_answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
 {
 	struct timespec now;
 	uint8_t payload[16];
@@ -55,25 +55,25 @@ static int answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
 	clock_gettime(CLOCK_REALTIME, &now);
 	memcpy(payload, asked, 8);
 	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
-	return give(g, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
+	return rehearse_send(g, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 }
 
 /* Waits for a control frame; what else comes is output of the rehearsal. */
-static int await(struct qemu_rehearsal *g, uint16_t type)
+static int rehearse_await(struct qemu_rehearsal *g, uint16_t type)
 {
 	uint8_t header[ARROW_FRAME_HEADER], payload[ARROW_FRAME_MAX];
 	struct arrow_frame frame;
 	int r;
 
 	do {
-		r = take(g, header, sizeof(header));
+		r = rehearse_read(g, header, sizeof(header));
 		if (r == 0 && arrow_frame_decode(header, &frame) < 0)
 			r = -EPROTO;
 		if (r == 0)
-			r = take(g, payload, frame.length);
+			r = rehearse_read(g, payload, frame.length);
 		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_TIME &&
 			frame.length >= 8)
-			r = answer_time(g, payload);
+			r = rehearse_answer_time(g, payload);
 		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_FAILED) {
 			snprintf(g->failed, sizeof(g->failed), "%.*s",
 				frame.length > 12 ? (int)frame.length - 12 : 0, payload + 12);
@@ -89,7 +89,7 @@ struct records {
 };
 
 /* All that is added has its size known here, and fits. */
-static void add(struct records *r, uint32_t tag, const void *value, size_t size)
+static void records_add(struct records *r, uint32_t tag, const void *value, size_t size)
 {
 	arrow_put32(r->data + r->size, tag);
 	arrow_put32(r->data + r->size + 4, (uint32_t)size);
@@ -97,9 +97,9 @@ static void add(struct records *r, uint32_t tag, const void *value, size_t size)
 	r->size += 8 + size;
 }
 
-static void add_text(struct records *r, uint32_t tag, const char *text)
+static void records_add_text(struct records *r, uint32_t tag, const char *text)
 {
-	add(r, tag, text, strlen(text));
+	records_add(r, tag, text, strlen(text));
 }
 
 int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
@@ -124,39 +124,39 @@ int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 	if (how != REHEARSE_MOUNTING)
 		arrow_put32(mount + 4, ARROW_ROOT_UNIFORM);
 	memcpy(mount + sizeof(root), "vda\0/\0", 6);
-	add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
-	add_text(&job, ARROW_JOB_ARG, "/rehearsal");
+	records_add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
+	records_add_text(&job, ARROW_JOB_ARG, "/rehearsal");
 	if (how == REHEARSE_TRIAL)
-		add_text(&job, ARROW_JOB_ARG, "trial");
-	add_text(&job, ARROW_JOB_ENV,
+		records_add_text(&job, ARROW_JOB_ARG, "trial");
+	records_add_text(&job, ARROW_JOB_ENV,
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
-	add_text(&job, ARROW_JOB_CWD, "/");
-	add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
-	add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
-	add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
+	records_add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
+	records_add_text(&job, ARROW_JOB_CWD, "/");
+	records_add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
+	records_add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
+	records_add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
 	arrow_put64(shm_size, 64u << 20);
-	add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
-	add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
-	add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
-	add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
+	records_add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
+	records_add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
+	records_add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
+	records_add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
 	if (terminal)
-		add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
+		records_add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
 
-	r = how == REHEARSE_TRIAL ? 0 : give(g, ARROW_CONTROL, ARROW_WARM, NULL, 0);
+	r = how == REHEARSE_TRIAL ? 0 : rehearse_send(g, ARROW_CONTROL, ARROW_WARM, NULL, 0);
 	if (r == 0 && how != REHEARSE_TRIAL)
-		r = await(g, ARROW_READY);
+		r = rehearse_await(g, ARROW_READY);
 	if (r == 0)
-		r = give(g, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
+		r = rehearse_send(g, ARROW_CONTROL, ARROW_JOB, job.data, job.size);
 	if (r == 0)
-		r = give(g, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
+		r = rehearse_send(g, ARROW_CONTROL, ARROW_JOB_END, NULL, 0);
 	if (r == 0)
-		r = await(g, ARROW_STARTED);
+		r = rehearse_await(g, ARROW_STARTED);
 	if (r == 0 && input)
-		r = give(g, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
+		r = rehearse_send(g, ARROW_STREAM(1, 0), ARROW_DATA, "line\n", 5);
 	if (r == 0 && input)
-		r = give(g, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
+		r = rehearse_send(g, ARROW_STREAM(1, 0), ARROW_EOF, NULL, 0);
 	if (r == 0)
-		r = await(g, ARROW_DONE);
-	return r < 0 || how == REHEARSE_TRIAL ? r : await(g, ARROW_READY);
+		r = rehearse_await(g, ARROW_DONE);
+	return r < 0 || how == REHEARSE_TRIAL ? r : rehearse_await(g, ARROW_READY);
 }

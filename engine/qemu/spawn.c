@@ -19,7 +19,7 @@ bool qemu_maps_private(const struct arrow_vm_config *config)
 }
 
 /* What QEMU inherits; everything else is closed by exec. */
-static int keep_open(const struct qemu_process *s, bool namespaces)
+static int spawn_keep_open(const struct qemu_process *s, bool namespaces)
 {
 	const struct arrow_vm_config *config = s->config;
 	/* In a jail the keeper answers for memory that is mapped private. */
@@ -41,7 +41,7 @@ static int keep_open(const struct qemu_process *s, bool namespaces)
 }
 
 static void __attribute__((noreturn))
-child(const struct qemu_process *s, const struct arrow_jail *jail, int keeper)
+spawn_execute(const struct qemu_process *s, const struct arrow_jail *jail, int keeper)
 {
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
 	const char *what = "";
@@ -58,14 +58,14 @@ child(const struct qemu_process *s, const struct arrow_jail *jail, int keeper)
 		dprintf(2, "its jail cannot %s: %s\n", what, strerror(-r));
 		_exit(126);
 	}
-	if (keep_open(s, jail->namespaces) == 0)
+	if (spawn_keep_open(s, jail->namespaces) == 0)
 		execve(s->program, s->argv, qemu_environment);
 	dprintf(2, "cannot run %s: %s\n", s->program, strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
 /* Files that QEMU reads, by number. */
-static unsigned int read_only_fds(const struct qemu_process *s, int *fds)
+static unsigned int spawn_list_read_only(const struct qemu_process *s, int *fds)
 {
 	const struct arrow_vm_config *config = s->config;
 	unsigned int n = 0;
@@ -85,7 +85,7 @@ static unsigned int read_only_fds(const struct qemu_process *s, int *fds)
 }
 
 /* QEMU's own user-mode network is sockets of this host; every other one is a descriptor. */
-static bool uses_network(const struct arrow_vm_config *config)
+static bool spawn_needs_network(const struct arrow_vm_config *config)
 {
 	for (unsigned int i = 0; i < config->n_nics; i++)
 		if (config->nics[i].kind == ARROW_NIC_USER && config->origin != ARROW_VM_TEMPLATE)
@@ -103,10 +103,10 @@ pid_t qemu_spawn(const struct qemu_process *s)
 		.userns_fd = config->userns_fd,
 		.kvm = config->mode->needs_kvm,
 		.uid_base = config->settings->jail_uid_base,
-		.network = uses_network(config),
+		.network = spawn_needs_network(config),
 		.limits = config->limits,
 		.read_only = fds,
-		.n_read_only = read_only_fds(s, fds),
+		.n_read_only = spawn_list_read_only(s, fds),
 		.ram_fd = qemu_maps_private(config) ? config->ram_fd : -1,
 		.write_fd = config->origin == ARROW_VM_COLD || qemu_maps_private(config)
 				    ? -1
@@ -128,6 +128,6 @@ pid_t qemu_spawn(const struct qemu_process *s)
 			.file = config->shares[i].file != NULL};
 	pid = arrow_jail_fork(&jail);
 	if (pid == 0)
-		child(s, &jail, keeper);
+		spawn_execute(s, &jail, keeper);
 	return pid;
 }

@@ -28,7 +28,7 @@
 #define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS + GROUPS)
 
 /* Processes of a zygote are not to be looked into, which keeps all but root from setting it. */
-static bool sets_score(const struct arrow_vm_limits *limits)
+static bool zygote_can_set_score(const struct arrow_vm_limits *limits)
 {
 	return !limits || limits->oom_score_adj == 0 || geteuid() == 0;
 }
@@ -41,13 +41,13 @@ bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm
 			return false;
 	return config->settings->zygote && (config->mode->can & ARROW_ENGINE_FORKS) &&
 	       qemu_warms_template(program, config) && config->n_shares == 0 &&
-	       sets_score(config->limits) &&
+	       zygote_can_set_score(config->limits) &&
 	       (!config->limits || config->limits->n_procs <= GROUPS) &&
 	       config->n_disks <= QEMU_ZYGOTE_DISKS && config->n_nics <= QEMU_ZYGOTE_NICS;
 }
 
 /* The path of the directory may be longer than a socket's may be. */
-static int connect_to(const char *dir)
+static int zygote_connect(const char *dir)
 {
 	const struct timeval deadline = {.tv_sec = ANSWER_DEADLINE_S};
 	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -64,7 +64,7 @@ static int connect_to(const char *dir)
 	return steal_fd(&fd);
 }
 
-static int send_request(int fd, const char *name, const int *fds, size_t n)
+static int zygote_send_request(int fd, const char *name, const int *fds, size_t n)
 {
 	union {
 		struct cmsghdr head;
@@ -81,7 +81,7 @@ static int send_request(int fd, const char *name, const int *fds, size_t n)
 	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int receive_pidfd(int fd)
+static int zygote_receive_pidfd(int fd)
 {
 	union {
 		struct cmsghdr head;
@@ -107,9 +107,9 @@ static int receive_pidfd(int fd)
 
 int qemu_zygote_ask(int fd, const char *name, const int *fds, size_t n)
 {
-	int r = n <= REQUEST_FDS ? send_request(fd, name, fds, n) : -E2BIG;
+	int r = n <= REQUEST_FDS ? zygote_send_request(fd, name, fds, n) : -E2BIG;
 
-	return r < 0 ? r : receive_pidfd(fd);
+	return r < 0 ? r : zygote_receive_pidfd(fd);
 }
 
 pid_t qemu_zygote_pid(int pidfd)
@@ -127,7 +127,7 @@ pid_t qemu_zygote_pid(int pidfd)
  * Before it has any thread but one, and while it waits for us, so that its process id is its own.
  * Control groups it enters itself.
  */
-static int set_limits(int pidfd, const struct arrow_vm_limits *limits)
+static int zygote_set_limits(int pidfd, const struct arrow_vm_limits *limits)
 {
 	pid_t pid = qemu_zygote_pid(pidfd);
 	_cleanup_free_ char *path = NULL;
@@ -144,7 +144,7 @@ static int set_limits(int pidfd, const struct arrow_vm_limits *limits)
 	return fd < 0 || dprintf(fd, "%d", limits->oom_score_adj) < 0 ? -errno : 0;
 }
 
-static int let_run(int fd)
+static int zygote_let_run(int fd)
 {
 	return send(fd, "G", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
@@ -157,7 +157,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 		request->stderr_fd, request->qmp_fd, config->channel_fd, config->console_fd};
 	const struct arrow_vm_limits *limits = config->limits;
 	size_t n = FIXED_FDS;
-	_cleanup_close_ int fd = connect_to(config->cache_dir);
+	_cleanup_close_ int fd = zygote_connect(config->cache_dir);
 	int r;
 
 	if (fd < 0)
@@ -171,11 +171,11 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	process = r = qemu_zygote_ask(fd, request->name, fds, n);
 	if (r >= 0)
 		r = limits && (limits->cpus || limits->oom_score_adj != 0)
-			    ? set_limits(process, limits)
+			    ? zygote_set_limits(process, limits)
 			    : 0;
 	/* Not before: one that is given up never runs, so its sockets can be given to another. */
 	if (r == 0)
-		r = let_run(fd);
+		r = zygote_let_run(fd);
 	if (r < 0)
 		return r; /* which closes the connection, and so ends the process */
 	*pidfd = steal_fd(&process);
@@ -184,7 +184,7 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 }
 
 /* What a zygote is started with: as a clone, with numbers that are known beforehand. */
-static int build_command(struct qemu_command *command, const struct qemu_program *program,
+static int zygote_build_command(struct qemu_command *command, const struct qemu_program *program,
 	const struct arrow_vm_config *like)
 {
 	struct arrow_disk disks[QEMU_ZYGOTE_DISKS];
@@ -207,7 +207,7 @@ static int build_command(struct qemu_command *command, const struct qemu_program
 }
 
 /* In a grandchild of the keeper: becomes the process that holds the zygote. */
-static void __attribute__((noreturn)) become_holder(
+static void __attribute__((noreturn)) zygote_become_holder(
 	const struct arrow_vm_config *config, struct qemu_command *command, int lock_fd, bool forks)
 {
 	const struct arrow_engine_settings *settings = config->settings;
@@ -281,13 +281,13 @@ void qemu_zygote_begin(
 	lock_fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 	if (lock_fd < 0 || flock(lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return; /* it is there, or on its way */
-	if (build_command(&command, program, config) < 0)
+	if (zygote_build_command(&command, program, config) < 0)
 		return;
 	pid = fork();
 	if (pid == 0) {
 		setsid();
 		if (fork() == 0)
-			become_holder(config, &command, lock_fd, forks);
+			zygote_become_holder(config, &command, lock_fd, forks);
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)

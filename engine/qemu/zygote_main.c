@@ -65,7 +65,7 @@ struct holder {
 /* ---- QEMU ---- */
 
 /* A socket whose other end becomes QEMU's descriptor of this number. */
-static int make_pair(int number, int *ours)
+static int holder_make_pair(int number, int *ours)
 {
 	int pair[2];
 
@@ -79,7 +79,7 @@ static int make_pair(int number, int *ours)
 }
 
 /* The socket for requests, under a name that nobody looks for yet. */
-static int make_listener(void)
+static int holder_make_listener(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "zygote.new"};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -92,7 +92,7 @@ static int make_listener(void)
 }
 
 /* Blocks to map, or else a file for them. */
-static int give_blocks(struct holder *h)
+static int holder_give_blocks(struct holder *h)
 {
 	_cleanup_close_ int fd = qemu_blocks_open(".");
 
@@ -106,7 +106,7 @@ static int give_blocks(struct holder *h)
 }
 
 /* The clone of the keeper reads its own at this moment, and both would move one offset. */
-static int reopen_state(int number)
+static int holder_reopen_state(int number)
 {
 	_cleanup_close_ int fd = open("state", O_RDONLY | O_CLOEXEC);
 
@@ -114,7 +114,7 @@ static int reopen_state(int number)
 }
 
 static void __attribute__((noreturn))
-become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
+holder_become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
 {
 	const char *what = "";
 	bool needed[QEMU_ZYGOTE_END] = {false};
@@ -140,7 +140,7 @@ become_qemu(const struct arrow_jail *jail, int keeper, int log, char **argv)
 }
 
 /* Into the jail of any VM, but for the processes that it is going to make. */
-static int spawn(struct holder *h, int log, char **argv)
+static int holder_spawn(struct holder *h, int log, char **argv)
 {
 	int read_only[] = {h->ram, h->state, QEMU_ZYGOTE_BLOCKS}, pair[2];
 	struct arrow_jail jail = {.root = h->jail_root,
@@ -169,7 +169,7 @@ static int spawn(struct holder *h, int log, char **argv)
 			close_keep_errno(h->cards[i]);
 			close_keep_errno(h->peers[i]);
 		}
-		become_qemu(&jail, self, log, argv);
+		holder_become_qemu(&jail, self, log, argv);
 	}
 	h->isolate = jail.namespaces;
 	h->user = jail.namespaces && !jail.own_users && jail.uid == 0
@@ -178,40 +178,40 @@ static int spawn(struct holder *h, int log, char **argv)
 	return h->qemu < 0 ? (int)h->qemu : 0;
 }
 
-static int start_qemu(struct holder *h, char **argv)
+static int holder_start_qemu(struct holder *h, char **argv)
 {
 	_cleanup_close_ int log =
 		open("zygote.log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	int qmp = -1, r;
 
-	r = log < 0 ? -errno : make_pair(QEMU_ZYGOTE_QMP, &qmp);
+	r = log < 0 ? -errno : holder_make_pair(QEMU_ZYGOTE_QMP, &qmp);
 	if (r == 0)
-		r = make_pair(QEMU_ZYGOTE_CHANNEL, &h->guest.channel);
+		r = holder_make_pair(QEMU_ZYGOTE_CHANNEL, &h->guest.channel);
 	if (r == 0)
-		r = make_pair(QEMU_ZYGOTE_CONSOLE, &h->console);
+		r = holder_make_pair(QEMU_ZYGOTE_CONSOLE, &h->console);
 	if (r == 0)
-		r = make_pair(QEMU_ZYGOTE_CONTROL, &h->control);
+		r = holder_make_pair(QEMU_ZYGOTE_CONTROL, &h->control);
 	if (r == 0)
-		r = make_listener();
+		r = holder_make_listener();
 	if (r == 0)
-		r = give_blocks(h);
+		r = holder_give_blocks(h);
 	for (unsigned int i = 0; r == 0 && i < h->n_disks; i++)
 		r = dup2(h->disk, QEMU_ZYGOTE_DISK + (int)i) < 0 ? -errno : 0;
 	for (unsigned int i = 0; r == 0 && i < h->n_cards; i++) {
 		if (h->cards[i] < 0)
-			r = make_pair(QEMU_ZYGOTE_NIC + (int)i, &h->peers[i]);
+			r = holder_make_pair(QEMU_ZYGOTE_NIC + (int)i, &h->peers[i]);
 		else if (dup2(h->cards[i], QEMU_ZYGOTE_NIC + (int)i) < 0)
 			r = -errno;
 	}
 	h->qmp.fd = qmp;
 	if (r == 0)
-		r = spawn(h, log, argv);
+		r = holder_spawn(h, log, argv);
 	for (int fd = QEMU_ZYGOTE_QMP; fd < QEMU_ZYGOTE_END; fd++)
 		close(fd);
 	return r;
 }
 
-static int wait_loaded(struct holder *h)
+static int holder_wait_loaded(struct holder *h)
 {
 	int r = qmp_init(&h->qmp, h->qmp.fd, h->state, QMP_DEVICES);
 
@@ -234,7 +234,7 @@ static int wait_loaded(struct holder *h)
 	return r;
 }
 
-static int connect_to_zygote(void)
+static int holder_connect(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "zygote.new"};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -250,11 +250,11 @@ struct trial {
 	size_t n_ours, n_theirs;
 };
 
-static int open_trial(struct holder *h, struct trial *t)
+static int holder_open_trial(struct holder *h, struct trial *t)
 {
 	int r = 0, fd = open("/dev/null", O_RDWR | O_CLOEXEC), pair[2];
 
-	t->fd = connect_to_zygote();
+	t->fd = holder_connect();
 	if (t->fd < 0 || fd < 0)
 		r = -errno;
 	t->theirs[t->n_theirs++] = fd;
@@ -279,7 +279,7 @@ static int open_trial(struct holder *h, struct trial *t)
  * QEMU tells of each fork, and how the writing of blocks ended. Returns whether `wanted` was among
  * it, or -EPIPE at the end of QEMU.
  */
-static int take_news(struct holder *h, char wanted)
+static int holder_take_news(struct holder *h, char wanted)
 {
 	char news[64];
 	ssize_t n = read(h->control, news, sizeof(news));
@@ -297,11 +297,11 @@ static int take_news(struct holder *h, char wanted)
  * Has a first copy do a job as any other would, and QEMU look what it has written to: what copies
  * need for themselves is theirs before they are asked for. Without it they only start later.
  */
-static void try_out(struct holder *h)
+static void holder_try_out(struct holder *h)
 {
 	struct trial t = {.fd = -1};
 	_cleanup_close_ int process = -1;
-	int r = open_trial(h, &t), channel = h->guest.channel;
+	int r = holder_open_trial(h, &t), channel = h->guest.channel;
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
 
 	if (r == 0)
@@ -315,7 +315,7 @@ static void try_out(struct holder *h)
 	}
 	if (r == 0 && send(h->control, "L", 1, MSG_NOSIGNAL) == 1)
 		/* The copy has been told, too. */
-		while (poll(&p, 1, LOOK_DEADLINE_MS) == 1 && take_news(h, 'L') == 0)
+		while (poll(&p, 1, LOOK_DEADLINE_MS) == 1 && holder_take_news(h, 'L') == 0)
 			;
 	for (size_t i = 0; i < t.n_theirs; i++)
 		close_keep_errno(t.theirs[i]);
@@ -324,14 +324,14 @@ static void try_out(struct holder *h)
 	close_keep_errno(t.fd);
 }
 
-static void close_cards(struct holder *h)
+static void holder_close_cards(struct holder *h)
 {
 	for (unsigned int i = 0; i < h->n_cards; i++)
 		close_keep_errno(steal_fd(&h->cards[i]));
 }
 
 /* Pauses it for good. Once it says that it can fork, its socket gets the name that is known. */
-static int arm(struct holder *h)
+static int holder_arm(struct holder *h)
 {
 	int sockets[3 + QEMU_ZYGOTE_NICS] = {
 		QEMU_ZYGOTE_QMP, QEMU_ZYGOTE_CHANNEL, QEMU_ZYGOTE_CONSOLE};
@@ -353,15 +353,15 @@ static int arm(struct holder *h)
 	if (r <= 0)
 		return -EPIPE;
 	if (r == 2 && h->forks) /* it can look */
-		try_out(h);
-	close_cards(h);
+		holder_try_out(h);
+	holder_close_cards(h);
 	if (h->blocks >= 0 && send(h->control, "W", 1, MSG_NOSIGNAL) != 1)
 		return -EPIPE;
 	return h->forks && rename("zygote.new", "zygote") < 0 ? -errno : 0;
 }
 
 /* Notes why there is no zygote, with the guest's last words, for whoever looks for the reason. */
-static void note_failure(struct holder *h, int r)
+static void holder_note_failure(struct holder *h, int r)
 {
 	_cleanup_fclose_ FILE *log = fopen("zygote.log", "ae");
 	char words[4096];
@@ -376,7 +376,7 @@ static void note_failure(struct holder *h, int r)
 /* ---- its time ---- */
 
 /* Less than a twentieth of the host's memory can be had: those who run need it more. */
-static bool memory_short(void)
+static bool holder_is_memory_short(void)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long total = 0, available = 0;
@@ -393,7 +393,7 @@ static bool memory_short(void)
 }
 
 /* Something happened to the template: it was set aside, or is being removed. */
-static bool template_gone(struct holder *h)
+static bool holder_is_template_gone(struct holder *h)
 {
 	union {
 		struct inotify_event first;
@@ -412,7 +412,7 @@ static bool template_gone(struct holder *h)
 }
 
 /* Until it is of no use any more. */
-static void hold(struct holder *h)
+static void holder_wait(struct holder *h)
 {
 	uint64_t used = now_ms();
 
@@ -420,14 +420,14 @@ static void hold(struct holder *h)
 		struct pollfd p[] = {{h->control, POLLIN, 0}, {h->watch, POLLIN, 0}};
 		uint64_t left = used + h->idle_ms, now = now_ms();
 
-		if (now >= left || memory_short() || (!h->forks && h->blocks < 0))
+		if (now >= left || holder_is_memory_short() || (!h->forks && h->blocks < 0))
 			return;
 		left -= now;
 		if (poll(p, 2, left < LOOK_MS ? (int)left : (int)LOOK_MS) < 0 && errno != EINTR)
 			return;
-		if (p[1].revents && template_gone(h))
+		if (p[1].revents && holder_is_template_gone(h))
 			return;
-		if (p[0].revents && take_news(h, 0) < 0)
+		if (p[0].revents && holder_take_news(h, 0) < 0)
 			return;
 		if (p[0].revents)
 			used = now_ms();
@@ -435,7 +435,7 @@ static void hold(struct holder *h)
 }
 
 /* Takes in the arguments before those of QEMU. */
-static int take_arguments(struct holder *h, char **argv)
+static int holder_take_arguments(struct holder *h, char **argv)
 {
 	h->dir = argv[1];
 	h->lock = atoi(argv[2]);
@@ -471,7 +471,7 @@ int qemu_zygote_main(int argc, char **argv)
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
-	if (argc < 13 || take_arguments(&h, argv) < 0)
+	if (argc < 13 || holder_take_arguments(&h, argv) < 0)
 		return 1;
 	prctl(PR_SET_NAME, "arrow-zygote");
 	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -481,22 +481,22 @@ int qemu_zygote_main(int argc, char **argv)
 		return 1;
 	unlink("zygote"); /* of one that was killed; the lock is ours */
 
-	r = reopen_state(h.state);
+	r = holder_reopen_state(h.state);
 	if (r == 0)
-		r = start_qemu(&h, argv + 12);
+		r = holder_start_qemu(&h, argv + 12);
 	if (r == 0)
-		r = wait_loaded(&h);
+		r = holder_wait_loaded(&h);
 	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {
 		/* As long as a guest sleeps that waits for its job in earnest. */
 		nanosleep(&pause, NULL);
 		r = qemu_rehearse(&h.guest, rehearsals[i]);
 	}
 	if (r == 0)
-		r = arm(&h);
+		r = holder_arm(&h);
 	if (r == 0)
-		hold(&h);
+		holder_wait(&h);
 	else
-		note_failure(&h, r);
+		holder_note_failure(&h, r);
 	if (h.blocks >= 0) /* it failed, or its time was over */
 		qemu_blocks_finish(h.blocks, false);
 	unlink("zygote");
