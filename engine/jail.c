@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "engine/jail_filter.h"
+#include "engine/jail_ram.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -437,7 +439,12 @@ static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	r = arrow_jail_filter(
-		jail->n_mounts > 0, jail->network, jail->forks, waits ? &listener : NULL);
+		&(struct arrow_jail_calls){
+			.volumes = jail->n_mounts > 0,
+			.network = jail->network,
+			.forks = jail->forks,
+		},
+		waits ? &listener : NULL);
 	*what = r == 0 ? "hand the template's memory over" : *what;
 	return r < 0 || !waits ? r : arrow_jail_hand_over(jail->ram_socket, listener, jail->ram_fd);
 }

@@ -67,7 +67,7 @@ struct arrow_jail {
 	unsigned int n_read_only;
 	/*
 	 * A file that is opened for writing and only mapped private: the keeper answers the call
-	 * (arrow_jail_answer()) with a descriptor for reading. -1 for none.
+	 * (arrow_jail_answer(), jail_ram.h) with a descriptor for reading. -1 for none.
 	 */
 	int ram_fd;
 	int ram_socket; /* to the keeper, if there is one */
@@ -96,33 +96,6 @@ pid_t arrow_jail_fork(struct arrow_jail *jail);
  * Returns 0 or a negative errno.
  */
 int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **what) ARROW_MUST_CHECK;
-
-/*
- * The filter of system calls, for this process and what it executes.
- *   volumes:  files are made and changed
- *   network:  sockets of the Internet can be made
- *   forks:    processes are made, which tell who they are and are tied to others
- *   listener: gets a descriptor on which openat(AT_FDCWD, path, O_RDWR) waits for an answer; NULL
- *             for none
- * Returns 0 or a negative errno.
- */
-int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener) ARROW_MUST_CHECK;
-
-/* In the child: gives the keeper the listener and the file, by ram_socket. 0 or a negative errno.
- */
-int arrow_jail_hand_over(int socket, int listener, int ram) ARROW_MUST_CHECK;
-
-/* In the keeper: the other end. fd is to be polled for input; it changes. */
-struct arrow_jail_watch {
-	int fd;  /* owned: the end of ram_socket, later the listener; -1 for none */
-	int ram; /* -1 at first */
-};
-
-/* Answers what waits on w->fd. Returns 0, or a negative errno when there is nothing more to come.
- */
-int arrow_jail_answer(struct arrow_jail_watch *w) ARROW_MUST_CHECK;
-
-void arrow_jail_watch_release(struct arrow_jail_watch *w);
 
 /*
  * What a jail would have here, found by making one: namespaces, and a user of its own. Neither,

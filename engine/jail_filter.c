@@ -6,7 +6,7 @@
  * makes one (fork), mounts, loads (bpf, modules, kexec), names things in the kernel (keyctl, IPC),
  * takes work past this filter (io_uring), makes or opens a socket.
  */
-#include "engine/jail.h"
+#include "engine/jail_filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,29 +155,29 @@ static void filter_add_open(struct bpf_filter *p, bool waits)
 	bpf_answer(p, SECCOMP_RET_ALLOW);
 }
 
-static void filter_build(struct bpf_filter *p, bool volumes, bool network, bool forks, bool waits)
+static void filter_build(struct bpf_filter *p, const struct arrow_jail_calls *calls, bool waits)
 {
 	bpf_begin(p, SECCOMP_RET_KILL_PROCESS);
 	filter_add_open(p, waits);
 	ALLOW_ALL(p, always);
-	if (volumes)
+	if (calls->volumes)
 		ALLOW_ALL(p, with_volumes);
-	if (network) {
+	if (calls->network) {
 		ALLOW_ALL(p, with_network);
 		ALLOW_VALUES(p, SYS_socket, 0, AF_INET, AF_INET6);
 	}
-	if (forks)
+	if (calls->forks)
 		ALLOW_ALL(p, with_forks);
 	filter_add_own_calls(p);
 	bpf_answer(p, BPF_REFUSE(EPERM));
 }
 
-int arrow_jail_filter(bool volumes, bool network, bool forks, int *listener)
+int arrow_jail_filter(const struct arrow_jail_calls *calls, int *listener)
 {
 	struct bpf_filter filter;
 	int r;
 
-	filter_build(&filter, volumes, network, forks, listener != NULL);
+	filter_build(&filter, calls, listener != NULL);
 	r = bpf_install(&filter, listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
 	if (r >= 0 && listener)
 		*listener = r;

@@ -5,10 +5,11 @@
  * every later clone. Here the one call that does so, openat(AT_FDCWD, ..., O_RDWR) and no flag
  * beside, waits for the keeper, which answers it with a descriptor that can only be read.
  */
-#include "engine/jail.h"
+#include "engine/jail_ram.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>

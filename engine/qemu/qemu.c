@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine/jail.h"
+#include "engine/jail_ram.h"
 #include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"

@@ -125,21 +125,20 @@ int qmp_balloon(struct qmp *qmp, uint64_t bytes)
 	return qmp_send(qmp, text);
 }
 
-int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
-	unsigned int n_disks, bool isolate, uid_t user, int blocks)
+int qmp_fork(struct qmp *qmp, const struct qmp_fork *f)
 {
 	_cleanup_free_ char *text = NULL;
 	json_t *fds = json_array(), *disks = json_array(), *command;
 	_cleanup_free_ char *line = NULL;
 
-	for (size_t i = 0; i < n_sockets; i++)
-		json_array_append_new(fds, json_integer(sockets[i]));
-	for (unsigned int i = 0; i < n_disks; i++)
+	for (size_t i = 0; i < f->n_sockets; i++)
+		json_array_append_new(fds, json_integer(f->sockets[i]));
+	for (unsigned int i = 0; i < f->n_disks; i++)
 		json_array_append_new(disks, json_sprintf("d%u", i));
 	command = json_pack("{s:s, s:{s:i, s:i, s:o, s:o, s:b, s:I, s:o*}}", "execute",
-		"x-arrow-fork", "arguments", "listen", listen, "control", control, "sockets", fds,
-		"disks", disks, "isolate", isolate, "user", (json_int_t)user, "blocks",
-		blocks >= 0 ? json_integer(blocks) : NULL);
+		"x-arrow-fork", "arguments", "listen", f->listen, "control", f->control, "sockets",
+		fds, "disks", disks, "isolate", f->isolate, "user", (json_int_t)f->user, "blocks",
+		f->blocks >= 0 ? json_integer(f->blocks) : NULL);
 	text = command ? json_dumps(command, JSON_COMPACT) : NULL;
 	json_decref(command);
 	line = text ? path_format("%s\n", text) : NULL;

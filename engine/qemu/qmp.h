@@ -47,14 +47,20 @@ int qmp_write_blocks(struct qmp *qmp, int fd);
 /* Asks for the state to be saved to fd, which is borrowed; qmp->saved or qmp->error tells. */
 int qmp_save(struct qmp *qmp, int fd, enum qmp_content content);
 
-/*
- * For QEMU_ZYGOTE_*: asks for the machine to be paused for good and forked from then on. n_disks:
- * nodes d0, d1...
- *   isolate, user: as x-arrow-fork has them (hypervisor/)
- *   blocks: of QEMU, an empty file for its translated blocks, or -1
- */
-int qmp_fork(struct qmp *qmp, int listen, int control, const int *sockets, size_t n_sockets,
-	unsigned int n_disks, bool isolate, uid_t user, int blocks);
+/* How a machine is forked; descriptors are those of QEMU. As x-arrow-fork has it (hypervisor/). */
+struct qmp_fork {
+	int listen, control;
+	const int *sockets;
+	size_t n_sockets;
+	unsigned int n_disks; /* nodes d0, d1... */
+	bool isolate;         /* copies get namespaces of their own */
+	uid_t user;           /* and users from this one on; 0 for none */
+	int blocks;           /* an empty file for its translated blocks, or -1 */
+};
+
+/* Asks for the machine to be paused for good and forked from then on. Returns 0 or a negative
+ * errno. */
+int qmp_fork(struct qmp *qmp, const struct qmp_fork *fork);
 
 /* A session that is open already, in a machine that was forked. */
 int qmp_take_over(struct qmp *qmp, int fd);

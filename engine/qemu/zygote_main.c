@@ -28,6 +28,7 @@
 
 #include "engine/engine.h"
 #include "engine/jail.h"
+#include "engine/jail_ram.h"
 #include "engine/qemu/blocks.h"
 #include "engine/qemu/command.h"
 #include "engine/qemu/qmp.h"
@@ -343,8 +344,16 @@ static int holder_arm(struct holder *h)
 
 	for (unsigned int i = 0; i < h->n_cards; i++)
 		sockets[n++] = QEMU_ZYGOTE_NIC + (int)i;
-	r = qmp_fork(&h->qmp, QEMU_ZYGOTE_LISTEN, QEMU_ZYGOTE_CONTROL, sockets, n, h->n_disks,
-		h->isolate, h->user, h->blocks < 0 ? -1 : QEMU_ZYGOTE_NEW_BLOCKS);
+	r = qmp_fork(&h->qmp, &(struct qmp_fork){
+				      .listen = QEMU_ZYGOTE_LISTEN,
+				      .control = QEMU_ZYGOTE_CONTROL,
+				      .sockets = sockets,
+				      .n_sockets = n,
+				      .n_disks = h->n_disks,
+				      .isolate = h->isolate,
+				      .user = h->user,
+				      .blocks = h->blocks < 0 ? -1 : QEMU_ZYGOTE_NEW_BLOCKS,
+			      });
 	if (r < 0)
 		return r;
 	if (now >= h->guest.deadline || poll(&p, 1, (int)(h->guest.deadline - now)) != 1)
