@@ -15,11 +15,11 @@ enum { OPT_SINCE = 256, OPT_UNTIL };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"follow", 'f', 0, 0, "Go on with what comes, until the Arrow ends", 0},
-	{"since", OPT_SINCE, "TIME", 0, "From this time on: a date, or a time back as 10m", 0},
-	{"until", OPT_UNTIL, "TIME", 0, "Up to this time", 0},
-	{"tail", 'n', "N|all", 0, "Only the last N lines of what there is (all)", 0},
-	{"timestamps", 't', 0, 0, "When each line came, in front of it", 0},
+	{"follow", 'f', 0, 0, "Follow the output until the Arrow ends", 0},
+	{"since", OPT_SINCE, "TIME", 0, "Show output since this time: a date, or an age such as 10m", 0},
+	{"until", OPT_UNTIL, "TIME", 0, "Show output up to this time", 0},
+	{"tail", 'n', "N|all", 0, "Show only the last N lines (all)", 0},
+	{"timestamps", 't', 0, 0, "Show the time of each line", 0},
 	{0},
 };
 /* clang-format on */
@@ -63,7 +63,7 @@ static error_t logs_parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp logs_argp = {options, logs_parse, "ARROW",
-	"Show what an Arrow has written: its stdout on stdout, its stderr on stderr.", NULL, NULL,
+	"Show the output of an Arrow: its stdout on stdout, its stderr on stderr.", NULL, NULL,
 	NULL};
 
 static int logs_show(const struct log_entry *entry, void *arg)

@@ -70,7 +70,7 @@ static bool template_at_end(struct template *t)
 static int template_take_end(struct template *t)
 {
 	if (!template_at_end(t))
-		return template_fail(t, "'}}' is expected");
+		return template_fail(t, "expected '}}'");
 	t->trim = *t->at == '-';
 	t->at += t->trim ? 3 : 2;
 	return 0;
@@ -121,8 +121,7 @@ static int template_read_fields(struct template *t, json_t **value)
 			continue;
 		field = json_object_get(*value, name);
 		if (!field)
-			return arrow_fail(
-				t->error, EINVAL, "--format: there is no field .%s here", name);
+			return arrow_fail(t->error, EINVAL, "--format: no such field: .%s", name);
 		json_incref(field);
 		json_decref(*value);
 		*value = field;
@@ -143,7 +142,7 @@ static int template_read_literal(struct template *t, json_t **value)
 			if (*end == '\\' && quote == '"' && end[1])
 				end++;
 		if (*end == '\0')
-			return template_fail(t, "a text has no end");
+			return template_fail(t, "unterminated string");
 		t->at = end + 1;
 		*value = quote == '`' ? json_stringn(start + 1, (size_t)(end - start) - 1)
 				      : json_loadb(start, (size_t)(t->at - start), JSON_DECODE_ANY,
@@ -154,7 +153,7 @@ static int template_read_literal(struct template *t, json_t **value)
 		if (*value)
 			t->at = end;
 	}
-	return *value ? 0 : template_fail(t, "a value is expected");
+	return *value ? 0 : template_fail(t, "expected a value");
 }
 
 static int template_read_variable(struct template *t, json_t **value)
@@ -172,7 +171,7 @@ static int template_read_variable(struct template *t, json_t **value)
 			return 0;
 		}
 	}
-	return arrow_fail(t->error, EINVAL, "--format: there is no variable $%s here", name);
+	return arrow_fail(t->error, EINVAL, "--format: no such variable: $%s", name);
 }
 
 static int template_read_operand(struct template *t, const json_t *dot, json_t **value)
@@ -182,11 +181,11 @@ static int template_read_operand(struct template *t, const json_t *dot, json_t *
 	*value = NULL;
 	if (template_take(t, "(")) {
 		if (t->depth++ == DEPTH_MAX)
-			return template_fail(t, "it is nested too deeply");
+			return template_fail(t, "nested too deeply");
 		r = template_read_pipeline(t, dot, value);
 		t->depth--;
 		if (r == 0 && !template_take(t, ")"))
-			r = template_fail(t, "')' is expected");
+			r = template_fail(t, "expected ')'");
 	} else if (*t->at == '$') {
 		r = template_read_variable(t, value);
 	} else if (*t->at == '.' && !isdigit((unsigned char)t->at[1])) {
@@ -279,7 +278,7 @@ static int template_read_pipeline(struct template *t, const json_t *dot, json_t 
 		if (template_at_function(t))
 			r = template_call_function(t, dot, piped, &next);
 		else if (piped)
-			r = template_fail(t, "only functions take what is piped");
+			r = template_fail(t, "only a function can follow '|'");
 		else
 			r = template_read_operand(t, dot, &next);
 		if (r == 0)
@@ -308,13 +307,13 @@ static int template_expand_branch(
 	int r;
 
 	if (t->depth++ == DEPTH_MAX)
-		return template_fail(t, "it is nested too deeply");
+		return template_fail(t, "nested too deeply");
 	t->live = live && shown;
 	r = template_expand_body(t, dot, stop);
 	t->live = live;
 	t->depth--;
 	if (r == 0 && *stop == STOP_TEXT)
-		r = template_fail(t, "{{end}} is missing");
+		r = template_fail(t, "missing {{end}}");
 	return r;
 }
 
@@ -347,7 +346,7 @@ static int template_expand_if(struct template *t, const json_t *dot, bool with)
 		if (r == 0)
 			r = template_expand_branch(t, !done, dot, &stop);
 		if (r == 0 && stop == STOP_ELSE)
-			r = template_fail(t, "there is a second {{else}}");
+			r = template_fail(t, "second {{else}}");
 		return r;
 	}
 }
@@ -399,7 +398,7 @@ static int template_read_range_variables(struct template *t, char names[2][NAME_
 	if (template_take(t, ",")) {
 		memcpy(names[0], names[1], NAME_MAX_SIZE);
 		if (!template_take(t, "$") || template_take_name(t, names[1]) == 0)
-			return template_fail(t, "a variable is expected");
+			return template_fail(t, "expected a variable");
 	}
 	if (template_take(t, ":="))
 		return 0;
@@ -429,7 +428,7 @@ static int template_expand_range(struct template *t, const json_t *dot)
 	start = t->at;
 	trim = t->trim;
 	if (t->live && list && !json_is_array(list) && !json_is_object(list) && !json_is_null(list))
-		return arrow_fail(t->error, EINVAL, "--format: range goes through lists and maps");
+		return arrow_fail(t->error, EINVAL, "--format: range requires a list or a map");
 	if (t->live && json_is_array(list)) {
 		json_array_foreach (list, i, one) {
 			t->at = start;
@@ -463,7 +462,7 @@ static int template_expand_range(struct template *t, const json_t *dot)
 	if (r == 0)
 		r = template_expand_branch(t, !any, dot, &stop);
 	if (r == 0 && stop == STOP_ELSE)
-		r = template_fail(t, "there is a second {{else}}");
+		r = template_fail(t, "second {{else}}");
 	return r;
 }
 
@@ -540,7 +539,7 @@ int cli_format_one(FILE *out, const char *template, const json_t *value, struct 
 	int r = template_expand_body(&t, value, &stop);
 
 	if (r == 0 && stop != STOP_TEXT)
-		r = arrow_fail(error, EINVAL, "--format: there is an {{%s}} without a beginning",
+		r = arrow_fail(error, EINVAL, "--format: {{%s}} without a block",
 			stop == STOP_END ? "end" : "else");
 	return r;
 }

@@ -107,7 +107,7 @@ static int call_join(struct call *c)
 
 	if (c->n != 2 || !json_is_string(c->args[1]) ||
 		(!json_is_array(c->args[0]) && !json_is_null(c->args[0])))
-		return call_fail(c, "a list and a text");
+		return call_fail(c, "a list and a string");
 	json_array_foreach (c->args[0], i, one) {
 		if (i > 0)
 			format_write(c->out, c->args[1]);
@@ -122,7 +122,7 @@ static int call_split(struct call *c)
 
 	if (c->n != 2 || !json_is_string(c->args[0]) || !json_is_string(c->args[1]) ||
 		json_string_length(c->args[1]) == 0)
-		return call_fail(c, "two texts");
+		return call_fail(c, "two strings");
 	text = json_string_value(c->args[0]);
 	gap = json_string_value(c->args[1]);
 	c->result = json_array();
@@ -144,17 +144,17 @@ static int call_len(struct call *c)
 		c->result = json_integer(json_is_array(v) ? (json_int_t)json_array_size(v)
 							  : (json_int_t)json_object_size(v));
 	else
-		return call_fail(c, "a list, a map or a text");
+		return call_fail(c, "a list, a map or a string");
 	return 0;
 }
 
-/* index VALUE KEY...: a key that a map does not have gives "", as labels and environments want. */
+/* index VALUE KEY...: a key that a map does not have gives "", as labels and environments need. */
 static int call_index(struct call *c)
 {
 	json_t *v = c->n > 0 ? c->args[0] : NULL;
 
 	if (c->n < 2)
-		return call_fail(c, "a list or a map, and where to look");
+		return call_fail(c, "a list or a map, and an index or keys");
 	for (size_t i = 1; i < c->n; i++) {
 		const json_t *key = c->args[i];
 
@@ -163,7 +163,7 @@ static int call_index(struct call *c)
 
 			if (at < 0 || (size_t)at >= json_array_size(v))
 				return arrow_fail(c->error, EINVAL,
-					"--format: index %lld is outside of a list of %zu",
+					"--format: index %lld is out of range of a list of %zu",
 					(long long)at, json_array_size(v));
 			v = json_array_get(v, (size_t)at);
 		} else if (json_is_string(key) && (json_is_object(v) || json_is_null(v))) {
@@ -173,7 +173,7 @@ static int call_index(struct call *c)
 				return 0;
 			}
 		} else {
-			return call_fail(c, "a list and a number, or a map and a text");
+			return call_fail(c, "a list and a number, or a map and a string");
 		}
 	}
 	c->result = json_incref(v);
@@ -186,7 +186,7 @@ static int call_case(struct call *c)
 	const char *text = c->n == 1 ? json_string_value(c->args[0]) : NULL;
 
 	if (!text)
-		return call_fail(c, "one text");
+		return call_fail(c, "one string");
 	for (; *text; text++) {
 		if (c->name[0] == 't') /* title: the first letter of each word */
 			up = first || text[-1] == ' ';
@@ -204,7 +204,7 @@ static int call_truncate(struct call *c)
 	json_int_t size = c->n == 2 ? json_integer_value(c->args[1]) : -1;
 
 	if (c->n != 2 || !json_is_string(c->args[0]) || !json_is_integer(c->args[1]) || size < 0)
-		return call_fail(c, "a text and a length");
+		return call_fail(c, "a string and a length");
 	fprintf(c->out, "%.*s", size > 65536 ? 65536 : (int)size, json_string_value(c->args[0]));
 	return 0;
 }
@@ -264,7 +264,7 @@ static int call_printf(struct call *c)
 	int r;
 
 	if (!text)
-		return call_fail(c, "a text and values");
+		return call_fail(c, "a string and values");
 	while (*text) {
 		size_t size;
 
@@ -274,7 +274,7 @@ static int call_printf(struct call *c)
 		}
 		size = 1 + strspn(text + 1, "-0123456789") + 1;
 		if (text[size - 1] == '\0')
-			return call_fail(c, "directives that end");
+			return call_fail(c, "complete directives");
 		if (text[1] == '%') {
 			fputc('%', c->out);
 		} else if (next >= c->n) {
@@ -339,7 +339,7 @@ static int call_compare(struct call *c)
 	} else if (strcmp(c->name, "ne") == 0) {
 		yes = order != 0;
 	} else if (order == 2) {
-		return call_fail(c, "two numbers or two texts");
+		return call_fail(c, "two numbers or two strings");
 	} else {
 		yes = (c->name[0] == 'l' && order < 0) || (c->name[0] == 'g' && order > 0) ||
 		      (c->name[1] == 'e' && order == 0);
@@ -386,7 +386,7 @@ int format_call(
 	while (i < sizeof(functions) / sizeof(*functions) && strcmp(functions[i].name, name) != 0)
 		i++;
 	if (i == sizeof(functions) / sizeof(*functions))
-		return arrow_fail(error, ENOENT, "--format: there is no function '%s'", name);
+		return arrow_fail(error, ENOENT, "--format: no such function: '%s'", name);
 	c.out = open_memstream(&text, &size);
 	if (!c.out)
 		return arrow_fail(error, ENOMEM, "out of memory");
@@ -397,5 +397,7 @@ int format_call(
 		json_decref(c.result);
 		return r;
 	}
-	return *result ? 0 : arrow_fail(error, EINVAL, "--format: %s made no text", name);
+	return *result ? 0
+		       : arrow_fail(error, EINVAL, "--format: %s: the result is not valid UTF-8",
+				 name);
 }
