@@ -168,6 +168,7 @@ static int login(const struct input *in, struct arrow_error *error)
 {
 	_cleanup_free_ char *host = host_of(in->host), *where = NULL;
 	_cleanup_credentials_ struct credentials c = {0};
+	const struct registry_settings settings = registry_settings_read();
 	char user[SECRET_MAX], password[SECRET_MAX];
 	bool plain = false;
 	int e = 0;
@@ -189,7 +190,7 @@ static int login(const struct input *in, struct arrow_error *error)
 		return arrow_fail(error, EINVAL, "a user name has no colon");
 	e = try_login(in, host, &c, error);
 	if (e == 0)
-		e = credentials_store(&c, host, &where, &plain, error);
+		e = credentials_store(&c, &settings, host, &where, &plain, error);
 	if (e < 0)
 		return e;
 	if (plain)
@@ -213,6 +214,7 @@ int cmd_logout(int argc, char **argv)
 {
 	struct arrow_error error = ARROW_ERROR_INIT;
 	struct input in = {0};
+	const struct registry_settings settings = registry_settings_read();
 	_cleanup_free_ char *host = NULL;
 	unsigned int n = 0;
 
@@ -220,7 +222,7 @@ int cmd_logout(int argc, char **argv)
 	host = host_of(in.host);
 	if (!host)
 		return ARROW_STATUS_ERROR;
-	if (credentials_erase(host, &n, &error) < 0)
+	if (credentials_erase(&settings, host, &n, &error) < 0)
 		return registry_end(&error);
 	printf(n ? "Removing login credentials for %s\n" : "Not logged in to %s\n", host);
 	return 0;

@@ -18,7 +18,10 @@ int cmd_push(int argc, char **argv);
 int cmd_login(int argc, char **argv);
 int cmd_logout(int argc, char **argv);
 
-/* Set by signals that end the program. */
+/* From now on signals that end the program are noted. */
+void registry_take_signals(void);
+
+/* Where they are noted: the number of the signal, or 0. */
 volatile sig_atomic_t *registry_stop(void);
 
 /* Prints the error. Returns the status to exit with, or dies of the signal that was the reason. */
@@ -26,6 +29,9 @@ int registry_end(struct arrow_error *error);
 
 /* The value of --tls-verify, true for none. Anything else than true or false ends the command. */
 bool registry_tls_verify(const char *value, const struct argp_state *state);
+
+/* The files of the user, by the environment. */
+struct registry_settings registry_settings_read(void);
 
 /* Fills in how hosts are spoken to. Errors: ARROW_REGISTRY_TIMEOUT. */
 int registry_http_options(

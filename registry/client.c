@@ -227,7 +227,8 @@ int registry_open(struct registry *r, struct http *h, const char *host, const ch
 		*credentials = (struct credentials){0};
 		e = 0;
 	} else {
-		e = credentials_find(&r->credentials, host, repository, error);
+		e = credentials_find(
+			&r->credentials, &options->http.settings, host, repository, error);
 	}
 	if (e == 0)
 		e = connect_any(r, h, error);

@@ -35,13 +35,6 @@ static void files_release(struct files *f)
 }
 #define _cleanup_files_ __attribute__((cleanup(files_release)))
 
-static const char *env(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
 static int add_file(struct files *f, char *path)
 {
 	if (!path)
@@ -50,25 +43,23 @@ static int add_file(struct files *f, char *path)
 	return 0;
 }
 
-static int find_files(struct files *f)
+static int find_files(struct files *f, const struct registry_settings *s)
 {
-	const char *alone = env("REGISTRY_AUTH_FILE"), *docker = env("DOCKER_CONFIG");
-	const char *run = env("XDG_RUNTIME_DIR"), *config = env("XDG_CONFIG_HOME");
-	const char *home = env("HOME");
-	int e = 0;
+	const char *home = s->home ? s->home : "/root";
+	int e;
 
-	if (!home)
-		home = "/root";
-	if (alone)
-		return add_file(f, strdup(alone));
-	e = add_file(f, docker ? path_format("%s/config.json", docker)
-			       : path_format("%s/.docker/config.json", home));
+	if (s->auth_file)
+		return add_file(f, strdup(s->auth_file));
+	e = add_file(f, s->docker_config ? path_format("%s/config.json", s->docker_config)
+					 : path_format("%s/.docker/config.json", home));
 	if (e == 0)
-		e = add_file(f, run ? path_format("%s/containers/auth.json", run)
-				    : path_format("/run/containers/%u/auth.json", geteuid()));
+		e = add_file(f, s->runtime_dir
+					? path_format("%s/containers/auth.json", s->runtime_dir)
+					: path_format("/run/containers/%u/auth.json", geteuid()));
 	if (e == 0)
-		e = add_file(f, config ? path_format("%s/containers/auth.json", config)
-				       : path_format("%s/.config/containers/auth.json", home));
+		e = add_file(f, s->config_dir
+					? path_format("%s/containers/auth.json", s->config_dir)
+					: path_format("%s/.config/containers/auth.json", home));
 	return e;
 }
 
@@ -166,13 +157,13 @@ static int ask_helper(struct credentials *c, const char *name, const char *host,
 	return r;
 }
 
-int credentials_find(
-	struct credentials *c, const char *host, const char *repository, struct arrow_error *error)
+int credentials_find(struct credentials *c, const struct registry_settings *settings,
+	const char *host, const char *repository, struct arrow_error *error)
 {
 	_cleanup_files_ struct files files = {0};
 
 	*c = (struct credentials){0};
-	if (find_files(&files) < 0)
+	if (find_files(&files, settings) < 0)
 		return arrow_no_memory(error);
 	for (size_t i = 0; i < files.n; i++) {
 		const char *path = files.paths[i];
@@ -306,8 +297,8 @@ static int store_by_helper(
 	return arrow_error_prefix(error, r, "cannot store the credentials of %s", host);
 }
 
-int credentials_store(const struct credentials *c, const char *host, char **where, bool *plain,
-	struct arrow_error *error)
+int credentials_store(const struct credentials *c, const struct registry_settings *settings,
+	const char *host, char **where, bool *plain, struct arrow_error *error)
 {
 	_cleanup_files_ struct files files = {0};
 	_cleanup_free_ char *path = NULL, *text = NULL, *helper = NULL;
@@ -317,7 +308,7 @@ int credentials_store(const struct credentials *c, const char *host, char **wher
 	size_t size;
 	int r;
 
-	if (find_files(&files) < 0)
+	if (find_files(&files, settings) < 0)
 		return arrow_no_memory(error);
 	path = real_target(files.paths[0]);
 	if (!path)
@@ -384,12 +375,13 @@ static int erase_in(const char *path, const char *host, struct arrow_error *erro
 	return r < 0 ? r : had;
 }
 
-int credentials_erase(const char *host, unsigned int *n, struct arrow_error *error)
+int credentials_erase(const struct registry_settings *settings, const char *host, unsigned int *n,
+	struct arrow_error *error)
 {
 	_cleanup_files_ struct files files = {0};
 
 	*n = 0;
-	if (find_files(&files) < 0)
+	if (find_files(&files, settings) < 0)
 		return arrow_no_memory(error);
 	for (size_t i = 0; i < files.n; i++) {
 		int r = erase_in(files.paths[i], host, error);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "registry/settings.h"
 #include "util/error.h"
 
 #define CREDENTIALS_DOCKER_HUB "https://index.docker.io/v1/"
@@ -51,24 +52,23 @@ int credentials_parse_helper(struct credentials *c, const char *text, size_t siz
  * Looks them up. Finding none is a success that leaves username and token NULL.
  * Errors: a file that is not JSON or cannot be read, a helper that is not installed or fails.
  */
-int credentials_find(struct credentials *c, const char *host, const char *repository,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int credentials_find(struct credentials *c, const struct registry_settings *settings,
+	const char *host, const char *repository, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
  * Writes them where `docker login` would: by the helper that the file names, else into the file
- * ($REGISTRY_AUTH_FILE, or docker's config.json), which keeps all else it holds and is for its
- * owner alone.
- *   where: set to what was written, for people; owned by the caller
- *   plain: set to whether that is a file that holds the password as it is
+ * (auth_file of the settings, or docker's config.json), which keeps all else it holds and is for
+ * its owner alone. where: set to what was written, for people; owned by the caller plain: set to
+ * whether that is a file that holds the password as it is
  */
-int credentials_store(const struct credentials *c, const char *host, char **where, bool *plain,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int credentials_store(const struct credentials *c, const struct registry_settings *settings,
+	const char *host, char **where, bool *plain, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
  * Forgets them, in every file and helper that is looked into. *n is the number of places that
  * knew any. Errors: a file that cannot be written.
  */
-int credentials_erase(
-	const char *host, unsigned int *n, struct arrow_error *error) ARROW_MUST_CHECK;
+int credentials_erase(const struct registry_settings *settings, const char *host, unsigned int *n,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

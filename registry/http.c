@@ -86,11 +86,10 @@ void http_free(struct http *h)
 }
 
 /* The system's authorities, as Go's programs find them, too. */
-static const char *system_authorities(void)
+static const char *system_authorities(const struct registry_settings *settings)
 {
-	const char *file = getenv("SSL_CERT_FILE");
-
-	return file && *file ? file : curl_version_info(CURLVERSION_NOW)->cainfo;
+	return settings->authorities ? settings->authorities
+				     : curl_version_info(CURLVERSION_NOW)->cainfo;
 }
 
 static int find_host(
@@ -111,7 +110,8 @@ static int find_host(
 	host = calloc(1, sizeof(*host));
 	if (!host)
 		return arrow_no_memory(error);
-	e = tls_find(&host->tls, name, system_authorities(), error);
+	e = tls_find(&host->tls, &h->options->settings, name,
+		system_authorities(&h->options->settings), error);
 	if (e < 0) {
 		free(host);
 		return e;
@@ -438,8 +438,8 @@ static int set_options(
 		struct curl_blob blob = {host->tls.authorities, host->tls.size, CURL_BLOB_COPY};
 
 		SET(CURLOPT_CAINFO_BLOB, &blob);
-	} else if (system_authorities()) {
-		SET(CURLOPT_CAINFO, system_authorities());
+	} else if (system_authorities(&h->options->settings)) {
+		SET(CURLOPT_CAINFO, system_authorities(&h->options->settings));
 	}
 	if (http_is_loopback(host->name))
 		SET(CURLOPT_PROXY, ""); /* a proxy's loopback is another one */

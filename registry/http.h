@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "registry/challenge.h"
+#include "registry/settings.h"
 #include "util/error.h"
 
 /* How hosts are spoken to; shared by all threads and not changed meanwhile. */
@@ -22,6 +23,7 @@ struct http_options {
 	bool insecure;      /* certificates are not verified */
 	unsigned int stall; /* seconds in which a transfer may stand still; also to connect */
 	const volatile sig_atomic_t *cancel; /* non-zero ends every exchange; or NULL */
+	struct registry_settings settings;
 };
 
 struct http;

@@ -96,10 +96,10 @@ static int read_dir(
 	return e;
 }
 
-int tls_find(
-	struct tls_files *files, const char *host, const char *system, struct arrow_error *error)
+int tls_find(struct tls_files *files, const struct registry_settings *settings, const char *host,
+	const char *system, struct arrow_error *error)
 {
-	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	const char *config = settings->config_dir, *home = settings->home;
 	char *dirs[DIRS_MAX] = {NULL};
 	int e = 0;
 
@@ -109,10 +109,10 @@ int tls_find(
 		return 0;
 	dirs[0] = path_format(TLS_CERTS_DIR "/%s", host);
 	dirs[1] = path_format("/etc/containers/certs.d/%s", host);
-	if (config && *config) {
+	if (config) {
 		dirs[2] = path_format("%s/containers/certs.d/%s", config, host);
 		dirs[3] = path_format("%s/docker/certs.d/%s", config, host);
-	} else if (home && *home) {
+	} else if (home) {
 		dirs[2] = path_format("%s/.config/containers/certs.d/%s", home, host);
 		dirs[3] = path_format("%s/.config/docker/certs.d/%s", home, host);
 	}

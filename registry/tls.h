@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 
+#include "registry/settings.h"
 #include "util/error.h"
 
 #define TLS_CERTS_DIR "/etc/docker/certs.d"
@@ -27,8 +28,8 @@ struct tls_files {
  *   system: path of the system's authorities, or NULL
  * Errors: a file that is there and cannot be read, a certificate without its key.
  */
-int tls_find(struct tls_files *files, const char *host, const char *system,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int tls_find(struct tls_files *files, const struct registry_settings *settings, const char *host,
+	const char *system, struct arrow_error *error) ARROW_MUST_CHECK;
 
 void tls_release(struct tls_files *files);
 #define _cleanup_tls_ __attribute__((cleanup(tls_release)))

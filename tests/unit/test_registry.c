@@ -218,7 +218,8 @@ static void changes_at_once_are_all_kept(void **state)
 	const char *const two = "{\"auths\": {\"a.example\": {\"auth\": \"YTpi\"},"
 				"\"b.example\": {\"auth\": \"YTpi\"}}}";
 
-	setenv("REGISTRY_AUTH_FILE", "auth.json", 1);
+	const struct registry_settings settings = {.auth_file = "auth.json"};
+
 	for (int logout = 0; logout < 2; logout++) {
 		_cleanup_close_ int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		_cleanup_free_ char *text = NULL;
@@ -235,8 +236,9 @@ static void changes_at_once_are_all_kept(void **state)
 			unsigned int n;
 			bool plain;
 
-			_exit(logout ? credentials_erase("a.example", &n, &e) < 0
-				     : credentials_store(&c, "c.example", &where, &plain, &e) < 0);
+			_exit(logout ? credentials_erase(&settings, "a.example", &n, &e) < 0
+				     : credentials_store(
+					       &c, &settings, "c.example", &where, &plain, &e) < 0);
 		}
 		wait_for_waiter(pid);
 		write_text("auth.json", two);
@@ -248,7 +250,6 @@ static void changes_at_once_are_all_kept(void **state)
 		assert_int_equal(strstr(text, "a.example") == NULL, logout);
 		assert_int_equal(strstr(text, "c.example") == NULL, logout);
 	}
-	unsetenv("REGISTRY_AUTH_FILE");
 }
 
 int main(void)
