@@ -15,7 +15,7 @@
 #include "cli/output/table.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
-#include "package/images.h"
+#include "package/remove.h"
 #include "core/instance/instance.h"
 #include "core/start/userns.h"
 #include "image/image.h"

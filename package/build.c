@@ -9,9 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "package/resolve.h"
+#include "package/annotations.h"
 #include "package/image_kernel.h"
-#include "package/images.h"
+#include "package/archive.h"
+#include "package/remove.h"
 #include "image/oci/archive.h"
 #include "image/store.h"
 #include "util/cleanup.h"
