@@ -7,6 +7,8 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
+#include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/client/manage.h"
 
@@ -60,12 +62,15 @@ static const struct argp attach_argp = {options, attach_parse, "ARROW",
 int cmd_attach(int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct input in = {.how = {.input = true, .output = true, .proxy = true}};
+	struct input in = {.how = {.input = true,
+				   .output = true,
+				   .proxy = true,
+				   .take_signals = cli_take_signals}};
 	struct arrow_paths paths = {0};
 	int status = 0;
 
 	cli_parse(&attach_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 ||
+	if (cli_paths_init(&paths, &error) < 0 ||
 		arrow_attach(&paths, in.name, &in.how, &status, &error) < 0)
 		status = cli_error(&error);
 	arrow_paths_release(&paths);

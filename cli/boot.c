@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/start/boot.h"
 
 enum work { NONE, START, STOP };
@@ -60,7 +61,7 @@ int cmd_boot(int argc, char **argv)
 	int r, status = 0;
 
 	cli_parse(&boot_argp, argc, argv, 0, &work);
-	r = arrow_paths_init(&paths, &error);
+	r = cli_paths_init(&paths, &error);
 	if (r == 0)
 		r = work == START ? arrow_boot_start(&paths, boot_show, &status, &error)
 				  : arrow_boot_stop(&paths, &error);

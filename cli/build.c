@@ -10,6 +10,7 @@
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"
@@ -229,7 +230,7 @@ static int build_run(const struct argp *argp,
 	int r;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	r = in.error.text ? -EINVAL : arrow_paths_init(&paths, &in.error);
+	r = in.error.text ? -EINVAL : cli_paths_init(&paths, &in.error);
 	if (r == 0)
 		r = act(&in, &paths);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/prune.h"
+#include "cli/settings.h"
 #include "core/upkeep/prune.h"
 #include "util/cleanup.h"
 
@@ -74,7 +75,7 @@ int cmd_container_prune(int argc, char **argv)
 		if (!cli_confirm())
 			return 0;
 	}
-	if (arrow_paths_init(&paths, &error) < 0 ||
+	if (cli_paths_init(&paths, &error) < 0 ||
 		arrow_prune(&paths, cli_prune_filter_passes, &in.filter, show_removed, &in, &bytes,
 			&error) < 0) {
 		status = cli_error(&error);

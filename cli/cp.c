@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/client/copy.h"
 #include "util/cleanup.h"
 
@@ -111,7 +112,7 @@ int cmd_cp(int argc, char **argv)
 	int status = 0;
 
 	cli_parse(&cp_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 || copy(&in, &paths, &error) < 0) {
+	if (cli_paths_init(&paths, &error) < 0 || copy(&in, &paths, &error) < 0) {
 		error.status = 1; /* as Docker has it */
 		status = cli_error(&error);
 	}

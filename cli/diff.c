@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"
 
@@ -86,7 +87,7 @@ int cmd_diff(int argc, char **argv)
 	int status;
 
 	cli_parse(&diff_argp, argc, argv, 0, &name);
-	if (arrow_paths_init(&paths, &error) < 0 || print_changes(&paths, name, &error) < 0)
+	if (cli_paths_init(&paths, &error) < 0 || print_changes(&paths, name, &error) < 0)
 		status = cli_error(&error);
 	else
 		status = cli_flush();

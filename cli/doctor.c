@@ -13,9 +13,10 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/settings.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
-#include "package/remove.h"
+#include "package/images.h"
 #include "core/instance/instance.h"
 #include "core/start/userns.h"
 #include "image/image.h"
@@ -438,7 +439,7 @@ static int examine(struct doctor *d, struct arrow_error *error)
 	_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
 	struct arrow_host host;
-	bool has_paths = arrow_paths_init(&paths, &why) == 0;
+	bool has_paths = cli_paths_init(&paths, &why) == 0;
 	int r;
 
 	/* Mended first, so that what follows tells how things are now. */

@@ -6,6 +6,8 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
+#include "cli/signals.h"
 #include "core/client/exec.h"
 #include "core/spec/parse.h"
 #include "util/cleanup.h"
@@ -38,9 +40,9 @@ static int exec_parse_value(struct input *in, int key, char *arg)
 {
 	switch (key) {
 	case 'e':
-		return arrow_parse_env(&in->spec, arg, &in->error);
+		return arrow_parse_env(&in->spec, arg, cli_settings_variable, &in->error);
 	case OPT_ENV_FILE:
-		return arrow_parse_env_file(&in->spec, arg, &in->error);
+		return arrow_parse_env_file(&in->spec, arg, cli_settings_variable, &in->error);
 	case 'w':
 		if (arg[0] != '/')
 			return arrow_fail(&in->error, EINVAL,
@@ -123,14 +125,14 @@ static const struct argp exec_argp = {
 
 int cmd_exec(int argc, char **argv)
 {
-	struct input in = {.error = ARROW_ERROR_INIT};
+	struct input in = {.exec.take_signals = cli_take_signals, .error = ARROW_ERROR_INIT};
 	struct arrow_paths paths = {0};
 	int status = 0, r;
 
 	arrow_spec_init(&in.spec);
 	cli_parse(&exec_argp, argc, argv, ARGP_IN_ORDER, &in);
 	in.exec.env = in.spec.process.env;
-	r = in.error.text ? -EINVAL : arrow_paths_init(&paths, &in.error);
+	r = in.error.text ? -EINVAL : cli_paths_init(&paths, &in.error);
 	if (r == 0)
 		r = arrow_exec(&paths, in.name, &in.exec, &status, &in.error);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/settings.h"
 #include "core/upkeep/host.h"
 #include "util/cleanup.h"
 
@@ -290,7 +291,7 @@ int cmd_info(int argc, char **argv)
 	int status;
 
 	cli_parse(&info_argp, argc, argv, 0, &as_json);
-	if (arrow_paths_init(&paths, &error) < 0 || arrow_host_look(&host, &paths, &error) < 0) {
+	if (cli_paths_init(&paths, &error) < 0 || arrow_host_look(&host, &paths, &error) < 0) {
 		status = cli_error(&error);
 	} else {
 		json = as_json ? host_json(&host) : rows_of(&host);

@@ -9,6 +9,7 @@
 #include "cli/input/options.h"
 #include "cli/output/format.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "package/images.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"
@@ -91,7 +92,7 @@ int cmd_inspect(int argc, char **argv)
 	int status = 0, printed = 0;
 
 	cli_parse(&inspect_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0)
+	if (cli_paths_init(&paths, &error) < 0)
 		return cli_error(&error);
 	for (int i = 0; i < in.names.n; i++) {
 		json_t *object = NULL;

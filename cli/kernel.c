@@ -14,6 +14,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/settings.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -303,7 +304,7 @@ static int kernel_run(const struct argp *argp, kernel_work work, int argc, char 
 	int r;
 
 	cli_parse(argp, argc, argv, 0, &args);
-	r = arrow_paths_init(&paths, &error);
+	r = cli_paths_init(&paths, &error);
 	if (r < 0)
 		return cli_error(&error);
 	r = work(&args, &paths, &error);

@@ -9,6 +9,7 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };
@@ -93,7 +94,7 @@ int cmd_logs(int argc, char **argv)
 	int status = 0, flushed;
 
 	cli_parse(&logs_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 ||
+	if (cli_paths_init(&paths, &error) < 0 ||
 		arrow_logs(&paths, in.name, &in.query, logs_show, &in, &error) < 0)
 		status = cli_error(&error);
 	arrow_paths_release(&paths);

@@ -10,6 +10,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/settings.h"
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
 #include "net/lease.h"
@@ -357,7 +358,7 @@ int cmd_network(int argc, char **argv)
 	int r;
 
 	cli_parse(&network_argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&paths, &error);
+	r = cli_paths_init(&paths, &error);
 	if (r == 0)
 		r = run(&in, &paths, &error);
 	if (r < 0)

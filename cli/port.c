@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/spec/spec.h"
 #include "net/lease.h"
 #include "util/cleanup.h"
@@ -87,7 +88,7 @@ int cmd_port(int argc, char **argv)
 	int r;
 
 	cli_parse(&port_argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&paths, &error);
+	r = cli_paths_init(&paths, &error);
 	if (r == 0)
 		r = net_lease_ports(&paths, in.arrow, &ports, &error);
 	if (r == 0)

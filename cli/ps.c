@@ -12,6 +12,7 @@
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/spec/spec.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"
@@ -450,7 +451,7 @@ int cmd_ps(int argc, char **argv)
 	int r, status = 0;
 
 	cli_parse(&ps_argp, argc, argv, 0, &in);
-	r = arrow_paths_init(&in.paths, &error);
+	r = cli_paths_init(&in.paths, &error);
 	if (r == 0)
 		r = ps_collect(&in, rows, &error);
 	if (r == 0)

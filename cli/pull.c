@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/registry.h"
+#include "cli/settings.h"
 #include "image/oci/image.h"
 #include "registry/insecure.h"
 #include "registry/transfer.h"
@@ -240,7 +241,7 @@ static int run(struct input *in, struct arrow_error *error)
 	int e = parse_name(in, &reference, error);
 
 	if (e == 0)
-		e = arrow_paths_init(&paths, error);
+		e = cli_paths_init(&paths, error);
 	if (e == 0)
 		e = registry_http_options(&registry.http,
 			in->insecure || registry_is_insecure(reference.domain), error);

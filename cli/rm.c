@@ -8,6 +8,7 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "core/client/manage.h"
 
 struct input {
@@ -82,7 +83,7 @@ int cmd_wait(int argc, char **argv)
 	int status = 0, code, flushed;
 
 	cli_parse(&wait_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0)
+	if (cli_paths_init(&paths, &error) < 0)
 		return cli_error(&error);
 	for (int i = 0; i < in.names.n; i++) {
 		if (arrow_wait(&paths, in.names.v[i], &code, &error) == 0) {
@@ -106,7 +107,7 @@ int cmd_rename(int argc, char **argv)
 	int status = 0;
 
 	cli_parse(&rename_argp, argc, argv, 0, &in);
-	if (arrow_paths_init(&paths, &error) < 0 ||
+	if (cli_paths_init(&paths, &error) < 0 ||
 		arrow_rename(&paths, in.names.v[0], in.names.v[1], &error) < 0) {
 		cli_error(&error);
 		status = 1;

@@ -9,6 +9,8 @@
 #include "cli/input/values.h"
 #include "cli/output/print.h"
 #include "cli/run_options.h"
+#include "cli/settings.h"
+#include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/spec/parse.h"
 #include "core/start/start.h"
@@ -45,7 +47,7 @@ static int run_check(struct run_input *in)
 /* The network of one that names none: stored with it, so that each start has the same. */
 static int run_choose_network(struct run_input *in)
 {
-	const char *named = getenv("ARROW_NETWORK");
+	const char *named = cli_settings_network();
 	const char *name = net_default(named);
 
 	/* A saved one has its own. */
@@ -65,7 +67,7 @@ static int run_start(struct run_input *in, int *status)
 	bool checked = r == 0;
 
 	if (r == 0)
-		r = arrow_paths_init(&paths, &in->error);
+		r = cli_paths_init(&paths, &in->error);
 	if (r == 0 && !in->spec.source.from)
 		r = arrow_spec_resolve(&in->spec, &paths, &in->error);
 	if (r == 0)
@@ -80,6 +82,7 @@ static int run_start(struct run_input *in, int *status)
 				.bound = true,
 				.proxy = true,
 				.detach_keys = in->detach_keys,
+				.take_signals = cli_take_signals,
 			},
 			id, status, &in->error);
 	/*

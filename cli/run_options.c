@@ -8,6 +8,7 @@
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
+#include "cli/settings.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
 
@@ -201,6 +202,16 @@ static int run_parse_memory(struct arrow_spec *spec, const char *value, struct a
 	return arrow_parse_size(value, &spec->limits.memory, error);
 }
 
+static int run_parse_env(struct arrow_spec *spec, const char *value, struct arrow_error *error)
+{
+	return arrow_parse_env(spec, value, cli_settings_variable, error);
+}
+
+static int run_parse_env_file(struct arrow_spec *spec, const char *value, struct arrow_error *error)
+{
+	return arrow_parse_env_file(spec, value, cli_settings_variable, error);
+}
+
 static int run_parse_cpus(struct arrow_spec *spec, const char *value, struct arrow_error *error)
 {
 	spec->limits.cpus_given = true;
@@ -313,8 +324,8 @@ static const struct run_value values[] = {
 	{OPT_DEVICE_READ_IOPS, RUN_RATE, ARROW_RATE_READ_IOPS},
 	{OPT_DEVICE_WRITE_IOPS, RUN_RATE, ARROW_RATE_WRITE_IOPS},
 
-	{'e', RUN_SPEC, .spec = arrow_parse_env},
-	{OPT_ENV_FILE, RUN_SPEC, .spec = arrow_parse_env_file},
+	{'e', RUN_SPEC, .spec = run_parse_env},
+	{OPT_ENV_FILE, RUN_SPEC, .spec = run_parse_env_file},
 	{'v', RUN_SPEC, .spec = arrow_parse_volume},
 	{OPT_TMPFS, RUN_SPEC, .spec = arrow_parse_tmpfs},
 	{'m', RUN_SPEC, .spec = run_parse_memory},

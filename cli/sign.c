@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
 #include "trust/policy.h"
 #include "trust/sign.h"
 #include "util/paths.h"
@@ -107,7 +108,7 @@ static int sign_run(const struct argp *argp, int argc, char **argv,
 	int e;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	e = arrow_paths_init(&paths, &error);
+	e = cli_paths_init(&paths, &error);
 	if (e == 0)
 		e = oci_store_open(&store, paths.data, &error);
 	if (e == 0)

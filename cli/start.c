@@ -6,6 +6,8 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
+#include "cli/settings.h"
+#include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/start/start.h"
 
@@ -72,13 +74,13 @@ int cmd_start(int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
-	struct input in = {0};
+	struct input in = {.how.take_signals = cli_take_signals};
 	int status = 0;
 
 	cli_parse(&start_argp, argc, argv, 0, &in);
 	if (!in.how.output)
 		return cli_each(&in.names, start_one, &in);
-	if (arrow_paths_init(&paths, &error) < 0 ||
+	if (cli_paths_init(&paths, &error) < 0 ||
 		arrow_start(&paths, in.names.v[0], &in.how, &status, &error) < 0)
 		status = cli_error(&error);
 	arrow_paths_release(&paths);

@@ -12,6 +12,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
+#include "cli/settings.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"
@@ -333,7 +334,7 @@ int cmd_stats(int argc, char **argv)
 	int status;
 
 	cli_parse(&stats_argp, argc, argv, 0, &in);
-	status = arrow_paths_init(&paths, &error);
+	status = cli_paths_init(&paths, &error);
 	if (status == 0)
 		status = stats_watch(&paths, &in, &error);
 	if (status < 0) {

@@ -38,6 +38,7 @@ struct arrow_engine_settings {
 	 * where one is installed, else the one in PATH. From ARROW_QEMU.
 	 */
 	const char *qemu;
+	const char *data_dir;       /* that may hold Arrow's own; or NULL: the system's only */
 	bool zygote;                /* fork clones from a running template (ARROW_ENGINE_FORKS) */
 	unsigned int zygote_idle_s; /* which ends after so many seconds without a request */
 	/*

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "package/annotations.h"
+#include "package/resolve.h"
 #include "package/image_kernel.h"
-#include "package/archive.h"
-#include "package/remove.h"
+#include "package/images.h"
+#include "core/spec/settings.h"
 #include "image/oci/archive.h"
 #include "image/store.h"
 #include "util/cleanup.h"
@@ -22,9 +22,9 @@
 #define SAVE_DEADLINE_MS (30u * 60u * 1000u)
 
 /* The time that everything in a built image has. */
-static int build_time(int64_t *when, struct arrow_error *error)
+static int build_time(const struct arrow_paths *paths, int64_t *when, struct arrow_error *error)
 {
-	const char *text = getenv("SOURCE_DATE_EPOCH");
+	const char *text = paths->settings ? paths->settings->source_date_epoch : NULL;
 	char *end;
 
 	*when = 0;
@@ -130,7 +130,7 @@ static int build(const struct oci_store *store, const struct arrow_paths *paths,
 	char *words[2] = {NULL, NULL};
 	struct stat st;
 	int64_t when;
-	int e = build_time(&when, error);
+	int e = build_time(paths, &when, error);
 
 	if (e < 0)
 		return e;

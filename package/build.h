@@ -58,7 +58,7 @@ int arrow_build_text(struct arrow_build *build, const char *text, size_t size,
 
 /*
  * Makes the image. The same source and options give the same digests: entries are sorted and times
- * are SOURCE_DATE_EPOCH of the environment, or 0.
+ * are source_date_epoch of the settings, or 0.
  *   id: gets the digest of its configuration
  */
 int arrow_build_image(const struct arrow_paths *paths, const struct arrow_build *build,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Container images as what is run: which one is meant, and what it brings to a spec. */
 #include "core/spec/parse.h"
+#include "core/spec/settings.h"
 #include "package/resolve.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "package/annotations.h"
 #include "package/image_kernel.h"
 #include "image/oci/root.h"
 #include "registry/launch.h"
@@ -125,8 +125,8 @@ static bool has_mount(const struct arrow_spec *spec, const char *path)
  * An Arrow's root is in memory, so an anonymous volume is there already, with what the image has
  * in it. Only where the root cannot be written it takes a file system of its own.
  */
-static int merge_volumes(
-	struct arrow_spec *spec, const struct oci_config *config, struct arrow_error *error)
+static int merge_volumes(const struct arrow_paths *paths, struct arrow_spec *spec,
+	const struct oci_config *config, struct arrow_error *error)
 {
 	for (size_t i = 0; config->volumes && config->volumes[i]; i++) {
 		const char *path = config->volumes[i];
@@ -135,8 +135,8 @@ static int merge_volumes(
 		if (has_mount(spec, path))
 			continue;
 		if (spec->verbose)
-			fprintf(stderr,
-				"arrow: volume %s of the image is in memory and goes with the Arrow; keep it with -v DIR:%s\n",
+			arrow_note(arrow_settings_notes(paths),
+				"volume %s of the image is in memory and goes with the Arrow; keep it with -v DIR:%s",
 				path, path);
 		if (!spec->files.read_only)
 			continue;
@@ -189,7 +189,8 @@ static int merge_machine(
 }
 
 /* What the image brings, where the user said nothing. */
-static int merge(struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
+static int merge(const struct arrow_paths *paths, struct arrow_spec *spec,
+	const struct oci_image *image, struct arrow_error *error)
 {
 	const struct oci_config *config = &image->config;
 	const char *kernel = arrow_image_kernel_id(image);
@@ -222,20 +223,21 @@ static int merge(struct arrow_spec *spec, const struct oci_image *image, struct 
 			return arrow_error_prefix(error, e, "the image %s", spec->source.image);
 	}
 	e = merge_machine(spec, image->manifest.annotations, error);
-	return e < 0 ? e : merge_volumes(spec, config, error);
+	return e < 0 ? e : merge_volumes(paths, spec, config, error);
 }
 
-static int take_image(
-	struct arrow_spec *spec, const struct oci_image *image, struct arrow_error *error)
+static int take_image(const struct arrow_paths *paths, struct arrow_spec *spec,
+	const struct oci_image *image, struct arrow_error *error)
 {
 	spec->source.image_digest = strdup(image->descriptor.digest);
 	if (!spec->source.image_digest)
 		return arrow_no_memory(error);
 	spec->source.image = STEAL(spec->source.program);
 	if (spec->verbose)
-		fprintf(stderr, "arrow: %s is the image %s, %.19s\n", spec->source.image,
-			image->name ? image->name : image->top.digest, spec->source.image_digest);
-	return merge(spec, image, error);
+		arrow_note(arrow_settings_notes(paths), "%s is the image %s, %.19s",
+			spec->source.image, image->name ? image->name : image->top.digest,
+			spec->source.image_digest);
+	return merge(paths, spec, image, error);
 }
 
 /* Looks for a local image. Returns 1 if it was there, 0 if not. */
@@ -262,7 +264,7 @@ static int try_local(
 	/* "dd" is a program before it is the beginning of an id. */
 	if (!image.name && arrow_image_has_program(spec->source.program))
 		return 0;
-	e = take_image(spec, &image, error);
+	e = take_image(paths, spec, &image, error);
 	return e < 0 ? e : 1;
 }
 
@@ -307,11 +309,13 @@ int arrow_spec_resolve(
 		return r < 0 ? r : 0;
 	if (arrow_image_has_program(program)) {
 		if (spec->verbose)
-			fprintf(stderr, "arrow: %s is a program of this host\n", program);
+			arrow_note(arrow_settings_notes(paths), "%s is a program of this host",
+				program);
 		return 0;
 	}
 	if (spec->source.pull == ARROW_PULL_MISSING && is_reference(program)) {
-		fprintf(stderr, "Unable to find image '%s' locally\n", program);
+		arrow_note(
+			arrow_settings_notes(paths), "Unable to find image '%s' locally", program);
 		r = pull(spec, error);
 		if (r == 0)
 			r = try_local(spec, paths, error);
@@ -347,7 +351,7 @@ int arrow_image_from_container(struct arrow_image *image, const struct arrow_pat
 		e = oci_root_open(
 			image, paths->data, &store, &oci, spec->source.image, &made, error);
 	if (e == 0 && spec->verbose && made)
-		fprintf(stderr, "arrow: made the root image of %s in %llu ms\n", spec->source.image,
-			(unsigned long long)(now_ms() - begin));
+		arrow_note(arrow_settings_notes(paths), "made the root image of %s in %llu ms",
+			spec->source.image, (unsigned long long)(now_ms() - begin));
 	return e;
 }

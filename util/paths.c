@@ -2,7 +2,6 @@
 #include "util/paths.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,55 +9,6 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
-
-/* An environment variable that holds an absolute path, else NULL. */
-static const char *path_from_env(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && value[0] == '/' ? value : NULL;
-}
-
-static char *data_dir(struct arrow_error *error)
-{
-	const char *dir = path_from_env("ARROW_DATA_DIR");
-	const char *home;
-	struct passwd *pw;
-
-	if (dir)
-		return strdup(dir);
-	if (geteuid() == 0)
-		return strdup(ARROW_SYSTEM_DATA);
-	dir = path_from_env("XDG_DATA_HOME");
-	if (dir)
-		return path_format("%s/arrow", dir);
-
-	home = path_from_env("HOME");
-	if (!home) {
-		pw = getpwuid(geteuid());
-		home = pw ? pw->pw_dir : NULL;
-	}
-	if (!home) {
-		arrow_fail(error, ENOENT,
-			"no place for images and kernels: HOME is not set; set ARROW_DATA_DIR");
-		return NULL;
-	}
-	return path_format("%s/.local/share/arrow", home);
-}
-
-static char *run_dir(void)
-{
-	const char *dir = path_from_env("ARROW_RUN_DIR");
-
-	if (dir)
-		return strdup(dir);
-	if (geteuid() == 0)
-		return strdup("/run/arrow");
-	dir = path_from_env("XDG_RUNTIME_DIR");
-	if (dir && access(dir, W_OK) == 0)
-		return path_format("%s/arrow", dir);
-	return path_format("/tmp/arrow-%u", (unsigned int)geteuid());
-}
 
 /* The run directory may be in /tmp, where anybody could have made it before us. */
 static int check_owner(const char *dir, struct arrow_error *error)
@@ -74,16 +24,15 @@ static int check_owner(const char *dir, struct arrow_error *error)
 	return 0;
 }
 
-int arrow_paths_init(struct arrow_paths *paths, struct arrow_error *error)
+int arrow_paths_init(
+	struct arrow_paths *paths, const char *data, const char *run, struct arrow_error *error)
 {
 	int r;
 
 	memset(paths, 0, sizeof(*paths));
-	paths->data = data_dir(error);
-	if (!paths->data)
-		return error->text ? -ENOENT : arrow_no_memory(error);
-	paths->run = run_dir();
-	if (!paths->run) {
+	paths->data = strdup(data);
+	paths->run = strdup(run);
+	if (!paths->data || !paths->run) {
 		r = arrow_no_memory(error);
 		goto fail;
 	}
@@ -111,10 +60,8 @@ fail:
 	return r;
 }
 
-char *arrow_paths_find(const char *name)
+char *arrow_paths_find(const char *data, const char *name)
 {
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_free_ char *data = data_dir(&error);
 	const char *const stores[] = {data, ARROW_SYSTEM_DATA};
 
 	for (size_t i = 0; i < sizeof(stores) / sizeof(*stores); i++) {
@@ -131,5 +78,6 @@ void arrow_paths_release(struct arrow_paths *paths)
 {
 	free(paths->data);
 	free(paths->run);
+	free(paths->settings);
 	memset(paths, 0, sizeof(*paths));
 }

@@ -4,13 +4,14 @@
 
 /*
  * Where Arrow keeps things.
- *   data: kernels, images; survives a reboot. /var/lib/arrow, or without root
- *         $XDG_DATA_HOME/arrow (~/.local/share/arrow). ARROW_DATA_DIR overrides.
- *   run:  the state of running Arrows, verdicts of this boot. /run/arrow, or without root
- *         $XDG_RUNTIME_DIR/arrow (/tmp/arrow-UID). ARROW_RUN_DIR overrides.
+ *   data: kernels, images; survives a reboot
+ *   run:  the state of running Arrows, verdicts of this boot
+ * Which directories these are is up to the door (cli/settings.h).
  */
 
 #include "util/error.h"
+
+struct arrow_settings;
 
 #define ARROW_SYSTEM_DATA "/var/lib/arrow"
 
@@ -19,19 +20,24 @@ struct arrow_paths {
 	char *run;
 	/* Where kernels are looked for: data, then the system's. NULL-terminated; not owned. */
 	const char *stores[3];
+	/* What else a door has set (core/spec/settings.h), one allocation; owned. NULL: defaults.
+	 */
+	struct arrow_settings *settings;
 };
 
 /*
- * Fills it in and makes the directories, run with mode 0700.
- * Errors: no home, a directory that cannot be made, a run directory of somebody else.
+ * Fills it in, without settings, and makes the directories, run with mode 0700.
+ *   data, run: absolute paths, copied
+ * Errors: a directory that cannot be made, a run directory of somebody else.
  */
-int arrow_paths_init(struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
+int arrow_paths_init(struct arrow_paths *paths, const char *data, const char *run,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * The first of the data directory and the system's that holds `name`, as a path that is owned by
- * the caller; NULL where none does.
+ * The first of a data directory, which may be NULL, and the system's that holds `name`, as a path
+ * that is owned by the caller; NULL where none does.
  */
-char *arrow_paths_find(const char *name);
+char *arrow_paths_find(const char *data, const char *name);
 
 void arrow_paths_release(struct arrow_paths *paths);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/output/print.h"
+#include "cli/settings.h"
 
 void cli_take_names(struct cli_names *names, char *first, struct argp_state *state)
 {
@@ -41,7 +42,7 @@ int cli_with_paths(cli_work work, void *arg)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
-	int r = arrow_paths_init(&paths, &error);
+	int r = cli_paths_init(&paths, &error);
 
 	if (r == 0)
 		r = work(&paths, arg, &error);
@@ -60,7 +61,7 @@ int cli_each(const struct cli_names *names,
 	struct arrow_paths paths = {0};
 	int status = 0, flushed;
 
-	if (arrow_paths_init(&paths, &error) < 0)
+	if (cli_paths_init(&paths, &error) < 0)
 		return cli_error(&error);
 	for (int i = 0; i < names->n; i++) {
 		int r = work(&paths, names->v[i], arg, &error);

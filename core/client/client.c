@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,29 @@ void client_window(uint16_t *rows, uint16_t *columns)
 	}
 }
 
+/* Tells the user something, for which the terminal is as it was: a raw one needs more than a
+ * newline. */
+static void __attribute__((format(printf, 2, 3)))
+client_note(const struct client *c, const char *fmt, ...)
+{
+	_cleanup_free_ char *line = NULL;
+	struct termios raw;
+	bool restore = c->raw && tcgetattr(STDIN_FILENO, &raw) == 0;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&line, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if (restore)
+		tcsetattr(STDIN_FILENO, TCSANOW, &c->saved);
+	arrow_note(c->options->notes, "%s", line);
+	if (restore)
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
 static int output_init(struct output *o, uint32_t process, int fd)
 {
 	struct stat st;
@@ -118,8 +142,8 @@ static int output_write(struct client *c, struct output *o)
 		/* As for any program: a closed pipe is SIGPIPE for the one that writes. Other
 		 * errors (a full disk) end its output in the same way, and are told. */
 		if (errno != EPIPE)
-			fprintf(stderr, "arrow: cannot write to %s: %s\n",
-				o->fd == 1 ? "stdout" : "stderr", strerror(errno));
+			client_note(c, "cannot write to %s: %s", o->fd == 1 ? "stdout" : "stderr",
+				strerror(errno));
 		o->broken = true;
 		o->start = o->end = 0;
 		return channel_send(&c->keeper, o->stream, ARROW_CLOSED, NULL, 0);
@@ -279,8 +303,7 @@ static int take_control(
 			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
 			       : 0;
 	case ARROW_NOTE:
-		fprintf(stderr, "arrow: %.*s%s\n", (int)f.length, (const char *)p,
-			c->raw ? "\r" : "");
+		client_note(c, "%.*s", (int)f.length, (const char *)p);
 		return 0;
 	case ARROW_FAILED:
 		c->ended = true;
@@ -427,18 +450,17 @@ int client_parse_keys(const char *text, uint8_t keys[CLIENT_KEYS_MAX], struct ar
 static int client_init(struct client *c, int fd, struct arrow_error *error)
 {
 	const char *keys = c->options->detach_keys;
-	sigset_t signals;
-	int r;
+	int r = channel_init(&c->keeper, fd);
 
-	client_signals(&signals);
-	r = channel_init(&c->keeper, fd);
 	if (r == 0)
 		r = output_init(&c->out[0], c->options->process, STDOUT_FILENO);
 	if (r == 0)
 		r = output_init(&c->out[1], c->options->process, STDERR_FILENO);
 	if (r == 0) {
-		c->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-		r = c->signal_fd < 0 ? -errno : 0;
+		c->signal_fd = c->options->signal_fd      ? c->options->signal_fd
+			       : c->options->take_signals ? c->options->take_signals()
+							  : -1;
+		r = c->options->take_signals && c->signal_fd < 0 ? c->signal_fd : 0;
 	}
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot attach to the Arrow: %m");
@@ -469,11 +491,12 @@ int client_run(int fd, const struct client_options *options, int *status, bool *
 		write_rest(&c);
 	if (c.raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c.saved);
-	if (c.raw && c.detached)
-		fputs("\r\n", stderr);
+	if (c.raw && c.detached && isatty(STDOUT_FILENO))
+		(void)!write(STDOUT_FILENO, "\r\n", 2); /* the shell begins on a line of its own */
+	c.raw = false;
 	if (c.out_of_memory && options->output)
-		fprintf(stderr,
-			"arrow: out of memory: the program was killed at %llu MiB; give it more with -m\n",
+		client_note(&c,
+			"out of memory: the program was killed at %llu MiB; give it more with -m",
 			(unsigned long long)(c.spec->limits.memory >> 20));
 	if (r == 0)
 		*status = c.status;

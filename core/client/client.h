@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "core/spec/spec.h"
+#include "util/note.h"
 
 /* How a command takes part in the Arrow that it starts. */
 struct arrow_attach {
@@ -12,6 +13,12 @@ struct arrow_attach {
 	bool bound;              /* the Arrow ends with this command, until that one leaves */
 	bool proxy;              /* signals that reach this command go to the program */
 	const char *detach_keys; /* or NULL: Docker's */
+	/*
+	 * Called once the program is about to start: from then on signals are for the program.
+	 * Blocks those of client_signals(), and returns a signalfd of them, which is taken over, or
+	 * a negative errno. NULL: signals are left as they are, and none are passed on.
+	 */
+	int (*take_signals)(void);
 };
 
 /* How a command takes part in an Arrow, as client_run() takes it. */
@@ -23,6 +30,9 @@ struct client_options {
 	bool leave;                    /* once the program has started */
 	bool proxy;                    /* signals that come here go to the program */
 	const char *detach_keys;       /* as --detach-keys has them, or NULL: Docker's */
+	int (*take_signals)(void); /* as of struct arrow_attach, called here if signal_fd is 0 */
+	int signal_fd;             /* what it has returned already, taken over; else 0 */
+	const struct arrow_notes *notes;
 };
 
 /*
@@ -31,7 +41,6 @@ struct client_options {
  *   fd:       the socket to the keeper, taken over
  *   status:   gets the exit status of the program, or 0 for one that was left
  *   detached: gets whether the Arrow runs on without this command
- * The caller has blocked the signals of client_signals() before.
  */
 int client_run(int fd, const struct client_options *options, int *status, bool *detached,
 	struct arrow_error *error) ARROW_MUST_CHECK;

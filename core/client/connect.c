@@ -14,6 +14,7 @@
 #include "net/up.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/sigpipe.h"
 
 #define ANSWER_MS 60000u
 
@@ -167,6 +168,8 @@ static int leave(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 static int tell_guest(const struct arrow_paths *paths, const char *id,
 	const struct control_answer *records, struct arrow_error *error)
 {
+	/* The worker says why it takes no more. */
+	_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
 	static const char *const argv[] = {"network", NULL};
 	char text[ARROW_TEXT_MAX] = "";
 	struct arrow_worker worker;

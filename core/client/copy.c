@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "core/client/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/sigpipe.h"
 
 /*
  * Docker's rules. A source that ends in "/." is what is in it. A destination that is a directory
@@ -305,13 +305,14 @@ static int copy_in_to(const struct arrow_paths *paths, const struct arrow_copy *
 	const char *source, const char *directory, const struct entries_options *options,
 	struct arrow_error *error)
 {
+	/* The worker says why it takes no more. */
+	_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
 	const char *argv[] = {"receive", directory, NULL};
 	struct arrow_worker worker;
 	int r = arrow_worker_start(paths, copy->name, argv, true, &worker, error);
 
 	if (r < 0)
 		return r;
-	signal(SIGPIPE, SIG_IGN); /* the worker says why it takes no more */
 	r = source ? entries_send_path(source, copy->follow, worker.in, options, error)
 		   : copy_send_stdin(worker.in, options, error);
 	r = copy_read_answer(&worker, r, error);

@@ -15,9 +15,11 @@
 #include "core/control/control.h"
 #include "core/instance/instance.h"
 #include "core/job/job.h"
+#include "core/spec/settings.h"
 #include "util/cleanup.h"
 #include "util/fds.h"
 #include "util/io.h"
+#include "util/sigpipe.h"
 
 #define NUMBER 2u     /* of the process, between a command and the keeper */
 #define NOT_RUNNING 1 /* exit status, as Docker has it */
@@ -56,6 +58,8 @@ static int send_frame(int fd, uint16_t type, const void *data, size_t size)
 /* Says what to execute. The socket blocks; a keeper always reads. */
 static int request(int fd, const struct arrow_exec *exec, struct arrow_error *error)
 {
+	/* The keeper may refuse while we still write. */
+	_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
 	struct arrow_job job;
 	int r = arrow_job_encode_exec(&job, exec, error);
 
@@ -78,7 +82,8 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 		       : 0;
 }
 
-static int attend(int fd, const struct arrow_exec *exec, int *status, struct arrow_error *error)
+static int attend(int fd, const struct arrow_paths *paths, const struct arrow_exec *exec,
+	int *status, struct arrow_error *error)
 {
 	const struct arrow_spec spec = {
 		.process.tty = exec->tty, .process.interactive = exec->interactive};
@@ -89,19 +94,17 @@ static int attend(int fd, const struct arrow_exec *exec, int *status, struct arr
 		.output = !exec->detach,
 		.leave = exec->detach,
 		.detach_keys = exec->detach_keys,
+		.take_signals = exec->take_signals,
+		.notes = arrow_settings_notes(paths),
 	};
 	bool detached;
-	sigset_t signals;
 	int r;
 
-	signal(SIGPIPE, SIG_IGN); /* the keeper may refuse while we still write */
 	r = request(fd, exec, error);
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	client_signals(&signals);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
 	return client_run(fd, &options, status, &detached, error);
 }
 
@@ -117,15 +120,15 @@ int arrow_exec(const struct arrow_paths *paths, const char *name, const struct a
 	if (exec->tty)
 		client_window(&sized.rows, &sized.columns);
 	fd = connect_to(paths, name, error);
-	return fd < 0 ? fd : attend(fd, &sized, status, error);
+	return fd < 0 ? fd : attend(fd, paths, &sized, status, error);
 }
 
 /*
  * The process that carries a worker's streams: it ends with the one that started it. Of that one it
  * keeps nothing else open: pipes of other workers would never end.
  */
-static void __attribute__((noreturn))
-carry(int fd, const struct arrow_exec *exec, int in, int out, int words, pid_t parent)
+static void __attribute__((noreturn)) carry(int fd, const struct arrow_paths *paths,
+	const struct arrow_exec *exec, int in, int out, int words, pid_t parent)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	const int keep[] = {fd, words};
@@ -137,7 +140,7 @@ carry(int fd, const struct arrow_exec *exec, int in, int out, int words, pid_t p
 		dup2(out, 1) < 0 || dup2(null_fd, 2) < 0)
 		_exit(1);
 	close_all_but(keep, sizeof(keep) / sizeof(*keep));
-	r = attend(fd, exec, &status, &error);
+	r = attend(fd, paths, exec, &status, &error);
 	if (r < 0 && error.text && write_full(words, error.text, strlen(error.text)) < 0)
 		_exit(1);
 	_exit(r < 0 ? 1 : 0);
@@ -179,7 +182,7 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 			r = arrow_fail(error, errno, "cannot make a process: %m");
 	}
 	if (worker->carrier == 0)
-		carry(steal_fd(&fd), &exec, in[0], out[1], words[1], parent);
+		carry(steal_fd(&fd), paths, &exec, in[0], out[1], words[1], parent);
 	arrow_strings_release(&exec.args);
 	if (r < 0) {
 		close_pair(in);

@@ -11,6 +11,7 @@
 #include "core/control/control.h"
 #include "core/instance/event.h"
 #include "core/instance/instance.h"
+#include "core/spec/settings.h"
 #include "core/spec/parse.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -263,10 +264,11 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 		.input = how->input,
 		.output = how->output,
 		.proxy = how->proxy,
-		.detach_keys = how->detach_keys};
+		.detach_keys = how->detach_keys,
+		.take_signals = how->take_signals,
+		.notes = arrow_settings_notes(paths)};
 	bool detached;
 	int r = open_named(&i, paths, name, &spec, error), fd = -1;
-	sigset_t signals;
 
 	if (r == 0) {
 		fd = control_connect(&i, error);
@@ -279,8 +281,6 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 		}
 	}
 	if (r == 0) {
-		client_signals(&signals);
-		sigprocmask(SIG_BLOCK, &signals, NULL);
 		options.attach = true;
 		r = client_run(fd, &options, status, &detached, error);
 	}

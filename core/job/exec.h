@@ -13,10 +13,11 @@ struct arrow_exec {
 	struct arrow_strings env;  /* besides that of the program */
 	char *user, *workdir;      /* or NULL: the program's */
 	bool interactive, tty, privileged;
-	uint16_t rows, columns;  /* of the terminal, with tty; 0: not known */
-	bool detach;             /* leave it as soon as it has started */
-	bool worker;             /* of guest/worker.h */
-	const char *detach_keys; /* or NULL: Docker's */
+	uint16_t rows, columns;    /* of the terminal, with tty; 0: not known */
+	bool detach;               /* leave it as soon as it has started */
+	bool worker;               /* of guest/worker.h */
+	int (*take_signals)(void); /* as of struct arrow_attach; or NULL */
+	const char *detach_keys;   /* or NULL: Docker's */
 };
 
 #endif

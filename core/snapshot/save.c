@@ -12,7 +12,7 @@
 #include "core/instance/instance.h"
 #include "core/snapshot/saved.h"
 #include "core/template/idle.h"
-#include "core/template/settings.h"
+#include "core/spec/settings.h"
 #include "image/store.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -73,7 +73,6 @@ static int save_finish(struct arrow_saving *saving, const struct arrow_paths *pa
 	struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	_cleanup_close_ int root_fd = -1;
-	struct arrow_engine_settings settings = arrow_engine_settings_from_environment();
 	struct arrow_nic nics[NET_CARDS_MAX];
 	struct net_plan plan;
 	struct arrow_saved_facts facts = {
@@ -84,7 +83,7 @@ static int save_finish(struct arrow_saving *saving, const struct arrow_paths *pa
 		.image = i->state.image,
 		.engine = i->state.engine,
 		.accel = i->state.accel,
-		.settings = &settings,
+		.settings = arrow_settings_engine(paths),
 		.nics = nics,
 	};
 	int r;

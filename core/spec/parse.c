@@ -89,7 +89,8 @@ int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error 
 }
 
 /* "A=B" sets, "A" takes over the caller's value, if it has one. */
-int arrow_parse_env(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+int arrow_parse_env(struct arrow_spec *spec, const char *text, arrow_variable *caller,
+	struct arrow_error *error)
 {
 	_cleanup_free_ char *pair = NULL;
 	const char *value;
@@ -100,7 +101,7 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, struct arrow_erro
 	if (strchr(text, '='))
 		return arrow_strings_add(&spec->process.env, text) < 0 ? no_memory(error) : 0;
 
-	value = getenv(text);
+	value = caller ? caller(text) : NULL;
 	if (!value)
 		return 0;
 	pair = path_format("%s=%s", text, value);
@@ -109,7 +110,8 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, struct arrow_erro
 	return 0;
 }
 
-int arrow_parse_env_file(struct arrow_spec *spec, const char *path, struct arrow_error *error)
+int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variable *caller,
+	struct arrow_error *error)
 {
 	_cleanup_free_ char *data = NULL;
 	char *save = NULL;
@@ -127,7 +129,7 @@ int arrow_parse_env_file(struct arrow_spec *spec, const char *path, struct arrow
 			line++;
 		if (*line == '#' || *line == '\0')
 			continue;
-		r = arrow_parse_env(spec, line, error);
+		r = arrow_parse_env(spec, line, caller, error);
 		if (r < 0)
 			return arrow_error_prefix(error, r, "in %s", path);
 	}

@@ -24,8 +24,16 @@ int arrow_parse_oom_score(struct arrow_spec *, const char *, struct arrow_error 
 
 /* What values of several of these say together. */
 int arrow_check_limits(const struct arrow_spec *, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_env(struct arrow_spec *, const char *text, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_env_file(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* The value of a variable of the one who asks, or NULL. */
+typedef const char *arrow_variable(const char *name);
+
+/* "A=B" sets a variable, "A" takes over the caller's, if it has one. caller may be NULL. */
+int arrow_parse_env(struct arrow_spec *, const char *text, arrow_variable *caller,
+	struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_env_file(struct arrow_spec *, const char *path, arrow_variable *caller,
+	struct arrow_error *) ARROW_MUST_CHECK;
+
 int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;

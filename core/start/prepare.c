@@ -20,7 +20,7 @@
 #include "core/instance/log.h"
 #include "core/snapshot/saved.h"
 #include "core/template/idle.h"
-#include "core/template/settings.h"
+#include "core/spec/settings.h"
 #include "core/template/template.h"
 #include "core/start/userns.h"
 #include "engine/choice/choice.h"
@@ -95,18 +95,18 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 }
 
 /* Says which limits this host cannot keep; as Docker, of those only that were asked for. */
-static int tell_limits(const struct arrow_spec *spec, struct arrow_error *error)
+static int note_limits(
+	const struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_free_ char *nowhere = NULL, *guest_only = NULL;
 	int r = arrow_limits_missing(spec, &nowhere, &guest_only, error);
 
 	if (r == 0 && nowhere)
-		fprintf(stderr,
-			"arrow: no control group can be made here, so these have no effect: %s\n",
-			nowhere);
+		arrow_note(arrow_settings_notes(paths),
+			"no control group can be made here, so these have no effect: %s", nowhere);
 	if (r == 0 && guest_only && spec->verbose)
-		fprintf(stderr,
-			"arrow: no control group can be made here, so these hold in the guest only: %s\n",
+		arrow_note(arrow_settings_notes(paths),
+			"no control group can be made here, so these hold in the guest only: %s",
 			guest_only);
 	return r;
 }
@@ -209,11 +209,13 @@ void run_open_template(
 	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
 		    &vm, &error) < 0 &&
 		spec->verbose)
-		fprintf(stderr, "arrow: no template, so the start is cold: %s\n", error.text);
+		arrow_note(arrow_settings_notes(paths), "no template, so the start is cold: %s",
+			error.text);
 }
 
 /* Which cards there will be, which the template depends on. */
-static int plan_network(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+static int plan_network(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
 {
 	int r = net_plan(&run->network_plan, (const char *const *)spec->net.names.v, error);
 
@@ -333,7 +335,7 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 	struct arrow_error *error)
 {
 	struct arrow_saved *s = &run->saved;
-	int r = arrow_saved_open(s, paths, &run->settings, spec->source.from, error);
+	int r = arrow_saved_open(s, paths, arrow_settings_engine(paths), spec->source.from, error);
 
 	if (r == 0)
 		r = arrow_saved_merge(spec, s, error);
@@ -394,7 +396,8 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 		return arrow_fail(error, EINVAL,
 			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
 			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
-	r = arrow_engine_choose(&run->choice, spec->vm.engine, &run->settings, paths->run, error);
+	r = arrow_engine_choose(
+		&run->choice, spec->vm.engine, arrow_settings_engine(paths), paths->run, error);
 	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
 }
 
@@ -422,16 +425,15 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	struct log scratch;
 	int r = 0;
 
-	run->settings = arrow_engine_settings_from_environment();
 	run->begin_us = now_us();
 	if (spec->source.from)
 		r = open_saved(run, paths, spec, error);
 	if (r == 0)
 		r = check_limits(spec, error);
 	if (r == 0)
-		r = tell_limits(spec, error);
+		r = note_limits(spec, paths, error);
 	if (r == 0)
-		r = plan_network(run, spec, error);
+		r = plan_network(run, paths, spec, error);
 	if (r < 0)
 		return r;
 	r = log_options(&scratch, spec, error);

@@ -18,7 +18,6 @@
 struct run {
 	struct arrow_image image;
 	struct arrow_kernel kernel;
-	struct arrow_engine_settings settings;
 	struct arrow_engine_choice choice;
 	struct arrow_job job;
 	char *jail_root;

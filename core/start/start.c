@@ -14,6 +14,7 @@
 #include "core/client/client.h"
 #include "core/instance/event.h"
 #include "core/keeper/keeper.h"
+#include "core/spec/settings.h"
 #include "core/start/prepare.h"
 #include "core/start/start.h"
 #include "image/uniform.h"
@@ -66,13 +67,15 @@ become_keeper(struct run *run, const struct arrow_paths *paths, struct arrow_ins
 	});
 }
 
-/* The keeper of an Arrow, with all that it needs. fd gets the socket to it. Returns its process. */
+/*
+ * The keeper of an Arrow, with all that it needs. fd gets the socket to it, signal_fd what
+ * take_signals() returns. Returns its process.
+ */
 static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 	struct arrow_instance *instance, struct arrow_spec *spec, const struct arrow_attach *how,
-	int *fd, struct arrow_error *error)
+	int *fd, int *signal_fd, struct arrow_error *error)
 {
 	int sockets[2], r;
-	sigset_t signals;
 	pid_t keeper;
 
 	r = run_attach_network(run, paths, instance, spec, error);
@@ -83,13 +86,19 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 	if (r < 0)
 		return r;
 	/* From here on signals are for the program. */
-	client_signals(&signals);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (how->take_signals) {
+		r = how->take_signals();
+		if (r < 0)
+			return arrow_fail(error, -r, "cannot take signals: %m");
+		*signal_fd = r;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
 		return arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
 	keeper = fork();
 	if (keeper == 0) {
 		close(sockets[0]);
+		if (*signal_fd > 0)
+			close(*signal_fd);
 		become_keeper(run, paths, instance, spec, how, sockets[1]);
 	}
 	if (keeper < 0) {
@@ -117,6 +126,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 		.leave = !how->output && !how->input,
 		.proxy = how->proxy,
 		.detach_keys = how->detach_keys,
+		.notes = arrow_settings_notes(paths),
 	};
 	bool detached = false;
 	pid_t keeper;
@@ -125,8 +135,10 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	if (how->input || how->output)
 		arrow_event(instance, "attach", NULL);
 	run_open_template(run, paths, spec);
-	keeper = start_keeper(run, paths, instance, spec, how, &fd, error);
+	keeper = start_keeper(run, paths, instance, spec, how, &fd, &options.signal_fd, error);
 	if (keeper < 0) {
+		if (options.signal_fd > 0)
+			close(options.signal_fd);
 		net_detach(&run->network);
 		return keeper;
 	}

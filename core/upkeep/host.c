@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "core/limits/limits.h"
-#include "core/template/settings.h"
+#include "core/spec/settings.h"
 #include "engine/jail.h"
 #include "image/image.h"
 #include "kernel/build.h"
@@ -130,12 +130,13 @@ static int look_engines(
 		_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
 
 		e->engine = arrow_engines[h->n_engines];
-		e->path = e->engine->find ? e->engine->find(&h->settings, &e->own) : NULL;
-		if (e->engine->probe(&h->settings, &e->version, &why) < 0)
+		e->path = e->engine->find ? e->engine->find(arrow_settings_engine(paths), &e->own)
+					  : NULL;
+		if (e->engine->probe(arrow_settings_engine(paths), &e->version, &why) < 0)
 			e->problem = STEAL(why.text);
 	}
 	return arrow_engine_choose(
-		&h->choice, NULL, &h->settings, paths ? paths->run : NULL, error);
+		&h->choice, NULL, arrow_settings_engine(paths), paths ? paths->run : NULL, error);
 }
 
 static void look_dir(struct arrow_host_dir *dir, const char *path)
@@ -216,7 +217,6 @@ int arrow_host_look(
 	int r;
 
 	memset(h, 0, sizeof(*h));
-	h->settings = arrow_engine_settings_from_environment();
 	look_machine(h);
 	look_devices(h);
 	arrow_jail_probe(&h->jail_namespaces, &h->jail_own_user);

@@ -66,7 +66,6 @@ struct arrow_host {
 
 	struct arrow_host_engine *engines;
 	unsigned int n_engines;
-	struct arrow_engine_settings settings;
 	struct arrow_engine_choice choice;                    /* what `arrow run` takes */
 	struct arrow_host_device devices[ARROW_HOST_DEVICES]; /* beside /dev/kvm */
 	bool jail_namespaces, jail_own_user;                  /* what jails of VMs have here */

@@ -24,7 +24,7 @@ int qemu_program_find(struct qemu_program *program, const struct arrow_engine_se
 	if (named && !*named)
 		named = NULL;
 	if (!named)
-		found = arrow_paths_find(OWN);
+		found = arrow_paths_find(settings->data_dir, OWN);
 	if (!found)
 		found = process_find(named ? named : QEMU_BINARY);
 	if (!found)

@@ -207,6 +207,7 @@ int main(int argc, char **argv)
 	struct arrow_job_context context = {.id = "0123456789abcdef0123456789abcdef"};
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int kernel = -1, image = -1, initrd = -1;
+	const char *data = getenv("ARROW_DATA_DIR"), *state = getenv("ARROW_RUN_DIR");
 	_cleanup_free_ char *jail_root = NULL;
 	struct arrow_engine_choice choice;
 	struct arrow_paths paths;
@@ -231,7 +232,8 @@ int main(int argc, char **argv)
 
 	arrow_spec_init(&spec);
 	context.entrypoint = argv[4];
-	r = arrow_paths_init(&paths, &error);
+	r = arrow_paths_init(
+		&paths, data ? data : ARROW_SYSTEM_DATA, state ? state : "/run/arrow", &error);
 	if (r == 0)
 		r = arrow_engine_choose(&choice, NULL, &arrow_engine_defaults, paths.run, &error);
 	if (r == 0)

@@ -55,7 +55,7 @@ setup() {
   login
   run arrow run "$HOST/team/docker:1" echo pulled
   [ "$status" -eq 0 ]
-  [ "${lines[0]}" = "Unable to find image '$HOST/team/docker:1' locally" ]
+  [ "${lines[0]}" = "arrow: Unable to find image '$HOST/team/docker:1' locally" ]
   [ "${lines[-1]}" = pulled ]
   run -127 arrow run --pull never "$HOST/team/none:1"
   [[ $output != *Unable* ]]

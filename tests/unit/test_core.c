@@ -160,9 +160,9 @@ static void a_job_arrives_whole(void **state)
 	spec.source.rootfs = strdup("/nowhere");
 	assert_int_equal(arrow_strings_add(&spec.process.args, ""), 0);
 	assert_int_equal(arrow_strings_add(&spec.process.args, "two words"), 0);
-	assert_int_equal(arrow_parse_env(&spec, "PATH=/only", &e), 0);
-	assert_int_equal(arrow_parse_env(&spec, "A=1", &e), 0);
-	assert_int_equal(arrow_parse_env(&spec, "A=2", &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "PATH=/only", NULL, &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "A=1", NULL, &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "A=2", NULL, &e), 0);
 	assert_int_equal(arrow_parse_volume(&spec, "/h:/deep/er:ro", &e), 0);
 	assert_int_equal(arrow_parse_volume(&spec, "/h2:/deep", &e), 0);
 	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:size=1m", &e), 0);

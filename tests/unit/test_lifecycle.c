@@ -48,7 +48,7 @@ static void a_spec_comes_back_as_it_was(void **state)
 	a.source.program = strdup("/bin/x\xff");
 	assert_int_equal(arrow_strings_add(&a.process.args, ""), 0);
 	assert_int_equal(arrow_strings_add(&a.process.args, "\xe9\x01\n"), 0);
-	assert_int_equal(arrow_parse_env(&a, "A=b", &e), 0);
+	assert_int_equal(arrow_parse_env(&a, "A=b", NULL, &e), 0);
 	assert_int_equal(arrow_parse_volume(&a, "/tmp:/x:ro", &e), 0);
 	assert_int_equal(arrow_parse_tmpfs(&a, "/t:size=1m", &e), 0);
 	assert_int_equal(arrow_parse_ulimit(&a, "nofile=5:6", &e), 0);
@@ -107,6 +107,28 @@ static void a_damaged_spec_is_told(void **state)
 		arrow_spec_release(&spec);
 		json_decref(json);
 	}
+}
+
+static const char *variable_of_caller(const char *name)
+{
+	return strcmp(name, "MINE") == 0 ? "value" : NULL;
+}
+
+/* Two commands of one process may have two callers. */
+static void a_variable_without_a_value_is_the_callers(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(setenv("OURS", "process", 1), 0);
+	assert_int_equal(arrow_parse_env(&spec, "MINE", variable_of_caller, &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "OURS", variable_of_caller, &e), 0);
+	assert_int_equal(arrow_parse_env(&spec, "OURS", NULL, &e), 0);
+	assert_int_equal(spec.process.env.n, 1);
+	assert_string_equal(spec.process.env.v[0], "MINE=value");
+	unsetenv("OURS");
+	arrow_spec_release(&spec);
 }
 
 static int make_dir(char dir[32])
@@ -454,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_spec_comes_back_as_it_was),
 		cmocka_unit_test(a_damaged_spec_is_told),
+		cmocka_unit_test(a_variable_without_a_value_is_the_callers),
 		cmocka_unit_test(a_state_comes_back_and_nonsense_is_dead),
 		cmocka_unit_test(a_log_keeps_every_byte_however_it_is_cut),
 		cmocka_unit_test(a_torn_line_is_cut_off),

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,10 @@
 #include "util/hex.h"
 #include "util/io.h"
 #include "util/lines.h"
+#include "util/note.h"
 #include "util/paths.h"
 #include "util/process.h"
+#include "util/sigpipe.h"
 #include "util/text.h"
 
 static void error_keeps_text_and_status(void **state)
@@ -146,12 +149,10 @@ static void a_state_directory_that_others_can_write_is_refused(void **state)
 	struct arrow_paths paths;
 
 	assert_non_null(mkdtemp(dir));
-	setenv("ARROW_DATA_DIR", dir, 1);
-	setenv("ARROW_RUN_DIR", dir, 1);
-	assert_int_equal(arrow_paths_init(&paths, &e), 0);
+	assert_int_equal(arrow_paths_init(&paths, dir, dir, &e), 0);
 	arrow_paths_release(&paths);
 	assert_int_equal(chmod(dir, 0777), 0);
-	assert_int_equal(arrow_paths_init(&paths, &e), -EPERM);
+	assert_int_equal(arrow_paths_init(&paths, dir, dir, &e), -EPERM);
 	assert_non_null(e.text);
 	assert_int_equal(rmdir(dir), 0);
 }
@@ -369,6 +370,41 @@ static void sizes_have_three_digits_and_a_unit(void **state)
 	assert_string_equal(text, "16384.0 PiB");
 }
 
+static void keep_line(const char *line, void *arg)
+{
+	snprintf(arg, 64, "%s", line);
+}
+
+static void a_note_is_one_line_for_whoever_listens(void **state)
+{
+	char line[64] = "";
+	const struct arrow_notes notes = {.write = keep_line, .arg = line};
+
+	arrow_note(&notes, "%s: %d", "a\n\033[2Jb", 7);
+	assert_string_equal(line, "a??[2Jb: 7");
+	arrow_note(&(struct arrow_notes){NULL, NULL}, "nobody");
+}
+
+static void a_pipe_without_a_reader_kills_nobody(void **state)
+{
+	int ends[2];
+	sigset_t before, after;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]);
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	{
+		_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
+
+		assert_int_equal(write(ends[1], "x", 1), -1);
+		assert_int_equal(errno, EPIPE);
+	}
+	/* Still here, and signals are as they were. */
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	assert_int_equal(sigismember(&after, SIGPIPE), sigismember(&before, SIGPIPE));
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +420,8 @@ int main(void)
 		cmocka_unit_test(atomic_write_replaces_and_leaves_no_temporary),
 		cmocka_unit_test(process_output_and_failure),
 		cmocka_unit_test(a_child_keeps_only_the_descriptors_that_are_listed),
+		cmocka_unit_test(a_note_is_one_line_for_whoever_listens),
+		cmocka_unit_test(a_pipe_without_a_reader_kills_nobody),
 		cmocka_unit_test(a_state_directory_that_others_can_write_is_refused),
 		cmocka_unit_test(filters_answer_calls_as_they_are_told),
 		cmocka_unit_test(lines_are_taken_whole_and_those_too_long_passed_over),

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/spec/settings.h"
+
+#include <stddef.h>
+
+const struct arrow_engine_settings *arrow_settings_engine(const struct arrow_paths *paths)
+{
+	return paths && paths->settings ? &paths->settings->engine : &arrow_engine_defaults;
+}
+
+const struct arrow_notes *arrow_settings_notes(const struct arrow_paths *paths)
+{
+	static const struct arrow_notes nobody = {NULL, NULL};
+
+	return paths && paths->settings ? &paths->settings->notes : &nobody;
+}
