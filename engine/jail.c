@@ -207,7 +207,7 @@ static int jail_change_user(const struct arrow_jail *jail, uid_t uid, const char
 	struct rlimit threads = {THREADS_MAX, THREADS_MAX};
 	gid_t group;
 
-	*what = "become a user of its own";
+	*what = "change its user";
 	jail_bound_caps(caps);
 	if (uid) {
 		if (jail->write_fd >= 0 && fchown(jail->write_fd, uid, (gid_t)-1) < 0)
@@ -383,29 +383,29 @@ static int jail_enter_root(const struct arrow_jail *jail, const char **what)
 	static const char name[] = "arrow";
 	int r;
 
-	*what = "leave the host's mounts";
+	*what = "make its mounts private";
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	*what = "open its files read-only";
+	*what = "reopen its files read-only";
 	r = jail_make_read_only(jail);
 	if (r < 0)
 		return r;
-	*what = "use the directory that is to be its root";
+	*what = "mount its root";
 	r = jail_bind(
 		jail->root, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, jail->root);
 	if (r == 0 && chdir(jail->root) < 0)
 		r = -errno;
 	/* Of this process alone: the link /proc/self leads to where it is in the host's /proc. */
-	*what = "take /proc/self with it";
+	*what = "mount /proc/self";
 	if (r == 0)
 		r = jail_bind("/proc/self", SAFE | MOUNT_ATTR_RDONLY, "proc/self");
-	*what = jail->kvm && r == 0 ? "take /dev/kvm with it" : *what;
+	*what = jail->kvm && r == 0 ? "mount /dev/kvm" : *what;
 	if (r == 0 && jail->kvm)
 		r = jail_mount_kvm(jail);
-	*what = jail->network && r == 0 ? "take /etc/resolv.conf with it" : *what;
+	*what = jail->network && r == 0 ? "mount /etc/resolv.conf" : *what;
 	if (r == 0 && jail->network && access("/etc/resolv.conf", R_OK) == 0)
 		r = jail_bind("/etc/resolv.conf", SAFE | MOUNT_ATTR_RDONLY, "etc/resolv.conf");
-	*what = r == 0 ? "mount a volume" : *what;
+	*what = r == 0 ? "mount the volumes" : *what;
 	if (r == 0)
 		r = jail_mount_volumes(jail);
 	if (r < 0)
@@ -435,7 +435,7 @@ static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 	_cleanup_close_ int listener = -1;
 	int r;
 
-	*what = "filter its system calls";
+	*what = "install the system call filter";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	r = arrow_jail_filter(
@@ -445,7 +445,7 @@ static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 			.forks = jail->forks,
 		},
 		waits ? &listener : NULL);
-	*what = r == 0 ? "hand the template's memory over" : *what;
+	*what = r == 0 ? "pass on the template's memory" : *what;
 	return r < 0 || !waits ? r : arrow_jail_hand_over(jail->ram_socket, listener, jail->ram_fd);
 }
 
@@ -459,7 +459,7 @@ static int jail_apply_limits(const struct arrow_vm_limits *l, const char **what)
 	for (unsigned int i = 0; i < l->n_procs; i++)
 		if (write(l->procs[i], "0", 1) < 0)
 			return -errno;
-	*what = "keep to its CPUs";
+	*what = "set its CPU affinity";
 	if (l->cpus && sched_setaffinity(0, sizeof(*l->cpus), l->cpus) < 0)
 		return -errno;
 	if (l->oom_score_adj == 0)
@@ -476,12 +476,12 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 	char pid[16] = "";
 	int r = 0;
 
-	*what = "close what it inherited";
+	*what = "close inherited descriptors";
 	if (syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return -errno;
 	/* The process id as the host has it. */
 	if (jail->uid == 0 && !jail->own_users && jail->namespaces) {
-		*what = "learn its process id";
+		*what = "read its process ID";
 		if (readlink("/proc/self", pid, sizeof(pid) - 1) < 0)
 			return -errno;
 		uid = arrow_jail_uid_base(jail->uid_base) + (uid_t)strtoul(pid, NULL, 10);
@@ -489,7 +489,7 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 	r = jail->limits ? jail_apply_limits(jail->limits, what) : 0;
 	if (r < 0)
 		return r;
-	*what = "map its user";
+	*what = "map its user ID";
 	if (jail->own_users)
 		r = jail_map_self(jail->uid, jail->gid);
 	if (r == 0 && jail->namespaces)
@@ -501,7 +501,7 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 	r = jail_change_user(jail, uid, what);
 	if (r < 0)
 		return r;
-	*what = "tie itself to its keeper";
+	*what = "set its parent-death signal";
 	r = jail_tie_to_keeper(keeper);
 	if (r < 0)
 		return r;

@@ -273,7 +273,7 @@ static int limits_set_io(struct making *m, struct arrow_error *error)
 	int version, r = limits_find_group(m, "blkio", &dir, &version);
 
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot make a control group for I/O: %m");
+		return arrow_fail(error, -r, "cannot create a control group for I/O: %m");
 	for (size_t i = 0; dir && r == 0 && i < s->limits.n_rates; i++)
 		r = limits_set_rate(dir, version, &s->limits.rates[i], error);
 	if (!dir || r < 0 || !s->limits.blkio_weight)
@@ -457,7 +457,7 @@ int arrow_limits_missing(
 	if (!cpu && s->limits.cpu_shares)
 		limits_add_word(nowhere, "--cpu-shares");
 	if (!io && s->limits.n_rates)
-		limits_add_word(nowhere, "--device-read-bps and its kin");
+		limits_add_word(nowhere, "--device-read-bps and similar options");
 	if (!io && s->limits.blkio_weight)
 		limits_add_word(nowhere, "--blkio-weight");
 	return 0;

@@ -89,7 +89,7 @@ static int saved_check_machine(struct arrow_saved *s, const json_t *about,
 			(uint32_t)json_integer_value(json_object_get(machine, "tsc_khz")) ||
 		strcmp(identity + strcspn(identity, "\n"), was + strcspn(was, "\n")) != 0)
 		return arrow_fail(error, ENODEV,
-			"%s was saved on another CPU than this host's: restore it there, or save it again here",
+			"%s was saved on another CPU than this host has: restore it there, or save it again here",
 			s->dir);
 	if (strcmp(identity, was) == 0)
 		return 0;
@@ -123,7 +123,7 @@ static int saved_open_files(
 	r = read_file(fd, "arrow.json", JSON_MAX, text, NULL);
 	if (r < 0)
 		return arrow_fail(error, -r,
-			"cannot restore from %s: its arrow.json: %m; 'arrow save' makes such directories",
+			"cannot restore from %s: cannot read its arrow.json: %m; use a directory made by 'arrow save'",
 			dir);
 	/* Never written, but an engine may open it for writing even to copy on write. */
 	r = saved_open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
@@ -141,7 +141,8 @@ static int saved_take_cards(struct arrow_saved *s, const json_t *cards, struct a
 	size_t n = json_array_size(cards);
 
 	if (n > NET_CARDS_MAX)
-		return arrow_fail(error, EBADMSG, "%s/arrow.json is damaged (its cards)", s->dir);
+		return arrow_fail(
+			error, EBADMSG, "%s/arrow.json is damaged (invalid network cards)", s->dir);
 	for (s->n_nics = 0; s->n_nics < n; s->n_nics++) {
 		json_int_t kind = json_integer_value(json_array_get(cards, s->n_nics));
 
@@ -170,7 +171,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
 		else if (saved_about_digest(about, digest) < 0 ||
 			 strcmp(digest, json_text(about, "digest")) != 0)
 			r = arrow_fail(error, EBADMSG,
-				"%s/arrow.json is damaged (its digest): save the Arrow again",
+				"%s/arrow.json is damaged (wrong digest): save the Arrow again",
 				s->dir);
 		else if (json_integer_value(json_object_get(about, "format")) != SAVED_FORMAT)
 			r = arrow_fail(error, EINVAL,
@@ -189,7 +190,7 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
 	if (r == 0)
 		r = arrow_spec_from_json(&s->spec, json_object_get(about, "spec"), error);
 	if (r == 0 && (fstat(s->ram_fd, &st) < 0 || (uint64_t)st.st_size != saved_memory(&s->spec)))
-		r = arrow_fail(error, EBADMSG, "%s/ram is damaged (its size)", s->dir);
+		r = arrow_fail(error, EBADMSG, "%s/ram is damaged (wrong size)", s->dir);
 	json_decref(about);
 	if (r < 0)
 		arrow_saved_release(s);
@@ -250,7 +251,7 @@ static int saved_check_rest(
 			json_equal(value, json_object_get(all, key)))
 			continue;
 		return arrow_fail(error, EINVAL,
-			"the Arrow in %s brings its own %s, which cannot be changed: leave it out",
+			"the Arrow saved in %s has its own %s, which cannot be changed: leave out that option",
 			s->dir, strcmp(key, "millicpus") == 0 ? "cpus" : key);
 	}
 	return 0;
@@ -266,7 +267,7 @@ static int saved_check_streams(
 			s->dir);
 	if (spec->process.interactive && !s->stdin_open)
 		return arrow_fail(error, EINVAL,
-			"the program in %s has no input any more, or never had one: leave out -i",
+			"the program saved in %s has no standard input that can be attached: leave out -i",
 			s->dir);
 	return 0;
 }

@@ -75,8 +75,7 @@ static int saving_lock_partial(struct arrow_saving *s, struct arrow_error *error
 
 			close_keep_errno(steal_fd(&s->partial_fd));
 			return arrow_fail(error, err == EWOULDBLOCK ? EBUSY : err,
-				"%s is in the way: another 'arrow save' is writing there",
-				s->partial);
+				"another 'arrow save' is writing to %s", s->partial);
 		}
 		remove_tree(AT_FDCWD, s->partial);
 		close_keep_errno(steal_fd(&s->partial_fd));
@@ -109,9 +108,12 @@ int arrow_saving_begin(struct arrow_saving *s, const char *dir, struct arrow_err
 	if (!s->dir || !s->partial || !s->stream)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	else if (rmdir(s->dir) < 0 && errno != ENOENT)
-		r = arrow_fail(error, EEXIST,
-			"cannot save to %s: %s is there already; remove it, or name another directory",
-			dir, errno == ENOTDIR ? "a file" : "something");
+		r = errno == ENOTDIR || errno == ENOTEMPTY || errno == EEXIST
+			    ? arrow_fail(error, EEXIST,
+				      "cannot save to %s: %s already exists there; remove it, or choose another directory",
+				      dir,
+				      errno == ENOTDIR ? "a file" : "a directory that is not empty")
+			    : saving_fail_write(s, errno, error);
 	else
 		r = saving_lock_partial(s, error);
 	if (r == 0)
@@ -135,10 +137,11 @@ static int saving_wait_loaded(struct arrow_vm *vm, struct arrow_error *error)
 			p[i] = (struct pollfd){vm->fds[i], POLLIN, 0};
 		now = now_ms();
 		if (now >= end)
-			return arrow_fail(error, ETIMEDOUT, "%s does not take it within %u s",
-				vm->engine->name, CONVERT_DEADLINE_MS / 1000);
+			return arrow_fail(error, ETIMEDOUT,
+				"%s did not load the saved VM within %u s", vm->engine->name,
+				CONVERT_DEADLINE_MS / 1000);
 		if (poll(p, ARROW_VM_FDS, (int)(end - now)) < 0 && errno != EINTR)
-			return arrow_fail(error, errno, "cannot wait: %m");
+			return arrow_fail(error, errno, "cannot wait for the saved VM to load: %m");
 		for (unsigned int i = 0; i < ARROW_VM_FDS; i++) {
 			if (p[i].revents && vm->engine->handle(vm, i) == ARROW_VM_ENDED)
 				return arrow_fail(
@@ -214,7 +217,7 @@ static int saving_convert(const struct arrow_saving *s, const struct arrow_paths
 	arrow_idle_nics_close(nics, config.n_nics);
 	/* The engine's process had made the memory its own. */
 	if (r == 0 && (fchown(ram_fd, geteuid(), getegid()) < 0 || fchmod(ram_fd, 0600) < 0))
-		r = arrow_fail(error, errno, "cannot own its memory file: %m");
+		r = arrow_fail(error, errno, "cannot take ownership of its memory file: %m");
 	return r < 0 ? arrow_error_prefix(error, r, "cannot save to %s", s->dir) : 0;
 }
 

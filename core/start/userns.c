@@ -146,7 +146,7 @@ int arrow_userns_create(int *fd, struct arrow_error *error)
 	if (geteuid() == 0)
 		return 0;
 	if (pipe2(ready, O_CLOEXEC) < 0)
-		return arrow_fail(error, errno, "cannot make a pipe: %m");
+		return arrow_fail(error, errno, "cannot create a pipe: %m");
 
 	/* A namespace needs a process to be made by; it lives until we hold the descriptor. */
 	pid = fork();
@@ -169,7 +169,7 @@ int arrow_userns_create(int *fd, struct arrow_error *error)
 
 	if (byte)
 		r = arrow_fail(error, byte,
-			"cannot make a user namespace for volumes: %m; allow it with 'sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
+			"cannot create a user namespace for volumes: %m; allow it with 'sudo sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000'");
 	if (r == 0)
 		r = userns_map_ids(pid, error);
 	if (r == 0) {

@@ -78,8 +78,7 @@ int arrow_idle_nics_open(
 			.spare = like->nics[i].spare};
 		if (fd < 0 && like->nics[i].kind != ARROW_NIC_USER) {
 			arrow_idle_nics_close(nics, i);
-			return arrow_fail(
-				error, -fd, "cannot make a network card for the template: %m");
+			return arrow_fail(error, -fd, "cannot create an idle network card: %m");
 		}
 	}
 	return 0;

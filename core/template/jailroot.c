@@ -81,7 +81,7 @@ static int jailroot_add_file(const char *root, FILE *list, const char *host, con
 	identity_of_path(host, identity);
 	fprintf(list, "%s\t%s\n", identity, host);
 	if (stat(host, &st) < 0 || access(to, F_OK) == 0)
-		return 0; /* one that QEMU can do without */
+		return 0; /* one that the engine can do without */
 	*strrchr(parent, '/') = '\0';
 	r = mkdir_all(parent, 0755);
 	if (r == 0)
@@ -152,7 +152,7 @@ static int jailroot_fill(const char *work, char *const *files, struct arrow_erro
 	if (r == 0)
 		r = jailroot_make_places(root);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot make the root of a jail, %s: %m", root);
+		return arrow_fail(error, -r, "cannot create the root of a jail, %s: %m", root);
 	list = open_memstream(&text, &size);
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
@@ -187,8 +187,8 @@ static int jailroot_make(
 		/* Some file systems, such as overlayfs, exchange no directories. */
 		remove_tree(AT_FDCWD, final);
 		if (rename(work, final) < 0)
-			r = arrow_fail(
-				error, errno, "cannot name the root of a jail, %s: %m", final);
+			r = arrow_fail(error, errno,
+				"cannot rename the new root of a jail to %s: %m", final);
 	}
 	remove_tree(AT_FDCWD, work);
 	return r;

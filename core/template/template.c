@@ -52,7 +52,7 @@ static int template_make_key(char key[DIGEST_HEX], const char *kernel_id,
 	if (fclose(f) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0 && (r = digest_data(text, size, key)) < 0)
-		r = arrow_fail(error, -r, "cannot name the template: %m");
+		r = arrow_fail(error, -r, "cannot compute the key of the template: %m");
 	return r;
 }
 
@@ -146,7 +146,8 @@ static int template_wait_ready(struct arrow_vm *vm, int fd, struct arrow_error *
 		if (channel_next(&channel, &frame, &payload) != 1)
 			continue;
 		if (frame.stream != ARROW_CONTROL || frame.type != ARROW_READY)
-			r = arrow_fail(error, EPROTO, "the template's loader is not ours");
+			r = arrow_fail(error, EPROTO,
+				"the template's guest sent an unexpected message instead of READY");
 		break;
 	}
 	channel.fd = -1; /* the caller's */
@@ -170,16 +171,16 @@ static int template_boot_and_save(struct arrow_template *t, const struct arrow_e
 	if (dir < 0)
 		return arrow_fail(error, errno, "cannot open %s: %m", t->dir);
 	if (disk < 0)
-		return arrow_fail(error, -disk, "cannot make a disk for the template: %m");
+		return arrow_fail(error, -disk, "cannot create a disk for the template: %m");
 	/* Devices as a clone's, with nothing of any job behind them. */
 	for (unsigned int i = 0; i < like->n_disks; i++)
 		disks[i].fd = i == 0 ? disk : -1;
 	for (unsigned int i = 0; i < like->n_shares; i++)
 		shares[i] = (struct arrow_share){.fd = dir, .read_only = true};
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-		return arrow_fail(error, errno, "cannot make a channel: %m");
+		return arrow_fail(error, errno, "cannot create a channel: %m");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, console) < 0) {
-		r = arrow_fail(error, errno, "cannot make a console: %m");
+		r = arrow_fail(error, errno, "cannot create a console: %m");
 		close(channel[0]);
 		close(channel[1]);
 		return r;
@@ -260,12 +261,12 @@ static int template_make(struct arrow_template *t, const char *templates, const 
 		return arrow_fail(error, ENOMEM, "out of memory");
 	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
 	if (mkdir(work, 0700) < 0)
-		return arrow_fail(error, errno, "cannot make the template %s: %m", work);
+		return arrow_fail(error, errno, "cannot create the template %s: %m", work);
 	t->dir = STEAL(work);
 	t->ram_fd = open(ram, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	t->state_fd = open(state, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (t->ram_fd < 0 || t->state_fd < 0 || ftruncate(t->ram_fd, (off_t)vm->memory) < 0)
-		r = arrow_fail(error, errno, "cannot make the template %s: %m", t->dir);
+		r = arrow_fail(error, errno, "cannot create the template %s: %m", t->dir);
 	else
 		r = template_boot_and_save(t, engine, vm, error);
 	if (r == 0)
@@ -276,7 +277,7 @@ static int template_make(struct arrow_template *t, const char *templates, const 
 	if (r == 0)
 		template_note_checked(t);
 	if (r == 0 && rename(t->dir, final) < 0)
-		r = arrow_fail(error, errno, "cannot name the template %s: %m", final);
+		r = arrow_fail(error, errno, "cannot rename the new template to %s: %m", final);
 	if (r < 0) {
 		remove_tree(AT_FDCWD, t->dir);
 		return r;

@@ -51,18 +51,18 @@ int arrow_engine_choose(struct arrow_engine_choice *choice, const char *name,
 		choice->engine =
 			choice_find_engine(name, mode ? (size_t)(mode - name) : strlen(name));
 	if (!choice->engine)
-		return arrow_fail(error, EINVAL, "no such engine: %s; there is qemu", name);
+		return arrow_fail(error, EINVAL, "no such engine: %s; available: qemu", name);
 	if (mode) {
 		choice->mode = choice_find_mode(choice->engine, mode + 1);
 		if (!choice->mode)
 			return arrow_fail(error, EINVAL,
-				"no such accelerator of the %s engine: %s; there are kvm and tcg",
+				"the engine %s has no accelerator %s; available: kvm, tcg",
 				choice->engine->name, mode + 1);
 	}
 	choice->tsc_khz = arrow_tsc_khz(cache_dir);
 
 	if (choice->mode && !choice->mode->needs_kvm) {
-		strcpy(choice->kvm.reason, "not asked for");
+		strcpy(choice->kvm.reason, "not requested");
 		return 0;
 	}
 	arrow_kvm_probe(cache_dir, &choice->kvm);

@@ -395,7 +395,7 @@ static void probe_judge(const struct progress *p, bool ended, struct arrow_kvm_v
 		probe_say(v, false, "the guest stopped at %s (KVM exit reason %u)",
 			probe_name_step(p->step), p->exit);
 	else if (ended)
-		probe_say(v, false, "the process of the probe was ended from outside");
+		probe_say(v, false, "the probe's process was killed");
 	else if (p->doing && strcmp((const char *)p->doing, "KVM_RUN") != 0)
 		probe_say(v, false, "%s did not return within %u ms", (const char *)p->doing,
 			DEADLINE_MS);
@@ -418,12 +418,13 @@ static void probe_judge_open(int err, struct arrow_kvm_verdict *v)
 		user = getpwuid(getuid());
 		probe_say(v, false,
 			"permission denied: " KVM_NODE
-			" is for the group %s (log in again after you are added to it)",
+			" belongs to the group %s (log in again once you are a member)",
 			group->gr_name);
 		probe_suggest(
 			v, "sudo usermod -aG %s %s", group->gr_name, user ? user->pw_name : "USER");
 	} else if (err == EACCES) {
-		probe_say(v, false, "permission denied: " KVM_NODE " is not for the group kvm");
+		probe_say(v, false,
+			"permission denied: " KVM_NODE " does not belong to the group kvm");
 		probe_suggest(v, "sudo chgrp kvm " KVM_NODE " && sudo chmod 660 " KVM_NODE);
 	} else if (err != ENOENT && err != ENODEV && err != ENXIO) {
 		probe_say(v, false, "cannot open " KVM_NODE ": %s", strerror(err));
@@ -436,7 +437,7 @@ static void probe_judge_open(int err, struct arrow_kvm_verdict *v)
 	} else {
 		probe_say(v, false,
 			"no " KVM_NODE
-			", and this processor offers no virtualization: switch it on in the firmware, or nested for a VM");
+			", and this processor offers no virtualization: enable it in the firmware, or nested virtualization for a VM");
 	}
 }
 

@@ -28,14 +28,18 @@ int qemu_program_find(struct qemu_program *program, const struct arrow_engine_se
 	if (!found)
 		found = process_find(named ? named : QEMU_BINARY);
 	if (!found)
-		return arrow_fail(error, ENOENT, "%s is not there; %s", named ? named : QEMU_BINARY,
-			named && strcmp(named, QEMU_BINARY) != 0
-				? "correct ARROW_QEMU, or unset it"
-				: "install it with 'sudo apt-get install " QEMU_PACKAGE "'");
+		return named && strcmp(named, QEMU_BINARY) != 0
+			       ? arrow_fail(error, ENOENT,
+					 "no such program: %s; correct ARROW_QEMU, or unset it",
+					 named)
+			       : arrow_fail(error, ENOENT,
+					 QEMU_BINARY
+					 " is not installed; install it with 'sudo apt-get install " QEMU_PACKAGE
+					 "'");
 	/* By its last name: `current` may be switched while it is in use. */
 	program->path = realpath(found, NULL);
 	if (!program->path)
-		return arrow_fail(error, errno, "cannot look at %s: %m", found);
+		return arrow_fail(error, errno, "cannot find the path of %s: %m", found);
 
 	/* Its firmware lies beside it. */
 	rom = path_format("%.*s/qboot.rom", (int)(strrchr(program->path, '/') - program->path),

@@ -79,7 +79,7 @@ static int qemu_probe(
 	if (r < 0)
 		return r;
 	if (!output)
-		return arrow_fail(error, EPROTO, "%s does not tell its version", program.path);
+		return arrow_fail(error, EPROTO, "%s --version printed nothing", program.path);
 
 	/* "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)" */
 	start = strstr(output, "version ");
@@ -301,7 +301,7 @@ static void qemu_reap(struct qemu_vm *q)
 		;
 }
 
-/* The process is gone: finds the words for it. */
+/* The process is gone: finds out why. */
 static void qemu_explain_end(struct qemu_vm *q)
 {
 	char *line = q->stderr_text;
@@ -326,7 +326,8 @@ static void qemu_explain_end(struct qemu_vm *q)
 			q->vm.ended = NULL;
 	} else if (WEXITSTATUS(q->wait_status) == 127 && strstr(line, "No such file")) {
 		q->vm.ended = strdup(QEMU_BINARY
-			" is not there; install it with 'sudo apt-get install " QEMU_PACKAGE "'");
+			" is not installed; install it with 'sudo apt-get install " QEMU_PACKAGE
+			"'");
 	} else if (WEXITSTATUS(q->wait_status) != 0 || line[0]) {
 		/* Status 0 without a word is a guest that reset: QEMU runs with -no-reboot. */
 		const char *why = line[0] ? line : q->qmp.error;
@@ -335,7 +336,7 @@ static void qemu_explain_end(struct qemu_vm *q)
 		if (why && strncmp(why, QEMU_BINARY ": ", strlen(QEMU_BINARY ": ")) == 0)
 			why += strlen(QEMU_BINARY ": ");
 		if (asprintf(&q->vm.ended, "QEMU ended with status %d: %s",
-			    WEXITSTATUS(q->wait_status), why ? why : "it said nothing") < 0)
+			    WEXITSTATUS(q->wait_status), why ? why : "no message") < 0)
 			q->vm.ended = NULL;
 	}
 }
@@ -384,21 +385,21 @@ static int qemu_save(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow
 	int r = qmp_save(&q->qmp, q->state_fd, QMP_DEVICES);
 
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot ask QEMU to save: %m");
+		return arrow_fail(error, -r, "cannot ask QEMU to save the VM: %m");
 	while (!q->qmp.saved && !q->qmp.error) {
 		struct pollfd p = {.fd = q->qmp.fd, .events = POLLIN};
 
 		now = now_ms();
 		if (now >= end)
-			return arrow_fail(error, ETIMEDOUT, "QEMU did not save within %u s",
+			return arrow_fail(error, ETIMEDOUT, "QEMU did not save the VM within %u s",
 				deadline_ms / 1000);
 		if (poll(&p, 1, (int)(end - now)) < 0 && errno != EINTR)
 			return arrow_fail(error, errno, "cannot wait for QEMU: %m");
 		if (qmp_read(&q->qmp) < 0)
-			return arrow_fail(error, EPIPE, "QEMU ended while it saved");
+			return arrow_fail(error, EPIPE, "QEMU ended while saving the VM");
 	}
 	if (q->qmp.error)
-		return arrow_fail(error, EIO, "QEMU cannot save: %s", q->qmp.error);
+		return arrow_fail(error, EIO, "QEMU cannot save the VM: %s", q->qmp.error);
 	return 0;
 }
 
@@ -446,7 +447,8 @@ static int qemu_identify(FILE *key, const struct arrow_engine_mode *mode,
 	if (r < 0)
 		return r;
 	if (stat(program.path, &st) < 0)
-		return arrow_fail(error, errno, "cannot look at %s: %m", program.path);
+		return arrow_fail(
+			error, errno, "cannot read the attributes of %s: %m", program.path);
 	fprintf(key, "%s %s %llu:%llu %lld %lld.%09ld\n", program.path, mode->name,
 		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino, (long long)st.st_size,
 		(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);

@@ -55,7 +55,7 @@ spawn_execute(const struct qemu_process *s, const struct arrow_jail *jail, int k
 	signal(SIGPIPE, SIG_DFL);
 	r = arrow_jail_enter(jail, keeper, &what);
 	if (r < 0) {
-		dprintf(2, "its jail cannot %s: %s\n", what, strerror(-r));
+		dprintf(2, "cannot set up its jail (%s): %s\n", what, strerror(-r));
 		_exit(126);
 	}
 	if (spawn_keep_open(s, jail->namespaces) == 0)

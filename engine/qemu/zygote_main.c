@@ -129,7 +129,7 @@ holder_become_qemu(const struct arrow_jail *jail, int keeper, int log, char **ar
 		_exit(127);
 	r = arrow_jail_enter(jail, keeper, &what);
 	if (r < 0) {
-		dprintf(STDERR_FILENO, "its jail cannot %s: %s\n", what, strerror(-r));
+		dprintf(STDERR_FILENO, "cannot set up its jail (%s): %s\n", what, strerror(-r));
 		_exit(126);
 	}
 	for (int fd = 3; fd < QEMU_ZYGOTE_END; fd++)

@@ -52,7 +52,7 @@ needs_own() {
   arrow run "$B" echo ok | grep -qx ok
   export ARROW_QEMU=/nonexistent
   run -125 arrow run "$B" true
-  [[ $output == *'/nonexistent is not there; correct ARROW_QEMU'* ]]
+  [[ $output == *'no such program: /nonexistent; correct ARROW_QEMU'* ]]
 }
 
 @test "hypervisor: the two share no template" {

@@ -440,7 +440,7 @@ echo not reached'
   wait_for 120 gone $pid
   wait $pid || status=$?
   [ "$status" -eq 125 ]
-  grep -q 'does not answer' err
+  grep -q 'has not answered for' err
 }
 
 # bats test_tags=start
@@ -461,7 +461,7 @@ echo not reached'
   arrow run "$B" true
   ARROW_QEMU=qemu-system-x86_64 PATH=$PWD/bin run "$ARROW" run "$B" true
   [ "$status" -eq 125 ]
-  [[ $output == *'qemu-system-x86_64 is not there'*'apt-get install qemu-system-x86'* ]]
+  [[ $output == *'qemu-system-x86_64 is not installed'*'apt-get install qemu-system-x86'* ]]
 }
 
 @test "run: the disk is full" {
