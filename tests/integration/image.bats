@@ -253,7 +253,7 @@ image_of() {
 
 @test "image: save refuses two names that are images, and the first an Arrow" {
   arrow tag box:1 twin
-  arrow create --name twin box:1
+  arrow create --kernel micro --name twin box:1
   run -125 --separate-stderr arrow save twin box:1
   [[ $stderr == *"'twin' is an Arrow and an image, and 'box:1' is an image"* ]]
   [ -z "$output" ] && [ ! -e box:1 ]
