@@ -17,16 +17,14 @@
 #define GAP 3u /* spaces between two columns, as in Docker's tables */
 
 /* The widths of the columns, with their gaps. Returns NULL without memory. Owned by the caller. */
-static size_t *columns_measure(const char *text, size_t min)
+static size_t *columns_measure(const char *text)
 {
 	/* No line has more cells than the text has tabulators. */
 	size_t n = 1, column = 0, *widths;
 
 	for (const char *at = text; *at; at++)
 		n += *at == '\t';
-	widths = malloc(n * sizeof(*widths));
-	for (size_t i = 0; widths && i < n; i++)
-		widths[i] = min;
+	widths = calloc(n, sizeof(*widths));
 	while (widths && *text) {
 		size_t size = strcspn(text, "\t\n"), width = human_width(text, size) + GAP;
 
@@ -40,7 +38,7 @@ static size_t *columns_measure(const char *text, size_t min)
 
 int cli_print_columns(FILE *out, const char *text, size_t min)
 {
-	_cleanup_free_ size_t *widths = columns_measure(text, min);
+	_cleanup_free_ size_t *widths = columns_measure(text);
 	size_t column = 0;
 
 	if (!widths)
@@ -50,7 +48,9 @@ int cli_print_columns(FILE *out, const char *text, size_t min)
 
 		fwrite(text, 1, size, out);
 		if (text[size] == '\t') {
-			fprintf(out, "%*s", (int)(widths[column++] - width), "");
+			size_t whole = widths[column++];
+
+			fprintf(out, "%*s", (int)((whole > min ? whole : min) - width), "");
 		} else {
 			fputc('\n', out);
 			column = 0;
