@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/conntrack.h"
 #include "net/redirect.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -156,6 +157,21 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 	}
 }
 
+/* After the rules have gone, which would lead the flows to the Arrow again. */
+static void forget_flows(const struct net_lease *l)
+{
+	bool udp = false;
+
+	for (size_t i = 0; i < l->ports.n; i++)
+		udp |= l->ports.v[i].udp;
+	if (!udp || l->netns)
+		return;
+	if (l->address4.family)
+		net_conntrack_forget_udp(&l->address4);
+	if (l->address6.family)
+		net_conntrack_forget_udp(&l->address6);
+}
+
 int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *path = lease_path(paths, l->network, "leases", l->id);
@@ -166,6 +182,7 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 	net_lease_elements(l, &elements);
 	later = net_rules_remove(&elements);
 	net_elements_release(&elements);
+	forget_flows(l);
 	/* Networks see to that themselves. */
 	if (strcmp(l->network, NET_JOINED) == 0)
 		net_rules_remove_unused();

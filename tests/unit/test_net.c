@@ -2,15 +2,19 @@
 /* Networks that are made and removed, in a network namespace of this program. */
 #include "unit.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,6 +44,9 @@ static int set_up(void **state)
 	if (unshare(CLONE_NEWNET) < 0)
 		return errno == EPERM ? 0 : -1;
 	*state = base;
+	/* Their processes come to this one. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return -1;
 	if (!mkdtemp(base) || net_link_find("lo", &lo) < 0 || net_link_up(lo.index, 0, 0) < 0)
 		return -1;
 	snprintf(data, sizeof(data), "%s/data", base);
@@ -47,11 +54,21 @@ static int set_up(void **state)
 	return mkdir(data, 0755) < 0 || mkdir(run, 0700) < 0 ? -1 : 0;
 }
 
+/* Also the watches that a test which failed has left. */
 static int tear_down(void **state)
 {
-	if (*state)
-		remove_tree(AT_FDCWD, base);
-	return 0;
+	_cleanup_free_ char *children = NULL;
+	char *at, *end;
+
+	if (!*state)
+		return 0;
+	if (read_file(AT_FDCWD, "/proc/thread-self/children", 65536, &children, NULL) < 0)
+		return -1;
+	for (at = children; *at; at = end + strspn(end, " "))
+		kill((pid_t)strtol(at, &end, 10), SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	return remove_tree(AT_FDCWD, base);
 }
 
 static void need_root(void **state)
@@ -173,6 +190,79 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	remove_network(NET_DEFAULT);
 	remove_network("named");
 	assert_down(&chosen);
+}
+
+/* A UDP socket that is bound, and connected if `to` is not NULL. */
+static int open_udp(const char *from, uint16_t port, const char *to, uint16_t to_port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in b = {.sin_family = AF_INET, .sin_port = htons(to_port)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, from, &a.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (to) {
+		assert_int_equal(inet_pton(AF_INET, to, &b.sin_addr), 1);
+		assert_int_equal(connect(fd, (struct sockaddr *)&b, sizeof(b)), 0);
+	}
+	return fd;
+}
+
+static bool is_heard(int fd)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+	char byte;
+
+	return poll(&p, 1, 1000) == 1 && recv(fd, &byte, 1, 0) == 1;
+}
+
+/*
+ * Two addresses of this host stand for two Arrows, one after the other. A client that never stops
+ * sending from one port reaches the second one.
+ */
+static void test_udp_flows_end_with_their_arrow(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network n = {0};
+	_cleanup_close_ int lock = -1, client = -1, first = -1, second = -1;
+	struct net_ports ports = {0};
+	struct net_lease_wish wish = {.name = "box", .ports = &ports};
+	static const char *const ips[] = {"10.201.0.11", "10.201.0.12"};
+	static const char *const ids[] = {"0123456789abcdef", "123456789abcdef0"};
+	struct net_link link;
+
+	need_root(state);
+	lock = net_lock(&paths, &error);
+	create_network(&n, "udp", "10.201.0.0/24");
+	bring_up(&n);
+	assert_int_equal(net_ports_parse(&ports, "5353:53/udp", &error), 0);
+	assert_int_equal(net_link_find(n.bridge, &link), 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct net_address address;
+
+		assert_int_equal(net_address_parse(ips[i], &address), 0);
+		assert_int_equal(net_link_add_address(link.index, &address), 0);
+	}
+	first = open_udp(ips[0], 53, NULL, 0);
+	second = open_udp(ips[1], 53, NULL, 0);
+	client = open_udp("10.201.0.1", 4000, "10.201.0.1", 5353);
+	for (size_t i = 0; i < 2; i++) {
+		struct net_elements elements = {0};
+		struct net_lease lease;
+
+		wish.id = ids[i];
+		wish.ip = ips[i];
+		assert_int_equal(net_lease_take(&lease, &paths, &n, &wish, &error), 0);
+		net_lease_elements(&lease, &elements);
+		assert_int_equal(net_rules_add(&elements), 0);
+		net_elements_release(&elements);
+		assert_int_equal(send(client, "x", 1, 0), 1);
+		assert_true(is_heard(i ? second : first));
+		close_keep_errno(net_lease_end(&lease, &paths));
+	}
+	net_ports_release(&ports);
+	remove_network("udp");
 }
 
 /* True for a system call that leaves something, in files or interfaces. */
@@ -310,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
+		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
 	};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARROW_NET_CONNTRACK_H
+#define ARROW_NET_CONNTRACK_H
+
+/* What the kernel remembers of connections (conntrack), by nfnetlink. */
+
+#include "net/address.h"
+
+/*
+ * Forgets the UDP flows that published ports have led to an Arrow. Each packet of a flow renews its
+ * entry, so a client that goes on sending would never reach another Arrow on the same port.
+ *   guest: the Arrow's address
+ */
+void net_conntrack_forget_udp(const struct net_address *guest);
+
+#endif
