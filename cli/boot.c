@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/start/boot.h"
 
 enum work { NONE, START, STOP };

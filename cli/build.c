@@ -10,7 +10,7 @@
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"

@@ -13,7 +13,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
 #include "package/images.h"

@@ -9,7 +9,7 @@
 #include "cli/input/options.h"
 #include "cli/output/format.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "package/images.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"

@@ -14,7 +14,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/error.h"

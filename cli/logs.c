@@ -9,7 +9,7 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };

@@ -10,7 +10,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
 #include "net/lease.h"

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "net/lease.h"
 #include "util/cleanup.h"

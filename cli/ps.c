@@ -12,7 +12,7 @@
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "core/instance/inspect.h"
 #include "core/instance/instance.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/registry.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "image/oci/image.h"
 #include "registry/insecure.h"
 #include "registry/transfer.h"

@@ -8,7 +8,7 @@
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
 

@@ -6,7 +6,7 @@
 #include "cli/input/each.h"
 #include "cli/input/options.h"
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/start/start.h"

@@ -12,7 +12,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"

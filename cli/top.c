@@ -9,7 +9,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 #include "core/client/exec.h"
 #include "core/client/manage.h"
 #include "util/cleanup.h"

@@ -6,7 +6,7 @@
  * Where Arrow keeps things.
  *   data: kernels, images; survives a reboot
  *   run:  the state of running Arrows, verdicts of this boot
- * Which directories these are is up to the door (cli/settings.h).
+ * Which directories these are is up to the door (cli/input/settings.h).
  */
 
 #include "util/error.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "cli/output/print.h"
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 
 void cli_take_names(struct cli_names *names, char *first, struct argp_state *state)
 {

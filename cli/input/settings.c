@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/settings.h"
+#include "cli/input/settings.h"
 
 #include <errno.h>
 #include <limits.h>

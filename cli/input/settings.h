@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef ARROW_CLI_SETTINGS_H
-#define ARROW_CLI_SETTINGS_H
+#ifndef ARROW_CLI_INPUT_SETTINGS_H
+#define ARROW_CLI_INPUT_SETTINGS_H
 
 /*
  * What the environment sets for a command. This is the only file that reads it.
