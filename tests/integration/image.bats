@@ -256,7 +256,8 @@ image_of() {
   arrow create --kernel micro --name twin box:1
   run -125 --separate-stderr arrow save twin box:1
   [[ $stderr == *"'twin' is an Arrow and an image, and 'box:1' is an image"* ]]
-  [ -z "$output" ] && [ ! -e box:1 ]
+  [ -z "$output" ]
+  [ ! -e box:1 ]
   # Said clearly, it is either.
   arrow save -o both.tar twin box:1
   [ "$(tar -xOf both.tar manifest.json | jq length)" -eq 2 ]
