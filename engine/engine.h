@@ -13,9 +13,9 @@
  *               is ready, until handle() reports ARROW_VM_ENDED.
  *   check()  -> asks the VM for a sign of life; handle() notes the answer. The caller decides on
  *               the deadline by vm->asked and vm->answered.
- *   save()   -> writes the device state of a template, which is of no use afterwards: stop() it.
- *   pause(), resume() -> stop its processors and let them go on; vm->paused tells when it is so.
- *   write()  -> writes a paused VM whole, memory and devices; vm->written or vm->problem tells.
+ *   save()   -> writes the device state of a template; the VM cannot go on: stop() it.
+ *   pause(), resume() -> stop its vCPUs and let them go on; vm->paused says when they have.
+ *   write()  -> writes a paused VM, memory and devices; vm->written or vm->problem says the result.
  *   stop()   -> ends the VM at once. Nothing of it is left when stop() returns.
  *   free()   -> releases what the host holds for it; implies stop().
  */
@@ -94,7 +94,7 @@ struct arrow_share {
 enum arrow_nic_kind {
 	ARROW_NIC_TAP = 1, /* a tap device with IFF_VNET_HDR, as net_tap_open() makes it */
 	ARROW_NIC_STREAM,  /* a stream socket with frames behind 32 bit lengths (passt) */
-	ARROW_NIC_USER,    /* the engine's own user-mode network; it has no descriptor */
+	ARROW_NIC_USER,    /* the engine's own user-mode network, without a descriptor */
 };
 
 /* A port of the host that leads into the guest; of ARROW_NIC_USER only. */
@@ -110,7 +110,7 @@ struct arrow_nic {
 	int fd; /* borrowed; -1 for ARROW_NIC_USER */
 	const struct arrow_forward *forwards;
 	unsigned int n_forwards;
-	bool spare; /* the last, and not to be seen in the guest until it is put to use */
+	bool spare; /* the last one; hidden in the guest until it joins a network */
 };
 
 /* What holds the VM's process. */
@@ -152,8 +152,8 @@ struct arrow_idle_devices {
 /* What a VM is made of. Everything is borrowed for the time of start(). */
 struct arrow_vm_config {
 	const char *name;   /* for process titles */
-	int kernel_fd;      /* vmlinux with a PVH entry; -1 where a kernel runs already, as in a */
-	int initrd_fd;      /* restored one. initramfs that holds the loader, or -1 with it */
+	int kernel_fd;      /* vmlinux with a PVH entry; -1 for ARROW_VM_RESTORED and _CONVERT */
+	int initrd_fd;      /* initramfs that holds the loader; -1 likewise */
 	const char *append; /* kernel command line that the profile and core want */
 	uint64_t memory;    /* bytes, a multiple of 1 MiB */
 	unsigned int vcpus; /* 1 or more */
@@ -167,10 +167,10 @@ struct arrow_vm_config {
 	int channel_fd;        /* a stream socket: the guest's end of the control channel */
 	int console_fd;        /* a stream socket: kernel messages are written there */
 	enum arrow_vm_origin origin;
-	int ram_fd;    /* but for a cold one: the template's memory, a file of `memory` bytes */
-	int state_fd;  /* and the state of its devices */
-	int code_fd;   /* of a restored one: what write() left of translated code, or -1 */
-	int stream_fd; /* of one to convert: what it is loaded from */
+	int ram_fd;    /* the template's memory, a file of `memory` bytes; unused when cold */
+	int state_fd;  /* the state of its devices; likewise */
+	int code_fd;   /* ARROW_VM_RESTORED: the translated code that write() left, or -1 */
+	int stream_fd; /* ARROW_VM_CONVERT: what it is loaded from */
 	/*
 	 * Of a clone: a directory that lives as long as its template, in which the engine may keep
 	 * what makes further clones faster; NULL for none.
@@ -200,8 +200,8 @@ struct arrow_vm {
 	int pid;               /* process that holds the guest, for state files and messages */
 	uint64_t asked;        /* check() calls so far */
 	uint64_t answered;     /* and how many of them were answered */
-	bool paused;           /* its processors stand still, by pause() */
-	bool loaded;           /* one to convert: all of the stream is in */
+	bool paused;           /* its vCPUs are stopped, by pause() */
+	bool loaded;           /* ARROW_VM_CONVERT: the whole stream is loaded */
 	bool written;          /* the last write() is complete */
 	const char *problem;   /* what the engine refused since the last request, or NULL */
 	char *ended;           /* why it ended, one line; NULL for a guest that switched off */
@@ -256,21 +256,20 @@ struct arrow_engine {
 	 */
 	int (*save)(struct arrow_vm *vm, unsigned int deadline_ms, struct arrow_error *error);
 
-	/* Stops the processors, or lets them go on. They only ask: handle() notes what came of it.
-	 */
+	/* Stop the vCPUs, and let them go on. They only ask: handle() notes the result. */
 	void (*pause)(struct arrow_vm *vm);
 	void (*resume)(struct arrow_vm *vm);
 
 	/*
-	 * Has a guest that runs give memory up, or take it back: it is left with so many bytes of
-	 * what it was started with. Only asks: the guest gives what it can spare, and more later.
-	 * Errors: -ENOTSUP where it has nothing to do so with.
+	 * Asks a running guest to give memory back, or to take it again, so that it has `bytes` of
+	 * what it was started with. The guest gives what it can spare, and more later.
+	 * Errors: -ENOTSUP for a VM without a balloon.
 	 */
 	int (*set_memory)(struct arrow_vm *vm, uint64_t bytes);
 
 	/*
-	 * Begins to write a paused VM whole to fd, borrowed for the call. It stays paused, also
-	 * afterwards. handle() notes the end.
+	 * Begins to write a paused VM, memory and devices, to fd, which is borrowed for the call.
+	 * The VM stays paused, also afterwards. handle() notes the end.
 	 *   code_fd: an empty file for what the engine has translated of the guest's code, so that
 	 * a restored VM begins with it, or -1. It may stay empty. Borrowed likewise.
 	 */
