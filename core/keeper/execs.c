@@ -125,7 +125,7 @@ static struct exec *exec_make(
 	e = number <= ARROW_PROCESSES ? calloc(1, sizeof(*e)) : NULL;
 	if (!e) {
 		execs_refuse(peer, 126, EAGAIN,
-			"too many processes beside the program: wait for one to end");
+			"too many processes at once beside the program: wait for one to end");
 		return NULL;
 	}
 	e->number = number;

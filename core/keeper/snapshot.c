@@ -128,8 +128,8 @@ void snapshot_save(struct keeper *k, struct peer *peer, const char *path, bool s
 	if (!obstacle && k->state->life == ARROW_LIFE_PAUSED)
 		obstacle = "it is paused: unpause it first";
 	if (!obstacle && k->machine.memory)
-		obstacle = "its memory was reduced while it ran: give it back first with 'arrow "
-			   "update -m'";
+		obstacle =
+			"its memory was lowered while it ran: give it back first with 'arrow update -m'";
 	if (!obstacle && k->config->spec->files.n_volumes > 0)
 		obstacle =
 			"it has volumes, which are files of the host and cannot be saved with it";

@@ -34,8 +34,7 @@ void vm_explain_end(struct keeper *k)
 	k->machine.host_oom = ended && arrow_limits_oom(&k->machine.groups);
 	if (k->machine.host_oom) {
 		keeper_fail(k, 128 + SIGKILL,
-			"out of memory: the VM took all that the host allows for a guest of %llu "
-			"MiB; give it more with -m",
+			"out of memory: the VM took all that the host allows for a guest of %llu MiB; give it more with -m",
 			mib);
 	} else if (ended) {
 		keeper_fail(k, ARROW_STATUS_ERROR, "%s", ended);
@@ -250,8 +249,7 @@ int vm_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
 
 	if (bytes > whole)
 		return arrow_fail(error, EBUSY,
-			"its VM was started with %llu MiB of memory and gets no more while it "
-			"runs: stop it first",
+			"its VM was started with %llu MiB of memory and gets no more while it runs: stop it first",
 			(unsigned long long)(whole >> 20));
 	if (keeper_is_frozen(k))
 		return arrow_fail(error, EBUSY, "it is being saved");
@@ -260,8 +258,7 @@ int vm_set_memory(struct keeper *k, uint64_t bytes, struct arrow_error *error)
 		r = k->machine.vm->engine->set_memory(k->machine.vm, bytes);
 	if (r == -ENOTSUP)
 		return arrow_fail(error, ENOTSUP,
-			"its VM was started with %llu MiB of memory, which cannot change while it "
-			"runs without Arrow's own QEMU: stop it first",
+			"its VM was started with %llu MiB of memory, which cannot change while it runs without Arrow's own QEMU: stop it first",
 			(unsigned long long)(whole >> 20));
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot change the memory of the VM: %m");
