@@ -235,6 +235,14 @@ static inline void arrow_put64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
+/* The status that a shell gives for the end of a process, from the payload of EXITED. */
+static inline int arrow_exit_code(const uint8_t exited[12])
+{
+	int value = (int)(arrow_get32(exited + 8) & 0xff);
+
+	return arrow_get32(exited + 4) == ARROW_EXIT_STATUS ? value : 128 + value;
+}
+
 struct arrow_frame {
 	uint16_t stream;
 	uint16_t type;

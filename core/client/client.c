@@ -311,9 +311,7 @@ static int take_control(
 			(int)f.length - 12, (const char *)p + 12);
 	case ARROW_EXITED:
 		c->ended = true;
-		c->status = (int)arrow_get32(p + 8);
-		if (arrow_get32(p + 4) != ARROW_EXIT_STATUS)
-			c->status += 128;
+		c->status = arrow_exit_code(p);
 		c->out_of_memory = arrow_get32(p + 4) == ARROW_EXIT_OOM;
 		return 0;
 	default:

@@ -203,8 +203,7 @@ static int read_end(int fd, int *status)
 				*status = (int)arrow_get32(p + 4);
 				r = 1;
 			} else if (f.type == ARROW_EXITED && arrow_get32(p) == 1) {
-				*status = (int)arrow_get32(p + 8) +
-					  (arrow_get32(p + 4) != ARROW_EXIT_STATUS ? 128 : 0);
+				*status = arrow_exit_code(p);
 				r = 1;
 			}
 		}

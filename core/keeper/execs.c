@@ -62,9 +62,7 @@ static void exec_tell_end(
 
 	if (!e->id[0])
 		return;
-	snprintf(code, sizeof(code), "%u",
-		(arrow_get32(exit_frame + 8) & 0xff) +
-			(arrow_get32(exit_frame + 4) != ARROW_EXIT_STATUS ? 128 : 0));
+	snprintf(code, sizeof(code), "%d", arrow_exit_code(exit_frame));
 	arrow_event(execs->instance, "exec_die",
 		json_pack("{s:s, s:s}", "execID", e->id, "exitCode", code));
 }

@@ -19,12 +19,9 @@
 
 static int run_exit_code(const struct keeper *k)
 {
-	const uint8_t *frame = k->program.exit_frame;
-
-	if (!k->program.exited)
-		return k->failure.status ? k->failure.status : ARROW_KILLED_STATUS;
-	return (int)((arrow_get32(frame + 8) & 0xff) +
-		     (arrow_get32(frame + 4) != ARROW_EXIT_STATUS ? 128 : 0));
+	if (k->program.exited)
+		return arrow_exit_code(k->program.exit_frame);
+	return k->failure.status ? k->failure.status : ARROW_KILLED_STATUS;
 }
 
 /* Whether the restart policy has it run again. */
