@@ -16,7 +16,7 @@
 #include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "core/upkeep/host.h"
-#include "package/images.h"
+#include "package/remove.h"
 #include "core/instance/instance.h"
 #include "core/start/userns.h"
 #include "image/image.h"

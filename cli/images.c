@@ -17,6 +17,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "package/images.h"
+#include "package/remove.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"

@@ -14,6 +14,7 @@
 #include "cli/input/options.h"
 #include "cli/output/print.h"
 #include "package/export.h"
+#include "package/archive.h"
 #include "package/images.h"
 #include "core/instance/instance.h"
 #include "core/snapshot/saved.h"

@@ -13,7 +13,7 @@
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/prune.h"
-#include "package/images.h"
+#include "package/remove.h"
 #include "core/upkeep/prune.h"
 #include "core/template/template.h"
 #include "core/upkeep/usage.h"

@@ -9,10 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "package/resolve.h"
+#include "package/annotations.h"
 #include "package/image_kernel.h"
-#include "package/images.h"
 #include "core/spec/settings.h"
+#include "package/archive.h"
+#include "package/remove.h"
 #include "image/oci/archive.h"
 #include "image/store.h"
 #include "util/cleanup.h"

@@ -9,7 +9,7 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "package/resolve.h"
+#include "package/annotations.h"
 #include "image/oci/extract.h"
 #include "image/store.h"
 #include "kernel/kernel.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "package/annotations.h"
 #include "package/image_kernel.h"
 #include "image/oci/root.h"
 #include "registry/launch.h"

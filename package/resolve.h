@@ -5,14 +5,6 @@
 #include "core/spec/spec.h"
 #include "image/image.h"
 
-/* Annotations of a manifest that only Arrow reads. */
-#define ARROW_ANNOTATION_KERNEL "dev.arrow.kernel"             /* profile, as --kernel */
-#define ARROW_ANNOTATION_KERNEL_LAYER "dev.arrow.kernel.layer" /* digest; see image_kernel.h */
-/* What the options of these names say where the user does not. */
-#define ARROW_ANNOTATION_MEMORY "dev.arrow.memory"
-#define ARROW_ANNOTATION_CPUS "dev.arrow.cpus"
-#define ARROW_ANNOTATION_RESTART "dev.arrow.restart"
-
 /* The values of --platform and --pull. Errors name the value and what is expected. */
 int arrow_parse_platform(const char *text, struct arrow_error *error) ARROW_MUST_CHECK;
 int arrow_parse_pull(const char *text, uint32_t *pull, struct arrow_error *error) ARROW_MUST_CHECK;
