@@ -3,8 +3,8 @@
 #define ARROW_CLI_COMMANDS_H
 
 /*
- * The list of commands, and the only one: `arrow help`, the prototypes, the completion and the manual
- * pages are made from it (man/meson.build reads these lines, so each command is one line).
+ * The list of commands, and the only one: `arrow help`, the prototypes, the completion and the
+ * manual pages are made from it (man/meson.build reads these lines, so each command is one line).
  *
  *   COMMAND(NAME, FUNCTION, SUMMARY)  `arrow NAME` is cmd_FUNCTION(), which lives in cli/<name>.c
  *   GROUP(NAME, SUMMARY)              `arrow NAME COMMAND`, with the commands of a list below
