@@ -44,24 +44,24 @@ struct input {
 /* clang-format off */
 static const struct argp_option options[] = {
 	{0, 0, 0, 0, "create:", 1},
-	{"subnet", OPT_SUBNET, "PREFIX", 0, "Addresses of the network, as 10.1.0.0/24 or fd00:1::/64", 0},
-	{"gateway", OPT_GATEWAY, "ADDRESS", 0, "The host's address on it (the first)", 0},
-	{"ip-range", OPT_RANGE, "PREFIX", 0, "Part of the subnet that Arrows get their addresses from", 0},
-	{"internal", OPT_INTERNAL, 0, 0, "Its Arrows reach nothing but each other", 0},
-	{"ipv6", OPT_IPV6, 0, 0, "IPv6, too; without --subnet by a random prefix", 0},
+	{"subnet", OPT_SUBNET, "PREFIX", 0, "Subnet of the network, such as 10.1.0.0/24 or fd00:1::/64", 0},
+	{"gateway", OPT_GATEWAY, "ADDRESS", 0, "Address of the host on the network (default: the first)", 0},
+	{"ip-range", OPT_RANGE, "PREFIX", 0, "Part of the subnet from which Arrows get their addresses", 0},
+	{"internal", OPT_INTERNAL, 0, 0, "Let its Arrows reach only each other", 0},
+	{"ipv6", OPT_IPV6, 0, 0, "Enable IPv6, with a random prefix unless --subnet gives one", 0},
 	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
-	{"opt", 'o', "KEY=VALUE", 0, "com.docker.network.driver.mtu=N, com.docker.network.bridge.name=NAME", 0},
-	{"driver", 'd', "bridge", 0, "Accepted for Docker's sake", 0},
+	{"opt", 'o', "KEY=VALUE", 0, "Set com.docker.network.driver.mtu=N or com.docker.network.bridge.name=NAME", 0},
+	{"driver", 'd', "bridge", 0, "Accepted for compatibility with Docker", 0},
 	{0, 0, 0, 0, "ls:", 2},
 	CLI_FORMAT_OPTION,
-	{"quiet", 'q', 0, 0, "Names only", 0},
-	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Whole ids", 0},
+	{"quiet", 'q', 0, 0, "Print names only", 0},
+	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Do not shorten ids", 0},
 	{0, 0, 0, 0, "prune:", 3},
-	{"force", 'f', 0, 0, "Accepted for Docker's sake, also by disconnect; nothing is asked", 0},
+	{"force", 'f', 0, 0, "Accepted for compatibility with Docker, also by disconnect: nothing is asked anyway", 0},
 	{0, 0, 0, 0, "connect:", 4},
-	{"alias", OPT_ALIAS, "NAME", 0, "Another name of the Arrow on its networks", 0},
-	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address, if it is the Arrow's first network", 0},
-	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address, if it is the Arrow's first network", 0},
+	{"alias", OPT_ALIAS, "NAME", 0, "Additional name of the Arrow on its networks", 0},
+	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address, on the Arrow's first network only", 0},
+	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address, on the Arrow's first network only", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -95,7 +95,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return add(&in->options, arg);
 	case 'd':
 		if (strcmp(arg, "bridge") != 0)
-			argp_error(state, "no such driver: '%s'; there is bridge", arg);
+			argp_error(state, "unknown driver '%s'; the only driver is bridge", arg);
 		return 0;
 	case CLI_FORMAT_KEY:
 		in->json = cli_format_is_json(arg, state);
@@ -126,7 +126,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!in->command)
 			argp_error(state,
-				"say what to do: create, ls, inspect, connect, disconnect, rm or prune");
+				"a command is required: create, ls, inspect, connect, disconnect, rm or prune");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -137,10 +137,10 @@ static const struct argp network_argp = {
 	options,
 	parse,
 	"create NAME\nls\ninspect NETWORK...\nconnect NETWORK ARROW\ndisconnect NETWORK ARROW\nrm NETWORK...\nprune",
-	"Make, show and remove the networks that Arrows are on.\v"
-	"'arrow run --network NAME' puts an Arrow on one; connect and disconnect change that, also for one that runs, which has one spare card. "
-	"The network 'bridge' is made when it is first used. "
-	"What a network has on the host (bridge, rules, name server) is there while Arrows are on it.",
+	"Create, show and remove networks.\v"
+	"'arrow run --network NAME' puts an Arrow on a network. connect and disconnect change that, also while the Arrow runs; a running Arrow has one spare network card. "
+	"The network 'bridge' is created when it is first used. "
+	"The bridge, firewall rules and name server of a network exist only while Arrows are on it.",
 	NULL,
 	NULL,
 	NULL,
@@ -332,13 +332,14 @@ static int run(const struct input *in, const struct arrow_paths *paths, struct a
 		i++;
 	if (i == n)
 		return arrow_fail(error, EINVAL,
-			"no such command: network %s; there are create, ls, inspect, connect, disconnect, rm and prune",
+			"unknown command 'network %s'; the commands are create, ls, inspect, connect, disconnect, rm and prune",
 			in->command);
 	if (in->names.n < known[i].least || in->names.n > known[i].most)
 		return arrow_fail(error, EINVAL, "network %s takes %s", in->command,
-			known[i].most == 0   ? "no names"
-			: known[i].most == 2 ? "the names of a network and of an Arrow"
-					     : "the name of a network");
+			known[i].most == 0                ? "no names"
+			: known[i].most == 2              ? "a network and an Arrow"
+			: known[i].least == known[i].most ? "one name"
+							  : "at least one network");
 	r = net_settle(paths, true, &findings, error);
 	if (r < 0)
 		return r;

@@ -68,7 +68,7 @@ int net_disconnect(struct net_attachment *a, unsigned int index, struct arrow_er
 
 	if (a->cards[index].kind != NET_CARD_TAP || a->leases[index].netns)
 		return arrow_fail(error, EBUSY,
-			"the network %s cannot be left while the Arrow runs: stop it first",
+			"network %s cannot be disconnected while the Arrow runs: stop it first",
 			a->cards[index].name);
 	lock = net_lock(&a->paths, error);
 	if (lock < 0)
@@ -100,7 +100,7 @@ int net_connect(struct net_attachment *a, const char *network, const struct net_
 		i++;
 	if (i == a->n_cards)
 		return arrow_fail(error, ENOSPC,
-			"all network cards of the Arrow are in use, and its microVM takes no more while it runs: stop it, connect it, and start it again");
+			"all network cards of the Arrow are in use, and a running microVM cannot get more: stop the Arrow, connect it, and start it again");
 	wish.card = i;
 	if (a->ports.n && !served) {
 		wish.ports = &a->ports;

@@ -43,7 +43,8 @@ static int take_mac(uint8_t mac[6], const struct net_lease_wish *wish, struct ar
 	if (wish->mac) {
 		if (net_mac_parse(wish->mac, mac) < 0)
 			return arrow_fail(error, EINVAL,
-				"'%s' is no MAC address as 02:00:00:12:34:56", wish->mac);
+				"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56",
+				wish->mac);
 		return 0;
 	}
 	mac[0] = 0x02;
@@ -80,14 +81,14 @@ static int take_ip(struct net_card *card, int index, const char *text, uint8_t f
 	if (!text)
 		return 0;
 	if (net_address_parse(text, &a) < 0 || a.family != family)
-		return arrow_fail(error, EINVAL, "'%s' is no IPv%u address", text, family);
+		return arrow_fail(error, EINVAL, "invalid IPv%u address '%s'", family, text);
 	r = net_link_addresses(index, find_subnet, &subnet);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot ask for the addresses of the bridge: %m");
+		return arrow_fail(error, -r, "cannot read the addresses of the bridge: %m");
 	if (!strchr(text, '/')) {
 		if (!subnet.address.family)
 			return arrow_fail(error, EINVAL,
-				"%s is in no subnet of the bridge: give it with its prefix, as %s/24",
+				"%s is not in a subnet of the bridge: give its prefix, too, as in %s/24",
 				text, text);
 		a.prefix = subnet.address.prefix;
 	}
@@ -117,7 +118,8 @@ int net_join_bridge(struct net_lease *lease, struct net_card *card, const struct
 	start_lease(lease, wish);
 	if (r < 0)
 		return arrow_fail(error, -r,
-			"there is no bridge %s: %m; 'ip link' lists those of this host", device);
+			"cannot find the bridge %s: %m; 'ip link' lists the interfaces of this host",
+			device);
 	if (!bridge.bridge)
 		return arrow_fail(error, EINVAL, "%s is not a bridge", device);
 	r = take_mac(lease->mac, wish, error);
@@ -170,7 +172,7 @@ static int take_over(struct net_lease *lease, struct net_card *card, const char 
 	if (r == 0)
 		r = net_link_routes(link.index, use_route, card);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot ask for the addresses of %s: %m", link.name);
+		return arrow_fail(error, -r, "cannot read the addresses of %s: %m", link.name);
 	lease->netns = strdup(path);
 	lease->device = strdup(link.name);
 	if (!lease->netns || !lease->device)
@@ -181,12 +183,12 @@ static int take_over(struct net_lease *lease, struct net_card *card, const char 
 	if (r == 0)
 		r = net_link_up(tap.index, 0, link.mtu);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot make a tap in the namespace %s: %m", path);
+		return arrow_fail(error, -r, "cannot create a tap in the namespace %s: %m", path);
 	/* First what says that the interface is taken: it is undone by the lease. */
 	r = net_link_redirect(link.index, tap.index);
 	if (r == -EEXIST)
 		return arrow_fail(error, EBUSY,
-			"the interface %s of %s is taken over already: one Arrow a namespace",
+			"the interface %s of %s is taken over already: a namespace can serve one Arrow",
 			link.name, path);
 	if (r == 0)
 		r = net_link_redirect(tap.index, link.index);
@@ -208,7 +210,7 @@ int net_join_namespace(struct net_lease *lease, struct net_card *card,
 	start_lease(lease, wish);
 	if (wish->ip || wish->ip6 || wish->mac)
 		return arrow_fail(error, EINVAL,
-			"the addresses are those of the namespace: leave out --ip, --ip6 and --mac-address");
+			"the Arrow has the addresses of the namespace: leave out --ip, --ip6 and --mac-address");
 	before = net_namespace_enter(path);
 	if (before < 0)
 		return arrow_fail(

@@ -86,7 +86,7 @@ int net_lease_write(
 		if (r == 0)
 			r = mkdir_all(hosts, 0755);
 		if (r < 0)
-			return arrow_fail(error, -r, "cannot make %s: %m", dir);
+			return arrow_fail(error, -r, "cannot create %s: %m", dir);
 		lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
 	if (lease->fd < 0)
@@ -345,11 +345,12 @@ static int choose(struct net_address *address, const struct arrow_paths *paths,
 			a.prefix != net_address_bits(family) || !net_address_in(subnet, &a) ||
 			net_address_equal(&a, &first) ||
 			(family == 4 && net_address_equal(&a, &last)))
-			r = arrow_fail(error, EINVAL, "%s is no address for an Arrow on %s (%s)",
-				wanted, n->name, net_address_text(subnet, true, text));
+			r = arrow_fail(error, EINVAL,
+				"invalid address %s: network %s has the subnet %s", wanted, n->name,
+				net_address_text(subnet, true, text));
 		else if (is_taken(&choice, &a) || net_address_equal(&a, gateway))
-			r = arrow_fail(error, EADDRINUSE,
-				"the address %s is in use on the network %s", wanted, n->name);
+			r = arrow_fail(error, EADDRINUSE, "the address %s is in use on network %s",
+				wanted, n->name);
 	} else {
 		while (net_address_equal(&a, &first) || net_address_equal(&a, gateway) ||
 			is_taken(&choice, &a)) {
@@ -360,7 +361,7 @@ static int choose(struct net_address *address, const struct arrow_paths *paths,
 		if ((family == 4 && net_address_equal(&a, &last)) || is_taken(&choice, &a) ||
 			net_address_equal(&a, gateway))
 			r = arrow_fail(error, ENOSPC,
-				"the network %s has no free address in %s: stop an Arrow, or make a larger network",
+				"network %s has no free address in %s: stop an Arrow, or create a larger network",
 				n->name, net_address_text(range, true, text));
 	}
 	free(choice.taken);
@@ -391,8 +392,9 @@ static int take_names(
 	l->aliases = json_array();
 	for (const char *const *a = wish->aliases; a && *a; a++) {
 		if (!net_lease_name_is_valid(*a))
-			return arrow_fail(
-				error, EINVAL, "'%s' is no name that a network can resolve", *a);
+			return arrow_fail(error, EINVAL,
+				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
+				*a);
 		json_array_append_new(l->aliases, json_string(*a));
 	}
 	return 0;
@@ -413,11 +415,12 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 		r = choose(&l->address6, paths, n, 6, wish->ip6, error);
 	else if (r == 0 && wish->ip6)
 		r = arrow_fail(error, EINVAL,
-			"the network %s has no IPv6: make it with 'arrow network create --ipv6'",
+			"network %s has no IPv6: create one with 'arrow network create --ipv6'",
 			n->name);
 	if (r == 0 && wish->mac && net_mac_parse(wish->mac, l->mac) < 0)
-		r = arrow_fail(
-			error, EINVAL, "'%s' is no MAC address as 02:00:00:12:34:56", wish->mac);
+		r = arrow_fail(error, EINVAL,
+			"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56",
+			wish->mac);
 	/* Of the address, so that who gets it next is no stranger to its neighbours' caches. */
 	if (r == 0 && !wish->mac)
 		memcpy(l->mac,
@@ -460,10 +463,11 @@ int net_lease_ports(const struct arrow_paths *paths, const char *arrow, struct n
 	if (lock < 0)
 		return lock;
 	each_directory(paths, find_ports, &search);
-	return search.found ? 0
-			    : arrow_fail(error, ENOENT,
-				      "no Arrow %s on a network; 'arrow ps' shows those that run",
-				      arrow);
+	return search.found
+		       ? 0
+		       : arrow_fail(error, ENOENT,
+				 "no running Arrow %s is on a network; 'arrow ps' lists the running ones",
+				 arrow);
 }
 
 static void put_container(struct net_lease *l, bool dead, void *arg)

@@ -31,12 +31,13 @@ static int take_addresses(
 		if (net_address_parse(*s, &a) < 0 || a.prefix == net_address_bits(a.family) ||
 			a.prefix == 0)
 			return arrow_fail(error, EINVAL,
-				"'%s' is no subnet: give one as 10.1.0.0/24 or fd00:1::/64", *s);
+				"invalid subnet '%s': give one such as 10.1.0.0/24 or fd00:1::/64",
+				*s);
 		if (a.prefix > (a.family == 6 ? 120 : 29))
 			return arrow_fail(error, EINVAL, "the subnet %s is too small", *s);
 		if ((a.family == 6 ? &n->subnet6 : &n->subnet4)->family)
 			return arrow_fail(error, EINVAL,
-				"two subnets of one kind: a network has one IPv4 and one IPv6 one");
+				"a network has at most one IPv4 and one IPv6 subnet");
 		*(a.family == 6 ? &n->subnet6 : &n->subnet4) = net_address_first(&a);
 		(a.family == 6 ? &n->subnet6 : &n->subnet4)->prefix = a.prefix;
 	}
@@ -44,11 +45,11 @@ static int take_addresses(
 		const struct net_address *subnet;
 
 		if (net_address_parse(*s, &a) < 0 || a.prefix != net_address_bits(a.family))
-			return arrow_fail(error, EINVAL, "'%s' is no address of a gateway", *s);
+			return arrow_fail(error, EINVAL, "invalid gateway address '%s'", *s);
 		subnet = a.family == 6 ? &n->subnet6 : &n->subnet4;
 		if (!subnet->family || !net_address_in(subnet, &a))
 			return arrow_fail(error, EINVAL,
-				"the gateway %s is in no --subnet of the network", *s);
+				"the gateway %s is not in a --subnet of the network", *s);
 		*(a.family == 6 ? &n->gateway6 : &n->gateway4) = a;
 	}
 	if (wish->range && (net_address_parse(wish->range, &n->range4) < 0 || !n->subnet4.family ||
@@ -69,7 +70,8 @@ static int take_pairs(json_t *object, const char *const *pairs, struct arrow_err
 			*value++ = '\0';
 		if (!key || !*key ||
 			json_object_set_new(object, key, json_string(value ? value : "")) < 0)
-			return arrow_fail(error, EINVAL, "'%s' is not KEY=VALUE in UTF-8", *pairs);
+			return arrow_fail(error, EINVAL,
+				"invalid value '%s': give KEY=VALUE in UTF-8", *pairs);
 	}
 	return 0;
 }
@@ -88,17 +90,17 @@ static int take_options(struct net_network *n, struct arrow_error *error)
 
 			if (!*text || *end || mtu < NET_MTU_MIN || mtu > NET_MTU_MAX)
 				return arrow_fail(error, EINVAL,
-					"an MTU of %s is not from %u to %u", text, NET_MTU_MIN,
-					NET_MTU_MAX);
+					"invalid MTU '%s': give a number from %u to %u", text,
+					NET_MTU_MIN, NET_MTU_MAX);
 			n->mtu = (uint32_t)mtu;
 		} else if (strcmp(key, OPTION_BRIDGE) == 0) {
 			if (!*text || strpbrk(text, "/ %:\n") ||
 				!text_copy(n->bridge, IFNAMSIZ, text))
-				return arrow_fail(error, EINVAL,
-					"'%s' cannot be the name of an interface", text);
+				return arrow_fail(
+					error, EINVAL, "invalid interface name '%s'", text);
 		} else {
 			return arrow_fail(error, EINVAL,
-				"no such option of a network: %s; there are " OPTION_MTU
+				"unknown network option '%s'; known options are " OPTION_MTU
 				" and " OPTION_BRIDGE,
 				key);
 		}
@@ -112,7 +114,7 @@ static int make_identity(struct net_network *n, struct arrow_error *error)
 	uint8_t bytes[32];
 
 	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return arrow_fail(error, EIO, "cannot make an id");
+		return arrow_fail(error, EIO, "cannot generate an id");
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		sprintf(n->id + 2 * i, "%02x", bytes[i]);
 	time_text(time(NULL), n->created);
@@ -124,7 +126,7 @@ static int make_identity(struct net_network *n, struct arrow_error *error)
 		snprintf(n->bridge, sizeof(n->bridge), "arrow-%.8s", n->id);
 	else if (net_link_find(n->bridge, &link) == 0)
 		return arrow_fail(error, EEXIST,
-			"there is an interface %s already; to join a bridge that is not Arrow's use 'arrow run --network bridge:%s'",
+			"the interface %s exists already; to join a bridge that is not Arrow's, use 'arrow run --network bridge:%s'",
 			n->bridge, n->bridge);
 	return 0;
 }
@@ -141,7 +143,7 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 		strcmp(wish->name, "none") == 0 || strcmp(wish->name, "host") == 0 ||
 		strcmp(wish->name, "user") == 0)
 		return arrow_fail(error, EINVAL,
-			"a network cannot be named '%s': letters, digits, _ . - are allowed, and not none, host, user",
+			"invalid network name '%s': use letters, digits, '_', '.' and '-'; none, host and user are reserved",
 			wish->name);
 	path = path_format("%s/networks/%s.json", paths->data, wish->name);
 	if (!path)
@@ -181,13 +183,13 @@ int net_network_open(struct net_network *network, const struct arrow_paths *path
 			network, paths, &(struct net_wish){.name = NET_DEFAULT}, error);
 	if (r == -EBADMSG)
 		return arrow_fail(error, EBADMSG,
-			"the network %s is damaged: remove %s/networks/%s.json and make it anew",
+			"network %s is damaged: remove %s/networks/%s.json and create it again",
 			name, paths->data, name);
 	if (r == -EINVAL)
 		return arrow_fail(error, EINVAL,
-			"'%s' is no name of a network: letters, digits, _ . - are allowed", name);
+			"invalid network name '%s': use letters, digits, '_', '.' and '-'", name);
 	return r < 0 ? arrow_fail(error, -r,
-			       "network %s not found; 'arrow network ls' shows those that there are, 'arrow network create %s' makes it",
+			       "network %s not found; 'arrow network ls' lists the networks, 'arrow network create %s' creates it",
 			       name, name)
 		     : 0;
 }
@@ -204,7 +206,7 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 	used = net_lease_sweep(paths, n.name);
 	if (used > 0)
 		return arrow_fail(error, EBUSY,
-			"network %s has %u active %s; stop them first, 'arrow network inspect %s' shows them",
+			"network %s has %u active %s; stop them first; 'arrow network inspect %s' lists them",
 			n.name, used, used == 1 ? "Arrow" : "Arrows", n.name);
 	path = path_format("%s/networks/%s.json", paths->data, n.name);
 	if (!path)

@@ -47,14 +47,14 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 
 	if (plan->n == NET_CARDS_MAX)
 		return arrow_fail(
-			error, E2BIG, "an Arrow is on at most %u networks", NET_CARDS_MAX);
+			error, E2BIG, "an Arrow can be on at most %u networks", NET_CARDS_MAX);
 	if (strcmp(text, "host") == 0)
 		return arrow_fail(error, EINVAL,
-			"--network host is not possible: an Arrow has a kernel of its own, and so a network of its own; publish its ports with -p");
+			"--network host is not supported: an Arrow has its own kernel and network; publish its ports with -p");
 	if (strncmp(text, "container:", 10) == 0)
 		return arrow_fail(error, EINVAL,
-			"--network %s is not possible: "
-			"Arrows have kernels of their own and share no loopback; put both on one network, where they find each other by name",
+			"--network %s is not supported: "
+			"Arrows have their own kernels and cannot share a loopback; put both on one network, where they find each other by name",
 			text);
 	if (strcmp(text, "user") == 0) {
 		mode = NET_USER;
@@ -66,17 +66,17 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 		text += 3;
 		if (*text != '/')
 			return arrow_fail(error, EINVAL,
-				"--network ns:%s: give the absolute path of a network namespace, as ns:/run/netns/NAME",
+				"--network ns:%s: give the absolute path of a network namespace, such as ns:/run/netns/NAME",
 				text);
 	} else if (strcmp(text, "default") == 0) {
 		text = NET_DEFAULT;
 	}
 	for (unsigned int i = 0; i < plan->n; i++)
 		if (strcmp(plan->entries[i].name, text) == 0)
-			return arrow_fail(error, EINVAL, "the network %s is named twice", text);
+			return arrow_fail(error, EINVAL, "network %s is given twice", text);
 	if (mode != NET_USER && !can_make_networks())
 		return arrow_fail(error, EPERM,
-			"--network %s needs root, CAP_NET_ADMIN and /dev/net/tun; without them there is --network user",
+			"--network %s requires root or CAP_NET_ADMIN, and /dev/net/tun; without them, use --network user",
 			text);
 	plan->entries[plan->n].mode = mode;
 	plan->entries[plan->n].text = whole;
@@ -111,14 +111,16 @@ int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_er
 		if (strcmp(*n, "none") != 0)
 			r = add_entry(plan, *n, error);
 		else if (networks[1])
-			r = arrow_fail(error, EINVAL, "--network none goes with no other network");
+			r = arrow_fail(error, EINVAL,
+				"--network none cannot be combined with other networks");
 	}
 	for (unsigned int i = 0; r == 0 && i < plan->n; i++) {
 		if (plan->entries[i].mode != NET_USER)
 			continue;
 		plan_user(plan);
 		if (plan->n > 1)
-			r = arrow_fail(error, EINVAL, "--network user goes with no other network");
+			r = arrow_fail(error, EINVAL,
+				"--network user cannot be combined with other networks");
 	}
 	return r;
 }
@@ -232,7 +234,7 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	if (r == 0)
 		r = net_lease_publish_names(lease, &a->paths);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot join the network %s: %m", n.name);
+		return arrow_fail(error, -r, "cannot join network %s: %m", n.name);
 	memcpy(card->mac, lease->mac, 6);
 	card->mtu = n.mtu;
 	add_address(card, &lease->address4);
@@ -326,7 +328,7 @@ static int attach_idle(
 	a->cards[index] =
 		(struct net_card){.kind = NET_CARD_TAP, .fd = net_tap_open(tap), .idle = true};
 	if (a->cards[index].fd < 0)
-		return arrow_fail(error, -a->cards[index].fd, "cannot make a network card: %m");
+		return arrow_fail(error, -a->cards[index].fd, "cannot create a network card: %m");
 	a->n_cards = a->n_leases = index + 1;
 	return 0;
 }
@@ -345,7 +347,7 @@ static int check(
 	mode = plan->entries[0].mode;
 	if ((mode == NET_BRIDGE || mode == NET_NAMESPACE) && request->ports && request->ports->n)
 		return arrow_fail(error, EINVAL,
-			"ports are not published on a network that is not Arrow's: the Arrow is reached by its own address there");
+			"ports cannot be published on a network that is not Arrow's: connect to the Arrow's own address there");
 	if (mode == NET_USER && (request->ip || request->ip6 || request->mac))
 		return arrow_fail(error, EINVAL,
 			"the user-mode network has fixed addresses: leave out --ip, --ip6 and --mac-address");

@@ -29,11 +29,11 @@ int net_lock(const struct arrow_paths *paths, struct arrow_error *error)
 	if (fd < 0 && errno == ENOENT) {
 		r = mkdir_all(dir, 0700);
 		if (r < 0)
-			return arrow_fail(error, -r, "cannot make %s: %m", dir);
+			return arrow_fail(error, -r, "cannot create %s: %m", dir);
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	}
 	if (fd < 0)
-		return arrow_fail(error, errno, "cannot use %s: %m", path);
+		return arrow_fail(error, errno, "cannot open %s: %m", path);
 	do
 		r = flock(fd, LOCK_EX);
 	while (r < 0 && errno == EINTR);

@@ -96,7 +96,7 @@ static int read_pools(struct pool pools[POOLS_MAX], size_t *n, const struct arro
 		return net_address_parse(POOL_BASE, &pools[0].base);
 	}
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot read the pools of subnets: %m");
+		return arrow_fail(error, -r, "cannot read the address pools: %m");
 	list = json_loads(text, 0, NULL);
 	json_array_foreach (list, i, entry) {
 		const char *base = json_string_value(json_object_get(entry, "base"));
@@ -112,7 +112,7 @@ static int read_pools(struct pool pools[POOLS_MAX], size_t *n, const struct arro
 	json_decref(list);
 	return *n ? 0
 		  : arrow_fail(error, EBADMSG,
-			    "%s is not a list as [{\"base\": \"10.80.0.0/12\", \"size\": 20}]",
+			    "%s is not valid: it is a list such as [{\"base\": \"10.80.0.0/12\", \"size\": 20}]",
 			    path);
 }
 
@@ -139,7 +139,7 @@ static int choose4(struct net_network *n, const struct used *used, const struct 
 	}
 	return r < 0 ? r
 		     : arrow_fail(error, ENOSPC,
-			       "no subnet is free: all of the pools collide with an address or a route of this host; name one with --subnet, or more in %s/networks/pools.json",
+			       "no free subnet: all address pools collide with addresses or routes of this host; give one with --subnet, or add pools to %s/networks/pools.json",
 			       paths->data);
 }
 
@@ -175,7 +175,7 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 		r = net_link_routes(0, use_route, &used);
 	if (r < 0) {
 		free(used.v);
-		return arrow_fail(error, -r, "cannot ask for the addresses of this host: %m");
+		return arrow_fail(error, -r, "cannot read the addresses of this host: %m");
 	}
 	r = net_network_list(paths, use_network, &used, error);
 	if (r == 0 && used.failed)
@@ -191,7 +191,7 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 
 		if (subnet->family && collides(&used, subnet, &by))
 			r = arrow_fail(error, EADDRINUSE,
-				"the subnet %s collides with %s, which this host or another network uses; choose another with --subnet",
+				"the subnet %s collides with %s, which this host or another network uses: choose another with --subnet",
 				net_address_text(subnet, true, text),
 				net_address_text(&by, true, other));
 	}

@@ -135,9 +135,9 @@ int net_ports_parse(struct net_ports *ports, const char *text, struct arrow_erro
 	int r = copy ? parse(ports, copy) : -ENOMEM;
 
 	if (r == -E2BIG)
-		return arrow_fail(error, E2BIG, "more than %u published ports", PORTS_MAX);
+		return arrow_fail(error, E2BIG, "at most %u ports can be published", PORTS_MAX);
 	return r < 0 ? arrow_fail(error, -r,
-			       "'%s' is no published port: give it as 8080:80, 127.0.0.1:8080:80, [::1]:8080:80, 8000-8010:80-90 or 80, with /udp for UDP",
+			       "invalid published port '%s': give one such as 8080:80, 127.0.0.1:8080:80, [::1]:8080:80, 8000-8010:80-90 or 80, with /udp for UDP",
 			       text)
 		     : 0;
 }
@@ -158,7 +158,8 @@ int net_ports_expose(struct net_ports *ports, const char *text, struct arrow_err
 		r = add(ports, &port);
 	}
 	return r < 0 ? arrow_fail(error, -r,
-			       "'%s' is no exposed port: give it as 80, 80-90 or 53/udp", text)
+			       "invalid exposed port '%s': give one such as 80, 80-90 or 53/udp",
+			       text)
 		     : 0;
 }
 
@@ -351,8 +352,8 @@ int net_sockets_bind(
 			return arrow_fail(error, -r, "cannot publish port %s%s%u/%s: %m; %s", text,
 				*text ? ":" : "", p->host_port, p->udp ? "udp" : "tcp",
 				r == -EADDRINUSE      ? "choose another with -p"
-				: r == -EADDRNOTAVAIL ? "the address is none of this host"
-						      : "ports below 1024 are root's");
+				: r == -EADDRNOTAVAIL ? "this host does not have that address"
+						      : "ports below 1024 require root");
 		for (int k = 0; k < 2; k++) {
 			r = fds[k] < 0 ? 0 : keep(sockets, steal_fd(&fds[k]), i);
 			if (r < 0)

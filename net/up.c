@@ -28,7 +28,7 @@ static int set_sysctl(const char *name, const char *value, struct arrow_error *e
 	if (fd >= 0 && read(fd, now, sizeof(now) - 1) > 0 && now[0] == value[0])
 		return 0;
 	if (fd < 0 || pwrite(fd, value, strlen(value), 0) < 0)
-		return arrow_fail(error, errno, "cannot set %s: %m; networks need it", name);
+		return arrow_fail(error, errno, "cannot set %s, which networks require: %m", name);
 	return 0;
 }
 
@@ -71,7 +71,7 @@ int net_network_up(
 		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
 	if (r == -EEXIST)
 		return arrow_fail(error, EEXIST,
-			"the interface %s of the network %s is somebody else's; remove it, or make another network",
+			"the interface %s of network %s was not created by Arrow: remove it, or create another network",
 			n->bridge, n->name);
 	if (r == -ENODEV) {
 		r = check_subnet(n, paths, error);

@@ -131,7 +131,7 @@ static int wait_passt(pid_t pid, int output, struct arrow_error *error)
 	if (strrchr(text, '\n'))
 		line = strrchr(text, '\n') + 1;
 	return arrow_fail(error, EIO,
-		"passt cannot start the user-mode network (status %d): %s; use --network none to do without",
+		"passt cannot start the user-mode network (status %d): %s; use --network none to run without a network",
 		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), line);
 }
 
@@ -145,13 +145,13 @@ int net_user_start(struct net_card *card, const struct net_ports *ports, struct 
 
 	if (!program)
 		return arrow_fail(error, ENOENT,
-			"passt is not there; install it with 'sudo apt-get install passt'");
+			"passt is not installed; install it with 'sudo apt-get install passt'");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		return arrow_fail(error, errno, "cannot make a socket for passt: %m");
+		return arrow_fail(error, errno, "cannot create a socket for passt: %m");
 	ours = fds[0];
 	theirs = fds[1];
 	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
-		return arrow_fail(error, errno, "cannot make a pipe for passt: %m");
+		return arrow_fail(error, errno, "cannot create a pipe for passt: %m");
 	output = out[0];
 	number = path_format("%d", theirs);
 	if (!number) {

@@ -366,12 +366,12 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 		r = lock < 0 ? -errno : 0;
 	}
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot watch the network %s: %m", network->name);
+		return arrow_fail(error, -r, "cannot watch network %s: %m", network->name);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		return 0; /* it is there */
 	unlink(names);
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return arrow_fail(error, errno, "cannot make a pipe: %m");
+		return arrow_fail(error, errno, "cannot create a pipe: %m");
 	ready = fds[0];
 	/* Twice, so that it is nobody's child who does not wait for it. */
 	pid = fork();
@@ -382,14 +382,15 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	}
 	close(fds[1]);
 	if (pid < 0)
-		return arrow_fail(error, errno, "cannot start the watch of %s: %m", network->name);
+		return arrow_fail(
+			error, errno, "cannot start the watch of network %s: %m", network->name);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	while ((r = (int)read(ready, &byte, 1)) < 0 && errno == EINTR)
 		;
 	return r == 1 ? 0
-		      : arrow_fail(error, EIO, "the watch of the network %s did not start",
-				network->name);
+		      : arrow_fail(
+				error, EIO, "the watch of network %s did not start", network->name);
 }
 
 int net_watch_start_joined(const struct arrow_paths *paths, struct arrow_error *error)

@@ -31,8 +31,8 @@ static int name_networks(struct arrow_spec *spec, const char *arrow, struct arro
 {
 	if (spec->source.from)
 		return arrow_fail_status(error, 1, EINVAL,
-			"Arrow %s was restored from %s, whose network cards it has to have", arrow,
-			spec->source.from);
+			"Arrow %s was restored from %s, and keeps the network cards that were saved",
+			arrow, spec->source.from);
 	if (spec->net.names.n == 0 && arrow_strings_add(&spec->net.names, net_default(NULL)) < 0)
 		return no_memory(error);
 	return 0;
@@ -71,11 +71,12 @@ static int take_address(char **to, const char *text, const struct net_address *s
 		return 0;
 	if (!first)
 		return arrow_fail_status(error, 1, EINVAL,
-			"an Arrow's addresses are chosen on its first network only: disconnect it from the others first, or leave out --ip and --ip6");
+			"addresses can be chosen on the first network of an Arrow only: disconnect it from the others first, or leave out --ip and --ip6");
 	if (net_address_parse(text, &a) < 0 || !subnet->family || a.family != subnet->family ||
 		!net_address_in(subnet, &a))
-		return arrow_fail_status(error, 1, EINVAL, "%s is no IPv%u address of network %s",
-			text, subnet == &n->subnet6 ? 6 : 4, n->name);
+		return arrow_fail_status(error, 1, EINVAL,
+			"%s is not an IPv%u address of network %s", text,
+			subnet == &n->subnet6 ? 6 : 4, n->name);
 	free(*to);
 	*to = strdup(text);
 	return *to ? 0 : no_memory(error);
@@ -113,12 +114,12 @@ static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 			change->arrow, n->name);
 	if (find(&spec->net.names, USER) < spec->net.names.n)
 		return arrow_fail_status(error, 1, EINVAL,
-			"Arrow %s is on the user-mode network, which goes with no other: "
-			"'arrow network disconnect user %s' takes it off",
+			"Arrow %s is on the user-mode network, which cannot be combined with others: "
+			"run 'arrow network disconnect user %s' first",
 			change->arrow, change->arrow);
 	if (spec->net.names.n == NET_CARDS_MAX)
 		return arrow_fail_status(error, 1, E2BIG,
-			"Arrow %s is on %u networks, which is the most", change->arrow,
+			"Arrow %s is on %u networks already, which is the maximum", change->arrow,
 			NET_CARDS_MAX);
 	if (strcmp(spec->net.names.v[0], NONE) == 0)
 		take_away(&spec->net.names, 0);
@@ -129,7 +130,8 @@ static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 	for (size_t i = 0; r == 0 && i < c->aliases->n; i++) {
 		if (!net_lease_name_is_valid(c->aliases->v[i]))
 			r = arrow_fail_status(error, 1, EINVAL,
-				"'%s' is no name that a network can resolve", c->aliases->v[i]);
+				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
+				c->aliases->v[i]);
 		else if (arrow_strings_add(&spec->net.aliases, c->aliases->v[i]) < 0)
 			r = no_memory(error);
 	}
@@ -185,10 +187,10 @@ static int tell_guest(const struct arrow_paths *paths, const char *id,
 	if (n < 0)
 		r = (int)n;
 	if (r < 0)
-		r = arrow_fail(error, -r, "cannot speak to the guest: %m");
+		r = arrow_fail(error, -r, "cannot talk to the guest: %m");
 	else if (strcmp(text, "0 \n") != 0)
-		r = arrow_fail_status(error, 1, EIO, "the guest did not take the network: %s",
-			n > 4 ? text + 4 : "it is older than this arrow");
+		r = arrow_fail_status(error, 1, EIO, "the guest did not accept the network: %s",
+			n > 4 ? text + 4 : "it was started by an older version of arrow");
 	return arrow_worker_end(&worker, r, error);
 }
 
