@@ -26,16 +26,17 @@ struct arrow_image {
  * Finds or makes the image of a program: a static ELF, or a dynamic one with its interpreter and
  * libraries. The program becomes /bin/<its name> in it, everything in it is root's, and the same
  * content gives the same digest on any host. A program of which neither it nor a library changed
- * since is not read again. LD_LIBRARY_PATH of this process counts.
+ * since is not read again.
  *   store: the directory of the store (made if missing)
  *   path:  of the program on the host; a name without a slash is looked for in the current
  *          directory, then in PATH
+ *   library_path: directories, as LD_LIBRARY_PATH has them; NULL or "" for none
  * Errors: no such file (status 127); a directory, not executable, not an ELF, another
  * architecture (126); a missing library, by name and by whom it is needed, one that changes as
  * it is read, a full disk, no mkfs.erofs (125).
  */
 int arrow_image_from_program(struct arrow_image *image, const char *store, const char *path,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+	const char *library_path, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Whether such a path or name leads to a file at all. */
 bool arrow_image_has_program(const char *path);

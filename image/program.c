@@ -404,7 +404,7 @@ static int make(struct arrow_image *image, const struct image_store *store, cons
 }
 
 int arrow_image_from_program(struct arrow_image *image, const char *store_path, const char *path,
-	struct arrow_error *error)
+	const char *library_path, struct arrow_error *error)
 {
 	_cleanup_store_ struct image_store store = {.fd = -1};
 	_cleanup_program_ struct program program = {0};
@@ -423,7 +423,7 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 	if (!image->entrypoint)
 		return arrow_fail(error, ENOMEM, "cannot run %s: out of memory", path);
 
-	key = (struct index_key){program.real, program.name, getenv("LD_LIBRARY_PATH")};
+	key = (struct index_key){program.real, program.name, library_path};
 	if (key.library_path && !*key.library_path)
 		key.library_path = NULL;
 	if (index_find(&store, &key, image->digest) == 0 &&
@@ -463,11 +463,10 @@ static int stage_once(struct image_temp *temp, const struct program *program,
 	return stage(temp, &closure, digest, error);
 }
 
-int program_stage(
-	struct image_temp *temp, const char *path, char **entrypoint, struct arrow_error *error)
+int program_stage(struct image_temp *temp, const char *path, const char *library_path,
+	char **entrypoint, struct arrow_error *error)
 {
 	_cleanup_program_ struct program program = {0};
-	const char *library_path = getenv("LD_LIBRARY_PATH");
 	uint64_t end = now_ms() + IDENTITY_RACY_MS;
 	int e = resolve(&program, path, error);
 

@@ -9,7 +9,7 @@
  *   path:       of the program, or a name that is looked for in PATH
  *   entrypoint: gets its path in there; owned by the caller
  */
-int program_stage(struct image_temp *temp, const char *path, char **entrypoint,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int program_stage(struct image_temp *temp, const char *path, const char *library_path,
+	char **entrypoint, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -143,8 +143,8 @@ static int build(const struct oci_store *store, const struct arrow_paths *paths,
 				.skip = paths->data},
 			&layer, error);
 	} else {
-		e = oci_layer_from_program(
-			store, paths->data, b->source, when, &layer, &entrypoint, error);
+		e = oci_layer_from_program(store, paths->data, b->source,
+			arrow_settings_library_path(paths), when, &layer, &entrypoint, error);
 		words[0] = entrypoint;
 		/* What `arrow run` takes for the program itself. */
 		if (!own.kernel)

@@ -86,6 +86,7 @@ static void settings_read(struct arrow_settings *s, const char *data)
 
 	*s = (struct arrow_settings){.engine = arrow_engine_defaults,
 		.notes = {.write = settings_print_note},
+		.library_path = getenv("LD_LIBRARY_PATH"),
 		.source_date_epoch = getenv("SOURCE_DATE_EPOCH")};
 	idle = settings_number("ARROW_ZYGOTE_IDLE", s->engine.zygote_idle_s);
 	s->engine.qemu = getenv("ARROW_QEMU");

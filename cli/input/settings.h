@@ -11,6 +11,7 @@
  *   ARROW_QEMU, ARROW_ZYGOTE, ARROW_ZYGOTE_IDLE, ARROW_JAIL_UID_BASE
  *                      struct arrow_engine_settings
  *   ARROW_NETWORK      the network of an Arrow that names none
+ *   LD_LIBRARY_PATH    where programs of this host find their libraries
  *   SOURCE_DATE_EPOCH  the time of built images
  */
 

@@ -14,3 +14,8 @@ const struct arrow_notes *arrow_settings_notes(const struct arrow_paths *paths)
 
 	return paths && paths->settings ? &paths->settings->notes : &nobody;
 }
+
+const char *arrow_settings_library_path(const struct arrow_paths *paths)
+{
+	return paths && paths->settings ? paths->settings->library_path : NULL;
+}

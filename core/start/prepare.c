@@ -385,7 +385,8 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 		r = arrow_image_from_directory(
 			&run->image, paths->data, spec->source.rootfs, run->userns_fd, error);
 	else
-		r = arrow_image_from_program(&run->image, paths->data, spec->source.program, error);
+		r = arrow_image_from_program(&run->image, paths->data, spec->source.program,
+			arrow_settings_library_path(paths), error);
 	if (r < 0)
 		return r;
 	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,

@@ -36,7 +36,7 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
  *   entrypoint: gets the program's path in the image; owned by the caller
  */
 int oci_layer_from_program(const struct oci_store *store, const char *data, const char *path,
-	int64_t mtime, struct oci_layer *layer, char **entrypoint,
+	const char *library_path, int64_t mtime, struct oci_layer *layer, char **entrypoint,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* What an image of one or two layers is made of. Lists are NULL-terminated or NULL. */

@@ -337,7 +337,8 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 }
 
 int oci_layer_from_program(const struct oci_store *store, const char *data, const char *path,
-	int64_t mtime, struct oci_layer *layer, char **entrypoint, struct arrow_error *error)
+	const char *library_path, int64_t mtime, struct oci_layer *layer, char **entrypoint,
+	struct arrow_error *error)
 {
 	_cleanup_store_ struct image_store images = {.fd = -1};
 	_cleanup_temp_ struct image_temp temp = {.fd = -1};
@@ -348,7 +349,7 @@ int oci_layer_from_program(const struct oci_store *store, const char *data, cons
 	if (e == 0)
 		e = image_temp_begin(&temp, &images, error);
 	if (e == 0)
-		e = program_stage(&temp, path, entrypoint, error);
+		e = program_stage(&temp, path, library_path, entrypoint, error);
 	if (e == 0) {
 		root = path_format("%s/root", temp.path);
 		e = root ? oci_layer_from_tree(store,

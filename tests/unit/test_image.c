@@ -47,7 +47,7 @@ static void make_program(const char *store, const char *path, struct arrow_image
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 
-	if (arrow_image_from_program(image, store, path, &e) < 0)
+	if (arrow_image_from_program(image, store, path, NULL, &e) < 0)
 		fail_msg("%s", e.text);
 	assert_int_equal(strlen(image->digest), 64);
 }
@@ -100,7 +100,7 @@ static void expect_program_error(const char *path, int status, const char *text)
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	struct arrow_image image;
 
-	if (arrow_image_from_program(&image, "store", path, &e) >= 0)
+	if (arrow_image_from_program(&image, "store", path, NULL, &e) >= 0)
 		fail_msg("%s has an image", path);
 	assert_int_equal(image.fd, -1);
 	if (!strstr(e.text, text))
@@ -451,7 +451,7 @@ static void two_at_once_both_succeed(void **state)
 			_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 			struct arrow_image image;
 
-			_exit(arrow_image_from_program(&image, "store", "./prog", &e) < 0);
+			_exit(arrow_image_from_program(&image, "store", "./prog", NULL, &e) < 0);
 		}
 	}
 	for (size_t i = 0; i < 4; i++) {
@@ -471,7 +471,7 @@ static int try_small_disk(const char *size)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mkdir("small", 0755) < 0 || mount("small", "small", "tmpfs", 0, size) < 0)
 		return 2;
-	if (arrow_image_from_program(&image, "small", "./prog", &e) != -ENOSPC)
+	if (arrow_image_from_program(&image, "small", "./prog", NULL, &e) != -ENOSPC)
 		return 3;
 	if (e.status != 125 || strncmp(e.text, "no space left in small/images", 29) != 0)
 		return 4;
@@ -553,7 +553,7 @@ static void a_killed_maker_leaves_nothing_torn_and_is_cleaned_up_after(void **st
 	if (pid == 0) {
 		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 
-		_exit(arrow_image_from_program(&image, "store", "./prog", &e) < 0);
+		_exit(arrow_image_from_program(&image, "store", "./prog", NULL, &e) < 0);
 	}
 	await_file("started");
 	restore_path(old);
@@ -598,7 +598,7 @@ static void a_missing_or_failing_mkfs_is_told(void **state)
 	old = replace_mkfs(*state, "echo some trouble >&2; exit 1");
 	expect_program_error("./prog", 125, "some trouble");
 	assert_int_equal(setenv("PATH", "/nowhere", 1), 0);
-	assert_int_equal(arrow_image_from_program(&image, "store", "./prog", &e), -ENOENT);
+	assert_int_equal(arrow_image_from_program(&image, "store", "./prog", NULL, &e), -ENOENT);
 	restore_path(old);
 	assert_string_equal(
 		e.text, "mkfs.erofs is not installed: run 'sudo apt-get install erofs-utils'");
@@ -641,7 +641,7 @@ static void a_program_that_changes_is_never_torn(void **state)
 		struct arrow_image image;
 		size_t n;
 
-		if (arrow_image_from_program(&image, "store", "./prog", &e) < 0) {
+		if (arrow_image_from_program(&image, "store", "./prog", NULL, &e) < 0) {
 			assert_non_null(strstr(e.text, "changes as it is copied"));
 			continue;
 		}
