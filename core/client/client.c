@@ -114,7 +114,7 @@ static int output_init(struct output *o, uint32_t process, int fd)
 	return o->data ? 0 : -ENOMEM;
 }
 
-static int output_take(struct output *o, const uint8_t *data, size_t size)
+static int output_append(struct output *o, const uint8_t *data, size_t size)
 {
 	if (o->broken)
 		return 0;
@@ -161,7 +161,7 @@ static int output_write(struct client *c, struct output *o)
 	return 0;
 }
 
-static int leave(struct client *c)
+static int client_leave(struct client *c)
 {
 	c->leave_by = now_ms() + LEAVE_DEADLINE_MS;
 	c->reads_stdin = false;
@@ -174,7 +174,7 @@ static int leave(struct client *c)
  * the next one tells. Returns the number of bytes that are left in to; keys_seen is n_keys when all
  * were there.
  */
-static size_t filter_keys(struct client *c, const uint8_t *from, size_t n, uint8_t *to)
+static size_t client_filter_keys(struct client *c, const uint8_t *from, size_t n, uint8_t *to)
 {
 	size_t out = 0;
 
@@ -192,7 +192,7 @@ static size_t filter_keys(struct client *c, const uint8_t *from, size_t n, uint8
 	return out;
 }
 
-static int read_stdin(struct client *c)
+static int client_read_stdin(struct client *c)
 {
 	uint8_t in[ARROW_FRAME_MAX - CLIENT_KEYS_MAX], kept[ARROW_FRAME_MAX], *data = in;
 	/* With room for keys that were held back. */
@@ -211,7 +211,7 @@ static int read_stdin(struct client *c)
 			&c->keeper, ARROW_STREAM(c->options->process, 0), ARROW_EOF, NULL, 0);
 	}
 	if (c->n_keys) {
-		n = (ssize_t)filter_keys(c, in, (size_t)n, kept);
+		n = (ssize_t)client_filter_keys(c, in, (size_t)n, kept);
 		data = kept;
 	}
 	c->credit -= (uint32_t)n;
@@ -219,11 +219,11 @@ static int read_stdin(struct client *c)
 		r = channel_send(&c->keeper, ARROW_STREAM(c->options->process, 0), ARROW_DATA, data,
 			(size_t)n);
 	if (r == 0 && c->n_keys && c->keys_seen == c->n_keys)
-		r = leave(c);
+		r = client_leave(c);
 	return r;
 }
 
-static void go_raw(struct client *c)
+static void client_set_raw(struct client *c)
 {
 	struct termios raw;
 
@@ -235,7 +235,7 @@ static void go_raw(struct client *c)
 	c->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
-static int send_window(struct client *c)
+static int client_send_window(struct client *c)
 {
 	uint16_t rows, columns;
 	uint8_t payload[8];
@@ -247,7 +247,7 @@ static int send_window(struct client *c)
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_WINSIZE, payload, sizeof(payload));
 }
 
-static int take_signal(struct client *c)
+static int client_handle_signal(struct client *c)
 {
 	struct signalfd_siginfo info;
 	uint8_t payload[8];
@@ -259,7 +259,7 @@ static int take_signal(struct client *c)
 	case SIGURG:
 		return 0;
 	case SIGWINCH:
-		return c->spec->process.tty ? send_window(c) : 0;
+		return c->spec->process.tty ? client_send_window(c) : 0;
 	default:
 		break;
 	}
@@ -275,7 +275,7 @@ static int take_signal(struct client *c)
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload));
 }
 
-static int take_control(
+static int client_handle_control(
 	struct client *c, struct arrow_frame f, const uint8_t *p, struct arrow_error *error)
 {
 	/* What is told to all commands, of the Arrow's program, is not for one beside it. */
@@ -293,13 +293,14 @@ static int take_control(
 			return 0;
 		c->started = true;
 		if (c->options->leave)
-			return leave(c) < 0 ? arrow_fail(error, EPIPE,
-						      "the keeper of this Arrow does not read")
-					    : 0;
+			return client_leave(c) < 0
+				       ? arrow_fail(error, EPIPE,
+						 "the keeper of this Arrow does not read")
+				       : 0;
 		c->reads_stdin = c->options->input && c->spec->process.interactive;
-		go_raw(c);
+		client_set_raw(c);
 		/* It may have changed since the job was written. */
-		return c->spec->process.tty && send_window(c) < 0
+		return c->spec->process.tty && client_send_window(c) < 0
 			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
 			       : 0;
 	case ARROW_NOTE:
@@ -319,24 +320,24 @@ static int take_control(
 	}
 }
 
-static int take_frame(
+static int client_handle_frame(
 	struct client *c, struct arrow_frame f, const uint8_t *payload, struct arrow_error *error)
 {
 	unsigned int fd = ARROW_STREAM_FD(f.stream);
 	int r = 0;
 
 	if (f.stream == ARROW_CONTROL)
-		return take_control(c, f, payload, error);
+		return client_handle_control(c, f, payload, error);
 	if (fd == 0 && f.type == ARROW_CREDIT)
 		c->credit += arrow_get32(payload);
 	else if (fd == 0 && f.type == ARROW_CLOSED)
 		c->reads_stdin = false;
 	else if (fd != 0 && f.type == ARROW_DATA && c->options->output) /* else left just now */
-		r = output_take(&c->out[fd - 1], payload, f.length);
+		r = output_append(&c->out[fd - 1], payload, f.length);
 	return r < 0 ? arrow_fail(error, -r, "the guest sent more than it may") : 0;
 }
 
-static int take_frames(struct client *c, struct arrow_error *error)
+static int client_handle_frames(struct client *c, struct arrow_error *error)
 {
 	int filled = channel_fill(&c->keeper), r;
 	struct arrow_frame frame;
@@ -345,7 +346,7 @@ static int take_frames(struct client *c, struct arrow_error *error)
 	while (!c->ended && (r = channel_next(&c->keeper, &frame, &payload)) != 0) {
 		if (r < 0)
 			return arrow_fail(error, -r, "the keeper of this Arrow sent nonsense");
-		r = take_frame(c, frame, payload, error);
+		r = client_handle_frame(c, frame, payload, error);
 		if (r < 0)
 			return r;
 	}
@@ -357,7 +358,7 @@ static int take_frames(struct client *c, struct arrow_error *error)
 	return 0;
 }
 
-static int turn(struct client *c, struct arrow_error *error)
+static int client_run_once(struct client *c, struct arrow_error *error)
 {
 	enum { P_KEEPER, P_SIGNAL, P_STDIN, P_OUT };
 	int wait = c->leave_by ? 100 : -1;
@@ -381,9 +382,9 @@ static int turn(struct client *c, struct arrow_error *error)
 		if (p[P_OUT + i].revents)
 			r = output_write(c, &c->out[i]);
 	if (r == 0 && p[P_STDIN].revents)
-		r = read_stdin(c);
+		r = client_read_stdin(c);
 	if (r == 0 && p[P_SIGNAL].revents)
-		r = take_signal(c);
+		r = client_handle_signal(c);
 	if (r < 0)
 		return arrow_fail(error, -r, "the keeper of this Arrow does not read: %m");
 
@@ -394,12 +395,12 @@ static int turn(struct client *c, struct arrow_error *error)
 	if (channel_flush(&c->keeper) < 0)
 		p[P_KEEPER].revents |= POLLHUP;
 	if (p[P_KEEPER].revents & (POLLIN | POLLHUP | POLLERR))
-		return take_frames(c, error);
+		return client_handle_frames(c, error);
 	return 0;
 }
 
 /* The end was told; the last output may still be on its way to a slow reader. */
-static void write_rest(struct client *c)
+static void client_write_rest(struct client *c)
 {
 	for (int i = 0; i < 2; i++) {
 		struct output *o = &c->out[i];
@@ -483,10 +484,10 @@ int client_run(int fd, const struct client_options *options, int *status, bool *
 	int r = client_init(&c, fd, error);
 
 	while (r == 0 && !c.ended)
-		r = turn(&c, error);
+		r = client_run_once(&c, error);
 
 	if (c.started)
-		write_rest(&c);
+		client_write_rest(&c);
 	if (c.raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &c.saved);
 	if (c.raw && c.detached && isatty(STDOUT_FILENO))

@@ -19,7 +19,7 @@
 #define ANSWER_MS 30000u /* for what a keeper answers at once */
 #define END_MS 120000u   /* for the end of a killed Arrow, on a slow machine */
 
-static int open_named(struct arrow_instance *i, const struct arrow_paths *paths, const char *name,
+static int manage_open(struct arrow_instance *i, const struct arrow_paths *paths, const char *name,
 	struct arrow_spec *spec, struct arrow_error *error)
 {
 	char id[ARROW_ID_HEX];
@@ -34,7 +34,7 @@ static int open_named(struct arrow_instance *i, const struct arrow_paths *paths,
 }
 
 /* Waits until nobody keeps it any more: only then can it be started or removed. */
-static int wait_free(const struct arrow_instance *i, struct arrow_error *error)
+static int manage_wait_free(const struct arrow_instance *i, struct arrow_error *error)
 {
 	uint64_t end = now_ms() + END_MS;
 
@@ -46,7 +46,7 @@ static int wait_free(const struct arrow_instance *i, struct arrow_error *error)
 	return 0;
 }
 
-static int ask_stop(const struct arrow_instance *i, uint16_t request, uint32_t signal,
+static int manage_ask_stop(const struct arrow_instance *i, uint16_t request, uint32_t signal,
 	uint32_t seconds, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	uint32_t numbers[2] = {signal, seconds};
@@ -67,12 +67,12 @@ int arrow_stop(const struct arrow_paths *paths, const char *name, uint32_t signa
 {
 	struct arrow_instance i;
 	struct arrow_spec spec;
-	int r = open_named(&i, paths, name, &spec, error);
+	int r = manage_open(&i, paths, name, &spec, error);
 
 	if (r == 0 && arrow_instance_is_kept(&i)) {
-		r = ask_stop(&i, ARROW_STOP, signal, seconds, &spec, error);
+		r = manage_ask_stop(&i, ARROW_STOP, signal, seconds, &spec, error);
 		if (r >= 0)
-			r = wait_free(&i, error);
+			r = manage_wait_free(&i, error);
 	}
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
@@ -84,13 +84,13 @@ int arrow_restart_kept(const struct arrow_paths *paths, const char *name, uint32
 {
 	struct arrow_instance i;
 	struct arrow_spec spec;
-	int r = open_named(&i, paths, name, &spec, error);
+	int r = manage_open(&i, paths, name, &spec, error);
 
 	if (r == 0) {
 		r = arrow_instance_is_kept(&i)
-			    ? ask_stop(&i, ARROW_RESTART, signal, seconds, &spec, error)
+			    ? manage_ask_stop(&i, ARROW_RESTART, signal, seconds, &spec, error)
 			    : 1;
-		if (r == 1 && wait_free(&i, error) < 0)
+		if (r == 1 && manage_wait_free(&i, error) < 0)
 			r = -ETIMEDOUT;
 	}
 	arrow_instance_release(&i);
@@ -102,12 +102,12 @@ int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signa
 	struct arrow_error *error)
 {
 	struct arrow_instance i;
-	int r = open_named(&i, paths, name, NULL, error);
+	int r = manage_open(&i, paths, name, NULL, error);
 
 	if (r == 0)
 		r = control_ask(&i, ARROW_KILL, &signal, 1, ANSWER_MS, error);
 	if (r == 0 && signal == SIGKILL)
-		r = wait_free(&i, error);
+		r = manage_wait_free(&i, error);
 	arrow_instance_release(&i);
 	return r;
 }
@@ -116,7 +116,7 @@ int arrow_pause(
 	const struct arrow_paths *paths, const char *name, bool pause, struct arrow_error *error)
 {
 	struct arrow_instance i;
-	int r = open_named(&i, paths, name, NULL, error);
+	int r = manage_open(&i, paths, name, NULL, error);
 
 	if (r == 0) {
 		r = control_ask(
@@ -130,7 +130,7 @@ int arrow_pause(
 }
 
 /* Whoever holds the lock of one that does not run has it for a moment only. */
-static int kill_and_lock(struct arrow_instance *i, struct arrow_error *error)
+static int manage_kill_and_lock(struct arrow_instance *i, struct arrow_error *error)
 {
 	static const uint32_t now[2] = {SIGKILL, 0};
 	uint64_t end = now_ms() + END_MS;
@@ -162,7 +162,7 @@ int arrow_remove(
 	if (r < 0)
 		return r;
 	if (force) {
-		r = kill_and_lock(&i, error);
+		r = manage_kill_and_lock(&i, error);
 	} else {
 		r = arrow_instance_lock_wait(&i, error);
 		if (r == -EBUSY) {
@@ -183,7 +183,7 @@ int arrow_remove(
 }
 
 /* Reads until the keeper tells the end of the run, or is gone. Returns 1 with a status, or 0. */
-static int read_end(int fd, int *status)
+static int manage_read_end(int fd, int *status)
 {
 	struct channel c;
 	struct arrow_frame f;
@@ -216,13 +216,13 @@ int arrow_wait(
 	const struct arrow_paths *paths, const char *name, int *status, struct arrow_error *error)
 {
 	struct arrow_instance i;
-	int r = open_named(&i, paths, name, NULL, error), fd;
+	int r = manage_open(&i, paths, name, NULL, error), fd;
 	bool told = false;
 
 	if (r == 0 && arrow_instance_is_kept(&i)) {
 		fd = control_connect(&i, error);
 		if (fd >= 0)
-			told = read_end(fd, status);
+			told = manage_read_end(fd, status);
 		else if (fd == -ESRCH)
 			arrow_error_clear(error);
 		else
@@ -230,7 +230,7 @@ int arrow_wait(
 	}
 	if (r == 0 && !told) {
 		/* What it left on disk, once whoever writes there is done. */
-		r = access(i.dir, F_OK) == 0 ? wait_free(&i, error) : 0;
+		r = access(i.dir, F_OK) == 0 ? manage_wait_free(&i, error) : 0;
 		arrow_instance_refresh(&i);
 		*status = i.state.exit_code;
 	}
@@ -246,7 +246,7 @@ int arrow_rename(const struct arrow_paths *paths, const char *name, const char *
 
 	if (r < 0)
 		return r;
-	r = open_named(&i, paths, name, NULL, error);
+	r = manage_open(&i, paths, name, NULL, error);
 	if (r == 0)
 		r = arrow_instance_rename(&i, paths, new_name, error);
 	arrow_instance_release(&i);
@@ -267,7 +267,7 @@ int arrow_attach(const struct arrow_paths *paths, const char *name, const struct
 		.take_signals = how->take_signals,
 		.notes = arrow_settings_notes(paths)};
 	bool detached;
-	int r = open_named(&i, paths, name, &spec, error), fd = -1;
+	int r = manage_open(&i, paths, name, &spec, error), fd = -1;
 
 	if (r == 0) {
 		fd = control_connect(&i, error);
@@ -293,7 +293,7 @@ void arrow_event_named(const struct arrow_paths *paths, const char *name, const 
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 	struct arrow_instance i;
 
-	if (open_named(&i, paths, name, NULL, &ignored) == 0)
+	if (manage_open(&i, paths, name, NULL, &ignored) == 0)
 		arrow_event(&i, action, NULL);
 	arrow_instance_release(&i);
 }

@@ -12,8 +12,9 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define CONFIG_MAX (64u << 20) /* a spec holds arguments and environment, which fit into an exec   \
-				*/
+#define CONFIG_MAX                                                                                 \
+	(64u << 20) /* a spec holds arguments and environment, which fit into an exec              \
+		     */
 
 void instance_clear(struct arrow_instance *i)
 {

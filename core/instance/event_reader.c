@@ -47,7 +47,7 @@ static long long ns_of(const struct timespec *t)
 }
 
 /* A line that is no event, such as half of one, is passed over. */
-static int take_line(void *arg, const char *line, size_t size)
+static int events_pass_line(void *arg, const char *line, size_t size)
 {
 	struct reader *r = arg;
 	const struct events_query *q = r->query;
@@ -63,7 +63,7 @@ static int take_line(void *arg, const char *line, size_t size)
 
 static int read_on(struct reader *r)
 {
-	return r->fd >= 0 ? lines_read(&r->lines, r->fd, take_line, r) : 0;
+	return r->fd >= 0 ? lines_read(&r->lines, r->fd, events_pass_line, r) : 0;
 }
 
 /* What there is now: of the two files the older one first. The newer one stays open. */

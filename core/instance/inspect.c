@@ -24,13 +24,13 @@ const char *arrow_restart_text(uint32_t restart)
 }
 
 /* A list of strings; Docker's null for an empty one. */
-static json_t *texts(const struct arrow_strings *list)
+static json_t *inspect_texts(const struct arrow_strings *list)
 {
 	return list->n ? arrow_texts_json(list) : json_null();
 }
 
 /* The words of the command, as execve() gets them. */
-static json_t *command(const struct arrow_spec *spec)
+static json_t *inspect_command(const struct arrow_spec *spec)
 {
 	json_t *array = arrow_texts_json(&spec->process.args);
 	const char *first =
@@ -42,7 +42,7 @@ static json_t *command(const struct arrow_spec *spec)
 }
 
 /* The last checks, with Docker's names for what each said. */
-static json_t *health_state(const struct arrow_state *s)
+static json_t *inspect_health(const struct arrow_state *s)
 {
 	static const char *const names[][2] = {{"start", "Start"}, {"end", "End"},
 		{"exit_code", "ExitCode"}, {"output", "Output"}};
@@ -63,7 +63,7 @@ static json_t *health_state(const struct arrow_state *s)
 		(json_int_t)s->health_failures, "Log", log);
 }
 
-static json_t *state_json(const struct arrow_state *s)
+static json_t *inspect_state(const struct arrow_state *s)
 {
 	bool active = arrow_life_active(s->life);
 	json_t *o = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:i, s:i, s:o, s:s, s:s}", "Status",
@@ -76,11 +76,11 @@ static json_t *state_json(const struct arrow_state *s)
 		"FinishedAt", s->finished[0] ? s->finished : NO_TIME);
 
 	if (o && s->health[0])
-		json_object_set_new(o, "Health", health_state(s));
+		json_object_set_new(o, "Health", inspect_health(s));
 	return o;
 }
 
-static json_t *mounts(const struct arrow_spec *spec)
+static json_t *inspect_mounts(const struct arrow_spec *spec)
 {
 	json_t *array = json_array();
 
@@ -96,7 +96,7 @@ static json_t *mounts(const struct arrow_spec *spec)
 	return array;
 }
 
-static json_t *binds(const struct arrow_spec *spec)
+static json_t *inspect_binds(const struct arrow_spec *spec)
 {
 	json_t *array = spec->files.n_volumes ? json_array() : json_null();
 
@@ -110,7 +110,7 @@ static json_t *binds(const struct arrow_spec *spec)
 	return array;
 }
 
-static json_t *tmpfs(const struct arrow_spec *spec)
+static json_t *inspect_tmpfs(const struct arrow_spec *spec)
 {
 	json_t *object = json_object();
 
@@ -121,7 +121,7 @@ static json_t *tmpfs(const struct arrow_spec *spec)
 	return object;
 }
 
-static json_t *host_config(const struct arrow_spec *spec)
+static json_t *inspect_host_config(const struct arrow_spec *spec)
 {
 	const char *driver = spec->log.driver ? spec->log.driver : "json-file";
 	json_t *swap = json_integer(
@@ -130,7 +130,7 @@ static json_t *host_config(const struct arrow_spec *spec)
 
 	return json_pack("{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
 			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i}",
-		"Binds", binds(spec), "NetworkMode",
+		"Binds", inspect_binds(spec), "NetworkMode",
 		spec->net.names.n ? spec->net.names.v[0] : "default", "PortBindings",
 		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
 		arrow_restart_text(spec->life.restart), "MaximumRetryCount",
@@ -139,12 +139,12 @@ static json_t *host_config(const struct arrow_spec *spec)
 		"Privileged", spec->process.privileged, "ReadonlyRootfs", spec->files.read_only,
 		"Memory", (json_int_t)spec->limits.memory, "NanoCpus",
 		(json_int_t)spec->limits.millicpus * (SECOND / 1000), "ShmSize",
-		(json_int_t)spec->files.shm_size, "Dns", texts(&spec->net.dns), "DnsOptions",
-		texts(&spec->net.dns_options), "DnsSearch", texts(&spec->net.dns_search),
-		"ExtraHosts", texts(&spec->net.hosts), "Sysctls",
-		arrow_pairs_json(&spec->process.sysctls), "Tmpfs", tmpfs(spec), "PublishAllPorts",
-		spec->net.publish_all, "MemorySwap", swap, "PidsLimit", pids, "CpuShares",
-		(int)spec->limits.cpu_shares, "CpusetCpus",
+		(json_int_t)spec->files.shm_size, "Dns", inspect_texts(&spec->net.dns),
+		"DnsOptions", inspect_texts(&spec->net.dns_options), "DnsSearch",
+		inspect_texts(&spec->net.dns_search), "ExtraHosts", inspect_texts(&spec->net.hosts),
+		"Sysctls", arrow_pairs_json(&spec->process.sysctls), "Tmpfs", inspect_tmpfs(spec),
+		"PublishAllPorts", spec->net.publish_all, "MemorySwap", swap, "PidsLimit", pids,
+		"CpuShares", (int)spec->limits.cpu_shares, "CpusetCpus",
 		spec->limits.cpuset_cpus ? spec->limits.cpuset_cpus : "", "BlkioWeight",
 		(int)spec->limits.blkio_weight, "OomKillDisable", spec->limits.oom_kill_disable,
 		"OomScoreAdj", (int)spec->limits.oom_score_adj);
@@ -161,7 +161,7 @@ static json_t *exposed(const struct arrow_spec *spec)
 
 static json_t *health(const struct arrow_health *h)
 {
-	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", texts(&h->test), "Interval",
+	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", inspect_texts(&h->test), "Interval",
 		(json_int_t)h->interval, "Timeout", (json_int_t)h->timeout, "StartPeriod",
 		(json_int_t)h->start_period, "Retries", (json_int_t)h->retries);
 }
@@ -191,10 +191,11 @@ static json_t *config(const struct arrow_instance *i, const struct arrow_spec *s
 		arrow_text_json(spec->net.hostname ? spec->net.hostname : host), "User",
 		arrow_text_json(spec->process.user ? spec->process.user : ""), "Tty",
 		spec->process.tty, "OpenStdin", spec->process.interactive, "StdinOnce",
-		spec->process.stdin_once, "Env", texts(&spec->process.env), "Cmd",
-		texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)), "WorkingDir",
-		arrow_text_json(spec->process.workdir ? spec->process.workdir : ""), "ExposedPorts",
-		exposed(spec), "Labels", arrow_pairs_json(&spec->labels), "StopSignal", signal);
+		spec->process.stdin_once, "Env", inspect_texts(&spec->process.env), "Cmd",
+		inspect_texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)),
+		"WorkingDir", arrow_text_json(spec->process.workdir ? spec->process.workdir : ""),
+		"ExposedPorts", exposed(spec), "Labels", arrow_pairs_json(&spec->labels),
+		"StopSignal", signal);
 	if (o && spec->life.health.test.n)
 		json_object_set_new(o, "Healthcheck", health(&spec->life.health));
 	return o;
@@ -226,7 +227,7 @@ static json_t *network_settings(const struct arrow_state *s)
 static json_t *describe(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	const struct arrow_state *s = &i->state;
-	json_t *words = command(spec), *args = json_array(), *word, *o;
+	json_t *words = inspect_command(spec), *args = json_array(), *word, *o;
 	_cleanup_free_ char *slash_name = NULL, *log = NULL;
 	const char *digest = spec->source.image_digest ? spec->source.image_digest : s->image;
 	size_t n;
@@ -243,11 +244,11 @@ static json_t *describe(const struct arrow_instance *i, const struct arrow_spec 
 	word = json_array_get(words, 0);
 	o = json_pack("{s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o}",
 		"Id", i->id, "Created", i->created, "Path", word ? word : json_null(), "Args", args,
-		"State", state_json(s), "Image", digest, "LogPath",
+		"State", inspect_state(s), "Image", digest, "LogPath",
 		spec->log.driver && strcmp(spec->log.driver, "json-file") != 0 ? "" : log, "Name",
 		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
-		mounts(spec), "HostConfig", host_config(spec), "Config", config(i, spec),
-		"NetworkSettings", network_settings(s));
+		inspect_mounts(spec), "HostConfig", inspect_host_config(spec), "Config",
+		config(i, spec), "NetworkSettings", network_settings(s));
 	json_decref(words);
 	if (o)
 		json_object_set_new(o, "Arrow",

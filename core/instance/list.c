@@ -9,7 +9,7 @@
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 
-static json_t *state_and_spec(const struct arrow_instance *i, const struct arrow_spec *spec)
+static json_t *list_describe(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	json_t *o = arrow_state_json(&i->state);
 	json_t *more = json_pack("{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:o*, s:I, s:i, s:b, s:o*}",
@@ -36,7 +36,7 @@ int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **des
 	int r = arrow_instance_open(&instance, paths, id, &spec, error);
 
 	if (r == 0) {
-		*description = state_and_spec(&instance, &spec);
+		*description = list_describe(&instance, &spec);
 		if (!*description)
 			r = arrow_fail(error, ENOMEM, "out of memory");
 	}
@@ -52,7 +52,7 @@ struct listing {
 	bool all;
 };
 
-static void add(const char *id, void *arg)
+static void list_add(const char *id, void *arg)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct listing *l = arg;
@@ -72,7 +72,7 @@ static void add(const char *id, void *arg)
 	arrow_spec_release(&spec);
 }
 
-static int newest_first(const void *a, const void *b, void *key)
+static int list_compare_created(const void *a, const void *b, void *key)
 {
 	const json_t *first = *(json_t *const *)a, *second = *(json_t *const *)b;
 
@@ -81,7 +81,7 @@ static int newest_first(const void *a, const void *b, void *key)
 }
 
 /* A new array of the same objects, in order. */
-static json_t *sorted(const json_t *list, const char *created)
+static json_t *list_sort(const json_t *list, const char *created)
 {
 	size_t n = json_array_size(list);
 	_cleanup_free_ json_t **rows = calloc(n + 1, sizeof(json_t *));
@@ -90,7 +90,7 @@ static json_t *sorted(const json_t *list, const char *created)
 	for (size_t i = 0; result && i < n; i++)
 		rows[i] = json_array_get(list, i);
 	if (result)
-		qsort_r(rows, n, sizeof(json_t *), newest_first, (char *)created);
+		qsort_r(rows, n, sizeof(json_t *), list_compare_created, (char *)created);
 	for (size_t i = 0; result && i < n; i++)
 		if (json_array_append(result, rows[i]) < 0)
 			return NULL;
@@ -106,13 +106,13 @@ int arrow_list_as(const struct arrow_paths *paths, bool all,
 
 	if (!l.list)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = arrow_instances(paths, add, &l, error);
-	*list = r < 0 ? NULL : sorted(l.list, created);
+	r = arrow_instances(paths, list_add, &l, error);
+	*list = r < 0 ? NULL : list_sort(l.list, created);
 	json_decref(l.list);
 	return r == 0 && !*list ? arrow_fail(error, ENOMEM, "out of memory") : r;
 }
 
 int arrow_list(const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)
 {
-	return arrow_list_as(paths, all, state_and_spec, "created", list, error);
+	return arrow_list_as(paths, all, list_describe, "created", list, error);
 }

@@ -32,7 +32,7 @@ static int parse_count(const char *text, uint32_t max, uint32_t *n)
 	return 0;
 }
 
-static int take_option(struct log *log, const char *option, struct arrow_error *error)
+static int log_set_option(struct log *log, const char *option, struct arrow_error *error)
 {
 	const char *value = strchr(option, '=');
 	bool file = log->driver == LOG_JSON_FILE;
@@ -77,7 +77,7 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 		return arrow_fail(error, EINVAL,
 			"no such log driver: '%s'; there are json-file, journald and none", name);
 	for (size_t i = 0; i < spec->log.opts.n; i++) {
-		int r = take_option(log, spec->log.opts.v[i], error);
+		int r = log_set_option(log, spec->log.opts.v[i], error);
 
 		if (r < 0)
 			return r;
@@ -309,7 +309,7 @@ static void entry(struct log *log, struct batch *b, unsigned int fd, const uint8
 }
 
 /* For so many bytes of text; each entry of them fits. */
-static int begin_batch(const struct log *log, struct batch *b, size_t size)
+static int log_begin_batch(const struct log *log, struct batch *b, size_t size)
 {
 	struct timespec now;
 
@@ -331,7 +331,7 @@ void log_write(struct log *log, unsigned int fd, const void *data, size_t size)
 		return;
 	if (!line->data)
 		line->data = malloc(ARROW_LOG_LINE);
-	if (!line->data || begin_batch(log, &b, size + line->used) < 0) {
+	if (!line->data || log_begin_batch(log, &b, size + line->used) < 0) {
 		log->lost++;
 		return;
 	}
@@ -373,7 +373,7 @@ void log_finish(struct log *log)
 
 	size_t used = log->line[0].used + log->line[1].used;
 
-	if (used == 0 || begin_batch(log, &b, used) < 0)
+	if (used == 0 || log_begin_batch(log, &b, used) < 0)
 		return;
 	for (unsigned int i = 0; i < 2; i++) {
 		if (log->line[i].used)

@@ -51,7 +51,7 @@ static bool same_file(int a, int b)
 
 /* Counts lines from the end of a file. Returns the offset of the first of them; left gets how many
  * were not found. */
-static off_t find_tail(int fd, long *left)
+static off_t reader_find_tail(int fd, long *left)
 {
 	_cleanup_free_ char *block = malloc(BLOCK);
 	struct stat st;
@@ -87,7 +87,7 @@ static int compare(const struct timespec *a, const struct timespec *b)
 }
 
 /* An entry of which the strings are known. */
-static int take_entry(struct reader *r, const struct log_entry *entry)
+static int reader_pass_entry(struct reader *r, const struct log_entry *entry)
 {
 	const struct log_query *q = r->query;
 	struct timespec when;
@@ -104,7 +104,7 @@ static int take_entry(struct reader *r, const struct log_entry *entry)
 }
 
 /* A line that is no entry, such as half of one, is passed over. */
-static int take_any_line(struct reader *r, const char *line, size_t size)
+static int reader_pass_any_line(struct reader *r, const char *line, size_t size)
 {
 	json_t *o = json_loadb(line, size, JSON_ALLOW_NUL, NULL);
 	const json_t *text = json_object_get(o, "log");
@@ -113,12 +113,12 @@ static int take_any_line(struct reader *r, const char *line, size_t size)
 	int result = 0;
 
 	if (json_is_string(text) && stream && time)
-		result = take_entry(r, &(struct log_entry){
-					       .fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
-					       .time = time,
-					       .text = json_string_value(text),
-					       .size = json_string_length(text),
-				       });
+		result = reader_pass_entry(r, &(struct log_entry){
+						      .fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
+						      .time = time,
+						      .text = json_string_value(text),
+						      .size = json_string_length(text),
+					      });
 	json_decref(o);
 	return result;
 }
@@ -167,7 +167,7 @@ static const char *unescape(struct reader *r, const char *at, const char *end, s
 }
 
 /* Lines as core/instance/log.c writes them are read without a parser: it takes most of the time. */
-static int take_line(struct reader *r, const char *line, size_t size)
+static int reader_pass_line(struct reader *r, const char *line, size_t size)
 {
 	static const char head[] = "{\"log\":\"", out[] = ",\"stream\":\"stdout\",\"time\":\"",
 			  err[] = ",\"stream\":\"stderr\",\"time\":\"";
@@ -181,25 +181,25 @@ static int take_line(struct reader *r, const char *line, size_t size)
 	left = at ? (size_t)(end - at) : 0;
 	is_out = left > sizeof(out) && memcmp(at, out, sizeof(out) - 1) == 0;
 	if (!is_out && !(left > sizeof(err) && memcmp(at, err, sizeof(err) - 1) == 0))
-		return take_any_line(r, line, size);
+		return reader_pass_any_line(r, line, size);
 	at += sizeof(out) - 1;
 	left = (size_t)(end - at);
 	if (left < 3 || left - 2 >= sizeof(time) || memcmp(end - 2, "\"}", 2) != 0)
-		return take_any_line(r, line, size);
+		return reader_pass_any_line(r, line, size);
 	memcpy(time, at, left - 2);
 	time[left - 2] = '\0';
-	return take_entry(r, &(struct log_entry){
-				     .fd = is_out ? 1 : 2,
-				     .time = time,
-				     .text = r->text,
-				     .size = text_size,
-			     });
+	return reader_pass_entry(r, &(struct log_entry){
+					    .fd = is_out ? 1 : 2,
+					    .time = time,
+					    .text = r->text,
+					    .size = text_size,
+				    });
 }
 
-static int take_line_until(void *arg, const char *line, size_t size)
+static int reader_pass_line_until(void *arg, const char *line, size_t size)
 {
 	struct reader *r = arg;
-	int e = take_line(r, line, size);
+	int e = reader_pass_line(r, line, size);
 
 	return e < 0 ? e : r->done;
 }
@@ -207,7 +207,7 @@ static int take_line_until(void *arg, const char *line, size_t size)
 /* Reads to the end of the file, or of what is wanted. Returns 0, or what each() gave. */
 static int read_on(struct reader *r)
 {
-	int e = r->done ? 0 : lines_read(&r->lines, r->fd, take_line_until, r);
+	int e = r->done ? 0 : lines_read(&r->lines, r->fd, reader_pass_line_until, r);
 
 	return e < 0 ? e : 0;
 }
@@ -238,7 +238,7 @@ static int read_files(struct reader *r)
 			fds[n++] = fd;
 	}
 	for (int i = 0; i < n && left > 0; i++) {
-		start = find_tail(fds[i], &left);
+		start = reader_find_tail(fds[i], &left);
 		if (left > 0)
 			continue;
 		while (n > i + 1) /* older ones have nothing that is wanted */
@@ -325,7 +325,7 @@ static int follow(struct reader *r, const struct arrow_instance *instance)
 	return 0;
 }
 
-static int check_driver(
+static int reader_check_driver(
 	const struct arrow_spec *spec, const char *name, const char *id, struct arrow_error *error)
 {
 	struct log log;
@@ -359,7 +359,7 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 		return r;
 	r = arrow_instance_open(&instance, paths, id, &spec, error);
 	if (r == 0)
-		r = check_driver(&spec, instance.name, id, error);
+		r = reader_check_driver(&spec, instance.name, id, error);
 	if (r == 0) {
 		reader.dir_fd = instance.dir_fd;
 		r = lines_init(&reader.lines, LINE_MAX);

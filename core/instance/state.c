@@ -55,14 +55,14 @@ json_t *arrow_state_json(const struct arrow_state *s)
 	return o;
 }
 
-static void take_text(const json_t *o, const char *key, char *to, size_t size)
+static void state_read_text(const json_t *o, const char *key, char *to, size_t size)
 {
 	const char *text = json_string_value(json_object_get(o, key));
 
 	snprintf(to, size, "%s", text ? text : "");
 }
 
-static int take_number(const json_t *o, const char *key)
+static int state_read_number(const json_t *o, const char *key)
 {
 	json_int_t n = json_integer_value(json_object_get(o, key));
 
@@ -89,25 +89,25 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 		return r < 0 ? r : -EINVAL;
 	}
 	s->life = (enum arrow_life)life;
-	s->keeper_pid = take_number(o, "keeper_pid");
-	s->vm_pid = take_number(o, "vm_pid");
-	s->exit_code = take_number(o, "exit_code");
+	s->keeper_pid = state_read_number(o, "keeper_pid");
+	s->vm_pid = state_read_number(o, "vm_pid");
+	s->exit_code = state_read_number(o, "exit_code");
 	s->oom = json_is_true(json_object_get(o, "oom_killed"));
 	s->stdin_closed = json_is_true(json_object_get(o, "stdin_closed"));
 	s->manual_stop = json_is_true(json_object_get(o, "manual_stop"));
-	s->restarts = (uint32_t)take_number(o, "restarts");
-	take_text(o, "started", s->started, sizeof(s->started));
-	take_text(o, "finished", s->finished, sizeof(s->finished));
-	take_text(o, "engine", s->engine, sizeof(s->engine));
-	take_text(o, "accel", s->accel, sizeof(s->accel));
-	take_text(o, "kernel", s->kernel, sizeof(s->kernel));
-	take_text(o, "image", s->image, sizeof(s->image));
-	take_text(o, "error", s->error, sizeof(s->error));
-	take_text(o, "health", s->health, sizeof(s->health));
-	s->health_failures = (uint32_t)take_number(o, "health_failures");
+	s->restarts = (uint32_t)state_read_number(o, "restarts");
+	state_read_text(o, "started", s->started, sizeof(s->started));
+	state_read_text(o, "finished", s->finished, sizeof(s->finished));
+	state_read_text(o, "engine", s->engine, sizeof(s->engine));
+	state_read_text(o, "accel", s->accel, sizeof(s->accel));
+	state_read_text(o, "kernel", s->kernel, sizeof(s->kernel));
+	state_read_text(o, "image", s->image, sizeof(s->image));
+	state_read_text(o, "error", s->error, sizeof(s->error));
+	state_read_text(o, "health", s->health, sizeof(s->health));
+	s->health_failures = (uint32_t)state_read_number(o, "health_failures");
 	s->health_log = json_incref(json_object_get(o, "health_log"));
 	s->network = json_incref(json_object_get(o, "network"));
-	s->cards = (uint32_t)take_number(o, "cards");
+	s->cards = (uint32_t)state_read_number(o, "cards");
 	json_decref(o);
 	return 0;
 }
@@ -129,7 +129,7 @@ int arrow_state_reserve(int dir_fd)
 }
 
 /* Writes text to a file beside, which may be the reserve, and renames it. */
-static int replace(int dir_fd, const char *file, const char *text)
+static int state_replace_file(int dir_fd, const char *file, const char *text)
 {
 	_cleanup_close_ int fd =
 		openat(dir_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -155,7 +155,7 @@ static char *state_text(const struct arrow_state *s)
 }
 
 /* Over the state that is there, whose blocks are ours already. */
-static int overwrite(int dir_fd, const char *text)
+static int state_overwrite(int dir_fd, const char *text)
 {
 	_cleanup_close_ int fd = openat(dir_fd, STATE_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t size = (ssize_t)strlen(text);
@@ -171,7 +171,7 @@ int arrow_state_write(int dir_fd, const struct arrow_state *s)
 {
 	_cleanup_free_ char *text = state_text(s), *shorter = NULL;
 	struct arrow_state plain = *s;
-	int r = text ? replace(dir_fd, NEXT_FILE, text) : -ENOMEM;
+	int r = text ? state_replace_file(dir_fd, NEXT_FILE, text) : -ENOMEM;
 
 	if (r == 0 || !text)
 		return r;
@@ -182,9 +182,9 @@ int arrow_state_write(int dir_fd, const struct arrow_state *s)
 	if (!shorter)
 		return -ENOMEM;
 	if (faccessat(dir_fd, RESERVE_FILE, F_OK, 0) == 0 &&
-		replace(dir_fd, RESERVE_FILE, shorter) == 0)
+		state_replace_file(dir_fd, RESERVE_FILE, shorter) == 0)
 		return 0;
-	return overwrite(dir_fd, shorter) == 0 ? 0 : r;
+	return state_overwrite(dir_fd, shorter) == 0 ? 0 : r;
 }
 
 void arrow_state_release(struct arrow_state *s)

@@ -42,7 +42,7 @@ static void store_release(struct store *s)
 #define _cleanup_store_ __attribute__((cleanup(store_release)))
 
 /* Opens (and makes) a directory. */
-static int open_dir(const char *parent, const char *name, struct arrow_error *error)
+static int store_open_dir(const char *parent, const char *name, struct arrow_error *error)
 {
 	_cleanup_free_ char *path = path_format("%s/%s", parent, name);
 	int fd;
@@ -63,13 +63,13 @@ static int open_dir(const char *parent, const char *name, struct arrow_error *er
 
 static int store_open(struct store *s, const struct arrow_paths *paths, struct arrow_error *error)
 {
-	s->arrows_fd = open_dir(paths->data, "arrows", error);
+	s->arrows_fd = store_open_dir(paths->data, "arrows", error);
 	if (s->arrows_fd < 0)
 		return s->arrows_fd;
-	s->names_fd = open_dir(paths->data, "names", error);
+	s->names_fd = store_open_dir(paths->data, "names", error);
 	if (s->names_fd < 0)
 		return s->names_fd;
-	s->run_fd = open_dir(paths->run, "arrows", error);
+	s->run_fd = store_open_dir(paths->run, "arrows", error);
 	return s->run_fd < 0 ? s->run_fd : 0;
 }
 
@@ -95,7 +95,7 @@ static int store_lock(struct store *s, const struct arrow_paths *paths, struct a
 	return 0;
 }
 
-static int for_each(int dir_fd, void (*each)(const char *id, void *arg), void *arg)
+static int store_each_id(int dir_fd, void (*each)(const char *id, void *arg), void *arg)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -125,7 +125,7 @@ int arrow_id_make(char id[ARROW_ID_HEX])
 }
 
 /* A name that nobody chose: two words, as Docker's users know it. */
-static char *make_name(const char *id)
+static char *store_make_name(const char *id)
 {
 	static const char *const first[] = {"brisk", "calm", "clever", "deft", "eager", "fleet",
 		"keen", "light", "lucid", "nimble", "quick", "quiet", "sharp", "sleek", "steady",
@@ -141,7 +141,7 @@ static char *make_name(const char *id)
 }
 
 /* Whether an Arrow has its name, or is about to give it back itself. */
-static bool keeps_name(const struct store *s, const char *id)
+static bool store_keeps_name(const struct store *s, const char *id)
 {
 	_cleanup_free_ char *lock = path_format(REMOVING "%s/lock", id);
 	_cleanup_close_ int fd = -1;
@@ -153,7 +153,7 @@ static bool keeps_name(const struct store *s, const char *id)
 }
 
 /* Under the store's lock. */
-static int take_name(
+static int store_claim_name(
 	const struct store *s, const char *id, const char *name, struct arrow_error *error)
 {
 	char other[ARROW_ID_HEX] = "";
@@ -166,7 +166,7 @@ static int take_name(
 			return arrow_fail(error, errno, "cannot take the name %s: %m", name);
 		n = readlinkat(s->names_fd, name, other, sizeof(other) - 1);
 		other[n > 0 ? n : 0] = '\0';
-		if (keeps_name(s, other))
+		if (store_keeps_name(s, other))
 			break;
 		unlinkat(s->names_fd, name, 0); /* its Arrow is gone */
 	}
@@ -176,7 +176,7 @@ static int take_name(
 }
 
 /* Under the store's lock: removes the folder of an Arrow, in a way that nobody sees half of it. */
-static void remove_folder(const struct store *s, const char *id)
+static void store_remove_folder(const struct store *s, const char *id)
 {
 	_cleanup_free_ char *aside = path_format(REMOVING "%s", id);
 
@@ -186,7 +186,7 @@ static void remove_folder(const struct store *s, const char *id)
 }
 
 /* Under the store's lock: folder, lock, name, config. */
-static int create_locked(struct arrow_instance *i, const struct store *s,
+static int store_create(struct arrow_instance *i, const struct store *s,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
 	int r;
@@ -200,9 +200,9 @@ static int create_locked(struct arrow_instance *i, const struct store *s,
 	if (r == 0)
 		r = instance_write_config(i, spec);
 	r = r < 0 ? arrow_fail(error, -r, "cannot write the state directory %s: %m", i->dir)
-		  : take_name(s, i->id, i->name, error);
+		  : store_claim_name(s, i->id, i->name, error);
 	if (r < 0)
-		remove_folder(s, i->id);
+		store_remove_folder(s, i->id);
 	return r;
 }
 
@@ -214,7 +214,7 @@ struct cleaning {
 };
 
 /* What a killed keeper, or a host that went down, left of one. */
-static void settle(const struct cleaning *c, struct arrow_instance *i, bool auto_remove)
+static void store_settle(const struct cleaning *c, struct arrow_instance *i, bool auto_remove)
 {
 	_cleanup_free_ char *name = strdup(i->name);
 
@@ -225,13 +225,13 @@ static void settle(const struct cleaning *c, struct arrow_instance *i, bool auto
 		return;
 	}
 	arrow_event(i, "destroy", NULL);
-	remove_folder(c->store, i->id);
+	store_remove_folder(c->store, i->id);
 	if (name)
 		unlinkat(c->store->names_fd, name, 0);
 }
 
 /* Under the store's lock: one that has nothing of this boot, but may have run in the last one. */
-static void clean_lost(const char *id, void *arg)
+static void store_clean_lost(const char *id, void *arg)
 {
 	struct cleaning *c = arg;
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -240,25 +240,25 @@ static void clean_lost(const char *id, void *arg)
 
 	if (arrow_instance_open(&i, c->paths, id, &spec, &error) == 0 &&
 		i.state.life == ARROW_LIFE_EXITED && !arrow_instance_is_kept(&i))
-		settle(c, &i, spec.life.auto_remove);
+		store_settle(c, &i, spec.life.auto_remove);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }
 
 /* Under the store's lock, once a boot: those of which there is no folder in RUN any more. */
-static void clean_after_boot(struct cleaning *c)
+static void store_clean_after_boot(struct cleaning *c)
 {
 	_cleanup_free_ char *mark = path_format("%s/settled", c->paths->run);
 	_cleanup_close_ int fd = -1;
 
 	if (!mark || access(mark, F_OK) == 0)
 		return;
-	if (for_each(c->store->arrows_fd, clean_lost, c) == 0)
+	if (store_each_id(c->store->arrows_fd, store_clean_lost, c) == 0)
 		fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 /* Whether the keeper of one lives. Nothing of it is read: most of them do. */
-static bool has_keeper(const struct store *s, const char *id)
+static bool store_has_keeper(const struct store *s, const char *id)
 {
 	_cleanup_free_ char *lock = path_format("%s/lock", id);
 	_cleanup_close_ int fd =
@@ -268,7 +268,7 @@ static bool has_keeper(const struct store *s, const char *id)
 }
 
 /* Under the store's lock: one that has, or had, something of this boot. */
-static void clean_one(const char *id, void *arg)
+static void store_clean_one(const char *id, void *arg)
 {
 	struct cleaning *c = arg;
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -276,7 +276,7 @@ static void clean_one(const char *id, void *arg)
 	struct arrow_spec spec;
 	bool gone;
 
-	if (has_keeper(c->store, id))
+	if (store_has_keeper(c->store, id))
 		return;
 	if (arrow_instance_open(&i, c->paths, id, &spec, &error) < 0) {
 		/* Without a config it was half made, or its folder is gone already. */
@@ -288,13 +288,13 @@ static void clean_one(const char *id, void *arg)
 	}
 	c->found++;
 	if (c->remove)
-		settle(c, &i, spec.life.auto_remove);
+		store_settle(c, &i, spec.life.auto_remove);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }
 
 /* Under the store's lock: folders half made or half removed, and names of nobody. */
-static void clean_rest(const struct store *s)
+static void store_clean_rest(const struct store *s)
 {
 	int fd = openat(s->arrows_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -309,7 +309,7 @@ static void clean_rest(const struct store *s)
 			remove_tree(s->arrows_fd, entry->d_name);
 		else if (strlen(entry->d_name) == ARROW_ID_HEX - 1 && config &&
 			 faccessat(s->arrows_fd, config, F_OK, 0) < 0 && errno == ENOENT)
-			remove_folder(s, entry->d_name);
+			store_remove_folder(s, entry->d_name);
 	}
 	while (name_dir && (entry = readdir(name_dir))) {
 		char id[ARROW_ID_HEX];
@@ -335,7 +335,7 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 	r = arrow_id_make(i->id);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make an id: %m");
-	i->name = spec->name ? strdup(spec->name) : make_name(i->id);
+	i->name = spec->name ? strdup(spec->name) : store_make_name(i->id);
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, i->created);
 	if (!i->name || instance_set_paths(i, paths) < 0) {
@@ -347,9 +347,9 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 	if (r < 0)
 		goto fail;
 	/* What cannot be looked at now stays for the next one. */
-	(void)for_each(store.run_fd, clean_one, &cleaning);
-	clean_after_boot(&cleaning);
-	r = create_locked(i, &store, spec, error);
+	(void)store_each_id(store.run_fd, store_clean_one, &cleaning);
+	store_clean_after_boot(&cleaning);
+	r = store_create(i, &store, spec, error);
 	if (r < 0)
 		goto fail;
 	return 0;
@@ -364,7 +364,7 @@ struct search {
 	unsigned int found;
 };
 
-static void match_prefix(const char *id, void *arg)
+static void store_match_prefix(const char *id, void *arg)
 {
 	struct search *s = arg;
 
@@ -393,7 +393,7 @@ int arrow_instance_find(const struct arrow_paths *paths, const char *text, char 
 				return 0;
 			}
 		}
-		(void)for_each(store.arrows_fd, match_prefix, &search);
+		(void)store_each_id(store.arrows_fd, store_match_prefix, &search);
 	}
 	if (search.found > 1)
 		return arrow_fail(error, EEXIST,
@@ -405,7 +405,7 @@ int arrow_instance_find(const struct arrow_paths *paths, const char *text, char 
 }
 
 /* Whether a name is this Arrow's. */
-static bool owns_name(const struct arrow_instance *i, int names_fd, const char *name)
+static bool store_owns_name(const struct arrow_instance *i, int names_fd, const char *name)
 {
 	char id[ARROW_ID_HEX] = "";
 
@@ -427,7 +427,7 @@ int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *pa
 	if (r == 0 && strcmp(now.name, name) == 0)
 		r = arrow_fail_status(error, 1, EEXIST, "it is named '%s' already", name);
 	if (r == 0)
-		r = take_name(&store, i->id, name, error);
+		r = store_claim_name(&store, i->id, name, error);
 	if (r == 0) {
 		_cleanup_free_ char *old = now.name;
 
@@ -436,7 +436,7 @@ int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *pa
 		if (r < 0)
 			r = arrow_fail(error, -r, "cannot write %s/config.json: %m", now.dir);
 		/* Whichever name lost is given back. */
-		if (owns_name(&now, store.names_fd, r < 0 ? name : old))
+		if (store_owns_name(&now, store.names_fd, r < 0 ? name : old))
 			unlinkat(store.names_fd, r < 0 ? name : old, 0);
 		if (r == 0)
 			arrow_event(&now, "rename", json_pack("{s:s+}", "oldName", "/", old));
@@ -490,7 +490,8 @@ void arrow_instance_remove(struct arrow_instance *i)
 	 * without one, and before the folder, which keeps it from being taken meanwhile.
 	 */
 	renamed = aside && rename(i->dir, aside) == 0;
-	if ((renamed || errno == ENOENT) && names >= 0 && i->name && owns_name(i, names, i->name))
+	if ((renamed || errno == ENOENT) && names >= 0 && i->name &&
+		store_owns_name(i, names, i->name))
 		unlinkat(names, i->name, 0);
 	if (renamed) {
 		arrow_event(i, "destroy", NULL);
@@ -515,19 +516,19 @@ int arrow_instance_discard(
 	fd = openat(store.arrows_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0 && instance_try_lock(fd) < 0)
 		return arrow_fail_status(error, 1, EBUSY, "Arrow %.12s is running", id);
-	remove_folder(&store, id);
+	store_remove_folder(&store, id);
 	return 0;
 }
 
 int arrow_instances(const struct arrow_paths *paths, void (*each)(const char *id, void *arg),
 	void *arg, struct arrow_error *error)
 {
-	_cleanup_close_ int fd = open_dir(paths->data, "arrows", error);
+	_cleanup_close_ int fd = store_open_dir(paths->data, "arrows", error);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = for_each(fd, each, arg);
+	r = store_each_id(fd, each, arg);
 	return r < 0 ? arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->data) : 0;
 }
 
@@ -540,12 +541,12 @@ int arrow_cleanup(const struct arrow_paths *paths, bool remove, unsigned int *fo
 
 	if (r < 0)
 		return r;
-	r = for_each(store.run_fd, clean_one, &c);
+	r = store_each_id(store.run_fd, store_clean_one, &c);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot list the Arrows in %s: %m", paths->run);
 	if (remove) {
-		clean_after_boot(&c);
-		clean_rest(&store);
+		store_clean_after_boot(&c);
+		store_clean_rest(&store);
 	}
 	*found = c.found;
 	return 0;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static int take_number(const char **text, unsigned long *n)
+static int cpuset_parse_number(const char **text, unsigned long *n)
 {
 	char *end;
 
@@ -23,12 +23,12 @@ int arrow_cpuset_parse(const char *text, cpu_set_t *set)
 	for (;;) {
 		unsigned long first, last;
 
-		if (take_number(&text, &first) < 0)
+		if (cpuset_parse_number(&text, &first) < 0)
 			return -EINVAL;
 		last = first;
 		if (*text == '-') {
 			text++;
-			if (take_number(&text, &last) < 0 || last < first)
+			if (cpuset_parse_number(&text, &last) < 0 || last < first)
 				return -EINVAL;
 		}
 		for (unsigned long n = first; n <= last; n++)

@@ -17,7 +17,7 @@
 #define PIDS_MAX 4194304 /* that Linux can have */
 
 /* A whole number, and nothing behind it. Returns 0 or -EINVAL. */
-static int number(const char *text, long long *n)
+static int parse_number(const char *text, long long *n)
 {
 	char *end;
 
@@ -51,7 +51,7 @@ int arrow_parse_cpu_shares(struct arrow_spec *spec, const char *text, struct arr
 {
 	long long n;
 
-	if (number(text, &n) < 0 || n < 0)
+	if (parse_number(text, &n) < 0 || n < 0)
 		return arrow_fail(error, EINVAL,
 			"not a number of CPU shares: '%s'; write one from %u to %u", text,
 			SHARES_MIN, SHARES_MAX);
@@ -91,7 +91,7 @@ int arrow_parse_pids(struct arrow_spec *spec, const char *text, struct arrow_err
 {
 	long long n;
 
-	if (number(text, &n) < 0 || n > PIDS_MAX)
+	if (parse_number(text, &n) < 0 || n > PIDS_MAX)
 		return arrow_fail(error, EINVAL,
 			"not a number of processes: '%s'; write one up to %d, or -1 for no limit",
 			text, PIDS_MAX);
@@ -115,7 +115,7 @@ int arrow_parse_rate(struct arrow_spec *spec, enum arrow_rate_kind kind, const c
 	if (strncmp(text, "/dev/", 5) != 0)
 		return arrow_fail(error, EINVAL, "bad format for device path: %s", text);
 	if (bytes ? arrow_parse_size(colon + 1, &value, &why) < 0
-		  : number(colon + 1, &n) < 0 || n < 0)
+		  : parse_number(colon + 1, &n) < 0 || n < 0)
 		value = 0;
 	else if (!bytes)
 		value = (uint64_t)n;
@@ -141,7 +141,7 @@ int arrow_parse_blkio_weight(struct arrow_spec *spec, const char *text, struct a
 {
 	long long n;
 
-	if (number(text, &n) < 0 || (n && (n < WEIGHT_MIN || n > WEIGHT_MAX)))
+	if (parse_number(text, &n) < 0 || (n && (n < WEIGHT_MIN || n > WEIGHT_MAX)))
 		return arrow_fail(error, EINVAL, "range of blkio weight is from %u to %u, not '%s'",
 			WEIGHT_MIN, WEIGHT_MAX, text);
 	spec->limits.blkio_weight = (uint32_t)n;
@@ -152,7 +152,7 @@ int arrow_parse_oom_score(struct arrow_spec *spec, const char *text, struct arro
 {
 	long long n;
 
-	if (number(text, &n) < 0 || n < -1000 || n > 1000)
+	if (parse_number(text, &n) < 0 || n < -1000 || n > 1000)
 		return arrow_fail(error, EINVAL,
 			"invalid value %s, range for oom score adj is [-1000, 1000]", text);
 	spec->limits.oom_score_adj = (int32_t)n;

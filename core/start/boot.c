@@ -18,7 +18,7 @@ int arrow_restart(const struct arrow_paths *paths, const char *name, uint32_t si
 	return r == 1 ? arrow_start(paths, name, &how, &status, error) : r;
 }
 
-static bool starts_at_boot(const json_t *o)
+static bool boot_is_wanted(const json_t *o)
 {
 	const char *status = json_string_value(json_object_get(o, "status"));
 	json_int_t policy =
@@ -46,7 +46,7 @@ int arrow_boot_start(const struct arrow_paths *paths,
 		_cleanup_error_ struct arrow_error failure = ARROW_ERROR_INIT;
 		const json_t *o = json_array_get(list, n);
 
-		if (!starts_at_boot(o))
+		if (!boot_is_wanted(o))
 			continue;
 		(void)!arrow_start(paths, json_string_value(json_object_get(o, "id")), &how,
 			&status, &failure);

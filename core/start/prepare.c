@@ -64,12 +64,12 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	close_keep_errno(run->userns_fd);
 }
 
-static unsigned int vcpus_of(const struct arrow_spec *spec)
+static unsigned int run_vcpus(const struct arrow_spec *spec)
 {
 	return (spec->limits.millicpus + 999) / 1000;
 }
 
-static int check_limits(const struct arrow_spec *spec, struct arrow_error *error)
+static int run_check_limits(const struct arrow_spec *spec, struct arrow_error *error)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct sysinfo info;
@@ -95,7 +95,7 @@ static int check_limits(const struct arrow_spec *spec, struct arrow_error *error
 }
 
 /* Says which limits this host cannot keep; as Docker, of those only that were asked for. */
-static int note_limits(
+static int run_note_limits(
 	const struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_free_ char *nowhere = NULL, *guest_only = NULL;
@@ -111,7 +111,8 @@ static int note_limits(
 	return r;
 }
 
-static int open_volumes(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+static int run_open_volumes(
+	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	run->shares = calloc(spec->files.n_volumes + 1, sizeof(*run->shares));
 	run->file_names = calloc(spec->files.n_volumes + 1, sizeof(*run->file_names));
@@ -148,7 +149,7 @@ static int open_volumes(struct run *run, const struct arrow_spec *spec, struct a
 }
 
 /* The initramfs travels in this program; QEMU wants a file. */
-static int open_initrd(int *fd, struct arrow_error *error)
+static int run_open_initrd(int *fd, struct arrow_error *error)
 {
 	size_t size = (size_t)(arrow_initramfs_end - arrow_initramfs);
 	int r;
@@ -165,11 +166,11 @@ static int open_initrd(int *fd, struct arrow_error *error)
 }
 
 /* The smallest profile that will do. */
-static const char *kernel_of(const struct arrow_spec *spec, bool ipv6)
+static const char *run_choose_kernel(const struct arrow_spec *spec, bool ipv6)
 {
 	if (spec->vm.kernel)
 		return spec->vm.kernel;
-	if (spec->source.rootfs || spec->source.image || vcpus_of(spec) > 1 ||
+	if (spec->source.rootfs || spec->source.image || run_vcpus(spec) > 1 ||
 		spec->limits.millicpus % 1000 || spec->limits.pids_max || ipv6)
 		return "general";
 	return "micro";
@@ -182,7 +183,7 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.initrd_fd = run->initrd_fd,
 		.append = run->kernel.append,
 		.memory = (spec->limits.memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
-		.vcpus = vcpus_of(spec),
+		.vcpus = run_vcpus(spec),
 		.disks = &run->disk,
 		.n_disks = 1,
 		.shares = run->shares,
@@ -214,7 +215,7 @@ void run_open_template(
 }
 
 /* Which cards there will be, which the template depends on. */
-static int plan_network(struct run *run, const struct arrow_paths *paths,
+static int run_plan_network(struct run *run, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
 	int r = net_plan(&run->network_plan, (const char *const *)spec->net.names.v, error);
@@ -291,7 +292,7 @@ int run_attach_network(struct run *run, const struct arrow_paths *paths,
 }
 
 /* A name of a program without a slash is one of the current directory, else of PATH. */
-static char *absolute(const char *cwd, const char *path, bool program)
+static char *run_find_absolute(const char *cwd, const char *path, bool program)
 {
 	struct stat st;
 	char *found;
@@ -317,7 +318,7 @@ int run_make_absolute(struct arrow_spec *spec, struct arrow_error *error)
 		char **path = i == 0   ? &spec->source.program
 			      : i == 1 ? &spec->source.rootfs
 				       : &spec->files.volumes[i - 2].host;
-		char *whole = *path ? absolute(cwd, *path, i == 0) : NULL;
+		char *whole = *path ? run_find_absolute(cwd, *path, i == 0) : NULL;
 
 		if (!*path)
 			continue;
@@ -331,7 +332,7 @@ int run_make_absolute(struct arrow_spec *spec, struct arrow_error *error)
 }
 
 /* For a start from a saved Arrow: what is in its directory, and a spec that is whole with it. */
-static int open_saved(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
+static int run_open_saved(struct run *run, const struct arrow_paths *paths, struct arrow_spec *spec,
 	struct arrow_error *error)
 {
 	struct arrow_saved *s = &run->saved;
@@ -354,7 +355,8 @@ static int open_saved(struct run *run, const struct arrow_paths *paths, struct a
 }
 
 /* The cards are devices of the VM that was saved. */
-static int check_cards(struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+static int run_check_cards(
+	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_saved *s = &run->saved;
 	struct net_plan *plan = &run->network_plan;
@@ -374,7 +376,7 @@ static int check_cards(struct run *run, const struct arrow_spec *spec, struct ar
 }
 
 /* What the program runs on: its root, a kernel, an engine. */
-static int resolve_program(struct run *run, const struct arrow_paths *paths,
+static int run_resolve_program(struct run *run, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
 	int r;
@@ -390,20 +392,20 @@ static int resolve_program(struct run *run, const struct arrow_paths *paths,
 	if (r < 0)
 		return r;
 	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,
-		kernel_of(spec, net_plan_ipv6(&run->network_plan, paths)), error);
+		run_choose_kernel(spec, net_plan_ipv6(&run->network_plan, paths)), error);
 	if (r < 0)
 		return r;
-	if (vcpus_of(spec) > run->kernel.vcpus_max)
+	if (run_vcpus(spec) > run->kernel.vcpus_max)
 		return arrow_fail(error, EINVAL,
 			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
-			run->kernel.profile, run->kernel.vcpus_max, vcpus_of(spec));
+			run->kernel.profile, run->kernel.vcpus_max, run_vcpus(spec));
 	r = arrow_engine_choose(
 		&run->choice, spec->vm.engine, arrow_settings_engine(paths), paths->run, error);
-	return r < 0 ? r : open_initrd(&run->initrd_fd, error);
+	return r < 0 ? r : run_open_initrd(&run->initrd_fd, error);
 }
 
 /* What the engine that was chosen cannot give. */
-static int check_engine(
+static int run_check_engine(
 	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_engine_mode *mode = run->choice.mode;
@@ -428,19 +430,19 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 
 	run->begin_us = now_us();
 	if (spec->source.from)
-		r = open_saved(run, paths, spec, error);
+		r = run_open_saved(run, paths, spec, error);
 	if (r == 0)
-		r = check_limits(spec, error);
+		r = run_check_limits(spec, error);
 	if (r == 0)
-		r = note_limits(spec, paths, error);
+		r = run_note_limits(spec, paths, error);
 	if (r == 0)
-		r = plan_network(run, paths, spec, error);
+		r = run_plan_network(run, paths, spec, error);
 	if (r < 0)
 		return r;
 	r = log_options(&scratch, spec, error);
 	if (r < 0)
 		return r;
-	r = open_volumes(run, spec, error);
+	r = run_open_volumes(run, spec, error);
 	if (r < 0)
 		return r;
 	if (spec->files.n_volumes || spec->source.rootfs) {
@@ -448,10 +450,10 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 		if (r < 0)
 			return r;
 	}
-	r = spec->source.from ? check_cards(run, spec, error)
-			      : resolve_program(run, paths, spec, error);
+	r = spec->source.from ? run_check_cards(run, spec, error)
+			      : run_resolve_program(run, paths, spec, error);
 	if (r == 0)
-		r = check_engine(run, spec, error);
+		r = run_check_engine(run, spec, error);
 	if (r == 0)
 		r = arrow_jail_root(paths->data, run->choice.engine, run->choice.settings,
 			&run->jail_root, error);

@@ -22,7 +22,7 @@
 #include "util/io.h"
 
 /* The job, which knows the Arrow's id. */
-static int encode(struct run *run, const struct arrow_spec *spec,
+static int start_encode_job(struct run *run, const struct arrow_spec *spec,
 	const struct arrow_instance *instance, struct arrow_error *error)
 {
 	struct arrow_job_context context = {
@@ -39,9 +39,9 @@ static int encode(struct run *run, const struct arrow_spec *spec,
 				 : arrow_job_encode(&run->job, spec, &context, error);
 }
 
-static void __attribute__((noreturn))
-become_keeper(struct run *run, const struct arrow_paths *paths, struct arrow_instance *instance,
-	struct arrow_spec *spec, const struct arrow_attach *how, int client_fd)
+static void __attribute__((noreturn)) start_become_keeper(struct run *run,
+	const struct arrow_paths *paths, struct arrow_instance *instance, struct arrow_spec *spec,
+	const struct arrow_attach *how, int client_fd)
 {
 	struct arrow_vm_config vm = run_vm(run, spec);
 	struct arrow_state *s = &instance->state;
@@ -80,7 +80,7 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 
 	r = run_attach_network(run, paths, instance, spec, error);
 	if (r == 0)
-		r = encode(run, spec, instance, error);
+		r = start_encode_job(run, spec, instance, error);
 	if (r == 0)
 		r = arrow_instance_prepare(instance, error);
 	if (r < 0)
@@ -99,7 +99,7 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 		close(sockets[0]);
 		if (*signal_fd > 0)
 			close(*signal_fd);
-		become_keeper(run, paths, instance, spec, how, sockets[1]);
+		start_become_keeper(run, paths, instance, spec, how, sockets[1]);
 	}
 	if (keeper < 0) {
 		r = arrow_fail(error, errno, "cannot start the keeper: %m");
@@ -114,9 +114,9 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
  * Starts an Arrow whose lock is held, and takes part in it. The instance is the keeper's once there
  * is one, and released here.
  */
-static int start(struct run *run, const struct arrow_paths *paths, struct arrow_instance *instance,
-	struct arrow_spec *spec, const struct arrow_attach *how, int *status,
-	struct arrow_error *error)
+static int start_instance(struct run *run, const struct arrow_paths *paths,
+	struct arrow_instance *instance, struct arrow_spec *spec, const struct arrow_attach *how,
+	int *status, struct arrow_error *error)
 {
 	struct client_options options = {
 		.process = 1,
@@ -155,7 +155,7 @@ static int start(struct run *run, const struct arrow_paths *paths, struct arrow_
 	return r;
 }
 
-static int check_terminal(
+static int start_check_terminal(
 	const struct arrow_spec *spec, const struct arrow_attach *how, struct arrow_error *error)
 {
 	if (spec->process.tty && spec->process.interactive && how->input && !isatty(STDIN_FILENO))
@@ -165,7 +165,7 @@ static int check_terminal(
 }
 
 /* --cidfile: for this Arrow only, so it must not be there. */
-static int write_cidfile(const char *path, const char *id, struct arrow_error *error)
+static int start_write_cidfile(const char *path, const char *id, struct arrow_error *error)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	int r;
@@ -179,13 +179,14 @@ static int write_cidfile(const char *path, const char *id, struct arrow_error *e
 }
 
 /* A new Arrow on disk, whose lock is held. */
-static int create(struct run *run, struct arrow_instance *instance, const struct arrow_paths *paths,
-	struct arrow_spec *spec, const char *cidfile, struct arrow_error *error)
+static int start_create_instance(struct run *run, struct arrow_instance *instance,
+	const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	struct arrow_error *error)
 {
 	int r = run_resolve(run, paths, spec, error);
 
 	if (r == 0 && cidfile && access(cidfile, F_OK) == 0)
-		return write_cidfile(cidfile, "", error);
+		return start_write_cidfile(cidfile, "", error);
 	if (r == 0)
 		r = run_make_absolute(spec, error);
 	if (r == 0)
@@ -194,7 +195,7 @@ static int create(struct run *run, struct arrow_instance *instance, const struct
 		return r;
 	snprintf(instance->state.image, sizeof(instance->state.image), "%s", run->image.digest);
 	if (cidfile)
-		r = write_cidfile(cidfile, instance->id, error);
+		r = start_write_cidfile(cidfile, instance->id, error);
 	if (r < 0)
 		arrow_instance_remove(instance);
 	else
@@ -210,7 +211,7 @@ int arrow_create(const struct arrow_paths *paths, struct arrow_spec *spec, const
 	int r;
 
 	run_init(&run);
-	r = create(&run, &instance, paths, spec, cidfile, error);
+	r = start_create_instance(&run, &instance, paths, spec, cidfile, error);
 	if (r == 0) {
 		memcpy(id, instance.id, ARROW_ID_HEX);
 		arrow_instance_sync(&instance);
@@ -226,14 +227,14 @@ int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const ch
 {
 	struct arrow_instance instance;
 	struct run run;
-	int r = check_terminal(spec, how, error);
+	int r = start_check_terminal(spec, how, error);
 
 	run_init(&run);
 	if (r == 0)
-		r = create(&run, &instance, paths, spec, cidfile, error);
+		r = start_create_instance(&run, &instance, paths, spec, cidfile, error);
 	if (r == 0) {
 		memcpy(id, instance.id, ARROW_ID_HEX);
-		r = start(&run, paths, &instance, spec, how, status, error);
+		r = start_instance(&run, paths, &instance, spec, how, status, error);
 		if (instance.dir) { /* no keeper has it */
 			arrow_instance_remove(&instance);
 			id[0] = '\0';
@@ -264,13 +265,14 @@ int arrow_start(const struct arrow_paths *paths, const char *name, const struct 
 			arrow_error_clear(error); /* it runs, which is what was asked for */
 			r = 0;
 		} else if (r == 0) {
-			r = check_terminal(&spec, how, error);
+			r = start_check_terminal(&spec, how, error);
 			if (r == 0)
 				r = run_resolve(&run, paths, &spec, error);
 			instance.state.manual_stop = false;
 			instance.state.restarts = 0;
 			if (r == 0)
-				r = start(&run, paths, &instance, &spec, how, status, error);
+				r = start_instance(
+					&run, paths, &instance, &spec, how, status, error);
 		}
 		run_release(&run, &spec);
 	}

@@ -35,7 +35,7 @@ static const char *const devices[ARROW_HOST_DEVICES] = {
 
 /* In a child: does what a user without rights does for volumes. Returns the errno for the status.
  */
-static int try_userns(void)
+static int host_try_userns(void)
 {
 	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
 				      setresuid(NOBODY, NOBODY, NOBODY) < 0))
@@ -46,7 +46,7 @@ static int try_userns(void)
 	return unshare(CLONE_NEWNS) < 0 ? errno : 0;
 }
 
-static int look_userns(void)
+static int host_find_userns(void)
 {
 	int status;
 	pid_t pid = fork();
@@ -55,7 +55,7 @@ static int look_userns(void)
 		return errno;
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(try_userns());
+		_exit(host_try_userns());
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
@@ -63,14 +63,14 @@ static int look_userns(void)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
 }
 
-static int look_user(struct arrow_host *h)
+static int host_find_user(struct arrow_host *h)
 {
 	const struct passwd *pw;
 
 	h->uid = getuid();
 	pw = getpwuid(h->uid);
 	h->user = pw ? strdup(pw->pw_name) : path_format("%u", (unsigned int)h->uid);
-	h->userns_err = look_userns();
+	h->userns_err = host_find_userns();
 	if (arrow_subid_find(ARROW_SUBUID, &h->subuids) < 0)
 		h->subuids.count = 0;
 	if (arrow_subid_find(ARROW_SUBGID, &h->subgids) < 0)
@@ -80,7 +80,7 @@ static int look_user(struct arrow_host *h)
 }
 
 /* "NAME:  N kB" of /proc/meminfo, in bytes; 0 if it is not there. */
-static uint64_t meminfo(const char *text, const char *name)
+static uint64_t host_read_meminfo(const char *text, const char *name)
 {
 	const char *line = strstr(text, name);
 	unsigned long long kib;
@@ -88,7 +88,7 @@ static uint64_t meminfo(const char *text, const char *name)
 	return line && sscanf(line + strlen(name), ": %llu kB", &kib) == 1 ? kib << 10 : 0;
 }
 
-static void look_machine(struct arrow_host *h)
+static void host_find_machine(struct arrow_host *h)
 {
 	_cleanup_free_ char *text = NULL;
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -101,11 +101,11 @@ static void look_machine(struct arrow_host *h)
 	h->cpus = cpus > 0 ? (unsigned int)cpus : 1;
 	if (read_file(AT_FDCWD, "/proc/meminfo", 1u << 20, &text, NULL) < 0)
 		return;
-	h->memory = meminfo(text, "MemTotal");
-	h->memory_available = meminfo(text, "MemAvailable");
+	h->memory = host_read_meminfo(text, "MemTotal");
+	h->memory_available = host_read_meminfo(text, "MemAvailable");
 }
 
-static void look_devices(struct arrow_host *h)
+static void host_find_devices(struct arrow_host *h)
 {
 	for (unsigned int i = 0; i < ARROW_HOST_DEVICES; i++) {
 		_cleanup_close_ int fd = open(devices[i], O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -115,7 +115,7 @@ static void look_devices(struct arrow_host *h)
 	}
 }
 
-static int look_engines(
+static int host_find_engines(
 	struct arrow_host *h, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	unsigned int n = 0;
@@ -139,7 +139,7 @@ static int look_engines(
 		&h->choice, NULL, arrow_settings_engine(paths), paths ? paths->run : NULL, error);
 }
 
-static void look_dir(struct arrow_host_dir *dir, const char *path)
+static void host_find_dir(struct arrow_host_dir *dir, const char *path)
 {
 	struct statvfs fs;
 
@@ -150,7 +150,7 @@ static void look_dir(struct arrow_host_dir *dir, const char *path)
 }
 
 /* Whether there is any kernel of a profile. */
-static bool has_kernel(const json_t *list, const char *profile)
+static bool host_has_kernel(const json_t *list, const char *profile)
 {
 	const json_t *kernel;
 	size_t i;
@@ -165,7 +165,7 @@ static bool has_kernel(const json_t *list, const char *profile)
 }
 
 /* As `arrow run` would open it. */
-static int look_kernel(struct arrow_host_kernel *k, const char *profile, const json_t *list,
+static int host_find_kernel(struct arrow_host_kernel *k, const char *profile, const json_t *list,
 	const struct arrow_paths *paths)
 {
 	_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
@@ -180,15 +180,15 @@ static int look_kernel(struct arrow_host_kernel *k, const char *profile, const j
 		k->path = STEAL(kernel.path);
 		arrow_kernel_release(&kernel);
 	} else {
-		k->state = r == -EBADMSG               ? "damaged"
-			   : has_kernel(list, profile) ? "old"
-						       : "missing";
+		k->state = r == -EBADMSG                    ? "damaged"
+			   : host_has_kernel(list, profile) ? "old"
+							    : "missing";
 		k->problem = STEAL(why.text);
 	}
 	return k->profile ? 0 : -ENOMEM;
 }
 
-static int look_kernels(
+static int host_find_kernels(
 	struct arrow_host *h, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_strv_ char **profiles = arrow_kernel_profiles();
@@ -206,7 +206,8 @@ static int look_kernels(
 	if (arrow_kernel_list(paths->stores, false, &list, &ignored) < 0)
 		list = NULL;
 	for (; h->n_kernels < n && r == 0; h->n_kernels++)
-		r = look_kernel(&h->kernels[h->n_kernels], profiles[h->n_kernels], list, paths);
+		r = host_find_kernel(
+			&h->kernels[h->n_kernels], profiles[h->n_kernels], list, paths);
 	json_decref(list);
 	return r < 0 ? arrow_fail(error, -r, "cannot look at the kernels: %m") : 0;
 }
@@ -217,11 +218,11 @@ int arrow_host_look(
 	int r;
 
 	memset(h, 0, sizeof(*h));
-	look_machine(h);
-	look_devices(h);
+	host_find_machine(h);
+	host_find_devices(h);
 	arrow_jail_probe(&h->jail_namespaces, &h->jail_own_user);
 	h->mkfs = process_find(ARROW_IMAGE_TOOL);
-	r = look_user(h);
+	r = host_find_user(h);
 	if (r == 0)
 		r = arrow_cgroups_look(&h->cgroups);
 	for (unsigned int i = 0; r == 0 && i < ARROW_HOST_GROUPS; i++)
@@ -229,11 +230,11 @@ int arrow_host_look(
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot look at this host: %m");
 	if (r == 0)
-		r = look_engines(h, paths, error);
+		r = host_find_engines(h, paths, error);
 	if (r == 0 && paths) {
-		look_dir(&h->data, paths->data);
-		look_dir(&h->run, paths->run);
-		r = look_kernels(h, paths, error);
+		host_find_dir(&h->data, paths->data);
+		host_find_dir(&h->run, paths->run);
+		r = host_find_kernels(h, paths, error);
 	}
 	if (r < 0)
 		arrow_host_release(h);

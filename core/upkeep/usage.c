@@ -42,14 +42,14 @@ unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
 	return sum;
 }
 
-static unsigned long long bytes_below(const char *dir, const char *name)
+static unsigned long long usage_bytes_below(const char *dir, const char *name)
 {
 	_cleanup_free_ char *path = path_format("%s/%s", dir, name);
 
 	return path ? arrow_disk_bytes(AT_FDCWD, path) : 0;
 }
 
-static void add(struct arrow_usage *u, const char *id, const char *name, const char *created,
+static void usage_add(struct arrow_usage *u, const char *id, const char *name, const char *created,
 	unsigned long long size, unsigned int users)
 {
 	json_array_append_new(u->rows, json_pack("{s:s, s:s, s:s, s:I, s:b, s:i}", "id", id, "name",
@@ -61,7 +61,7 @@ static void add(struct arrow_usage *u, const char *id, const char *name, const c
 }
 
 /* How many Arrows say this of themselves. */
-static unsigned int count(const json_t *arrows, const char *key, const char *value)
+static unsigned int usage_count_users(const json_t *arrows, const char *key, const char *value)
 {
 	unsigned int n = 0;
 	const json_t *o;
@@ -74,7 +74,7 @@ static unsigned int count(const json_t *arrows, const char *key, const char *val
 }
 
 /* Of an image that has several names there are several rows, and its bytes are there once. */
-static void add_images(
+static void usage_add_images(
 	struct arrow_usage *u, const json_t *images, const json_t *arrows, const char *data)
 {
 	_cleanup_free_ char *oci = path_format("%s/oci", data);
@@ -91,16 +91,17 @@ static void add_images(
 		json_array_foreach (images, k, other)
 			again |= k < i &&
 				 strcmp(json_text(other, "digest"), json_text(o, "digest")) == 0;
-		add(u, json_text(o, "id"), name ? name : "", json_text(o, "created"),
-			again ? 0 : size, count(arrows, "image_digest", json_text(o, "digest")));
+		usage_add(u, json_text(o, "id"), name ? name : "", json_text(o, "created"),
+			again ? 0 : size,
+			usage_count_users(arrows, "image_digest", json_text(o, "digest")));
 	}
 	/* Layers that are shared are on the disk once, too; and what no image reaches, as well. */
-	u->size = oci ? bytes_below(oci, "blobs") : u->size;
+	u->size = oci ? usage_bytes_below(oci, "blobs") : u->size;
 	if (u->reclaimable > u->size)
 		u->reclaimable = u->size;
 }
 
-static void add_arrows(struct arrow_usage *u, const json_t *arrows, const char *data)
+static void usage_add_arrows(struct arrow_usage *u, const json_t *arrows, const char *data)
 {
 	_cleanup_free_ char *dir = path_format("%s/arrows", data);
 	const json_t *o;
@@ -112,12 +113,12 @@ static void add_arrows(struct arrow_usage *u, const json_t *arrows, const char *
 			      strcmp(status, arrow_life_text(ARROW_LIFE_PAUSED)) == 0 ||
 			      strcmp(status, arrow_life_text(ARROW_LIFE_RESTARTING)) == 0;
 
-		add(u, json_text(o, "id"), json_text(o, "name"), json_text(o, "created"),
-			dir ? bytes_below(dir, json_text(o, "id")) : 0, active);
+		usage_add(u, json_text(o, "id"), json_text(o, "name"), json_text(o, "created"),
+			dir ? usage_bytes_below(dir, json_text(o, "id")) : 0, active);
 	}
 }
 
-static void add_roots(struct arrow_usage *u, const json_t *arrows, const char *data)
+static void usage_add_roots(struct arrow_usage *u, const json_t *arrows, const char *data)
 {
 	_cleanup_free_ char *path = path_format("%s/images", data);
 	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
@@ -131,23 +132,23 @@ static void add_roots(struct arrow_usage *u, const json_t *arrows, const char *d
 			continue;
 		id = strndup(entry->d_name, (size_t)(dot - entry->d_name));
 		if (id)
-			add(u, id, "", "", arrow_disk_bytes(dirfd(dir), entry->d_name),
-				count(arrows, "image", id));
+			usage_add(u, id, "", "", arrow_disk_bytes(dirfd(dir), entry->d_name),
+				usage_count_users(arrows, "image", id));
 	}
 }
 
 /* A template that was used is in use for as long as clones of it may come: it is made again. */
-static void add_templates(struct arrow_usage *u, const json_t *templates)
+static void usage_add_templates(struct arrow_usage *u, const json_t *templates)
 {
 	const json_t *o;
 	size_t i;
 
 	json_array_foreach (templates, i, o)
-		add(u, json_text(o, "id"), "", json_text(o, "used"),
+		usage_add(u, json_text(o, "id"), "", json_text(o, "used"),
 			(unsigned long long)json_integer_value(json_object_get(o, "bytes")), 0);
 }
 
-static void add_kernels(struct arrow_usage *u, const json_t *kernels, const char *data)
+static void usage_add_kernels(struct arrow_usage *u, const json_t *kernels, const char *data)
 {
 	_cleanup_free_ char *dir = path_format("%s/kernels", data);
 	const json_t *o;
@@ -155,8 +156,8 @@ static void add_kernels(struct arrow_usage *u, const json_t *kernels, const char
 
 	json_array_foreach (kernels, i, o)
 		if (dir)
-			add(u, json_text(o, "id"), json_text(o, "profile"), json_text(o, "created"),
-				bytes_below(dir, json_text(o, "id")),
+			usage_add(u, json_text(o, "id"), json_text(o, "profile"),
+				json_text(o, "created"), usage_bytes_below(dir, json_text(o, "id")),
 				strcmp(json_text(o, "state"), "current") == 0);
 }
 
@@ -178,11 +179,11 @@ int arrow_usage_look(const struct arrow_paths *paths, struct arrow_usage usage[A
 	if (r == 0)
 		r = arrow_kernel_list(own, false, &kernels, error);
 	if (r == 0) {
-		add_images(&usage[ARROW_USAGE_IMAGES], images, arrows, paths->data);
-		add_arrows(&usage[ARROW_USAGE_ARROWS], arrows, paths->data);
-		add_roots(&usage[ARROW_USAGE_ROOTS], arrows, paths->data);
-		add_templates(&usage[ARROW_USAGE_TEMPLATES], templates);
-		add_kernels(&usage[ARROW_USAGE_KERNELS], kernels, paths->data);
+		usage_add_images(&usage[ARROW_USAGE_IMAGES], images, arrows, paths->data);
+		usage_add_arrows(&usage[ARROW_USAGE_ARROWS], arrows, paths->data);
+		usage_add_roots(&usage[ARROW_USAGE_ROOTS], arrows, paths->data);
+		usage_add_templates(&usage[ARROW_USAGE_TEMPLATES], templates);
+		usage_add_kernels(&usage[ARROW_USAGE_KERNELS], kernels, paths->data);
 	}
 	json_decref(images);
 	json_decref(arrows);
