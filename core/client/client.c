@@ -334,7 +334,7 @@ static int client_handle_frame(
 		c->reads_stdin = false;
 	else if (fd != 0 && f.type == ARROW_DATA && c->options->output) /* else left just now */
 		r = output_append(&c->out[fd - 1], payload, f.length);
-	return r < 0 ? arrow_fail(error, -r, "the guest sent more than it may") : 0;
+	return r < 0 ? arrow_fail(error, -r, "the guest sent more output than it was granted") : 0;
 }
 
 static int client_handle_frames(struct client *c, struct arrow_error *error)
@@ -345,7 +345,8 @@ static int client_handle_frames(struct client *c, struct arrow_error *error)
 
 	while (!c->ended && (r = channel_next(&c->keeper, &frame, &payload)) != 0) {
 		if (r < 0)
-			return arrow_fail(error, -r, "the keeper of this Arrow sent nonsense");
+			return arrow_fail(
+				error, -r, "the keeper of this Arrow sent an invalid frame");
 		r = client_handle_frame(c, frame, payload, error);
 		if (r < 0)
 			return r;
@@ -354,7 +355,7 @@ static int client_handle_frames(struct client *c, struct arrow_error *error)
 		c->ended = true; /* it let us go */
 	if (filled < 0 && !c->ended)
 		return arrow_fail(error, EPIPE,
-			"the keeper of this Arrow was killed; its program was ended with it");
+			"the keeper of this Arrow was killed, and its program with it");
 	return 0;
 }
 

@@ -283,7 +283,8 @@ static int copy_read_answer(struct arrow_worker *worker, int r, struct arrow_err
 	if (answer == 0 || (r < 0 && r != -EPIPE))
 		return r;
 	arrow_error_clear(error);
-	return arrow_fail(error, EIO, "%s", theirs.text ? theirs.text : "the Arrow sent nonsense");
+	return arrow_fail(
+		error, EIO, "%s", theirs.text ? theirs.text : "the Arrow sent an invalid answer");
 }
 
 static int copy_send_stdin(int fd, const struct entries_options *options, struct arrow_error *error)

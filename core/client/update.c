@@ -30,7 +30,7 @@ static int update_cpus(struct arrow_spec *s, const struct update *u, struct arro
 
 	if (u->kept && (u->values->limits.millicpus + 999) / 1000 > vcpus)
 		return arrow_fail(error, EBUSY,
-			"its VM was started with %u CPU%s and gets no more while it runs: stop it first",
+			"its VM was started with %u CPU%s and cannot get more while it runs: stop it first",
 			vcpus, vcpus == 1 ? "" : "s");
 	s->limits.millicpus = u->values->limits.millicpus;
 	s->limits.cpus_given = true;
@@ -41,8 +41,7 @@ static int update_memory(struct arrow_spec *s, const struct update *u, struct ar
 {
 	if (s->source.from)
 		return arrow_fail(error, EINVAL,
-			"it was restored from %s, and has the memory that it was saved with",
-			s->source.from);
+			"it was restored from %s, so its memory cannot change", s->source.from);
 	if (u->values->limits.memory < ARROW_MEMORY_MIN)
 		return arrow_fail(error, EINVAL,
 			"%llu KiB of memory is too little to boot: give at least %llu MiB with -m",
@@ -61,7 +60,7 @@ static int update_spec(struct arrow_spec *s, void *arg, struct arrow_error *erro
 	if ((u->fields & ARROW_UPDATE_RESTART) && s->life.auto_remove &&
 		v->life.restart != ARROW_RESTART_NO)
 		return arrow_fail(error, EINVAL,
-			"it is removed with its end (--rm), so it cannot have a restart policy");
+			"it is removed when it ends (--rm), so it cannot have a restart policy");
 	if (u->fields & ARROW_UPDATE_MEMORY)
 		r = update_memory(s, u, error);
 	if (r == 0 && (u->fields & ARROW_UPDATE_CPUS))
@@ -149,7 +148,7 @@ static int update_check_spare(const struct arrow_paths *paths, const struct arro
 	if (used + less + MEMORY_SPARE <= total)
 		return 0;
 	return arrow_fail(error, EBUSY,
-		"%llu MiB of memory are in use in it, and it has %llu: stop it first, or leave it more",
+		"%llu of its %llu MiB of memory are in use: stop it first, or choose a higher limit",
 		used >> 20, total >> 20);
 }
 

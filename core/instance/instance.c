@@ -152,7 +152,7 @@ int arrow_instance_prepare(struct arrow_instance *i, struct arrow_error *error)
 		return arrow_fail(error, -r, "cannot write the state directory %s: %m", i->dir);
 	if (mkdir(i->run_dir, INSTANCE_DIR_MODE) < 0 && errno != EEXIST)
 		return arrow_fail(
-			error, errno, "cannot make the state directory %s: %m", i->run_dir);
+			error, errno, "cannot create the state directory %s: %m", i->run_dir);
 	return 0;
 }
 

@@ -49,12 +49,11 @@ static int log_set_option(struct log *log, const char *option, struct arrow_erro
 	}
 	if (file && strncmp(option, "max-file=", 9) == 0)
 		return parse_count(value, MAX_FILES, &log->max_file) < 0
-			       ? arrow_fail(error, EINVAL, "max-file is a number from 1 to %u",
+			       ? arrow_fail(error, EINVAL, "max-file must be a number from 1 to %u",
 					 MAX_FILES)
 			       : 0;
 	return arrow_fail(error, EINVAL,
-		"no such option of this log driver: '%s'; json-file has max-size and max-file",
-		option);
+		"unknown log option '%s': json-file has max-size and max-file", option);
 }
 
 int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_error *error)
@@ -75,7 +74,7 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 		log->driver = LOG_NONE;
 	else
 		return arrow_fail(error, EINVAL,
-			"no such log driver: '%s'; there are json-file, journald and none", name);
+			"unknown log driver '%s': use json-file, journald or none", name);
 	for (size_t i = 0; i < spec->log.opts.n; i++) {
 		int r = log_set_option(log, spec->log.opts.v[i], error);
 
@@ -251,7 +250,7 @@ static void flush_batch(struct log *log, struct batch *b)
 	if (log->lost > 0) {
 		char text[256];
 		int n = snprintf(text, sizeof(text),
-			"{\"log\":\"arrow: %llu lines were lost: there was no room for them\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
+			"{\"log\":\"arrow: %llu lines were lost: the disk was full\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
 			(unsigned long long)log->lost, b->time);
 
 		if (put(log, text, (size_t)n) == 0)

@@ -397,6 +397,6 @@ int log_parse_time(const char *text, struct timespec *when, struct arrow_error *
 	if (time_parse(text, when) == 0)
 		return 0;
 	return arrow_fail(error, EINVAL,
-		"'%s' is no time: give seconds since 1970, a time back as 1h30m, or a date as 2026-11-24T15:00:00Z",
+		"invalid time '%s': give seconds since 1970, a duration such as 1h30m, or a date such as 2026-11-24T15:00:00Z",
 		text);
 }

@@ -53,7 +53,7 @@ static int store_open_dir(const char *parent, const char *name, struct arrow_err
 	if (fd < 0 && errno == ENOENT) {
 		if (mkdir(path, INSTANCE_DIR_MODE) < 0 && errno != EEXIST)
 			return arrow_fail(
-				error, errno, "cannot make the state directory %s: %m", path);
+				error, errno, "cannot create the state directory %s: %m", path);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	}
 	if (fd < 0)
@@ -90,7 +90,7 @@ static int store_lock(struct store *s, const struct arrow_paths *paths, struct a
 		usleep(500);
 	if (r < 0)
 		return arrow_fail(error, errno,
-			"cannot lock %s/arrows/.lock: %m; is a command stopped that holds it?",
+			"cannot lock %s/arrows/.lock: %m; a stopped command may hold it",
 			paths->data);
 	return 0;
 }
@@ -163,7 +163,7 @@ static int store_claim_name(
 		if (symlinkat(id, s->names_fd, name) == 0)
 			return 0;
 		if (errno != EEXIST)
-			return arrow_fail(error, errno, "cannot take the name %s: %m", name);
+			return arrow_fail(error, errno, "cannot use the name %s: %m", name);
 		n = readlinkat(s->names_fd, name, other, sizeof(other) - 1);
 		other[n > 0 ? n : 0] = '\0';
 		if (store_keeps_name(s, other))
@@ -192,7 +192,7 @@ static int store_create(struct arrow_instance *i, const struct store *s,
 	int r;
 
 	if (mkdirat(s->arrows_fd, i->id, INSTANCE_DIR_MODE) < 0)
-		return arrow_fail(error, errno, "cannot make the state directory %s: %m", i->dir);
+		return arrow_fail(error, errno, "cannot create the state directory %s: %m", i->dir);
 	i->dir_fd = openat(s->arrows_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	r = i->dir_fd < 0 ? -errno : instance_open_lock(i, O_CREAT | O_EXCL);
 	if (r == 0)
@@ -334,7 +334,7 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 	instance_clear(i);
 	r = arrow_id_make(i->id);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot make an id: %m");
+		return arrow_fail(error, -r, "cannot create an id: %m");
 	i->name = spec->name ? strdup(spec->name) : store_make_name(i->id);
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, i->created);
@@ -397,7 +397,7 @@ int arrow_instance_find(const struct arrow_paths *paths, const char *text, char 
 	}
 	if (search.found > 1)
 		return arrow_fail(error, EEXIST,
-			"several Arrows have an id that begins with %s; give more of it", text);
+			"several Arrows have an id that begins with %s; give more digits", text);
 	if (search.found == 0)
 		return arrow_fail_status(
 			error, 1, ENOENT, "no such Arrow: %s; 'arrow ps -a' lists them", text);
@@ -425,7 +425,7 @@ int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *pa
 	/* As it is now: somebody else may have renamed or changed it. */
 	r = arrow_instance_open(&now, paths, i->id, &spec, error);
 	if (r == 0 && strcmp(now.name, name) == 0)
-		r = arrow_fail_status(error, 1, EEXIST, "it is named '%s' already", name);
+		r = arrow_fail_status(error, 1, EEXIST, "it is already named '%s'", name);
 	if (r == 0)
 		r = store_claim_name(&store, i->id, name, error);
 	if (r == 0) {

@@ -56,7 +56,7 @@ int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *erro
 	return 0;
 bad:
 	return arrow_fail(error, EINVAL,
-		"not a size: '%s'; write a number and b, k, m or g, as in 64m", text);
+		"invalid size '%s': write a number with b, k, m or g, as in 64m", text);
 }
 
 int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *error)
@@ -66,8 +66,8 @@ int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *
 
 	if (end == text || *end || !(n > 0.0) || n > ARROW_VCPUS_MAX)
 		return arrow_fail(error, EINVAL,
-			"not a number of CPUs: '%s'; write one from 0.001 to %u, as in 2", text,
-			ARROW_VCPUS_MAX);
+			"invalid number of CPUs '%s': write a number from 0.001 to %u, as in 2",
+			text, ARROW_VCPUS_MAX);
 	*millicpus = (uint32_t)(n * 1000.0 + 0.5);
 	if (*millicpus == 0)
 		*millicpus = 1;
@@ -83,7 +83,7 @@ int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error 
 	n = strtoul(text, &end, 10);
 	if (!isdigit((unsigned char)text[0]) || *end || errno || n > INT_MAX / 1000)
 		return arrow_fail(error, EINVAL,
-			"not a time: '%s'; write whole seconds, 0 for no limit", text);
+			"invalid time '%s': write whole seconds, 0 for no limit", text);
 	*seconds = (uint32_t)n;
 	return 0;
 }
@@ -97,7 +97,7 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, arrow_variable *c
 
 	if (text[0] == '=' || text[0] == '\0')
 		return arrow_fail(
-			error, EINVAL, "an environment variable without a name: '%s'", text);
+			error, EINVAL, "invalid environment variable '%s': it has no name", text);
 	if (strchr(text, '='))
 		return arrow_strings_add(&spec->process.env, text) < 0 ? no_memory(error) : 0;
 
@@ -122,7 +122,8 @@ int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variab
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the environment file %s: %m", path);
 	if (strlen(data) != size)
-		return arrow_fail(error, EINVAL, "the environment file %s holds a NUL byte", path);
+		return arrow_fail(
+			error, EINVAL, "the environment file %s contains a NUL byte", path);
 
 	for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		while (isspace((unsigned char)*line))
@@ -149,7 +150,7 @@ int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_e
 	guest = strchr(copy, ':');
 	if (!guest || guest == copy || guest[1] != '/')
 		return arrow_fail(error, EINVAL,
-			"not a volume: '%s'; write HOST:GUEST or HOST:GUEST:ro, GUEST absolute",
+			"invalid volume '%s': write HOST:GUEST or HOST:GUEST:ro with an absolute GUEST",
 			text);
 	*guest++ = '\0';
 	options = strchr(guest, ':');
@@ -162,7 +163,7 @@ int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_e
 			volume.read_only = true;
 		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0)
 			return arrow_fail(error, EINVAL,
-				"volume '%s': unknown option '%s'; there are ro and rw", text, o);
+				"volume '%s': unknown option '%s'; use ro or rw", text, o);
 	}
 	if (strcmp(guest, "/") == 0)
 		return arrow_fail(error, EINVAL,
@@ -205,7 +206,7 @@ int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_er
 		*options++ = '\0';
 	if (copy[0] != '/' || strcmp(copy, "/") == 0)
 		return arrow_fail(error, EINVAL,
-			"not a tmpfs mount: '%s'; write an absolute DIR or DIR:OPTIONS", text);
+			"invalid tmpfs mount '%s': write an absolute DIR or DIR:OPTIONS", text);
 
 	t.options = strdup("");
 	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o && t.options;
@@ -300,7 +301,7 @@ int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_e
 		if (strcmp(names[i].name, copy) == 0)
 			break;
 	if (i == n)
-		return arrow_fail(error, EINVAL, "no such limit: '%s' in '%s'", copy, text);
+		return arrow_fail(error, EINVAL, "unknown limit '%s' in '%s'", copy, text);
 	u.resource = names[i].resource;
 	if (parse_limit(soft, &u.soft) < 0 || parse_limit(hard ? hard : soft, &u.hard) < 0)
 		goto bad;
@@ -316,7 +317,7 @@ int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_e
 	return 0;
 bad:
 	return arrow_fail(error, EINVAL,
-		"not a limit: '%s'; write NAME=SOFT or NAME=SOFT:HARD, as in nofile=1024", text);
+		"invalid limit '%s': write NAME=SOFT or NAME=SOFT:HARD, as in nofile=1024", text);
 }
 
 static int parse_cap(const char *text, uint64_t *mask, struct arrow_error *error)
@@ -339,7 +340,8 @@ static int parse_cap(const char *text, uint64_t *mask, struct arrow_error *error
 			*mask = CAP(i);
 	if (!*mask)
 		return arrow_fail(error, EINVAL,
-			"no such capability: '%s'; see capabilities(7), as in NET_ADMIN", text);
+			"unknown capability '%s': capabilities(7) lists them, as in NET_ADMIN",
+			text);
 	return 0;
 }
 
@@ -399,7 +401,7 @@ int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_err
 		*address++ = '\0';
 	if (!is_host_name(copy) || !is_address(address))
 		return arrow_fail(error, EINVAL,
-			"not a host: '%s'; write NAME:ADDRESS, as in db:10.0.0.2", text);
+			"invalid host '%s': write NAME:ADDRESS, as in db:10.0.0.2", text);
 	line = path_format("%s %s", address, copy);
 	return line && arrow_strings_add(&spec->net.hosts, line) == 0 ? 0 : no_memory(error);
 }
@@ -408,7 +410,7 @@ int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_erro
 {
 	if (!is_address(text))
 		return arrow_fail(error, EINVAL,
-			"not a name server: '%s'; write an address, as in 10.0.0.1", text);
+			"invalid name server '%s': write an address, as in 10.0.0.1", text);
 	return arrow_strings_add(&spec->net.dns, text) < 0 ? no_memory(error) : 0;
 }
 
@@ -417,7 +419,7 @@ int arrow_parse_hostname(const char *text, struct arrow_error *error)
 	/* HOST_NAME_MAX of Linux is 64. */
 	if (!is_host_name(text) || strlen(text) > 64)
 		return arrow_fail(error, EINVAL,
-			"not a host name: '%s'; use letters, digits, '-' and '.', 64 at most",
+			"invalid host name '%s': use at most 64 letters, digits, '-' and '.'",
 			text);
 	return 0;
 }
@@ -429,14 +431,15 @@ int arrow_parse_sysctl(struct arrow_spec *spec, const char *text, struct arrow_e
 
 	if (name == 0 || text[name] != '=' || strstr(text, ".."))
 		return arrow_fail(error, EINVAL,
-			"not a sysctl: '%s'; write NAME=VALUE, as in net.core.somaxconn=512", text);
+			"invalid sysctl '%s': write NAME=VALUE, as in net.core.somaxconn=512",
+			text);
 	return arrow_strings_add(&spec->process.sysctls, text) < 0 ? no_memory(error) : 0;
 }
 
 int arrow_parse_label(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
 	if (text[0] == '=' || text[0] == '\0')
-		return arrow_fail(error, EINVAL, "a label without a name: '%s'", text);
+		return arrow_fail(error, EINVAL, "invalid label '%s': it has no name", text);
 	return arrow_strings_add(&spec->labels, text) < 0 ? no_memory(error) : 0;
 }
 
@@ -450,7 +453,7 @@ int arrow_parse_name(const char *text, struct arrow_error *error)
 			n = 0;
 	if (n < 2 || n > 200)
 		return arrow_fail(error, EINVAL,
-			"not a name: '%s'; use 2 to 200 letters, digits, '_', '.', '-', the first a letter or digit",
+			"invalid name '%s': use 2 to 200 letters, digits, '_', '.' and '-', beginning with a letter or digit",
 			text);
 	return 0;
 }
@@ -477,7 +480,7 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 		return 0;
 	}
 	return arrow_fail(error, EINVAL,
-		"no such restart policy: '%s'; there are no, on-failure[:N], always and unless-stopped",
+		"invalid restart policy '%s': use no, on-failure[:N], always or unless-stopped",
 		text);
 }
 
@@ -488,7 +491,7 @@ int arrow_parse_stop_timeout(const char *text, uint32_t *seconds, struct arrow_e
 
 	if (end == text || *end || n < -1 || n > INT32_MAX)
 		return arrow_fail(error, EINVAL,
-			"'%s' is no time: give seconds, or -1 to wait for ever", text);
+			"invalid time '%s': give seconds, or -1 to wait for ever", text);
 	*seconds = n < 0 ? ARROW_FOREVER : (uint32_t)n;
 	return 0;
 }
@@ -516,7 +519,7 @@ int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *err
 	}
 	if (*at || at == text || !(sum <= 9e18))
 		return arrow_fail(error, EINVAL,
-			"'%s' is no duration: give numbers with units, as 30s or 1h30m", text);
+			"invalid duration '%s': give numbers with units, as in 30s or 1h30m", text);
 	*ns = (uint64_t)sum;
 	return 0;
 }

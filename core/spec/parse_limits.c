@@ -40,7 +40,7 @@ int arrow_parse_memory_swap(struct arrow_spec *spec, const char *text, struct ar
 	if (r < 0)
 		return r;
 	if (bytes > INT64_MAX)
-		return arrow_fail(error, EINVAL, "not a size: '%s'; it is too large", text);
+		return arrow_fail(error, EINVAL, "invalid size '%s': too large", text);
 	/* 0 is as if it were not given. */
 	spec->limits.memory_swap = (int64_t)bytes;
 	spec->limits.memory_swap_given = bytes != 0;
@@ -53,7 +53,7 @@ int arrow_parse_cpu_shares(struct arrow_spec *spec, const char *text, struct arr
 
 	if (parse_number(text, &n) < 0 || n < 0)
 		return arrow_fail(error, EINVAL,
-			"not a number of CPU shares: '%s'; write one from %u to %u", text,
+			"invalid number of CPU shares '%s': write a number from %u to %u", text,
 			SHARES_MIN, SHARES_MAX);
 	if (n && n < SHARES_MIN)
 		return arrow_fail(
@@ -76,7 +76,7 @@ int arrow_parse_cpuset(struct arrow_spec *spec, const char *text, struct arrow_e
 			text);
 	CPU_ZERO(&have);
 	if (sched_getaffinity(0, sizeof(have), &have) < 0)
-		return arrow_fail(error, errno, "cannot ask which CPUs there are: %m");
+		return arrow_fail(error, errno, "cannot find out which CPUs there are: %m");
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, &set) && !CPU_ISSET(i, &have))
 			return arrow_fail(error, EINVAL,
@@ -93,7 +93,7 @@ int arrow_parse_pids(struct arrow_spec *spec, const char *text, struct arrow_err
 
 	if (parse_number(text, &n) < 0 || n > PIDS_MAX)
 		return arrow_fail(error, EINVAL,
-			"not a number of processes: '%s'; write one up to %d, or -1 for no limit",
+			"invalid number of processes '%s': write a number up to %d, or -1 for no limit",
 			text, PIDS_MAX);
 	spec->limits.pids_max = n > 0 ? (uint32_t)n : 0;
 	return 0;
@@ -121,8 +121,8 @@ int arrow_parse_rate(struct arrow_spec *spec, enum arrow_rate_kind kind, const c
 		value = (uint64_t)n;
 	if (value == 0)
 		return arrow_fail(error, EINVAL,
-			"invalid rate for device: %s; the rate is a positive number%s", text,
-			bytes ? ", with kb, mb or gb behind it" : "");
+			"invalid rate for device: %s; the rate must be a positive number%s", text,
+			bytes ? ", followed by kb, mb or gb" : "");
 
 	more = realloc(spec->limits.rates, (spec->limits.n_rates + 1) * sizeof(*more));
 	if (!more)

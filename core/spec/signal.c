@@ -53,5 +53,5 @@ int arrow_parse_signal(const char *text, uint32_t *number, struct arrow_error *e
 	}
 	if (realtime(name, number) == 0)
 		return 0;
-	return arrow_fail(error, EINVAL, "no such signal: '%.64s'", text);
+	return arrow_fail(error, EINVAL, "unknown signal '%.64s'", text);
 }

@@ -415,6 +415,6 @@ int arrow_spec_from_json(struct arrow_spec *spec, const json_t *json, struct arr
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (r < 0)
 		return arrow_fail(error, -r, "the stored description of an Arrow is damaged: %s",
-			bad ? bad : "it is no object");
+			bad ? bad : "it is not an object");
 	return 0;
 }

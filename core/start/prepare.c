@@ -76,7 +76,7 @@ static int run_check_limits(const struct arrow_spec *spec, struct arrow_error *e
 	uint64_t total;
 
 	if (sysinfo(&info) < 0)
-		return arrow_fail(error, errno, "cannot ask for the host's memory: %m");
+		return arrow_fail(error, errno, "cannot find out the host's memory: %m");
 	total = (uint64_t)info.totalram * info.mem_unit;
 	if (spec->limits.memory > total)
 		return arrow_fail(error, ENOMEM,
@@ -103,10 +103,11 @@ static int run_note_limits(
 
 	if (r == 0 && nowhere)
 		arrow_note(arrow_settings_notes(paths),
-			"no control group can be made here, so these have no effect: %s", nowhere);
+			"control groups cannot be created here, so these have no effect: %s",
+			nowhere);
 	if (r == 0 && guest_only && spec->verbose)
 		arrow_note(arrow_settings_notes(paths),
-			"no control group can be made here, so these hold in the guest only: %s",
+			"control groups cannot be created here, so these hold in the guest only: %s",
 			guest_only);
 	return r;
 }
@@ -128,7 +129,7 @@ static int run_open_volumes(
 
 		if (fd < 0)
 			return arrow_fail(error, errno,
-				"no such volume: cannot open %s: %m; make it first, or correct -v",
+				"cannot open the volume %s: %m; create it first, or correct -v",
 				v->host);
 		run->shares[i] = (struct arrow_share){.fd = fd, .read_only = v->read_only};
 		if (fstat(fd, &st) < 0)
@@ -138,7 +139,7 @@ static int run_open_volumes(
 			continue;
 		if (!S_ISREG(st.st_mode))
 			return arrow_fail(error, EINVAL,
-				"volume %s: it is neither a directory nor a file", v->host);
+				"volume %s is neither a directory nor a file", v->host);
 		/* The name in the guest's share does not matter to anybody. */
 		run->file_names[i] = strdup("file");
 		if (!run->file_names[i])
@@ -156,13 +157,13 @@ static int run_open_initrd(int *fd, struct arrow_error *error)
 
 	*fd = memfd_create("arrow-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (*fd < 0)
-		return arrow_fail(error, errno, "cannot make the initramfs: %m");
+		return arrow_fail(error, errno, "cannot create the initramfs: %m");
 	r = write_full(*fd, arrow_initramfs, size);
 	/* What runs the VM cannot change it for the next one. */
 	if (r == 0 && fcntl(*fd, F_ADD_SEALS,
 			      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		r = -errno;
-	return r < 0 ? arrow_fail(error, -r, "cannot make the initramfs: %m") : 0;
+	return r < 0 ? arrow_fail(error, -r, "cannot create the initramfs: %m") : 0;
 }
 
 /* The smallest profile that will do. */

@@ -93,7 +93,7 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 		*signal_fd = r;
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
-		return arrow_fail(error, errno, "cannot make a socket for the keeper: %m");
+		return arrow_fail(error, errno, "cannot create a socket for the keeper: %m");
 	keeper = fork();
 	if (keeper == 0) {
 		close(sockets[0]);
@@ -172,7 +172,7 @@ static int start_write_cidfile(const char *path, const char *id, struct arrow_er
 
 	if (fd < 0 && errno == EEXIST)
 		return arrow_fail(error, EEXIST,
-			"the file %s is there already: is its Arrow still running? Remove it, or give another --cidfile",
+			"the file %s already exists: is its Arrow still running? Remove it, or give another --cidfile",
 			path);
 	r = fd < 0 ? -errno : write_full(fd, id, strlen(id));
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;

@@ -270,7 +270,7 @@ END
   [ "$(arrow ps -n 2 --format '{{.Names}}' | xargs)" = 'n3 n2' ]
   [ "$(arrow ps -lq --no-trunc)" = "$(cat id3)" ]
   run -1 arrow create --cidfile id1 "$B" true
-  [[ $output == *'id1 is there already'* ]]
+  [[ $output == *'id1 already exists'* ]]
   [ "$(arrow ps -aq | wc -l)" -eq 3 ]
   echo n | arrow container prune >out
   [ "$(arrow ps -aq | wc -l)" -eq 3 ]

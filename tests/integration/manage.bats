@@ -213,7 +213,7 @@ network prune' ]
   # What is in use is not taken.
   arrow exec aa sh -c 'exec busybox dd if=/dev/zero of=/tmp/x bs=1M count=120 2>/dev/null'
   run -1 arrow update -m 100m aa
-  [[ $output == *'MiB of memory are in use in it'* ]]
+  [[ $output == *'MiB of memory are in use'* ]]
   [ "$(arrow inspect -f '{{.HostConfig.Memory}}' aa)" = 268435456 ]
   [ "$(arrow exec aa sh -c 'echo alive')" = alive ]
 }

@@ -88,7 +88,7 @@ static void bad_arrowfiles_are_refused(void **state)
 		{"ports: [80/icmp]\n", "no port"},
 		{"volumes: [a]\n", "absolute"},
 		{"workdir: a\n", "absolute"},
-		{"stop-signal: NONE\n", "no such signal"},
+		{"stop-signal: NONE\n", "unknown signal"},
 		{"program: a\ndirectory: b\n", "one only"},
 		{"program: a\n---\nprogram: b\n", "one document"},
 		{"program: 'a\n", "no YAML"},
