@@ -77,6 +77,16 @@ static void need_root(void **state)
 		skip(); /* networks need CAP_NET_ADMIN */
 }
 
+/* Watches change networks, too. Owned by the caller. */
+static int lock_networks(void)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	int lock = net_lock(&paths, &error);
+
+	assert_true(lock >= 0);
+	return lock;
+}
+
 static void create_network(struct net_network *n, const char *name, const char *subnet)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -143,7 +153,7 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	struct net_link link;
 
 	need_root(state);
-	lock = net_lock(&paths, &error);
+	lock = lock_networks();
 	create_network(&first, "again", NULL);
 	bring_up(&first);
 	watch = open_watch("again");
@@ -157,7 +167,7 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	wait_watch(watch);
 	assert_int_equal(net_link_find(first.bridge, &link), -ENODEV);
 	assert_true(net_bridge_stands(&second));
-	lock = net_lock(&paths, &error);
+	lock = lock_networks();
 	close_keep_errno(net_lease_end(&lease, &paths));
 	remove_network("again");
 	assert_down(&second);
@@ -168,9 +178,11 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_network_ struct net_network chosen = {0}, named = {0}, stored = {0};
 	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	_cleanup_close_ int lock = -1;
 	struct net_link taken;
 
 	need_root(state);
+	lock = lock_networks();
 	create_network(&chosen, NET_DEFAULT, NULL);
 	create_network(&named, "named", "10.200.0.0/24");
 	assert_int_equal(net_link_make_bridge("taken", mac, 1500), 0);
@@ -233,7 +245,7 @@ static void test_udp_flows_end_with_their_arrow(void **state)
 	struct net_link link;
 
 	need_root(state);
-	lock = net_lock(&paths, &error);
+	lock = lock_networks();
 	create_network(&n, "udp", "10.201.0.0/24");
 	bring_up(&n);
 	assert_int_equal(net_ports_parse(&ports, "5353:53/udp", &error), 0);
@@ -265,15 +277,17 @@ static void test_udp_flows_end_with_their_arrow(void **state)
 	remove_network("udp");
 }
 
-/* True for a system call that leaves something, in files or interfaces. */
-static bool is_change(uint64_t call)
+/* True for a system call that may leave something, in files or interfaces. */
+static bool is_change(const struct __ptrace_syscall_info *info)
 {
 	static const long changes[] = {SYS_sendto, SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_mknodat,
-		SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_openat, SYS_write,
-		SYS_rmdir, SYS_clone, SYS_flock};
+		SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_write, SYS_rmdir,
+		SYS_clone};
 
+	if (info->entry.nr == SYS_openat)
+		return info->entry.args[2] & O_CREAT;
 	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++)
-		if ((uint64_t)changes[i] == call)
+		if (info->entry.nr == (uint64_t)changes[i])
 			return true;
 	return false;
 }
@@ -310,8 +324,7 @@ static bool run_killed(void (*what)(struct net_network *), struct net_network *n
 			continue;
 		}
 		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0 ||
-			info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_change(info.entry.nr) ||
-			--when > 0)
+			info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_change(&info) || --when > 0)
 			continue;
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -356,10 +369,13 @@ static void test_up_is_killed_at_each_change(void **state)
 	need_root(state);
 	create_network(&n, "killed", NULL);
 	for (; !whole; when++) {
+		_cleanup_close_ int lock = -1;
+
 		whole = run_killed(do_up, &n, when);
 		/* The next command mends it, with `doctor --fix` before it and without. */
 		if (when % 2)
 			settle();
+		lock = lock_networks();
 		bring_up(&n);
 		assert_true(net_bridge_whole(&n, &paths));
 		net_bridge_down(&n, &paths);
@@ -378,17 +394,20 @@ static void test_remove_is_killed_at_each_change(void **state)
 	need_root(state);
 	for (; !whole; when++) {
 		_cleanup_network_ struct net_network n = {0};
-		_cleanup_close_ int watch = -1;
+		_cleanup_close_ int lock = lock_networks(), watch = -1;
 
 		create_network(&n, "killed", NULL);
 		bring_up(&n);
 		watch = open_watch("killed");
+		close(steal_fd(&lock));
 		whole = run_killed(do_remove, &n, when);
+		lock = lock_networks();
 		if (!whole && net_network_remove(&paths, "killed", &error) < 0) {
 			/* The file was gone already, so everything is. */
 			assert_non_null(strstr(error.text, "not found"));
 			arrow_error_clear(&error);
 		}
+		close(steal_fd(&lock));
 		wait_watch(watch);
 		assert_down(&n);
 	}
