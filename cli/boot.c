@@ -5,8 +5,8 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 #include "core/start/boot.h"
 
 enum work { NONE, START, STOP };

@@ -8,9 +8,9 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
+#include "cli/input/settings.h"
 #include "cli/input/values.h"
 #include "cli/output/print.h"
-#include "cli/input/settings.h"
 #include "package/build.h"
 #include "trust/sign.h"
 #include "util/cleanup.h"

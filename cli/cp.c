@@ -6,8 +6,8 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 #include "core/client/copy.h"
 #include "util/cleanup.h"
 

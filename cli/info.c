@@ -7,10 +7,10 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
+#include "cli/input/settings.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/input/settings.h"
 #include "core/upkeep/host.h"
 #include "util/cleanup.h"
 

@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/input/each.h"
 #include "cli/input/options.h"
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 #include "core/instance/log_reader.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };

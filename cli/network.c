@@ -8,9 +8,9 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
+#include "cli/input/settings.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/input/settings.h"
 #include "core/spec/spec.h"
 #include "core/client/connect.h"
 #include "net/lease.h"

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/registry.h"
 #include "cli/input/settings.h"
+#include "cli/registry.h"
 #include "image/oci/image.h"
 #include "registry/insecure.h"
 #include "registry/transfer.h"

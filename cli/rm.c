@@ -7,8 +7,8 @@
 #include "cli/commands.h"
 #include "cli/input/each.h"
 #include "cli/input/options.h"
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 #include "core/client/manage.h"
 
 struct input {

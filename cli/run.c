@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/input/settings.h"
 #include "cli/input/values.h"
 #include "cli/output/print.h"
 #include "cli/run_options.h"
-#include "cli/input/settings.h"
 #include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/spec/parse.h"

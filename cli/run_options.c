@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The options of arrow run and arrow create: what each is, and where its value goes. */
+#include "cli/input/settings.h"
 #include "cli/run_options.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
-#include "cli/input/settings.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
 

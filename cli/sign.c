@@ -6,8 +6,8 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 #include "trust/policy.h"
 #include "trust/sign.h"
 #include "util/paths.h"

@@ -9,10 +9,10 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
+#include "cli/input/settings.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/input/settings.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"

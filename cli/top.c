@@ -7,9 +7,9 @@
 
 #include "cli/commands.h"
 #include "cli/input/options.h"
+#include "cli/input/settings.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
-#include "cli/input/settings.h"
 #include "core/client/exec.h"
 #include "core/client/manage.h"
 #include "util/cleanup.h"
@@ -249,8 +249,7 @@ int cmd_top(int argc, char **argv)
 		(void)arrow_fail_status(
 			&error, 1, EINVAL, "-o: no such column: '%s'; --help lists them", unknown);
 		status = cli_error(&error);
-	} else if (cli_paths_init(&paths, &error) < 0 ||
-		   get_rows(&in, &paths, rows, &error) < 0) {
+	} else if (cli_paths_init(&paths, &error) < 0 || get_rows(&in, &paths, rows, &error) < 0) {
 		status = cli_error(&error);
 	} else {
 		status = in.json ? cli_print_json(rows) : cli_print_table(rows, columns, &in);

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#include "cli/output/print.h"
 #include "cli/input/settings.h"
+#include "cli/output/print.h"
 
 void cli_take_names(struct cli_names *names, char *first, struct argp_state *state)
 {

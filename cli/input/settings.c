@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/input/settings.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/input/settings.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
