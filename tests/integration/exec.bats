@@ -247,6 +247,16 @@ slay() {
   grep -q 'arrow: the keeper of this Arrow was killed' err
 }
 
+# is_full FIFO: nothing more fits in.
+is_full() {
+  python3 - "$1" <<'END'
+import fcntl, os, struct, sys, termios
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
+held = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+sys.exit(held < fcntl.fcntl(fd, 1032) - 4096)  # F_GETPIPE_SZ
+END
+}
+
 @test "exec: an exec that does not read holds up no end" {
   start_arrow own >/dev/null
   mkfifo pipe
@@ -255,7 +265,7 @@ slay() {
   "$ARROW" exec own yes >pipe 3>&- &
   pid=$!
   pids="$pid $holder"
-  sleep 2
+  wait_for 60 is_full pipe
   # The loader gives the output of others ten seconds, and the program's own as long as it takes.
   arrow stop -t 0 own
   run arrow ps -q --filter name=own
@@ -313,7 +323,7 @@ END
 # expect(text), type(text), resize(rows, columns), and status(), which waits for the end.
 terminal() {
   cat >terminal.py <<'END'
-import fcntl, os, pty, select, signal, struct, sys, termios, time
+import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
 seen, pid, fd = "", 0, -1
 
 def resize(rows, columns):
@@ -342,6 +352,12 @@ def expect(text):
 
 def type(text):
     os.write(fd, text.encode())
+
+def runs(text):
+    until = time.monotonic() + 60
+    while text not in subprocess.check_output([os.environ["ARROW"], "exec", "shared", "ps"], text=True):
+        if time.monotonic() > until:
+            sys.exit(f"no {text!r} runs")
 
 def status():
     try:
@@ -376,8 +392,7 @@ expect("#")
 type("echo $((40 + 2)) typed\r")
 expect("42 typed")
 type("sleep 1000\r")
-expect("sleep 1000")
-time.sleep(1)
+runs("sleep 1000")
 type("\x03")
 expect("#")
 type("echo status $?\r")

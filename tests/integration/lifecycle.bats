@@ -227,7 +227,8 @@ END
   is term status running
   tmux -L arrow-$$ kill-session
   tmux -L arrow-$$ new-session -d -x 100 -y 30 "'$ARROW' attach --detach-keys ctrl-x,x term; echo status \$?; exec sleep 1000"
-  sleep 1
+  # Its terminal is raw once it is attached.
+  wait_for 60 eval 'stty -a -F "$(tmux -L arrow-$$ display-message -p "#{pane_tty}")" | grep -q -- -icanon'
   tmux -L arrow-$$ send-keys 'echo =$X= ' Enter
   wait_for 60 screen '=kept='
   tmux -L arrow-$$ send-keys 'exit 9' Enter

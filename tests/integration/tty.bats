@@ -179,7 +179,7 @@ note_terminal() {
   type_line "$ARROW run -it --rootfs $ROOTFS env 'PS1=guest> ' bash --norc --noprofile"
   expect '^guest>$'
   type_line 'sleep 1000'
-  sleep 1
+  wait_for 60 eval '"$ARROW" top "$("$ARROW" ps -q)" | grep -q "sleep 1000"'
   keys C-z
   expect 'Stopped  *sleep 1000'
   type_line 'kill %1; jobs; tty; exit 7'
@@ -258,7 +258,6 @@ note_terminal() {
   back 2
   type_line "clear; $ARROW run $B sleep 1000"
   wait_for 60 running
-  sleep 1
   keys C-c
   back 130
   assert_restored
