@@ -8,8 +8,6 @@ load common
 setup_file() {
   arrow_setup_file
   guest probe
-  ROOTFS=$("$SOURCE/tests/rootfs" "$SOURCE/build/test-rootfs")
-  export ROOTFS
   cat >"$BATS_FILE_TMPDIR/warm.py" <<'END'
 import hashlib, random, re, signal, sys, threading
 
@@ -31,6 +29,11 @@ setup() {
   cd "$BATS_TEST_TMPDIR" || return 1
   P=$G/probe
   B=$BUSYBOX
+}
+
+# The root of Debian, which is made once and stays; the first time takes minutes.
+debian() {
+  ROOTFS=$("$SOURCE/tests/rootfs" "$SOURCE/build/test-rootfs")
 }
 
 teardown() {
@@ -189,6 +192,7 @@ END
 }
 
 @test "restore: python with its imports done, told by a signal, three at once" {
+  debian
   arrow run -di --name warm --rootfs "$ROOTFS" -m 256m python3 -c "$(cat "$BATS_FILE_TMPDIR/warm.py")" >/dev/null
   wait_for 60 eval 'arrow logs warm | grep -qx warm'
   arrow save --stop warm saved
@@ -208,6 +212,7 @@ END
 }
 
 @test "restore: redis with its data, five at once, each with what it is told since" {
+  debian
   # shellcheck disable=SC2016
   arrow run -di --name db --rootfs "$ROOTFS" -m 256m bash -c '
     redis-server --save "" --bind 127.0.0.1 >/dev/null &
