@@ -125,13 +125,13 @@ start_build() {
   [[ $output == "arrow: there is no kernel micro in "* ]]
 }
 
-@test "wrong usage is told in one line, with status 125" {
+@test "wrong usage is an error, with status 125" {
   run -125 "$ARROW" kernel build nosuch
   [[ $output == 'arrow: there is no kernel profile "nosuch"; there are: micro, general' ]]
   run -125 "$ARROW" kernel nosuch
   [ "${#lines[@]}" = 1 ]
   run -125 "$ARROW" kernel rm
-  [ "${#lines[@]}" = 1 ]
+  [ "${lines[0]}" = "arrow kernel rm: requires the name of a kernel; 'arrow kernel ls' lists them" ]
   run -125 "$ARROW" kernel ls --format xml
   run -125 "$ARROW" kernel build --jobs 0
   run -125 "$ARROW" kernel build --source /nonexistent micro
