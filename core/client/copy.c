@@ -233,7 +233,9 @@ static int copy_out(
 {
 	_cleanup_target_ struct target target = {0};
 	_cleanup_free_ char *guest = guest_path(copy->guest);
-	_cleanup_free_ char *base = base_of(copy->guest);
+	_cleanup_free_ char *last = base_of(copy->guest);
+	/* Of what ends in "..", the content comes. */
+	const char *base = last && strcmp(last, "..") == 0 ? "." : last;
 	struct entries_options options = {.from = base, .owners = copy->owners};
 	struct place source = {0}, place = {0};
 	int r;
@@ -259,6 +261,7 @@ static int copy_out(
 	if (chdir(target.directory) < 0)
 		return arrow_fail(error, errno, "no such directory: '%s': %m", target.directory);
 	options.to = target.name;
+	options.single = !source.directory;
 	/* The content of a directory becomes the directory of that name. */
 	if (target.name && strcmp(base, ".") == 0) {
 		if (mkdir(target.name, 0755) < 0 || chdir(target.name) < 0)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/client/entries_parts.h"
+#include "core/client/name_set.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -54,7 +55,7 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 	if (r < 0)
 		return r;
 	if (arrow_entry_decode(head, e) < 0)
-		return arrow_fail(error, EPROTO, "the Arrow sent nonsense instead of files");
+		return arrow_fail(error, EPROTO, "the Arrow sent an invalid list of files");
 	if (e->type == ENTRY_END)
 		return 0;
 	r = take(reader, reader->name, e->name, error);
@@ -82,25 +83,29 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 	return 1;
 }
 
+/* Whether a name is what was asked for, or is in it. */
+static bool entry_was_asked_for(const struct entries_options *options, const char *name)
+{
+	size_t length = strlen(options->from);
+
+	if (strcmp(options->from, ".") == 0)
+		return true;
+	return strncmp(name, options->from, length) == 0 &&
+	       (name[length] == '\0' || (name[length] == '/' && !options->single));
+}
+
 /* The name on the other side, owned by the caller. */
 static int rename_entry(const struct entries_options *options, const char *name, char **renamed,
 	struct arrow_error *error)
 {
-	size_t length = strlen(options->from);
-	const char *rest = name;
-	int n;
-
-	if (!options->to || strcmp(options->from, ".") == 0) {
-		*renamed = strdup(name);
-		return *renamed ? 0 : arrow_fail(error, ENOMEM, "out of memory");
-	}
-	if (strncmp(name, options->from, length) != 0 ||
-		(name[length] != '/' && name[length] != '\0'))
-		return arrow_fail(error, EPROTO, "the Arrow sent a file that was not asked for");
-	rest += length;
 	*renamed = NULL;
-	n = asprintf(renamed, "%s%s", options->to, rest);
-	return n < 0 ? arrow_fail(error, ENOMEM, "out of memory") : 0;
+	if (!entry_was_asked_for(options, name))
+		return arrow_fail(error, EPROTO, "the Arrow sent a file that was not asked for");
+	if (!options->to || strcmp(options->from, ".") == 0)
+		*renamed = strdup(name);
+	else
+		*renamed = path_format("%s%s", options->to, name + strlen(options->from));
+	return *renamed ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
 static void add_xattrs(struct archive_entry *to, const struct entries_reader *reader, bool owners)
@@ -160,6 +165,12 @@ static int make_header(const struct entries_reader *reader, const struct entries
 		r = rename_entry(options, reader->link, &link, error);
 	if (r < 0)
 		return r;
+	if (options->single && e->type == ENTRY_DIRECTORY)
+		return arrow_fail(
+			error, EPROTO, "the Arrow sent a directory instead of a file: '%s'", name);
+	if (!options->owners && (e->type == ENTRY_CHARACTER || e->type == ENTRY_BLOCK))
+		return arrow_fail(error, EPERM,
+			"'%s' is a device, which is copied with -a (--archive) only", name);
 	archive_entry_clear(to);
 	archive_entry_copy_pathname(to, name);
 	archive_entry_set_filetype(to, type_of(e->type));
@@ -253,11 +264,29 @@ static int check_place(const struct archive_entry *e, struct arrow_error *error)
 		directory ? "directory" : "non-directory");
 }
 
+/*
+ * A hard link leads to a file that came before it: anything else with that name was there before,
+ * and the guest has no part in it.
+ */
+static int entry_check_link(
+	const struct entries_reader *reader, struct name_set *files, struct arrow_error *error)
+{
+	int r = 0;
+
+	if (reader->e.type == ENTRY_FILE)
+		r = name_set_add(files, reader->name);
+	else if (reader->e.type == ENTRY_HARD_LINK && !name_set_has(files, reader->link))
+		return arrow_fail(
+			error, EPROTO, "the Arrow sent a hard link to a file that it did not send");
+	return r < 0 ? arrow_fail(error, -r, "cannot remember the files that came: %m") : 0;
+}
+
 int entries_extract(int fd, const struct entries_options *options, struct archive *to, bool on_disk,
 	struct arrow_error *error)
 {
 	_cleanup_free_ struct entries_reader *reader = calloc(1, sizeof(*reader));
 	_cleanup_entry_ struct archive_entry *entry = archive_entry_new();
+	_cleanup_name_set_ struct name_set files = {0};
 	int r;
 
 	if (!reader || !entry)
@@ -265,6 +294,8 @@ int entries_extract(int fd, const struct entries_options *options, struct archiv
 	reader->fd = fd;
 	while ((r = entries_next(reader, error)) > 0) {
 		r = make_header(reader, options, entry, error);
+		if (r == 0)
+			r = entry_check_link(reader, &files, error);
 		if (r == 0 && on_disk)
 			r = check_place(entry, error);
 		if (r < 0)

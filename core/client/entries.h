@@ -4,8 +4,8 @@
 
 /*
  * The host's side of protocol/entries.h: files of an Arrow to and from tar and the host's disk.
- * What a guest sends is checked entry by entry, and nothing of it is kept: names and sizes are
- * bounded, a tree of any size takes the same memory.
+ * What a guest sends is checked entry by entry, and of each file only a number is kept: names and
+ * sizes are bounded.
  */
 
 #include <stdbool.h>
@@ -32,14 +32,17 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error) ARROW
 
 /* What files are called, and whose they are, on the other side. */
 struct entries_options {
-	const char *from; /* first part of the names that come; "." for none */
+	const char *from; /* first part of all names that come; ".": any name may */
 	const char *to;   /* what stands there instead; NULL: the same */
-	bool owners;      /* keep them, with set-id bits and capabilities */
+	bool single;      /* one file called `from` is to come, and nothing below it */
+	bool owners;      /* keep them, with set-id bits, capabilities and devices */
 };
 
 /*
  * Writes all entries to an archive that is open, for a file or for the disk.
  *   on_disk: the archive makes files in the current directory
+ * Errors: -EPROTO for a name that was not asked for, or a hard link to a file that did not come
+ * before it; -EPERM for a device without `owners`.
  */
 int entries_extract(int fd, const struct entries_options *options, struct archive *to, bool on_disk,
 	struct arrow_error *error) ARROW_MUST_CHECK;

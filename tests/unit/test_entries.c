@@ -70,6 +70,9 @@ static int extract(const struct entries_options *options, char **text)
 
 static const struct entries_options as_it_is = {.from = "a"};
 
+/* Of "a/.": all names are below the directory that it goes to. */
+static const struct entries_options content = {.from = "."};
+
 static void files_arrive_under_the_name_that_was_asked_for(void **state)
 {
 	struct arrow_entry dir = {.type = ENTRY_DIRECTORY, .mode = 0750, .mtime = 1000000000};
@@ -105,7 +108,7 @@ static void nothing_is_written_outside(void **state)
 		f = fopen("stream", "w");
 		put_file(f, names[i], "evil");
 		put_end(f);
-		assert_int_equal(extract(&as_it_is, NULL), -EPROTO);
+		assert_int_equal(extract(&content, NULL), -EPROTO);
 	}
 	/* By way of links that came before, or that are there already: those make way. */
 	for (int way = 0; way < 5; way++) {
@@ -121,7 +124,7 @@ static void nothing_is_written_outside(void **state)
 		else
 			put_file(f, "link/out", "evil");
 		put_end(f);
-		if (extract(&as_it_is, NULL) == 0)
+		if (extract(&content, NULL) == 0)
 			shell("[ \"$(cat to/link/out)\" = evil ]; [ ! -L to/link ]");
 		shell("[ ! -e out ]; [ ! -e /out ]; [ ! -e to/x ]; rm -rf to; mkdir to");
 	}
@@ -130,8 +133,114 @@ static void nothing_is_written_outside(void **state)
 	f = fopen("stream", "w");
 	put_file(f, "file", "new");
 	put_end(f);
-	assert_int_equal(extract(&as_it_is, NULL), 0);
+	assert_int_equal(extract(&content, NULL), 0);
 	shell("[ \"$(cat secret)\" = secret ]; [ \"$(cat to/file)\" = new ]; [ ! -e out ]; [ ! -e /out ]");
+}
+
+/* A loader that was taken over sends other files than those that were asked for. */
+static void only_what_was_asked_for_is_written(void **state)
+{
+	static const struct entries_options forms[] = {
+		{.from = "file", .single = true},              /* cp A:/file DIR/ */
+		{.from = "file", .to = "new", .single = true}, /* cp A:/file DIR/new */
+		{.from = "file"},                              /* cp A:/file DIR/, a directory */
+		{.from = "file", .to = "new", .owners = true}, /* cp -a A:/file DIR/new */
+	};
+	static const char *const names[] = {
+		".", ".ssh", ".ssh/authorized_keys", "files", "new", "fil"};
+	const struct arrow_entry dir = {.type = ENTRY_DIRECTORY, .mode = 0700};
+	const struct arrow_entry link = {.type = ENTRY_LINK, .mode = 0777};
+	const struct arrow_entry hard = {.type = ENTRY_HARD_LINK};
+
+	shell("mkdir to");
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		for (size_t n = 0; n < 3 * sizeof(names) / sizeof(*names); n++) {
+			const char *name = names[n / 3];
+			FILE *f = fopen("stream", "w");
+
+			put_file(f, "file", "asked for");
+			if (n % 3 == 0)
+				put_file(f, name, "evil");
+			else
+				put(f, n % 3 == 1 ? &dir : &link, name, n % 3 == 1 ? NULL : "file");
+			put_end(f);
+			assert_int_equal(extract(&forms[i], NULL), -EPROTO);
+		}
+		for (int way = 0; way < 2; way++) {
+			FILE *f = fopen("stream", "w");
+
+			shell("echo there >to/there");
+			put_file(f, "file", "asked for");
+			put(f, &hard, way ? "file" : "there", way ? "there" : "file");
+			put_end(f);
+			assert_int_equal(extract(&forms[i], NULL), -EPROTO);
+			shell("[ \"$(cat to/there)\" = there ]; [ $(stat -c %h to/there) = 1 ]; rm to/there");
+		}
+		shell(i % 2 ? "[ \"$(ls -A to)\" = new ]; rm to/new"
+			    : "[ \"$(ls -A to)\" = file ]; rm to/file");
+	}
+}
+
+static void a_file_that_was_asked_for_comes_as_one(void **state)
+{
+	const struct entries_options single = {.from = "file", .single = true};
+	FILE *f = fopen("stream", "w");
+
+	shell("mkdir to");
+	put(f, &(struct arrow_entry){.type = ENTRY_DIRECTORY, .mode = 0700}, "file", NULL);
+	put_file(f, "file/x", "evil");
+	put_end(f);
+	assert_int_equal(extract(&single, NULL), -EPROTO);
+	f = fopen("stream", "w");
+	put_file(f, "file", "x");
+	put_file(f, "file/x", "evil");
+	put_end(f);
+	assert_int_equal(extract(&single, NULL), -EPROTO);
+	shell("[ -f to/file ]");
+}
+
+static void a_hard_link_leads_to_a_file_that_came(void **state)
+{
+	const struct arrow_entry hard = {.type = ENTRY_HARD_LINK};
+	FILE *f = fopen("stream", "w");
+
+	/* What lies there already is not the guest's to give names to. */
+	shell("mkdir to; echo secret >to/secret");
+	put(f, &hard, "x", "secret");
+	put_end(f);
+	assert_int_equal(extract(&content, NULL), -EPROTO);
+	shell("[ \"$(ls to)\" = secret ]");
+	f = fopen("stream", "w");
+	for (int i = 0; i < 1000; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		put_file(f, name, name);
+	}
+	put(f, &hard, "x", "f0");
+	put(f, &hard, "y", "f999");
+	put_end(f);
+	assert_int_equal(extract(&content, NULL), 0);
+	shell("[ \"$(cat to/x to/y)\" = f0f999 ]");
+}
+
+static void devices_come_with_owners_only(void **state)
+{
+	const struct arrow_entry null = {
+		.type = ENTRY_CHARACTER, .mode = 0666, .major = 1, .minor = 3};
+	const struct arrow_entry block = {.type = ENTRY_BLOCK, .mode = 0666, .major = 8};
+	_cleanup_free_ char *text = NULL;
+
+	shell("mkdir to");
+	for (int i = 0; i < 2; i++) {
+		FILE *f = fopen("stream", "w");
+
+		put(f, i ? &block : &null, "a", NULL);
+		put_end(f);
+		assert_int_equal(extract(&as_it_is, i ? &text : NULL), -EPERM);
+		shell("[ -z \"$(ls -A to)\" ]");
+	}
+	assert_non_null(strstr(text, "'a' is a device"));
 }
 
 static void directories_and_files_do_not_replace_each_other(void **state)
@@ -212,7 +321,7 @@ static void a_damaged_stream_does_no_harm(void **state)
 		assert_int_equal(fwrite(data, 1, cut, f), cut);
 		data[at] ^= (char)(1 << (random >> 28) % 8);
 		assert_int_equal(fclose(f), 0);
-		(void)extract(&as_it_is, NULL);
+		(void)extract(i % 2 ? &as_it_is : &content, NULL);
 		assert_int_equal(remove_tree(AT_FDCWD, "to"), 0);
 		assert_int_equal(mkdir("to", 0755), 0);
 	}
@@ -245,6 +354,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(files_arrive_under_the_name_that_was_asked_for),
 		FIXTURE_TEST(nothing_is_written_outside),
+		FIXTURE_TEST(only_what_was_asked_for_is_written),
+		FIXTURE_TEST(a_file_that_was_asked_for_comes_as_one),
+		FIXTURE_TEST(a_hard_link_leads_to_a_file_that_came),
+		FIXTURE_TEST(devices_come_with_owners_only),
 		FIXTURE_TEST(directories_and_files_do_not_replace_each_other),
 		FIXTURE_TEST(what_a_guest_says_is_one_line_without_escapes),
 		FIXTURE_TEST(an_error_of_a_guest_keeps_its_code),
