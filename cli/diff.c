@@ -11,7 +11,8 @@
 #include "core/client/exec.h"
 #include "util/cleanup.h"
 
-#define RECORD_MAX 8192 /* bytes: a letter, a space and a path */
+#define RECORD_MAX 8192           /* bytes: a letter, a space and a path */
+#define ANSWER_MAX (256ull << 20) /* bytes of all records: millions of paths */
 
 static error_t diff_parse(int key, char *arg, struct argp_state *state)
 {
@@ -49,20 +50,21 @@ static int print_changes(
 	_cleanup_free_ char *record = malloc(RECORD_MAX);
 	struct arrow_worker worker;
 	_cleanup_fclose_ FILE *f = NULL;
+	size_t n;
 	int r;
 
 	if (!record)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = arrow_worker_start(paths, name, argv, false, &worker, error);
+	r = arrow_worker_start(paths, name, argv, 0, &worker, error);
 	if (r < 0)
 		return r;
 	f = fdopen(worker.out, "r");
 	if (f)
 		worker.out = -1;
-	while (f && r == 0) {
-		size_t n = 0;
+	for (unsigned long long size = 0; f && r == 0; size += n) {
 		int c;
 
+		n = 0;
 		/* Nothing in a name may move the cursor, or pass for another record. */
 		while ((c = getc(f)) > 0 && n + 1 < RECORD_MAX)
 			record[n++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
@@ -71,9 +73,15 @@ static int print_changes(
 			break;
 		if (c != 0 || !strchr("ACD", record[0]) || n < 3 || record[1] != ' ')
 			r = arrow_fail(error, EPROTO, "invalid list of changes from the Arrow");
+		else if (size + n > ANSWER_MAX)
+			r = arrow_fail(error, EFBIG,
+				"the Arrow sent more than %llu bytes of changes", ANSWER_MAX);
 		else
 			puts(record);
 	}
+	/* It may still be writing, and then ends by this. */
+	if (f)
+		fclose(STEAL(f));
 	r = arrow_worker_end(&worker, r, error);
 	error->status = 1;
 	return r;

@@ -93,7 +93,7 @@ static void stats_take_answer(struct target *t, char *text)
 	t->fresh = true;
 }
 
-/* Takes what has come. Returns false when the Arrow has ended, or sends nonsense. */
+/* Takes what has come. Returns false when the Arrow has ended, or what it sends is not valid. */
 static bool stats_read(struct target *t)
 {
 	ssize_t n = read(t->worker.out, t->text + t->used, sizeof(t->text) - 1 - t->used);
@@ -242,7 +242,7 @@ static int stats_begin(const struct arrow_paths *paths, const json_t *list, cons
 			continue;
 		t->id = json_string_value(json_object_get(row, "id"));
 		t->name = json_string_value(json_object_get(row, "name"));
-		r = arrow_worker_start(paths, t->id, argv, false, &t->worker, error);
+		r = arrow_worker_start(paths, t->id, argv, 0, &t->worker, error);
 		if (r == 0 && fcntl(t->worker.out, F_SETFL, O_NONBLOCK) < 0)
 			r = arrow_fail(error, errno, "cannot read from an Arrow: %m");
 		if (r < 0 && in->arrows.n > 0)
@@ -283,11 +283,8 @@ static size_t stats_wait(struct target *targets, struct pollfd *p, size_t n, uns
 		if (poll(p, n, (int)(deadline - now)) < 0 && errno != EINTR)
 			return 0;
 		for (size_t i = 0; i < n; i++) {
-			_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
-
-			if (p[i].revents && !stats_read(&targets[i]) &&
-				arrow_worker_end(&targets[i].worker, 0, &ignored) < 0)
-				errno = 0;
+			if (p[i].revents && !stats_read(&targets[i]))
+				arrow_worker_stop(&targets[i].worker);
 		}
 	}
 }
@@ -316,12 +313,8 @@ static int stats_watch(
 			status = stats_show(targets, n, in);
 		}
 	}
-	for (size_t i = 0; i < n; i++) {
-		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
-
-		if (arrow_worker_end(&targets[i].worker, 0, &ignored) < 0)
-			errno = 0;
-	}
+	for (size_t i = 0; i < n; i++)
+		arrow_worker_stop(&targets[i].worker);
 	json_decref(list);
 	return r < 0 ? r : status;
 }

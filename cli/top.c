@@ -15,7 +15,9 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define ANSWER_MAX (32u << 20) /* bytes: 7000 processes with the longest command lines */
+/* What is taken of a guest: a row takes about 2 KiB of memory. */
+#define ANSWER_MAX (8u << 20) /* bytes: 1700 processes with the longest command lines */
+#define PROCESSES_MAX 32768u
 
 struct input {
 	const char *name;
@@ -201,6 +203,9 @@ static int parse_answer(struct input *in, char *text, size_t size, json_t *rows)
 	for (char *p = text + strlen(text) + 1; p < end;) {
 		char *part[3];
 		json_t *row;
+
+		if (json_array_size(rows) == PROCESSES_MAX)
+			return -E2BIG;
 
 		for (int i = 0; i < 3; i++) {
 			if (p >= end)

@@ -48,6 +48,7 @@ struct client {
 	uint8_t keys[CLIENT_KEYS_MAX]; /* that leave the Arrow */
 	size_t n_keys, keys_seen;      /* how many were typed so far */
 	uint64_t leave_by;             /* ms: DETACH was sent; 0 if not */
+	uint64_t waits_since;          /* ms: for the guest; 0 while it waits for others */
 
 	bool ended, detached, out_of_memory;
 	int status;
@@ -292,6 +293,7 @@ static int client_handle_control(
 		if (c->started)
 			return 0;
 		c->started = true;
+		c->waits_since = 0;
 		if (c->options->leave)
 			return client_leave(c) < 0
 				       ? arrow_fail(error, EPIPE,
@@ -328,6 +330,8 @@ static int client_handle_frame(
 
 	if (f.stream == ARROW_CONTROL)
 		return client_handle_control(c, f, payload, error);
+	if (!c->options->whole)
+		c->waits_since = 0;
 	if (fd == 0 && f.type == ARROW_CREDIT)
 		c->credit += arrow_get32(payload);
 	else if (fd == 0 && f.type == ARROW_CLOSED)
@@ -359,16 +363,53 @@ static int client_handle_frames(struct client *c, struct arrow_error *error)
 	return 0;
 }
 
+static bool client_takes_stdin(const struct client *c)
+{
+	return c->reads_stdin && c->credit > CLIENT_KEYS_MAX &&
+	       channel_has_room(&c->keeper, ARROW_FRAME_MAX);
+}
+
+/*
+ * How long to wait, in ms, or -1 for ever. The guest is not waited for while somebody else has to
+ * do something: whoever reads our output, or writes our input.
+ */
+static int client_wait_time(struct client *c)
+{
+	const struct client_options *o = c->options;
+	uint32_t limit = c->started ? o->answer_ms : o->start_ms;
+	uint64_t now = now_ms();
+
+	if (c->leave_by)
+		return 100;
+	for (int i = 0; i < 2; i++)
+		if (c->out[i].start < c->out[i].end)
+			limit = 0;
+	if (limit == 0 || (c->started && client_takes_stdin(c))) {
+		if (!o->whole)
+			c->waits_since = 0;
+		return -1;
+	}
+	if (!c->waits_since)
+		c->waits_since = now;
+	return c->waits_since + limit > now ? (int)(c->waits_since + limit - now) : 0;
+}
+
+/* Whether the guest kept it waiting for too long. */
+static bool client_has_waited(const struct client *c)
+{
+	uint32_t limit = c->started ? c->options->answer_ms : c->options->start_ms;
+
+	return limit && c->waits_since && now_ms() >= c->waits_since + limit;
+}
+
 static int client_run_once(struct client *c, struct arrow_error *error)
 {
 	enum { P_KEEPER, P_SIGNAL, P_STDIN, P_OUT };
-	int wait = c->leave_by ? 100 : -1;
-	bool can_send = channel_has_room(&c->keeper, ARROW_FRAME_MAX);
+	int wait = client_wait_time(c);
 	struct pollfd p[P_OUT + 2] = {
 		{c->keeper.fd, (short)(POLLIN | (channel_pending(&c->keeper) ? POLLOUT : 0)), 0},
 		{c->signal_fd, POLLIN, 0},
-		{c->reads_stdin && c->credit > CLIENT_KEYS_MAX && can_send ? STDIN_FILENO : -1,
-			POLLIN, 0},
+		{client_takes_stdin(c) ? STDIN_FILENO : -1, POLLIN, 0},
 	};
 	int r = 0;
 
@@ -396,8 +437,13 @@ static int client_run_once(struct client *c, struct arrow_error *error)
 	if (channel_flush(&c->keeper) < 0)
 		p[P_KEEPER].revents |= POLLHUP;
 	if (p[P_KEEPER].revents & (POLLIN | POLLHUP | POLLERR))
-		return client_handle_frames(c, error);
-	return 0;
+		r = client_handle_frames(c, error);
+	if (r == 0 && !c->ended && !c->leave_by && client_has_waited(c))
+		return arrow_fail(error, ETIMEDOUT,
+			"the Arrow did not %s within %u s; is it paused?",
+			c->started ? "answer" : "start the process",
+			(c->started ? c->options->answer_ms : c->options->start_ms) / 1000);
+	return r;
 }
 
 /* The end was told; the last output may still be on its way to a slow reader. */

@@ -32,6 +32,11 @@ struct client_options {
 	const char *detach_keys;       /* as --detach-keys has them, or NULL: Docker's */
 	int (*take_signals)(void); /* as of struct arrow_attach, called here if signal_fd is 0 */
 	int signal_fd;             /* what it has returned already, taken over; else 0 */
+
+	/* How long the guest may keep us waiting, in ms; 0: for ever. */
+	uint32_t start_ms;  /* until the process has started */
+	uint32_t answer_ms; /* for the next bytes, while we have passed on all that came */
+	bool whole;         /* answer_ms is for all that it says */
 	const struct arrow_notes *notes;
 };
 
@@ -41,6 +46,7 @@ struct client_options {
  *   fd:       the socket to the keeper, taken over
  *   status:   gets the exit status of the program, or 0 for one that was left
  *   detached: gets whether the Arrow runs on without this command
+ * Errors: -ETIMEDOUT if the guest keeps it waiting for too long.
  */
 int client_run(int fd, const struct client_options *options, int *status, bool *detached,
 	struct arrow_error *error) ARROW_MUST_CHECK;

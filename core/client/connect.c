@@ -175,7 +175,8 @@ static int tell_guest(const struct arrow_paths *paths, const char *id,
 	static const char *const argv[] = {"network", NULL};
 	char text[ARROW_TEXT_MAX] = "";
 	struct arrow_worker worker;
-	int r = arrow_worker_start(paths, id, argv, true, &worker, error);
+	int r = arrow_worker_start(
+		paths, id, argv, ARROW_WORKER_INPUT | ARROW_WORKER_SHORT, &worker, error);
 	ssize_t n = 0;
 
 	if (r < 0)

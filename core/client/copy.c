@@ -149,7 +149,7 @@ static int copy_look_in_guest(const struct arrow_paths *paths, const struct arro
 
 	if (!reader)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = arrow_worker_start(paths, copy->name, argv, false, &worker, error);
+	r = arrow_worker_start(paths, copy->name, argv, ARROW_WORKER_SHORT, &worker, error);
 	if (r < 0)
 		return r;
 	reader->fd = worker.out;
@@ -208,7 +208,7 @@ static int copy_out_to(const struct arrow_paths *paths, const struct arrow_copy 
 {
 	const char *argv[] = {"send", guest, copy->follow ? "-L" : NULL, NULL};
 	struct arrow_worker worker;
-	int r = arrow_worker_start(paths, copy->name, argv, false, &worker, error);
+	int r = arrow_worker_start(paths, copy->name, argv, 0, &worker, error);
 
 	if (r < 0)
 		return r;
@@ -313,7 +313,7 @@ static int copy_in_to(const struct arrow_paths *paths, const struct arrow_copy *
 	_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
 	const char *argv[] = {"receive", directory, NULL};
 	struct arrow_worker worker;
-	int r = arrow_worker_start(paths, copy->name, argv, true, &worker, error);
+	int r = arrow_worker_start(paths, copy->name, argv, ARROW_WORKER_INPUT, &worker, error);
 
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,10 @@
 
 #define NUMBER 2u     /* of the process, between a command and the keeper */
 #define NOT_RUNNING 1 /* exit status, as Docker has it */
+
+#define START_MS 60000u  /* for a process to start */
+#define ANSWER_MS 60000u /* for what a worker says */
+#define END_MS 10000u    /* for its end, once its streams are closed */
 
 /* Connects to the keeper of an Arrow that runs. Returns the socket. */
 static int connect_to(const struct arrow_paths *paths, const char *name, struct arrow_error *error)
@@ -82,8 +87,9 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 		       : 0;
 }
 
+/* whole: all that a worker says has the time that else its next bytes have. */
 static int attend(int fd, const struct arrow_paths *paths, const struct arrow_exec *exec,
-	int *status, struct arrow_error *error)
+	bool whole, int *status, struct arrow_error *error)
 {
 	const struct arrow_spec spec = {
 		.process.tty = exec->tty, .process.interactive = exec->interactive};
@@ -96,6 +102,9 @@ static int attend(int fd, const struct arrow_paths *paths, const struct arrow_ex
 		.detach_keys = exec->detach_keys,
 		.take_signals = exec->take_signals,
 		.notes = arrow_settings_notes(paths),
+		.start_ms = START_MS,
+		.answer_ms = exec->worker ? ANSWER_MS : 0,
+		.whole = whole,
 	};
 	bool detached;
 	int r;
@@ -120,7 +129,7 @@ int arrow_exec(const struct arrow_paths *paths, const char *name, const struct a
 	if (exec->tty)
 		client_window(&sized.rows, &sized.columns);
 	fd = connect_to(paths, name, error);
-	return fd < 0 ? fd : attend(fd, paths, &sized, status, error);
+	return fd < 0 ? fd : attend(fd, paths, &sized, false, status, error);
 }
 
 /*
@@ -128,7 +137,7 @@ int arrow_exec(const struct arrow_paths *paths, const char *name, const struct a
  * keeps nothing else open: pipes of other workers would never end.
  */
 static void __attribute__((noreturn)) carry(int fd, const struct arrow_paths *paths,
-	const struct arrow_exec *exec, int in, int out, int words, pid_t parent)
+	const struct arrow_exec *exec, bool whole, int in, int out, int words, pid_t parent)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	const int keep[] = {fd, words};
@@ -140,7 +149,7 @@ static void __attribute__((noreturn)) carry(int fd, const struct arrow_paths *pa
 		dup2(out, 1) < 0 || dup2(null_fd, 2) < 0)
 		_exit(1);
 	close_all_but(keep, sizeof(keep) / sizeof(*keep));
-	r = attend(fd, paths, exec, &status, &error);
+	r = attend(fd, paths, exec, whole, &status, &error);
 	if (r < 0 && error.text && write_full(words, error.text, strlen(error.text)) < 0)
 		_exit(1);
 	_exit(r < 0 ? 1 : 0);
@@ -153,8 +162,9 @@ static void close_pair(int pair[2])
 }
 
 int arrow_worker_start(const struct arrow_paths *paths, const char *name, const char *const *argv,
-	bool input, struct arrow_worker *worker, struct arrow_error *error)
+	unsigned int flags, struct arrow_worker *worker, struct arrow_error *error)
 {
+	bool input = flags & ARROW_WORKER_INPUT;
 	struct arrow_exec exec = {.worker = true, .interactive = input};
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, words[2] = {-1, -1}, r = 0;
 	pid_t parent = getpid();
@@ -182,7 +192,8 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 			r = arrow_fail(error, errno, "cannot make a process: %m");
 	}
 	if (worker->carrier == 0)
-		carry(steal_fd(&fd), paths, &exec, in[0], out[1], words[1], parent);
+		carry(steal_fd(&fd), paths, &exec, flags & ARROW_WORKER_SHORT, in[0], out[1],
+			words[1], parent);
 	arrow_strings_release(&exec.args);
 	if (r < 0) {
 		close_pair(in);
@@ -199,20 +210,47 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 	return 0;
 }
 
-int arrow_worker_end(struct arrow_worker *worker, int r, struct arrow_error *error)
+void arrow_worker_stop(struct arrow_worker *worker)
 {
-	char text[ARROW_TEXT_MAX + 1];
-	ssize_t n = 0;
-
+	/* The keeper sees that its command is gone, and has the worker killed. */
+	if (worker->carrier > 0)
+		kill(worker->carrier, SIGKILL);
 	close_keep_errno(steal_fd(&worker->in));
 	close_keep_errno(steal_fd(&worker->out));
-	if (worker->words >= 0)
-		n = read_full(worker->words, text, sizeof(text) - 1);
 	close_keep_errno(steal_fd(&worker->words));
 	while (worker->carrier > 0 && waitpid(worker->carrier, NULL, 0) < 0 && errno == EINTR)
 		;
 	worker->carrier = -1;
-	if (n <= 0)
+}
+
+/* Reads what there is up to the end, or up to the deadline (ms). Returns how much. */
+static size_t worker_read_words(int fd, char *text, size_t room, uint64_t deadline)
+{
+	size_t used = 0;
+	ssize_t n = 1;
+
+	while (n != 0 && used < room && now_ms() < deadline) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+
+		if (poll(&p, 1, (int)(deadline - now_ms())) > 0)
+			n = read(fd, text + used, room - used);
+		if (n > 0)
+			used += (size_t)n;
+	}
+	return used;
+}
+
+int arrow_worker_end(struct arrow_worker *worker, int r, struct arrow_error *error)
+{
+	char text[ARROW_TEXT_MAX + 1];
+	size_t n = 0;
+
+	close_keep_errno(steal_fd(&worker->in));
+	close_keep_errno(steal_fd(&worker->out));
+	if (worker->words >= 0)
+		n = worker_read_words(worker->words, text, sizeof(text) - 1, now_ms() + END_MS);
+	arrow_worker_stop(worker);
+	if (n == 0)
 		return r;
 	text[n] = '\0';
 	arrow_error_clear(error);
@@ -229,7 +267,7 @@ int arrow_worker_output(const struct arrow_paths *paths, const char *name, const
 
 	if (!data)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = arrow_worker_start(paths, name, argv, false, &worker, error);
+	r = arrow_worker_start(paths, name, argv, ARROW_WORKER_SHORT, &worker, error);
 	if (r < 0)
 		return r;
 	n = read_full(worker.out, data, max);
