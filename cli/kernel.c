@@ -149,6 +149,7 @@ static int kernel_build(
 	struct progress progress = {.terminal = isatty(STDERR_FILENO) == 1};
 	struct arrow_kernel_build_options options = {
 		.source = args->source,
+		.path = cli_settings_variable("PATH"),
 		.jobs = args->jobs,
 		.progress = kernel_draw,
 		.waiting = draw_waiting,

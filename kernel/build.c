@@ -414,7 +414,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 		return arrow_fail(error, EINVAL,
 			"cannot build a kernel in %s: make does not allow spaces and colons in the path; set ARROW_DATA_DIR to another directory",
 			b->store);
-	b->path_var = path_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+	b->path_var = path_format("PATH=%s", b->options->path ? b->options->path : "/usr/bin:/bin");
 	b->tmpdir_var = path_format("TMPDIR=%s", b->dir);
 	return b->path_var && b->tmpdir_var ? 0 : arrow_no_memory(error);
 }

@@ -24,6 +24,7 @@ struct arrow_kernel_progress {
 
 struct arrow_kernel_build_options {
 	const char *source; /* archive of the kernel's source, or NULL for the newest in /usr/src */
+	const char *path;   /* PATH of the tools, or NULL for /usr/bin:/bin */
 	unsigned int jobs;  /* compilers at once, or 0 for one a processor */
 	void (*progress)(const struct arrow_kernel_progress *progress, void *arg); /* or NULL */
 	void (*waiting)(void *arg); /* another build holds the store, it is waited for; or NULL */

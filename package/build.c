@@ -226,7 +226,8 @@ static int import_file(struct import *in, int fd)
 	if (kind != OCI_ARCHIVE_ROOTFS)
 		return oci_archive_load(
 			in->store, seekable, kind, in->reference, note, in->log, in->error);
-	e = oci_rootfs_layer(in->store, seekable, &layer, in->error);
+	e = oci_rootfs_layer(
+		in->store, seekable, arrow_settings_image_limits(in->paths), &layer, in->error);
 	return e == 0 ? import_rootfs(in, &layer) : e;
 }
 

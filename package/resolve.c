@@ -349,8 +349,8 @@ int arrow_image_from_container(struct arrow_image *image, const struct arrow_pat
 				error, e, "the kernel of the image %s", spec->source.image);
 	}
 	if (e == 0)
-		e = oci_root_open(
-			image, paths->data, &store, &oci, spec->source.image, &made, error);
+		e = oci_root_open(image, paths->data, &store, &oci, spec->source.image,
+			arrow_settings_image_limits(paths), &made, error);
 	if (e == 0 && spec->verbose && made)
 		arrow_note(arrow_settings_notes(paths), "made the root image of %s in %llu ms",
 			spec->source.image, (unsigned long long)(now_ms() - begin));

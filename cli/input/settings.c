@@ -79,10 +79,34 @@ static void settings_print_note(const char *line, void *arg)
 	fprintf(stderr, "arrow: %s\n", line);
 }
 
-static void settings_read(struct arrow_settings *s, const char *data)
+/* A limit, with k, m, g or t behind it; 0 where it is not set. */
+static int settings_limit(const char *name, uint64_t *limit, struct arrow_error *error)
+{
+	static const char units[] = "kmgt";
+	const char *text = getenv(name), *unit;
+	unsigned long long value;
+	char *end;
+
+	*limit = 0;
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end | 0x20) : NULL;
+	if (errno || text[0] < '0' || text[0] > '9' || (*end && (!unit || end[1])) || value == 0 ||
+		value > UINT64_MAX >> 41)
+		return arrow_fail(error, EINVAL,
+			"invalid %s '%s': give a number, or one with k, m, g or t behind it", name,
+			text);
+	*limit = unit ? value << (10 * (unit - units + 1)) : value;
+	return 0;
+}
+
+static int settings_read(struct arrow_settings *s, const char *data, struct arrow_error *error)
 {
 	const char *zygote = getenv("ARROW_ZYGOTE");
 	unsigned long idle;
+	int r;
 
 	*s = (struct arrow_settings){.engine = arrow_engine_defaults,
 		.notes = {.write = settings_print_note},
@@ -94,6 +118,9 @@ static void settings_read(struct arrow_settings *s, const char *data)
 	s->engine.zygote = !zygote || strcmp(zygote, "off") != 0;
 	s->engine.zygote_idle_s = idle > UINT_MAX ? UINT_MAX : (unsigned int)idle;
 	s->engine.jail_uid_base = settings_number("ARROW_JAIL_UID_BASE", s->engine.jail_uid_base);
+	r = settings_limit("ARROW_IMAGE_MAX_SIZE", &s->image_limits.max_size, error);
+	return r < 0 ? r
+		     : settings_limit("ARROW_IMAGE_MAX_FILES", &s->image_limits.max_files, error);
 }
 
 int cli_paths_init(struct arrow_paths *paths, struct arrow_error *error)
@@ -115,8 +142,10 @@ int cli_paths_init(struct arrow_paths *paths, struct arrow_error *error)
 		arrow_paths_release(paths);
 		return arrow_no_memory(error);
 	}
-	settings_read(paths->settings, paths->data);
-	return 0;
+	r = settings_read(paths->settings, paths->data, error);
+	if (r < 0)
+		arrow_paths_release(paths);
+	return r;
 }
 
 const char *cli_settings_network(void)

@@ -12,6 +12,8 @@
  *                      struct arrow_engine_settings
  *   ARROW_NETWORK      the network of an Arrow that names none
  *   LD_LIBRARY_PATH    where programs of this host find their libraries
+ *   ARROW_IMAGE_MAX_SIZE, ARROW_IMAGE_MAX_FILES
+ *                      struct arrow_image_limits
  *   SOURCE_DATE_EPOCH  the time of built images
  */
 
@@ -20,7 +22,8 @@
 /*
  * Paths with all settings of the environment; their notes go to stderr. Released by
  * arrow_paths_release().
- * Errors: no home, a directory that cannot be made, a run directory of somebody else.
+ * Errors: no home, a directory that cannot be made, a run directory of somebody else,
+ * a limit that is not a number.
  */
 int cli_paths_init(struct arrow_paths *paths, struct arrow_error *error) ARROW_MUST_CHECK;
 

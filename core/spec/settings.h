@@ -8,12 +8,14 @@
  */
 
 #include "engine/engine.h"
+#include "image/limits.h"
 #include "util/note.h"
 #include "util/paths.h"
 
 /* Texts are borrowed, and live as long as the settings. */
 struct arrow_settings {
 	struct arrow_engine_settings engine;
+	struct arrow_image_limits image_limits;
 	struct arrow_notes notes;
 	const char *library_path;      /* where programs of the host find libraries; or NULL */
 	const char *source_date_epoch; /* the time of built images, as text; or NULL */
@@ -21,6 +23,7 @@ struct arrow_settings {
 
 /* Parts of the settings of paths; the defaults where paths have none or are NULL. */
 const struct arrow_engine_settings *arrow_settings_engine(const struct arrow_paths *paths);
+const struct arrow_image_limits *arrow_settings_image_limits(const struct arrow_paths *paths);
 const char *arrow_settings_library_path(const struct arrow_paths *paths);
 const struct arrow_notes *arrow_settings_notes(const struct arrow_paths *paths);
 

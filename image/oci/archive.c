@@ -554,11 +554,11 @@ int oci_layout_load(const struct oci_store *store, const char *path,
 	return load_layout(&l);
 }
 
-int oci_rootfs_layer(
-	const struct oci_store *store, int fd, struct oci_layer *layer, struct arrow_error *error)
+int oci_rootfs_layer(const struct oci_store *store, int fd, const struct arrow_image_limits *limits,
+	struct oci_layer *layer, struct arrow_error *error)
 {
 	struct layer scan = {.fd = fd, .what = "the archive"};
-	int e = layer_scan(&scan, error);
+	int e = layer_scan(&scan, limits, error);
 
 	*layer = (struct oci_layer){0};
 	if (e == 0 && lseek(fd, 0, SEEK_SET) < 0)

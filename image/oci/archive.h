@@ -9,6 +9,7 @@
 
 #include "image/oci/build.h"
 #include "image/oci/store.h"
+#include "image/limits.h"
 
 enum oci_archive {
 	OCI_ARCHIVE_ROOTFS, /* neither of the others */
@@ -55,8 +56,8 @@ const char *oci_plain_path(const char *path);
  * Takes an archive of a root file system as a layer, as it is, and checks that it can be unpacked.
  * It is stored packed as it came.
  */
-int oci_rootfs_layer(const struct oci_store *store, int fd, struct oci_layer *layer,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+int oci_rootfs_layer(const struct oci_store *store, int fd, const struct arrow_image_limits *limits,
+	struct oci_layer *layer, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* An image to write: what the store has of it, and the names it is to have. */
 struct oci_saved {

@@ -494,10 +494,11 @@ int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *erro
 	return e;
 }
 
-int layer_scan(struct layer *layer, struct arrow_error *error)
+int layer_scan(
+	struct layer *layer, const struct arrow_image_limits *limits, struct arrow_error *error)
 {
 	_cleanup_rootfs_ struct rootfs fs = {.fd = -1};
-	int e = rootfs_begin(&fs, -1, error);
+	int e = rootfs_begin(&fs, -1, limits, error);
 
 	if (e < 0)
 		return e;

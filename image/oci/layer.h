@@ -31,6 +31,7 @@ int layer_apply(struct rootfs *fs, struct layer *layer, struct arrow_error *erro
  * Reads a layer to its end without a tree: whether it is an archive, and its diff id in
  * layer->found. Errors: as layer_apply(), but for what single entries are.
  */
-int layer_scan(struct layer *layer, struct arrow_error *error) ARROW_MUST_CHECK;
+int layer_scan(struct layer *layer, const struct arrow_image_limits *limits,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -46,9 +46,9 @@ static int apply_layers(struct rootfs *fs, const struct oci_store *store,
 	return e;
 }
 
-static int make(struct arrow_image *image, const struct image_store *images,
+static int make_root(struct arrow_image *image, const struct image_store *images,
 	const struct oci_store *store, const struct oci_image *oci, const char *what,
-	struct arrow_error *error)
+	const struct arrow_image_limits *limits, struct arrow_error *error)
 {
 	_cleanup_temp_ struct image_temp temp = {.fd = -1};
 	_cleanup_rootfs_ struct rootfs fs = {.fd = -1};
@@ -60,7 +60,7 @@ static int make(struct arrow_image *image, const struct image_store *images,
 	fd = openat(temp.fd, "image", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return image_store_fail(images, errno, error);
-	e = rootfs_begin(&fs, fd, error);
+	e = rootfs_begin(&fs, fd, limits, error);
 	if (e == 0)
 		e = apply_layers(&fs, store, oci, what, error);
 	if (e < 0)
@@ -72,7 +72,8 @@ static int make(struct arrow_image *image, const struct image_store *images,
 }
 
 int oci_root_open(struct arrow_image *image, const char *data, const struct oci_store *store,
-	const struct oci_image *oci, const char *what, bool *made, struct arrow_error *error)
+	const struct oci_image *oci, const char *what, const struct arrow_image_limits *limits,
+	bool *made, struct arrow_error *error)
 {
 	_cleanup_store_ struct image_store images = {.fd = -1};
 	_cleanup_close_ int turn = -1;
@@ -98,7 +99,7 @@ int oci_root_open(struct arrow_image *image, const char *data, const struct oci_
 			return arrow_fail(error, errno, "cannot lock the image %s: %m", what);
 	if (image_store_find(&images, image->digest, &image->fd) == 0)
 		return 0;
-	e = make(image, &images, store, oci, what, error);
+	e = make_root(image, &images, store, oci, what, limits, error);
 	*made = e == 0;
 	if (e < 0)
 		arrow_image_release(image);

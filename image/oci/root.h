@@ -3,6 +3,7 @@
 #define ARROW_IMAGE_OCI_ROOT_H
 
 #include "image/image.h"
+#include "image/limits.h"
 #include "image/oci/image.h"
 #include "util/digest.h"
 
@@ -19,7 +20,7 @@ int oci_root_digest(const struct oci_image *oci, char digest[DIGEST_HEX]) ARROW_
  * Errors: those of layer_apply(), a blob that is missing.
  */
 int oci_root_open(struct arrow_image *image, const char *data, const struct oci_store *store,
-	const struct oci_image *oci, const char *what, bool *made,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+	const struct oci_image *oci, const char *what, const struct arrow_image_limits *limits,
+	bool *made, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -19,39 +19,14 @@ static int by_name(const void *a, const void *b)
 		((const struct rootfs_entry *)a)->name, ((const struct rootfs_entry *)b)->name);
 }
 
-/* A limit of the environment, with k, m, g or t behind it, or the default. */
-static int read_limit(const char *name, uint64_t normal, uint64_t *limit, struct arrow_error *error)
+int rootfs_begin(struct rootfs *fs, int fd, const struct arrow_image_limits *limits,
+	struct arrow_error *error)
 {
-	static const char units[] = "kmgt";
-	const char *text = getenv(name), *unit;
-	unsigned long long value;
-	char *end;
-
-	*limit = normal;
-	if (!text || !*text)
-		return 0;
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	unit = *end ? strchr(units, *end | 0x20) : NULL;
-	if (errno || text[0] < '0' || text[0] > '9' || (*end && (!unit || end[1])) ||
-		value > UINT64_MAX >> 41)
-		return arrow_fail(error, EINVAL,
-			"%s=%s is not a number, with k, m, g or t behind it if need be", name,
-			text);
-	*limit = unit ? value << (10 * (unit - units + 1)) : value;
-	return 0;
-}
-
-int rootfs_begin(struct rootfs *fs, int fd, struct arrow_error *error)
-{
-	int e;
-
-	*fs = (struct rootfs){.fd = fd, .next_block = 1, .files = 1};
-	e = read_limit("ARROW_IMAGE_MAX_SIZE", ROOTFS_MAX_SIZE, &fs->max_size, error);
-	if (e == 0)
-		e = read_limit("ARROW_IMAGE_MAX_FILES", ROOTFS_MAX_FILES, &fs->max_files, error);
-	if (e < 0)
-		return e;
+	*fs = (struct rootfs){.fd = fd,
+		.next_block = 1,
+		.files = 1,
+		.max_size = limits->max_size ? limits->max_size : IMAGE_MAX_SIZE,
+		.max_files = limits->max_files ? limits->max_files : IMAGE_MAX_FILES};
 	fs->root = rootfs_inode(S_IFDIR | 0755);
 	if (!fs->root)
 		return arrow_no_memory(error);

@@ -16,15 +16,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "image/limits.h"
 #include "util/error.h"
 
 #define ROOTFS_BLOCK 4096u
 #define ROOTFS_NAME_MAX 255u
 #define ROOTFS_LINK_MAX 4095u
-#define ROOTFS_DEPTH_MAX 512u         /* directories in each other */
-#define ROOTFS_XATTRS_MAX 65536u      /* bytes of one file's xattrs */
-#define ROOTFS_MAX_SIZE (64ull << 30) /* bytes of content and of a layer; ARROW_IMAGE_MAX_SIZE */
-#define ROOTFS_MAX_FILES 2000000ull   /* ARROW_IMAGE_MAX_FILES */
+#define ROOTFS_DEPTH_MAX 512u    /* directories in each other */
+#define ROOTFS_XATTRS_MAX 65536u /* bytes of one file's xattrs */
 
 struct rootfs_xattr {
 	uint8_t prefix; /* EROFS_XATTR_INDEX_* */
@@ -83,9 +82,11 @@ struct rootfs {
 /*
  * Begins an empty tree: a root directory of mode 0755.
  *   fd: of an empty file for the image, for writing
- * Errors: a limit in the environment that is not a number.
+ *   limits: of what may be in it
+ * Errors: -ENOMEM.
  */
-int rootfs_begin(struct rootfs *fs, int fd, struct arrow_error *error) ARROW_MUST_CHECK;
+int rootfs_begin(struct rootfs *fs, int fd, const struct arrow_image_limits *limits,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 void rootfs_release(struct rootfs *fs);
 #define _cleanup_rootfs_ __attribute__((cleanup(rootfs_release)))
 

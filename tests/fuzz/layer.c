@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "image/oci/layer.h"
+#include "image/limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,16 +27,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char digest[] =
 		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	const struct arrow_image_limits limits = {.max_size = 4 << 20, .max_files = 1000};
 	struct arrow_error e = ARROW_ERROR_INIT;
 	struct rootfs fs;
 	int in = memfd_create("layer", MFD_CLOEXEC), out = memfd_create("image", MFD_CLOEXEC);
 	struct layer layer = {.fd = in, .number = 2, .what = "layer"};
 	int r;
 
-	setenv("ARROW_IMAGE_MAX_SIZE", "4m", 1);
-	setenv("ARROW_IMAGE_MAX_FILES", "1000", 1);
 	if (in < 0 || out < 0 || pwrite(in, data, size, 0) != (ssize_t)size ||
-		rootfs_begin(&fs, out, &e) < 0)
+		rootfs_begin(&fs, out, &limits, &e) < 0)
 		abort();
 	put(&fs, "d", S_IFDIR | 0755, NULL);
 	put(&fs, "l", S_IFLNK | 0777, "d/../d");
