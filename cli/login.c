@@ -99,7 +99,7 @@ static int ask(const char *what, bool secret, char text[SECRET_MAX], struct arro
 
 	if (isatty(STDIN_FILENO) != 1)
 		return arrow_fail(error, ENOTTY,
-			"cannot ask for the %s: stdin is no terminal; use --username and --password-stdin",
+			"cannot ask for the %s: stdin is not a terminal; use --username and --password-stdin",
 			what);
 	fprintf(stderr, "%s: ", what);
 	if (secret && tcgetattr(STDIN_FILENO, &old) == 0) {
@@ -174,7 +174,7 @@ static int login(const struct input *in, struct arrow_error *error)
 	int e = 0;
 
 	if (!host || !*host)
-		return arrow_fail(error, EINVAL, "\"%s\" names no registry", in->host);
+		return arrow_fail(error, EINVAL, "\"%s\" does not name a registry", in->host);
 	if (!in->user)
 		e = ask("Username", false, user, error);
 	if (e == 0)
@@ -187,7 +187,7 @@ static int login(const struct input *in, struct arrow_error *error)
 	if (!c.username || !c.password)
 		return arrow_no_memory(error);
 	if (strchr(c.username, ':'))
-		return arrow_fail(error, EINVAL, "a user name has no colon");
+		return arrow_fail(error, EINVAL, "a user name cannot contain a colon");
 	e = try_login(in, host, &c, error);
 	if (e == 0)
 		e = credentials_store(&c, &settings, host, &where, &plain, error);

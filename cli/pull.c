@@ -207,7 +207,7 @@ static int parse_name(
 			error, EINVAL, "--all-tags takes a name without tag, not \"%s\"", in->name);
 	if (e == 0 && in->push && reference->digest)
 		return arrow_fail(error, EINVAL,
-			"a push is by tag: name one instead of a digest in \"%s\"", in->name);
+			"cannot push by digest: name a tag instead in \"%s\"", in->name);
 	return e;
 }
 

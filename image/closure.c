@@ -33,7 +33,7 @@ static int check_collision(struct closure *c, const struct closure_object *o, co
 /* " (wanted by X)", or nothing when it is the program itself that wants it. */
 static char *wanted_by(const struct closure_object *asker)
 {
-	return asker && asker->loader ? path_format(" (wanted by %s)", asker->host) : strdup("");
+	return asker && asker->loader ? path_format(" (needed by %s)", asker->host) : strdup("");
 }
 
 /*
@@ -73,7 +73,7 @@ static int try_library(struct search *s, const struct closure_candidate *from, b
 		}
 		by = wanted_by(from->loader);
 		return arrow_fail(error, -e,
-			"cannot run %s: it needs %s%s, and %s cannot be that: %s; install it anew",
+			"cannot run %s: it needs %s%s, but %s is not usable: %s; reinstall it",
 			s->label, from->name, by ? by : "", from->host, why);
 	}
 	if (e < 0)
@@ -258,7 +258,7 @@ static int add_interpreter(struct search *s, struct arrow_error *error)
 		return arrow_no_memory(error);
 	if (path[0] != '/' || search_is_covered(normal))
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, ENOEXEC,
-			"cannot run %s: its loader %s cannot lie there in an Arrow; link it with another or run it with --rootfs",
+			"cannot run %s: an Arrow has a directory of its own where its loader %s is; link it with another or run it with --rootfs",
 			s->label, path);
 	r = try_library(s, &from, false, error);
 	if (r == 0)

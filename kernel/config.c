@@ -121,8 +121,8 @@ static int parse_number(
 	errno = 0;
 	n = strtoul(value, &end, 10);
 	if (errno || end != value + size || n == 0 || n > 100000)
-		return arrow_fail(
-			error, EINVAL, "\"%.*s\" is no number from 1 to 100000", (int)size, value);
+		return arrow_fail(error, EINVAL, "\"%.*s\" is not a number from 1 to 100000",
+			(int)size, value);
 	*number = (unsigned int)n;
 	return 0;
 }

@@ -123,7 +123,8 @@ int arrow_kernel_install(const char *store, const char *id, const char *about, i
 		return arrow_fail(error, -r, "cannot read the kernel: %m");
 	json = kernel_is_id(id) ? describe(about, id, sha256) : NULL;
 	if (!json)
-		return arrow_fail(error, EBADMSG, "what it says of its kernel is not so");
+		return arrow_fail(
+			error, EBADMSG, "its description of the kernel does not match the kernel");
 	while ((lock = kernel_store_lock(fd, error)) == -EWOULDBLOCK && now_ms() < end)
 		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 	if (lock == -EWOULDBLOCK)

@@ -30,7 +30,7 @@ static int next(struct reader *r, yaml_event_t *event)
 {
 	if (yaml_parser_parse(&r->parser, event))
 		return 0;
-	return arrow_fail(r->error, EINVAL, "line %zu: it is no YAML: %s",
+	return arrow_fail(r->error, EINVAL, "line %zu: not valid YAML: %s",
 		r->parser.problem_mark.line + 1,
 		r->parser.problem ? r->parser.problem : "unreadable");
 }
@@ -60,8 +60,8 @@ static int take(struct reader *r, const char *key, const char *value)
 		return arrow_strings_add(&b->names, value) < 0 ? arrow_no_memory(r->error) : 0;
 	if (strcmp(key, "program") == 0 || strcmp(key, "directory") == 0) {
 		if (b->source)
-			return arrow_fail(r->error, EINVAL,
-				"there is a program or a directory, and one only");
+			return arrow_fail(
+				r->error, EINVAL, "give either a program or a directory, not both");
 		return set_once(r, &b->source,
 			key[0] == 'd' && !strchr(value, '/')
 				? path_format("%s/%s", r->directory, value)

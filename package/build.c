@@ -99,7 +99,7 @@ static int finish(const struct oci_store *store, const struct arrow_build *b,
 		e = oci_reference_parse(&r, b->names.v[i], error);
 		if (e == 0 && r.digest)
 			e = arrow_fail(error, EINVAL,
-				"cannot name an image '%s': its digest comes out of it",
+				"cannot name an image '%s': its digest is not known before it is built",
 				b->names.v[i]);
 		if (e == 0)
 			e = oci_store_tag(store, &r, &manifest, NULL, error);
@@ -261,7 +261,7 @@ static int import_from_tool(struct import *in, const char *tool, const char *ima
 	int e;
 
 	if (image[0] == '-' || !*image)
-		return arrow_fail(in->error, EINVAL, "'%s' is no image of %s", image, tool);
+		return arrow_fail(in->error, EINVAL, "invalid image name '%s' for %s", image, tool);
 	e = image_store_open(&images, in->paths->data, in->error);
 	if (e == 0)
 		e = image_temp_begin(&temp, &images, in->error);

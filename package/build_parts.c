@@ -52,13 +52,13 @@ int arrow_build_words(struct arrow_strings *words, const char *text, struct arro
 		return add(words, text, error);
 	list = json_loads(text, 0, NULL);
 	if (!json_is_array(list))
-		e = arrow_fail(error, EINVAL, "'%.64s' is no JSON list of words", text);
+		e = arrow_fail(error, EINVAL, "'%.64s' is not a JSON list of words", text);
 	json_array_foreach (list, i, word) {
 		if (e == 0)
 			e = json_is_string(word)
 				    ? add(words, json_string_value(word), error)
-				    : arrow_fail(error, EINVAL, "'%.64s' is no JSON list of words",
-					      text);
+				    : arrow_fail(error, EINVAL,
+					      "'%.64s' is not a JSON list of words", text);
 	}
 	json_decref(list);
 	return e;
@@ -67,8 +67,7 @@ int arrow_build_words(struct arrow_strings *words, const char *text, struct arro
 int arrow_build_env(struct arrow_build *b, const char *text, struct arrow_error *error)
 {
 	if (text[0] == '=' || !strchr(text, '='))
-		return arrow_fail(error, EINVAL,
-			"'%.64s' is no variable for an image: give NAME=VALUE", text);
+		return arrow_fail(error, EINVAL, "invalid variable '%.64s': give NAME=VALUE", text);
 	return add(&b->env, text, error);
 }
 
@@ -85,7 +84,7 @@ int arrow_build_port(struct arrow_build *b, const char *text, struct arrow_error
 		(strcmp(protocol, "tcp") != 0 && strcmp(protocol, "udp") != 0 &&
 			strcmp(protocol, "sctp") != 0))
 		return arrow_fail(
-			error, EINVAL, "'%.64s' is no port: give one as 80 or 53/udp", text);
+			error, EINVAL, "invalid port '%.64s': give one as 80 or 53/udp", text);
 	port = path_format("%lu/%s", n, protocol);
 	return port ? add(&b->ports, port, error) : arrow_no_memory(error);
 }
@@ -101,7 +100,7 @@ int arrow_build_volume(struct arrow_build *b, const char *text, struct arrow_err
 int arrow_build_label(struct arrow_build *b, const char *text, struct arrow_error *error)
 {
 	if (text[0] == '=' || !*text)
-		return arrow_fail(error, EINVAL, "'%.64s' is no label: give KEY=VALUE", text);
+		return arrow_fail(error, EINVAL, "invalid label '%.64s': give KEY=VALUE", text);
 	return add(&b->labels, text, error);
 }
 
@@ -169,7 +168,7 @@ int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_err
 #define IS(word) (n == strlen(word) && strncasecmp(text, word, n) == 0)
 	if (!*rest)
 		return arrow_fail(error, EINVAL,
-			"'%.64s' is no change: it is an instruction and its value, as in 'CMD [\"/bin/sh\"]'",
+			"invalid change '%.64s': give an instruction and its value, as in 'CMD [\"/bin/sh\"]'",
 			text);
 	if (IS("CMD"))
 		return change_words(&b->cmd, rest, error);
@@ -196,6 +195,6 @@ int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_err
 	}
 #undef IS
 	return arrow_fail(error, EINVAL,
-		"'%.64s' is no change; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR",
+		"unknown instruction '%.64s'; there are CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR",
 		text);
 }

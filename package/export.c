@@ -195,7 +195,7 @@ static int resolve(struct export *x, const struct arrow_paths *paths, const char
 		return e;
 	if (!x->spec.source.image)
 		return arrow_fail(x->error, EINVAL,
-			"%s is no image: make one with 'arrow build -t NAME %s'", image, image);
+			"%s is not an image: make one with 'arrow build -t NAME %s'", image, image);
 	e = arrow_image_from_container(&x->image, paths, &x->spec, x->error);
 	if (e < 0)
 		return e;

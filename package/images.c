@@ -157,8 +157,7 @@ int arrow_images_tag(const struct arrow_paths *paths, const char *source, const 
 
 	if (e == 0 && r.digest)
 		return arrow_fail(error, EINVAL,
-			"cannot name an image '%s': a digest is not a name that can be given",
-			target);
+			"cannot name an image '%s': a digest cannot be used as a name", target);
 	if (e == 0)
 		e = local_image_find(&f, paths, source, error);
 	if (e == 0)

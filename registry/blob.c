@@ -29,7 +29,7 @@ static int download_begin(const struct http_reply *reply, void *arg)
 	d->skip = 0;
 	if (reply->status == 206 && (uint64_t)reply->range_start != d->at)
 		return arrow_fail(d->error, EPROTO,
-			"%s answered with another part of %s than was asked for; ask who runs it",
+			"%s sent another part of %s than was requested; ask who runs it",
 			d->r->host, d->blob->digest);
 	if (reply->status == 206)
 		start = d->at;
@@ -39,7 +39,7 @@ static int download_begin(const struct http_reply *reply, void *arg)
 		return 0;
 	if (reply->length >= 0 && (uint64_t)reply->length != d->blob->size - start)
 		return arrow_fail(d->error, EBADMSG,
-			"the layer %s has %lld bytes at %s, and not the %llu that its manifest says",
+			"the layer %s has %lld bytes at %s, not the %llu that its manifest says",
 			d->blob->digest, (long long)reply->length + (long long)start, d->r->host,
 			(unsigned long long)d->blob->size);
 	return 0;
@@ -171,7 +171,7 @@ static int take_location(struct upload *u, struct http_reply *reply, struct arro
 	}
 	if (http_url_is_https(u->r->base) && !http_url_is_https(reply->location))
 		return arrow_fail(error, EPROTO,
-			"%s wants uploads sent without encryption, which is not done; ask who runs it",
+			"%s asks for uploads without encryption, which Arrow refuses; ask who runs it",
 			u->r->host);
 	free(u->location);
 	u->location = STEAL(reply->location);

@@ -44,7 +44,7 @@ static int follow(const struct registry *r, const char *from, struct http_reply 
 
 	if (!host)
 		return arrow_fail(
-			error, EPROTO, "%s redirects to nowhere; ask who runs it", r->host);
+			error, EPROTO, "%s redirects without a target; ask who runs it", r->host);
 	if (http_url_is_https(from) && !http_url_is_https(reply->location))
 		return arrow_fail(error, EPROTO,
 			"%s redirects to %s without encryption, which is not followed; ask who runs it",
@@ -188,7 +188,7 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 		return 0;
 	if (reply.status == 404)
 		return arrow_fail(error, ENOENT,
-			"%s is no registry: it has no /v2/; check its name", r->host);
+			"%s is not a registry: it has no /v2/; check its name", r->host);
 	return registry_fail(r, "the registry", &reply, error);
 }
 

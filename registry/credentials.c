@@ -83,7 +83,7 @@ static int read_config(const char *path, char **text, size_t *size, struct arrow
 static int bad_file(const char *path, struct arrow_error *error)
 {
 	return arrow_fail(error, EINVAL,
-		"the credentials in %s are not the JSON that docker or podman write; mend or remove the file, then log in again",
+		"the credentials in %s are not valid JSON of docker or podman; repair or remove the file, then log in again",
 		path);
 }
 

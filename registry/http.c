@@ -379,7 +379,7 @@ static int explain(const struct exchange *x, CURLcode code, const char *words,
 	case CURLE_SSL_ISSUER_ERROR:
 		*failure = HTTP_FAILED;
 		return arrow_fail(error, EKEYREJECTED,
-			"the certificate of %s is not to be trusted: %s; if it is your own, put the certificate of its authority in " TLS_CERTS_DIR
+			"the certificate of %s is not trusted: %s; if it is your own, put the certificate of its authority in " TLS_CERTS_DIR
 			"/%s/ca.crt, or use --tls-verify=false",
 			name, words, name);
 	case CURLE_SSL_CONNECT_ERROR:
@@ -526,8 +526,7 @@ int http_perform(struct http *h, const struct http_request *q, struct http_reply
 	if (x.refused < 0)
 		e = x.refused;
 	else if (x.stop == -EMSGSIZE)
-		e = arrow_fail(
-			error, EMSGSIZE, "the answer of %s is larger than it may be", host->name);
+		e = arrow_fail(error, EMSGSIZE, "the answer of %s is too large", host->name);
 	else if (x.stop == -ECANCELED)
 		e = arrow_fail(error, ECANCELED, "interrupted");
 	else if (x.stop == -ENOMEM)

@@ -113,7 +113,7 @@ int registry_put_manifest(struct registry *r, struct http *h, const char *refere
 	if (reply.digest && oci_digest_is_valid(reply.digest) &&
 		strcmp(reply.digest, d->digest) != 0)
 		return arrow_fail(error, EBADMSG,
-			"%s keeps the %s as %s, not as %s: ask who runs it", r->host, what,
+			"%s stores the %s as %s, not as %s: ask who runs it", r->host, what,
 			reply.digest, d->digest);
 	if (subject)
 		*subject = reply.subject != NULL;
@@ -174,8 +174,8 @@ int registry_list_tags(struct registry *r, struct http *h, char ***tags, struct 
 		e = add_tags(&reply, &list, &n);
 		if (e < 0 || page >= TAG_PAGES_MAX)
 			return arrow_fail(error, e < 0 ? -e : E2BIG,
-				"%s gives no list of the tags of %s that can be used: it is %s",
-				r->host, r->repository, e == -EBADMSG ? "damaged" : "too long");
+				"%s sent an unusable list of the tags of %s: it is %s", r->host,
+				r->repository, e == -EBADMSG ? "damaged" : "too long");
 		free(path);
 		path = STEAL(reply.link);
 	}
@@ -204,7 +204,7 @@ static int read_referrers(const char *body, size_t size, const char *type, const
 
 	*n = 0;
 	if (!json_is_array(manifests) || count > OCI_INDEX_MAX)
-		e = arrow_fail(error, EBADMSG, "%s is no list of manifests", what);
+		e = arrow_fail(error, EBADMSG, "%s is not a list of manifests", what);
 	else if (!(found = calloc(count + 1, sizeof(*found))))
 		e = arrow_no_memory(error);
 	json_array_foreach (manifests, i, one) {

@@ -65,7 +65,7 @@ static int choose_platform(struct pull *p, struct http *h, struct arrow_error *e
 			p->descriptor.digest, p->name);
 	if (!oci_type_is_manifest(p->descriptor.media_type))
 		return arrow_fail(error, EBADMSG,
-			"%s is an index that leads to another index, which no image needs",
+			"%s is an index that leads to another index, which is not supported",
 			p->name);
 	return 0;
 }
@@ -84,7 +84,7 @@ static int get_manifests(
 		e = oci_descriptor_copy(&p->descriptor, &p->top) < 0 ? arrow_no_memory(error) : 0;
 	} else {
 		e = arrow_fail(error, ENOTSUP,
-			"%s is of a kind that Arrow does not know ('%.80s'); push it again with a newer tool",
+			"%s has a media type that Arrow does not know ('%.80s'); push it again with a newer tool",
 			p->name, p->top.media_type);
 	}
 	if (e == 0)
@@ -100,8 +100,8 @@ static int get_manifests(
 						  : p->manifest.config.media_type);
 	if (p->manifest.config.size > OCI_CONFIG_MAX)
 		return arrow_fail(error, E2BIG,
-			"the configuration of %s has more than the %u bytes that one may have",
-			p->name, OCI_CONFIG_MAX);
+			"the configuration of %s has more than the %u bytes allowed", p->name,
+			OCI_CONFIG_MAX);
 	return 0;
 }
 

@@ -89,14 +89,14 @@ int registry_fail(const struct registry *r, const char *what, const struct http_
 			r->host, words);
 	if (reply->status == 401 || reply->status == 403)
 		return arrow_fail(error, EACCES,
-			"%s does not let %s%s%s at %s: %s; 'arrow login %s' as one who may",
-			r->host, user || r->credentials.token ? "the user " : "strangers",
+			"%s denies %s%s%s access to %s: %s; log in with 'arrow login %s' as a user who has access",
+			r->host, user || r->credentials.token ? "the user " : "anonymous users",
 			user ? user : "",
 			r->credentials.token && !user ? "of the stored token" : "", what, words,
 			r->host);
 	if (reply->status == 429)
 		return arrow_fail(error, EBUSY,
-			"%s wants fewer requests: %s; wait, or 'arrow login %s' to be allowed more",
+			"%s limits the rate of requests: %s; wait, or log in with 'arrow login %s' for a higher limit",
 			r->host, words, r->host);
 	return arrow_fail(error, EIO, "%s answered %d to a request for %s: %s%s", r->host,
 		reply->status, what, words,

@@ -36,7 +36,7 @@ static int refused(const struct registry *r, struct arrow_error *error)
 {
 	if (!r->credentials.username && !r->credentials.token)
 		return arrow_fail(error, EACCES,
-			"%s wants to know who you are%s%s: log in with 'arrow login %s'", r->host,
+			"%s requires a login%s%s: log in with 'arrow login %s'", r->host,
 			r->repository ? ", or there is no image " : "",
 			r->repository ? r->repository : "", r->host);
 	return arrow_fail(error, EACCES,
@@ -55,13 +55,12 @@ static int check_realm(const struct registry *r, const char *realm, struct arrow
 
 	if (!host)
 		return arrow_fail(error, EPROTO,
-			"%s sends us for a token to something that is no URL; ask who runs it",
-			r->host);
+			"%s names an invalid URL for its token server; ask who runs it", r->host);
 	if (http_url_is_https(realm) ||
 		(!http_url_is_https(r->base) && strcasecmp(host, r->address) == 0))
 		return 0;
 	return arrow_fail(error, EPROTO,
-		"%s sends us for a token to %s without encryption; nothing was sent there; ask who runs it",
+		"%s names a token server without encryption, %s; nothing was sent there; ask who runs it",
 		r->host, host);
 }
 
@@ -145,7 +144,7 @@ static int take_token(struct registry *r, const struct http_reply *reply, struct
 	json_decref(answer);
 	if (!header)
 		return arrow_fail(error, EPROTO,
-			"%s gave an answer without a token where it gives out tokens; ask who runs it",
+			"the token server of %s answered without a token; ask who runs it",
 			r->host);
 	free(r->authorization);
 	r->authorization = header;
@@ -262,7 +261,7 @@ int registry_authenticate(struct registry *r, struct http *h, const struct chall
 		e = refused(r, error);
 	} else {
 		e = arrow_fail(error, EPROTO,
-			"%s refuses us and names no way to log in that Arrow knows; it should offer Bearer or Basic",
+			"%s refuses access and offers no login method that Arrow knows; it should offer Bearer or Basic",
 			r->host);
 	}
 	pthread_mutex_unlock(&r->lock);

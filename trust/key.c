@@ -29,13 +29,13 @@ static int adopt(struct trust_key *key, EVP_PKEY *pkey, const char *name, const 
 	*key = (struct trust_key){0};
 	if (!pkey)
 		return arrow_fail(error, EINVAL,
-			"%s holds no %s key in PEM form; make one with 'openssl genpkey' (see docs/trust.md)",
+			"%s does not hold a %s key in PEM form; make one with 'openssl genpkey' (see docs/trust.md)",
 			name, kind);
 	if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519 &&
 		(EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC || bits < 256 || bits > 384)) {
 		EVP_PKEY_free(pkey);
-		return arrow_fail(error, ENOTSUP,
-			"%s is a key of another kind than ed25519 and ECDSA P-256 or P-384", name);
+		return arrow_fail(
+			error, ENOTSUP, "%s is not an ed25519 or ECDSA P-256 or P-384 key", name);
 	}
 	key->key = pkey;
 	key->name = strdup(name);

@@ -46,7 +46,7 @@ int trust_policy_load(struct trust_policy *policy, const char *data, struct arro
 	if (policy->path && json_is_array(json_object_get(policy->json, "default")))
 		return 0;
 	e = arrow_fail(error, EINVAL,
-		"the policy %s cannot be used: %s; until it is mended nothing is pulled or run",
+		"the policy %s cannot be used: %s; until it is repaired nothing is pulled or run",
 		path, policy->json ? "it has no list \"default\"" : why.text);
 	trust_policy_release(policy);
 	return e;
@@ -172,7 +172,7 @@ static int check_keys(const struct trust_key *keys, size_t n_keys, enum identity
 	}
 	if (other)
 		return arrow_fail(error, EKEYREJECTED,
-			"%s is signed as %.200s, which does not stand for it; ask its maker to sign it by its name",
+			"%s is signed under another name, %.200s; ask its maker to sign it under this one",
 			name, other);
 	return arrow_fail(error, EKEYREJECTED,
 		"%s is not signed by %s%s; ask its maker for a signature ('arrow image sign'), and pull it again",
@@ -205,7 +205,7 @@ static int bad_policy(const struct trust_policy *policy, const char *name, const
 	struct arrow_error *error)
 {
 	return arrow_fail(error, EKEYREJECTED,
-		"the policy %s asks for something of %s that Arrow does not know: %s; so it is refused",
+		"the policy %s has a requirement for %s that Arrow does not know: %s; the image is refused",
 		policy->path, name, what);
 }
 
@@ -223,7 +223,8 @@ static int parse_key_data(
 		       ? EVP_DecodeBlock(pem, (const unsigned char *)data, (int)n)
 		       : -1;
 	if (size < 0)
-		return arrow_fail(error, EINVAL, "the keyData in the policy %s is no base64", path);
+		return arrow_fail(
+			error, EINVAL, "the keyData in the policy %s is not valid base64", path);
 	return trust_key_parse_public(key, (char *)pem, strlen((char *)pem), path, error);
 }
 

@@ -26,7 +26,7 @@ int trust_sign(const struct oci_store *store, const char *name, const struct tru
 		return e;
 	if (!image.name)
 		return arrow_fail(error, EINVAL,
-			"a signature is for a name, and \"%s\" is the id of an image", name);
+			"cannot sign \"%s\": it is the id of an image; give a name", name);
 	e = sign_one(store, &image.top, image.name, key, error);
 	if (e == 0 && strcmp(image.top.digest, image.descriptor.digest) != 0)
 		e = sign_one(store, &image.descriptor, image.name, key, error);

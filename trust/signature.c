@@ -91,7 +91,7 @@ int signature_layers_read(struct signature_layers *layers, const char *manifest,
 
 	*layers = (struct signature_layers){0};
 	if (!json_is_array(list) || n > SIGNATURES_MAX)
-		e = arrow_fail(error, EBADMSG, "%s is no manifest of signatures", what);
+		e = arrow_fail(error, EBADMSG, "%s is not a manifest of signatures", what);
 	else if (!(layers->v = calloc(n + 1, sizeof(*layers->v))))
 		e = arrow_no_memory(error);
 	json_array_foreach (list, i, layer) {

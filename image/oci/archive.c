@@ -84,7 +84,7 @@ int oci_archive_open(int fd, struct archive **opened, struct arrow_error *error)
 		archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
 		archive_read_support_format_tar(a) < ARCHIVE_WARN ||
 		archive_read_open_fd(a, fd, PIECE) < ARCHIVE_WARN) {
-		int e = arrow_fail(error, EBADMSG, "it is no tar archive: %s",
+		int e = arrow_fail(error, EBADMSG, "it is not a tar archive: %s",
 			archive_error_string(a) ? archive_error_string(a) : "unreadable");
 
 		archive_read_free(a);
@@ -203,7 +203,8 @@ static int store_member(struct loader *l, struct archive *a, const char *path)
 			return fail_archive(a, l->error);
 		if ((uint64_t)offset != w.at)
 			return arrow_fail(l->error, EBADMSG,
-				"the archive has %s as a sparse file, which no tool writes", path);
+				"the archive stores %s as a sparse file, which is not supported",
+				path);
 		if (w.at == 0)
 			type = oci_layer_type(data, size);
 		e = oci_blob_append(&w, data, size, l->error);

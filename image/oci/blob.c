@@ -36,7 +36,7 @@ bool oci_blob_exists(const struct oci_store *s, const char *digest, uint64_t *si
 int oci_blob_open(const struct oci_store *s, const char *digest, int *fd, struct arrow_error *error)
 {
 	if (!oci_digest_is_valid(digest))
-		return arrow_fail(error, EINVAL, "'%s' is no sha256 digest", digest);
+		return arrow_fail(error, EINVAL, "'%s' is not a sha256 digest", digest);
 	*fd = openat(s->blobs_fd, hex_of(digest), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (*fd >= 0)
 		return 0;
@@ -60,7 +60,7 @@ int oci_blob_read(const struct oci_store *s, const struct oci_descriptor *d, siz
 	e = read_file(s->blobs_fd, hex_of(d->digest), max, &text, &size);
 	if (e == -EFBIG)
 		return arrow_fail(error, EFBIG,
-			"the blob %s is of more than %zu bytes, which is too much for what it is",
+			"the blob %s has more than %zu bytes, which is too many for its kind",
 			d->digest, max);
 	if (e == 0)
 		e = digest_data(text, size, hex);
@@ -173,7 +173,7 @@ int oci_blob_begin(struct oci_writer *w, const struct oci_store *s, const char *
 	*w = (struct oci_writer){.store = s, .fd = -1, .size = size};
 	if (digest) {
 		if (!oci_digest_is_valid(digest))
-			return arrow_fail(error, EINVAL, "'%.80s' is no sha256 digest", digest);
+			return arrow_fail(error, EINVAL, "'%.80s' is not a sha256 digest", digest);
 		memcpy(w->digest, digest, OCI_DIGEST_SIZE);
 	}
 	e = begin(w);
@@ -232,7 +232,7 @@ int oci_blob_commit(struct oci_writer *w, struct arrow_error *error)
 		/* Going on from it would never end well. */
 		unlinkat(w->store->fd, w->temp, 0);
 		return arrow_fail(
-			error, EBADMSG, "wrong digest: what should be %s is %s", w->digest, digest);
+			error, EBADMSG, "wrong digest: expected %s, got %s", w->digest, digest);
 	}
 	memcpy(w->digest, digest, OCI_DIGEST_SIZE);
 	e = place(w);

@@ -135,7 +135,7 @@ static int check_texts(const struct oci_recipe *r, struct arrow_error *error)
 			json = json_string(text);
 			if (!json)
 				return arrow_fail(error, EILSEQ,
-					"'%.64s' is not UTF-8, as images need it", text);
+					"'%.64s' is not valid UTF-8, which images require", text);
 			json_decref(json);
 		}
 	}

@@ -225,11 +225,11 @@ int oci_config_parse(struct oci_config *c, const char *data, size_t size, const 
 
 	*c = (struct oci_config){0};
 	if (size > OCI_CONFIG_MAX)
-		return arrow_fail(error, E2BIG, "%s is of %zu bytes, more than the %u allowed",
-			what, size, OCI_CONFIG_MAX);
+		return arrow_fail(error, E2BIG, "%s has %zu bytes, more than the %u allowed", what,
+			size, OCI_CONFIG_MAX);
 	c->json = json_loadb(data, size, 0, &why);
 	if (!json_is_object(c->json)) {
-		r.failed = arrow_fail(error, EBADMSG, "%s is no JSON object: %s", what,
+		r.failed = arrow_fail(error, EBADMSG, "%s is not a JSON object: %s", what,
 			c->json ? "it is another value" : why.text);
 		oci_config_release(c);
 		return r.failed;

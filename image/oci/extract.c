@@ -51,7 +51,7 @@ static int take_entry(struct archive *a, struct archive_entry *entry,
 		found[i] = true;
 		return copy_data(a, &wanted[i], error);
 	}
-	return arrow_fail(error, EBADMSG, "'%.64s' has no place in it", path);
+	return arrow_fail(error, EBADMSG, "unexpected '%.64s'", path);
 }
 
 int oci_layer_extract(int fd, const struct oci_wanted *wanted, size_t n, struct arrow_error *error)
@@ -63,7 +63,7 @@ int oci_layer_extract(int fd, const struct oci_wanted *wanted, size_t n, struct 
 	int e, r = 0;
 
 	if (n > WANTED_MAX)
-		return arrow_fail(error, EINVAL, "too many files are wanted");
+		return arrow_fail(error, EINVAL, "too many files requested");
 	e = oci_archive_open(fd, &a, error);
 	if (e < 0)
 		return e;

@@ -338,7 +338,7 @@ static int hard_link(
 	entry = e == 0 ? rootfs_find(directory, name) : NULL;
 	if (!entry || S_ISDIR(entry->inode->mode))
 		return arrow_fail(r->error, EINVAL,
-			"%s: its entry '%.200s' is a hard link to '%.200s', which is no file of the image",
+			"%s: its entry '%.200s' is a hard link to '%.200s', which is not a file of the image",
 			r->layer->what, path, target);
 	*inode = entry->inode;
 	return 0;

@@ -112,7 +112,7 @@ static size_t domain_length(const char *text)
 
 static int invalid(const char *text, const char *why, struct arrow_error *error)
 {
-	return arrow_fail(error, EINVAL, "'%.128s' is no image reference: %s", text, why);
+	return arrow_fail(error, EINVAL, "invalid image reference '%.128s': %s", text, why);
 }
 
 /* Takes tag and digest off the end. */

@@ -68,8 +68,8 @@ static json_t *load(
 	json_t *json;
 
 	if (size > max) {
-		(void)arrow_fail(error, E2BIG, "%s is of %zu bytes, more than the %zu allowed",
-			what, size, max);
+		(void)arrow_fail(error, E2BIG, "%s has %zu bytes, more than the %zu allowed", what,
+			size, max);
 		return NULL;
 	}
 	json = json_loadb(data, size, 0, &why);
@@ -78,7 +78,7 @@ static json_t *load(
 	if (json)
 		(void)arrow_fail(error, EBADMSG, "%s is not a JSON object", what);
 	else
-		(void)arrow_fail(error, EBADMSG, "%s is no JSON: %s", what, why.text);
+		(void)arrow_fail(error, EBADMSG, "%s is not valid JSON: %s", what, why.text);
 	json_decref(json);
 	return NULL;
 }
@@ -89,7 +89,7 @@ static int check_schema(const json_t *json, const char *what, struct arrow_error
 
 	if (json_integer_value(version) == 1)
 		return arrow_fail(error, ENOTSUP,
-			"%s is of schema 1, which is no longer used: push it again with a tool of today",
+			"%s uses schema 1, which is no longer supported: push it again with a current tool",
 			what);
 	if (json_integer_value(version) != 2)
 		return arrow_fail(error, EBADMSG, "%s has no schemaVersion 2", what);
@@ -136,8 +136,8 @@ static int read_manifest(
 	if (e < 0)
 		return e;
 	if (type && !oci_type_is_manifest(type))
-		return arrow_fail(
-			error, ENOTSUP, "%s is of the type '%s', which is no manifest", what, type);
+		return arrow_fail(error, ENOTSUP, "%s has the type '%s', which is not a manifest",
+			what, type);
 	m->media_type = strdup(type ? type : OCI_TYPE_MANIFEST);
 	m->annotations = json_object();
 	if (!m->media_type || !m->annotations ||
@@ -213,7 +213,7 @@ static int read_index(
 		return e;
 	if (type && !oci_type_is_index(type))
 		return arrow_fail(
-			error, ENOTSUP, "%s is of the type '%s', which is no index", what, type);
+			error, ENOTSUP, "%s has the type '%s', which is not an index", what, type);
 	if (!json_is_array(manifests))
 		return arrow_fail(error, EBADMSG, "%s has no manifests", what);
 	if (n > OCI_INDEX_MAX)

@@ -86,7 +86,7 @@ refused() {
 }
 
 @test "hostile: sizes that are wrong" {
-  refused wrongsize 'and not the'
+  refused wrongsize ', not the'
   refused toolong 'sends more'
   refused short 'ends' 'bytes'
   refused enormous 'no space left'

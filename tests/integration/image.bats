@@ -348,7 +348,7 @@ END
   run arrow run wrong:1 -c 'echo ran'
   [ "$status" -eq 125 ]
   [ "${#lines[@]}" -eq 1 ]
-  [[ $output == *'has no place in it'* ]]
+  [[ $output == *"unexpected '"* ]]
   [ -z "$(find "$ARROW_DATA_DIR/kernels" -name '.build-*')" ]
 }
 

@@ -107,7 +107,7 @@ refused() {
   openssl pkey -in "$R/ec.key" -out key
   arrow tag "$NAME" "$HOST/other/name:1"
   arrow image sign --key key "$HOST/other/name:1"
-  expect='does not stand for it' refused run "$NAME" true
+  expect='is signed under another name' refused run "$NAME" true
 }
 
 @test "trust: a program that was made is judged again when it is started" {

@@ -85,7 +85,7 @@ static void runpath_is_not_inherited_and_the_error_names_both(void **state)
 	build("cc", "'-Wl,-rpath,$ORIGIN/../lib' -Wl,--enable-new-dtags", "");
 	assert_int_equal(find(&c, f, NULL, &e), -ENOENT);
 	assert_int_equal(e.status, ARROW_STATUS_ERROR);
-	assert_non_null(strstr(e.text, "cannot run ./prog: it needs libbar.so.1 (wanted by "));
+	assert_non_null(strstr(e.text, "cannot run ./prog: it needs libbar.so.1 (needed by "));
 	assert_non_null(strstr(e.text, "/libfoo.so.1), which is nowhere in "));
 	assert_non_null(strstr(e.text, "/lib"));
 }
@@ -177,8 +177,8 @@ static void a_damaged_library_is_named(void **state)
 	build("cc", "'-Wl,-rpath,$ORIGIN/../lib' -Wl,--disable-new-dtags", "");
 	shell("truncate -s 3000 lib/libbar.so.1");
 	assert_int_equal(find(&c, *state, NULL, &e), -EBADMSG);
-	assert_non_null(strstr(e.text, "it needs libbar.so.1 (wanted by "));
-	assert_non_null(strstr(e.text, "lib/libbar.so.1 cannot be that: it is cut short"));
+	assert_non_null(strstr(e.text, "it needs libbar.so.1 (needed by "));
+	assert_non_null(strstr(e.text, "lib/libbar.so.1 is not usable: it is cut short"));
 }
 
 static void libraries_without_a_file_are_looked_for_again(void **state)

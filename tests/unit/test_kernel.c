@@ -59,9 +59,9 @@ static void a_wrong_profile_is_refused_and_the_fault_is_named(void **state)
 	assert_refused("vcpus-max 1\nobjects 1\nfragments one against\n",
 		"CONFIG_A=y and CONFIG_A=n contradict");
 	assert_refused("vcpus-max 1\nobjects 1\nfragments wrong\n", "\"SWAP=y\"");
-	assert_refused("vcpus-max 0\nobjects 1\nfragments one\n", "\"0\" is no number");
-	assert_refused("vcpus-max -1\nobjects 1\nfragments one\n", "\"-1\" is no number");
-	assert_refused("vcpus-max 1x\nobjects 1\nfragments one\n", "\"1x\" is no number");
+	assert_refused("vcpus-max 0\nobjects 1\nfragments one\n", "\"0\" is not a number");
+	assert_refused("vcpus-max -1\nobjects 1\nfragments one\n", "\"-1\" is not a number");
+	assert_refused("vcpus-max 1x\nobjects 1\nfragments one\n", "\"1x\" is not a number");
 	assert_refused("vcpus-max 1\nfragments one\n", "missing");
 	assert_refused("vcpus 1\n", "\"vcpus 1\" is unknown");
 	assert_refused("", "missing");
