@@ -122,9 +122,9 @@ static int copy_choose_target(const struct place *place, const char *asked,
 			target->directory = without ? parent_of(without) : NULL;
 		}
 		if (!target->name)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
-	return target->directory ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return target->directory ? 0 : arrow_no_memory(error);
 }
 
 /* An absolute path in the Arrow. Owned by the caller. */
@@ -148,7 +148,7 @@ static int copy_look_in_guest(const struct arrow_paths *paths, const struct arro
 	int r, found = 0;
 
 	if (!reader)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	r = arrow_worker_start(paths, copy->name, argv, ARROW_WORKER_SHORT, &worker, error);
 	if (r < 0)
 		return r;
@@ -162,7 +162,7 @@ static int copy_look_in_guest(const struct arrow_paths *paths, const struct arro
 		free(place->path);
 		place->path = guest_path(strcmp(reader->name, ".") == 0 ? "" : reader->name);
 		if (!place->path)
-			r = arrow_fail(error, ENOMEM, "out of memory");
+			r = arrow_no_memory(error);
 	}
 	if (r == -ENOENT && found == 0 && may_be_missing) {
 		arrow_error_clear(error);
@@ -183,7 +183,7 @@ static int copy_extract(int fd, const struct arrow_copy *copy,
 	int r;
 
 	if (!to)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (on_disk) {
 		r = archive_write_disk_set_options(
 			to, flags | (copy->owners ? ARCHIVE_EXTRACT_OWNER : 0));
@@ -241,7 +241,7 @@ static int copy_out(
 	int r;
 
 	if (!guest || !base)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (strcmp(copy->host, "-") == 0) {
 		options.owners = true; /* a tar says whose each file is */
 		return copy_out_to(paths, copy, guest, &options, false, error);
@@ -253,7 +253,7 @@ static int copy_out(
 	if (r == 0)
 		r = copy_choose_target(&place, copy->host, source.directory, &target, error);
 	if (r == 0 && !target.directory)
-		r = arrow_fail(error, ENOMEM, "out of memory");
+		r = arrow_no_memory(error);
 	free(source.path);
 	free(place.path);
 	if (r != 0)
@@ -295,7 +295,7 @@ static int copy_send_stdin(int fd, const struct entries_options *options, struct
 	__attribute__((cleanup(cleanup_reader))) struct archive *from = archive_read_new();
 
 	if (!from)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	archive_read_support_filter_all(from);
 	archive_read_support_format_tar(from);
 	archive_read_support_format_empty(from);
@@ -337,7 +337,7 @@ static int copy_in(
 	int r;
 
 	if (!guest || !base)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	/* A link with a slash behind it is what it leads to, without a word of ours. */
 	if (!from_stdin && (copy->follow ? stat(copy->host, &st) : lstat(copy->host, &st)) < 0)
 		return arrow_fail(error, errno, "%s: %m", copy->host);

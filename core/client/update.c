@@ -26,9 +26,9 @@ struct update {
 
 static int update_cpus(struct arrow_spec *s, const struct update *u, struct arrow_error *error)
 {
-	unsigned int vcpus = (s->limits.millicpus + 999) / 1000;
+	unsigned int vcpus = arrow_spec_vcpus(s);
 
-	if (u->kept && (u->values->limits.millicpus + 999) / 1000 > vcpus)
+	if (u->kept && arrow_spec_vcpus(u->values) > vcpus)
 		return arrow_fail(error, EBUSY,
 			"its VM was started with %u CPU%s and cannot get more while it runs: stop it first",
 			vcpus, vcpus == 1 ? "" : "s");
@@ -85,7 +85,7 @@ static int update_spec(struct arrow_spec *s, void *arg, struct arrow_error *erro
 		free(s->limits.cpuset_cpus);
 		s->limits.cpuset_cpus = strdup(v->limits.cpuset_cpus);
 		if (!s->limits.cpuset_cpus)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 	}
 	return arrow_check_limits(s, error);
 }

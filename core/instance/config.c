@@ -52,13 +52,13 @@ int instance_read_config(
 	}
 	i->name = strdup(name);
 	snprintf(i->created, sizeof(i->created), "%s", created);
-	r = i->name ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	r = i->name ? 0 : arrow_no_memory(error);
 	if (r == 0 && spec)
 		r = arrow_spec_from_json(spec, json_object_get(o, "spec"), error);
 	if (r == 0 && spec) {
 		free(spec->name);
 		spec->name = strdup(name);
-		r = spec->name ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+		r = spec->name ? 0 : arrow_no_memory(error);
 	}
 	json_decref(o);
 	return r;

@@ -269,7 +269,7 @@ int arrow_inspect(
 	if (r == 0) {
 		*object = describe(&instance, &spec);
 		if (!*object)
-			r = arrow_fail(error, ENOMEM, "out of memory");
+			r = arrow_no_memory(error);
 	}
 	arrow_instance_release(&instance);
 	arrow_spec_release(&spec);

@@ -125,7 +125,7 @@ int arrow_instance_open(struct arrow_instance *i, const struct arrow_paths *path
 	snprintf(i->id, sizeof(i->id), "%s", id);
 	r = instance_set_paths(i, paths);
 	if (r < 0) {
-		r = arrow_fail(error, ENOMEM, "out of memory");
+		r = arrow_no_memory(error);
 		goto fail;
 	}
 	i->dir_fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -38,7 +38,7 @@ int arrow_describe(const struct arrow_paths *paths, const char *id, json_t **des
 	if (r == 0) {
 		*description = list_describe(&instance, &spec);
 		if (!*description)
-			r = arrow_fail(error, ENOMEM, "out of memory");
+			r = arrow_no_memory(error);
 	}
 	arrow_instance_release(&instance);
 	arrow_spec_release(&spec);
@@ -105,11 +105,11 @@ int arrow_list_as(const struct arrow_paths *paths, bool all,
 	int r;
 
 	if (!l.list)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	r = arrow_instances(paths, list_add, &l, error);
 	*list = r < 0 ? NULL : list_sort(l.list, created);
 	json_decref(l.list);
-	return r == 0 && !*list ? arrow_fail(error, ENOMEM, "out of memory") : r;
+	return r == 0 && !*list ? arrow_no_memory(error) : r;
 }
 
 int arrow_list(const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)

@@ -352,8 +352,7 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 	struct arrow_instance instance;
 	struct arrow_spec spec;
 	char id[ARROW_ID_HEX];
-	int r = text ? arrow_instance_find(paths, name, id, error)
-		     : arrow_fail(error, ENOMEM, "out of memory");
+	int r = text ? arrow_instance_find(paths, name, id, error) : arrow_no_memory(error);
 
 	if (r < 0)
 		return r;

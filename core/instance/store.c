@@ -48,7 +48,7 @@ static int store_open_dir(const char *parent, const char *name, struct arrow_err
 	int fd;
 
 	if (!path)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT) {
 		if (mkdir(path, INSTANCE_DIR_MODE) < 0 && errno != EEXIST)
@@ -339,7 +339,7 @@ int arrow_instance_create(struct arrow_instance *i, const struct arrow_paths *pa
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, i->created);
 	if (!i->name || instance_set_paths(i, paths) < 0) {
-		r = arrow_fail(error, ENOMEM, "out of memory");
+		r = arrow_no_memory(error);
 		goto fail;
 	}
 
@@ -509,7 +509,7 @@ int arrow_instance_discard(
 	int r;
 
 	if (!path)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	r = store_lock(&store, paths, error);
 	if (r < 0)
 		return r;

@@ -172,7 +172,7 @@ static int saving_convert(const struct arrow_saving *s, const struct arrow_paths
 		.initrd_fd = -1,
 		.append = "",
 		.memory = saved_memory(facts->spec),
-		.vcpus = (facts->spec->limits.millicpus + 999) / 1000,
+		.vcpus = arrow_spec_vcpus(facts->spec),
 		.disks = &disk,
 		.n_disks = 1,
 		.nics = facts->nics,

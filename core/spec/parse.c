@@ -21,11 +21,6 @@
 #define CAP(n) (1ull << (n))
 #define ALL_CAPS ((CAP_LAST_CAP == 63 ? 0 : CAP(CAP_LAST_CAP + 1)) - 1)
 
-static int no_memory(struct arrow_error *error)
-{
-	return arrow_fail(error, ENOMEM, "out of memory");
-}
-
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *error)
 {
 	static const char units[] = "bkmgt";
@@ -99,14 +94,14 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, arrow_variable *c
 		return arrow_fail(
 			error, EINVAL, "invalid environment variable '%s': it has no name", text);
 	if (strchr(text, '='))
-		return arrow_strings_add(&spec->process.env, text) < 0 ? no_memory(error) : 0;
+		return arrow_strings_add(&spec->process.env, text) < 0 ? arrow_no_memory(error) : 0;
 
 	value = caller ? caller(text) : NULL;
 	if (!value)
 		return 0;
 	pair = path_format("%s=%s", text, value);
 	if (!pair || arrow_strings_add(&spec->process.env, pair) < 0)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	return 0;
 }
 
@@ -146,7 +141,7 @@ int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_e
 	char *guest, *options, *save = NULL;
 
 	if (!copy)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	guest = strchr(copy, ':');
 	if (!guest || guest == copy || guest[1] != '/')
 		return arrow_fail(error, EINVAL,
@@ -171,12 +166,12 @@ int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_e
 
 	volumes = realloc(spec->files.volumes, (spec->files.n_volumes + 1) * sizeof(*volumes));
 	if (!volumes)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	spec->files.volumes = volumes;
 	volume.host = strdup(copy);
 	volume.guest = strdup(guest);
 	volumes[spec->files.n_volumes++] = volume;
-	return volume.host && volume.guest ? 0 : no_memory(error);
+	return volume.host && volume.guest ? 0 : arrow_no_memory(error);
 }
 
 /* DIR[:OPTIONS], with Docker's defaults noexec,nosuid,nodev. */
@@ -200,7 +195,7 @@ int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_er
 	char *options, *save = NULL;
 
 	if (!copy)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	options = strchr(copy, ':');
 	if (options)
 		*options++ = '\0';
@@ -240,7 +235,7 @@ int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_er
 			spec->files.tmpfs = list;
 		free(t.guest);
 		free(t.options);
-		return no_memory(error);
+		return arrow_no_memory(error);
 	}
 	spec->files.tmpfs = list;
 	list[spec->files.n_tmpfs++] = t;
@@ -289,7 +284,7 @@ int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_e
 	size_t i, n = sizeof(names) / sizeof(*names);
 
 	if (!copy)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	soft = strchr(copy, '=');
 	if (!soft)
 		goto bad;
@@ -311,7 +306,7 @@ int arrow_parse_ulimit(struct arrow_spec *spec, const char *text, struct arrow_e
 
 	list = realloc(spec->process.ulimits, (spec->process.n_ulimits + 1) * sizeof(*list));
 	if (!list)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	spec->process.ulimits = list;
 	list[spec->process.n_ulimits++] = u;
 	return 0;
@@ -395,7 +390,7 @@ int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_err
 	char *address;
 
 	if (!copy)
-		return no_memory(error);
+		return arrow_no_memory(error);
 	address = copy + strcspn(copy, ":=");
 	if (*address)
 		*address++ = '\0';
@@ -403,7 +398,7 @@ int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_err
 		return arrow_fail(error, EINVAL,
 			"invalid host '%s': write NAME:ADDRESS, as in db:10.0.0.2", text);
 	line = path_format("%s %s", address, copy);
-	return line && arrow_strings_add(&spec->net.hosts, line) == 0 ? 0 : no_memory(error);
+	return line && arrow_strings_add(&spec->net.hosts, line) == 0 ? 0 : arrow_no_memory(error);
 }
 
 int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -411,7 +406,7 @@ int arrow_parse_dns(struct arrow_spec *spec, const char *text, struct arrow_erro
 	if (!is_address(text))
 		return arrow_fail(error, EINVAL,
 			"invalid name server '%s': write an address, as in 10.0.0.1", text);
-	return arrow_strings_add(&spec->net.dns, text) < 0 ? no_memory(error) : 0;
+	return arrow_strings_add(&spec->net.dns, text) < 0 ? arrow_no_memory(error) : 0;
 }
 
 int arrow_parse_hostname(const char *text, struct arrow_error *error)
@@ -433,14 +428,14 @@ int arrow_parse_sysctl(struct arrow_spec *spec, const char *text, struct arrow_e
 		return arrow_fail(error, EINVAL,
 			"invalid sysctl '%s': write NAME=VALUE, as in net.core.somaxconn=512",
 			text);
-	return arrow_strings_add(&spec->process.sysctls, text) < 0 ? no_memory(error) : 0;
+	return arrow_strings_add(&spec->process.sysctls, text) < 0 ? arrow_no_memory(error) : 0;
 }
 
 int arrow_parse_label(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
 	if (text[0] == '=' || text[0] == '\0')
 		return arrow_fail(error, EINVAL, "invalid label '%s': it has no name", text);
-	return arrow_strings_add(&spec->labels, text) < 0 ? no_memory(error) : 0;
+	return arrow_strings_add(&spec->labels, text) < 0 ? arrow_no_memory(error) : 0;
 }
 
 int arrow_parse_name(const char *text, struct arrow_error *error)

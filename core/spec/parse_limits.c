@@ -84,7 +84,7 @@ int arrow_parse_cpuset(struct arrow_spec *spec, const char *text, struct arrow_e
 				text, i);
 	free(spec->limits.cpuset_cpus);
 	spec->limits.cpuset_cpus = strdup(text);
-	return spec->limits.cpuset_cpus ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return spec->limits.cpuset_cpus ? 0 : arrow_no_memory(error);
 }
 
 int arrow_parse_pids(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -126,13 +126,13 @@ int arrow_parse_rate(struct arrow_spec *spec, enum arrow_rate_kind kind, const c
 
 	more = realloc(spec->limits.rates, (spec->limits.n_rates + 1) * sizeof(*more));
 	if (!more)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	spec->limits.rates = more;
 	more[spec->limits.n_rates] = (struct arrow_rate){.kind = (uint32_t)kind,
 		.device = strndup(text, (size_t)(colon - text)),
 		.value = value};
 	if (!more[spec->limits.n_rates].device)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	spec->limits.n_rates++;
 	return 0;
 }

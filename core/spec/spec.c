@@ -26,6 +26,11 @@ void arrow_spec_init(struct arrow_spec *spec)
 	spec->life.stop_timeout = ARROW_DEFAULT_STOP_TIMEOUT;
 }
 
+unsigned int arrow_spec_vcpus(const struct arrow_spec *spec)
+{
+	return (spec->limits.millicpus + 999) / 1000;
+}
+
 int arrow_strings_add(struct arrow_strings *list, const char *text)
 {
 	char **v = list->v;

@@ -194,6 +194,9 @@ struct arrow_spec {
 /* Copies the limits that change while an Arrow runs (all but memory); what `to` had is freed. */
 void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from);
 
+/* Virtual CPUs that its CPUs take: a part of one takes a whole one. */
+unsigned int arrow_spec_vcpus(const struct arrow_spec *spec);
+
 void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 

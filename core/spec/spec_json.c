@@ -412,7 +412,7 @@ int arrow_spec_from_json(struct arrow_spec *spec, const json_t *json, struct arr
 	int r = object_from_json(fields, (uint8_t *)spec, json, &bad);
 
 	if (r == -ENOMEM)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	if (r < 0)
 		return arrow_fail(error, -r, "the stored description of an Arrow is damaged: %s",
 			bad ? bad : "it is not an object");

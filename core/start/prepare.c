@@ -64,11 +64,6 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	close_keep_errno(run->userns_fd);
 }
 
-static unsigned int run_vcpus(const struct arrow_spec *spec)
-{
-	return (spec->limits.millicpus + 999) / 1000;
-}
-
 static int run_check_limits(const struct arrow_spec *spec, struct arrow_error *error)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -118,7 +113,7 @@ static int run_open_volumes(
 	run->shares = calloc(spec->files.n_volumes + 1, sizeof(*run->shares));
 	run->file_names = calloc(spec->files.n_volumes + 1, sizeof(*run->file_names));
 	if (!run->shares || !run->file_names)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		run->shares[i].fd = -1;
 
@@ -143,7 +138,7 @@ static int run_open_volumes(
 		/* The name in the guest's share does not matter to anybody. */
 		run->file_names[i] = strdup("file");
 		if (!run->file_names[i])
-			return arrow_fail(error, ENOMEM, "out of memory");
+			return arrow_no_memory(error);
 		run->shares[i].file = run->file_names[i];
 	}
 	return 0;
@@ -171,7 +166,7 @@ static const char *run_choose_kernel(const struct arrow_spec *spec, bool ipv6)
 {
 	if (spec->vm.kernel)
 		return spec->vm.kernel;
-	if (spec->source.rootfs || spec->source.image || run_vcpus(spec) > 1 ||
+	if (spec->source.rootfs || spec->source.image || arrow_spec_vcpus(spec) > 1 ||
 		spec->limits.millicpus % 1000 || spec->limits.pids_max || ipv6)
 		return "general";
 	return "micro";
@@ -184,7 +179,7 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.initrd_fd = run->initrd_fd,
 		.append = run->kernel.append,
 		.memory = (spec->limits.memory + (1u << 20) - 1) & ~((1ull << 20) - 1),
-		.vcpus = run_vcpus(spec),
+		.vcpus = arrow_spec_vcpus(spec),
 		.disks = &run->disk,
 		.n_disks = 1,
 		.shares = run->shares,
@@ -243,7 +238,7 @@ static int forward_ports(struct run *run, struct arrow_nic *nic, struct arrow_er
 	free(run->forwards);
 	run->forwards = calloc(ports->n + 1, sizeof(*run->forwards));
 	if (!run->forwards)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (size_t i = 0; i < ports->n; i++) {
 		const struct net_port *p = &ports->v[i];
 		struct arrow_forward *f = &run->forwards[i];
@@ -265,9 +260,7 @@ int run_attach_network(struct run *run, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
 	struct net_ports ports = {0};
-	int r = net_ports_copy(&ports, &spec->net.ports) < 0
-			? arrow_fail(error, ENOMEM, "out of memory")
-			: 0;
+	int r = net_ports_copy(&ports, &spec->net.ports) < 0 ? arrow_no_memory(error) : 0;
 
 	for (size_t i = 0; r == 0 && spec->net.publish_all && i < spec->net.exposed.n; i++)
 		r = net_ports_expose(&ports, spec->net.exposed.v[i], error);
@@ -352,7 +345,7 @@ static int run_open_saved(struct run *run, const struct arrow_paths *paths, stru
 	memcpy(run->image.digest, s->image, sizeof(s->image));
 	memcpy(run->kernel.id, s->kernel, sizeof(s->kernel));
 	run->kernel.append = strdup("");
-	return run->kernel.append ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	return run->kernel.append ? 0 : arrow_no_memory(error);
 }
 
 /* The cards are devices of the VM that was saved. */
@@ -396,10 +389,10 @@ static int run_resolve_program(struct run *run, const struct arrow_paths *paths,
 		run_choose_kernel(spec, net_plan_ipv6(&run->network_plan, paths)), error);
 	if (r < 0)
 		return r;
-	if (run_vcpus(spec) > run->kernel.vcpus_max)
+	if (arrow_spec_vcpus(spec) > run->kernel.vcpus_max)
 		return arrow_fail(error, EINVAL,
 			"the kernel %s runs on %u vCPU, not on %u: leave out --kernel, or name general",
-			run->kernel.profile, run->kernel.vcpus_max, run_vcpus(spec));
+			run->kernel.profile, run->kernel.vcpus_max, arrow_spec_vcpus(spec));
 	r = arrow_engine_choose(
 		&run->choice, spec->vm.engine, arrow_settings_engine(paths), paths->run, error);
 	return r < 0 ? r : run_open_initrd(&run->initrd_fd, error);

@@ -124,7 +124,7 @@ static int host_find_engines(
 		n++;
 	h->engines = calloc(n + 1, sizeof(*h->engines));
 	if (!h->engines)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	for (; h->n_engines < n; h->n_engines++) {
 		struct arrow_host_engine *e = &h->engines[h->n_engines];
 		_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
@@ -201,7 +201,7 @@ static int host_find_kernels(
 		n++;
 	h->kernels = calloc(n + 1, sizeof(*h->kernels));
 	if (!profiles || !h->kernels)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_no_memory(error);
 	/* A store that cannot be read is told by each kernel's problem. */
 	if (arrow_kernel_list(paths->stores, false, &list, &ignored) < 0)
 		list = NULL;
