@@ -102,7 +102,7 @@ refused() {
   refused endless 'larger than'
   refused huge 'larger than'
   refused headers 'larger than'
-  refused notjson 'kind that Arrow does not know'
+  refused notjson 'media type that Arrow does not know'
   refused loop 'leads to another index'
   refused manylayers layers
   refused endlessblob 'sends more'

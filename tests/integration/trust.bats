@@ -161,7 +161,7 @@ refused() {
   echo nothing >key
   run arrow build -t "$HOST/team/x:1" --sign key "$BUSYBOX"
   [ "$status" -eq 125 ]
-  [[ $output == *'no private key'* ]]
+  [[ $output == *'does not hold a private key'* ]]
   [ -z "$(arrow images -q)" ]
   run arrow build --sign "$R/ec.key" "$BUSYBOX"
   [ "$status" -eq 125 ]
