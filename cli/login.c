@@ -34,7 +34,7 @@ static const struct argp_option login_options[] = {
 static const struct argp_option logout_options[] = {{0}};
 /* clang-format on */
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t login_parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -67,17 +67,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp login_argp = {login_options, parse, "[HOST[:PORT]]",
+static const struct argp login_argp = {login_options, login_parse_option, "[HOST[:PORT]]",
 	"Log in to a registry, Docker Hub if none is named.\v"
 	"The login is tried, then kept where docker keeps it: by the credential helper that ~/.docker/config.json names, else in that file. "
 	"Docker and podman then know it, too.",
 	NULL, NULL, NULL};
 
-static const struct argp logout_argp = {logout_options, parse, "[HOST[:PORT]]",
+static const struct argp logout_argp = {logout_options, login_parse_option, "[HOST[:PORT]]",
 	"Forget the login of a registry, Docker Hub if none is named.", NULL, NULL, NULL};
 
 /* "https://registry.example/" is registry.example, as for docker. */
-static char *host_of(const char *text)
+static char *login_read_host(const char *text)
 {
 	const char *scheme;
 
@@ -92,7 +92,8 @@ static char *host_of(const char *text)
 }
 
 /* Asks on the terminal. */
-static int ask(const char *what, bool secret, char text[SECRET_MAX], struct arrow_error *error)
+static int login_ask(
+	const char *what, bool secret, char text[SECRET_MAX], struct arrow_error *error)
 {
 	struct termios old, quiet;
 	bool hidden = false;
@@ -119,7 +120,8 @@ static int ask(const char *what, bool secret, char text[SECRET_MAX], struct arro
 	return 0;
 }
 
-static int get_password(const struct input *in, char text[SECRET_MAX], struct arrow_error *error)
+static int login_get_password(
+	const struct input *in, char text[SECRET_MAX], struct arrow_error *error)
 {
 	ssize_t n;
 
@@ -131,7 +133,7 @@ static int get_password(const struct input *in, char text[SECRET_MAX], struct ar
 			       : arrow_fail(error, E2BIG, "the password is too long");
 	}
 	if (!in->from_stdin)
-		return ask("Password", true, text, error);
+		return login_ask("Password", true, text, error);
 	n = read_full(STDIN_FILENO, text, SECRET_MAX - 1);
 	if (n < 0)
 		return arrow_fail(error, (int)-n, "cannot read the password: %m");
@@ -141,7 +143,7 @@ static int get_password(const struct input *in, char text[SECRET_MAX], struct ar
 }
 
 /* Tries the login: the registry's API has to answer. */
-static int try_login(const struct input *in, const char *host, const struct credentials *c,
+static int login_try(const struct input *in, const char *host, const struct credentials *c,
 	struct arrow_error *error)
 {
 	struct registry_options options = {0};
@@ -164,9 +166,9 @@ static int try_login(const struct input *in, const char *host, const struct cred
 	return e;
 }
 
-static int login(const struct input *in, struct arrow_error *error)
+static int login_run(const struct input *in, struct arrow_error *error)
 {
-	_cleanup_free_ char *host = host_of(in->host), *where = NULL;
+	_cleanup_free_ char *host = login_read_host(in->host), *where = NULL;
 	_cleanup_credentials_ struct credentials c = {0};
 	const struct registry_settings settings = registry_settings_read();
 	char user[SECRET_MAX], password[SECRET_MAX];
@@ -176,9 +178,9 @@ static int login(const struct input *in, struct arrow_error *error)
 	if (!host || !*host)
 		return arrow_fail(error, EINVAL, "\"%s\" does not name a registry", in->host);
 	if (!in->user)
-		e = ask("Username", false, user, error);
+		e = login_ask("Username", false, user, error);
 	if (e == 0)
-		e = get_password(in, password, error);
+		e = login_get_password(in, password, error);
 	if (e < 0)
 		return e;
 	c.username = strdup(in->user ? in->user : user);
@@ -188,7 +190,7 @@ static int login(const struct input *in, struct arrow_error *error)
 		return arrow_no_memory(error);
 	if (strchr(c.username, ':'))
 		return arrow_fail(error, EINVAL, "a user name cannot contain a colon");
-	e = try_login(in, host, &c, error);
+	e = login_try(in, host, &c, error);
 	if (e == 0)
 		e = credentials_store(&c, &settings, host, &where, &plain, error);
 	if (e < 0)
@@ -207,7 +209,7 @@ int cmd_login(int argc, char **argv)
 	struct input in = {0};
 
 	cli_parse(&login_argp, argc, argv, 0, &in);
-	return login(&in, &error) < 0 ? registry_end(&error) : 0;
+	return login_run(&in, &error) < 0 ? registry_end(&error) : 0;
 }
 
 int cmd_logout(int argc, char **argv)
@@ -219,7 +221,7 @@ int cmd_logout(int argc, char **argv)
 	unsigned int n = 0;
 
 	cli_parse(&logout_argp, argc, argv, 0, &in);
-	host = host_of(in.host);
+	host = login_read_host(in.host);
 	if (!host)
 		return ARROW_STATUS_ERROR;
 	if (credentials_erase(&settings, host, &n, &error) < 0)

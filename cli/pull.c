@@ -60,7 +60,7 @@ static void parse_platform(struct input *in, const char *text, const struct argp
 	in->variant = rest ? strdup(rest) : NULL;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t transfer_parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
@@ -95,14 +95,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp pull_argp = {pull_options, parse, "NAME[:TAG|@DIGEST]",
+static const struct argp pull_argp = {pull_options, transfer_parse_option, "NAME[:TAG|@DIGEST]",
 	"Download an image from a registry.\v"
 	"A name without a host is of Docker Hub. "
 	"Layers that are here are not downloaded again, nor what an earlier pull got that was cut off. "
 	"Who logged in with docker, podman or 'arrow login' is logged in.",
 	NULL, NULL, NULL};
 
-static const struct argp push_argp = {push_options, parse, "IMAGE",
+static const struct argp push_argp = {push_options, transfer_parse_option, "IMAGE",
 	"Upload an image to a registry, with its signatures.\v"
 	"Layers that are there are not uploaded again; those of another repository of the same registry are mounted.",
 	NULL, NULL, NULL};
@@ -212,7 +212,8 @@ static int parse_name(
 }
 
 /* For `arrow events`, as Docker names it: without its tag in the attribute. */
-static void tell(const char *data, const char *action, const struct oci_reference *reference)
+static void transfer_write_event(
+	const char *data, const char *action, const struct oci_reference *reference)
 {
 	_cleanup_free_ char *familiar = oci_reference_familiar(reference);
 	_cleanup_free_ char *name = oci_reference_name(reference);
@@ -222,7 +223,7 @@ static void tell(const char *data, const char *action, const struct oci_referenc
 			json_pack("{s:s}", "name", name ? name : familiar));
 }
 
-static int run(struct input *in, struct arrow_error *error)
+static int transfer_run(struct input *in, struct arrow_error *error)
 {
 	_cleanup_reference_ struct oci_reference reference = {0};
 	_cleanup_policy_ struct trust_policy policy = {0};
@@ -257,7 +258,7 @@ static int run(struct input *in, struct arrow_error *error)
 		e = transfer(in, &o, h, &reference, paths.data, error);
 	http_free(h);
 	if (e == 0)
-		tell(paths.data, in->push ? "push" : "pull", &reference);
+		transfer_write_event(paths.data, in->push ? "push" : "pull", &reference);
 	arrow_paths_release(&paths);
 	if (e < 0)
 		return e;
@@ -269,14 +270,14 @@ static int run(struct input *in, struct arrow_error *error)
 		       : 0;
 }
 
-static int main_of(const struct argp *argp, bool push, int argc, char **argv)
+static int transfer_main(const struct argp *argp, bool push, int argc, char **argv)
 {
 	struct arrow_error error = ARROW_ERROR_INIT;
 	struct input in = {.push = push};
 	int status = 0;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	if (run(&in, &error) < 0)
+	if (transfer_run(&in, &error) < 0)
 		status = registry_end(&error);
 	free(in.architecture);
 	free(in.variant);
@@ -285,10 +286,10 @@ static int main_of(const struct argp *argp, bool push, int argc, char **argv)
 
 int cmd_pull(int argc, char **argv)
 {
-	return main_of(&pull_argp, false, argc, argv);
+	return transfer_main(&pull_argp, false, argc, argv);
 }
 
 int cmd_push(int argc, char **argv)
 {
-	return main_of(&push_argp, true, argc, argv);
+	return transfer_main(&push_argp, true, argc, argv);
 }

@@ -40,7 +40,7 @@ static int read_settled(
 }
 
 /* -ESTALE without an error set if the tree changed meanwhile. */
-static int make(struct arrow_image *image, const struct image_store *store,
+static int directory_make(struct arrow_image *image, const struct image_store *store,
 	const struct tree_options *options, bool all_root, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error failed = ARROW_ERROR_INIT;
@@ -92,7 +92,7 @@ static int make(struct arrow_image *image, const struct image_store *store,
 		&temp, image->digest, "directory", options->path, &image->fd, error);
 }
 
-static int resolve(const char *path, char **real, struct arrow_error *error)
+static int directory_resolve(const char *path, char **real, struct arrow_error *error)
 {
 	struct stat st;
 
@@ -117,7 +117,7 @@ int arrow_image_from_directory(struct arrow_image *image, const char *store_path
 	int e;
 
 	*image = (struct arrow_image){.fd = -1};
-	e = resolve(path, &real, error);
+	e = directory_resolve(path, &real, error);
 	if (e < 0)
 		return e;
 	e = image_store_open(&store, store_path, error);
@@ -139,7 +139,7 @@ int arrow_image_from_directory(struct arrow_image *image, const char *store_path
 
 	options.check = true;
 	for (int attempt = 0; attempt < 2; attempt++) {
-		e = make(image, &store, &options, all_root, error);
+		e = directory_make(image, &store, &options, all_root, error);
 		if (e != -ESTALE || error->text)
 			break;
 	}

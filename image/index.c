@@ -102,7 +102,7 @@ int index_find(const struct image_store *store, const struct index_key *k, char 
 	return 0;
 }
 
-static void put(FILE *f, const char *s)
+static void index_put_field(FILE *f, const char *s)
 {
 	fwrite(s, 1, strlen(s) + 1, f);
 }
@@ -115,18 +115,18 @@ static char *entry_data(
 
 	if (!f)
 		return NULL;
-	put(f, MAGIC);
-	put(f, k->program);
-	put(f, k->name);
-	put(f, k->library_path ? k->library_path : "");
-	put(f, digest);
+	index_put_field(f, MAGIC);
+	index_put_field(f, k->program);
+	index_put_field(f, k->name);
+	index_put_field(f, k->library_path ? k->library_path : "");
+	index_put_field(f, digest);
 	for (size_t i = 0; i < c->object_count; i++) {
-		put(f, c->objects[i]->identity);
-		put(f, c->objects[i]->host);
+		index_put_field(f, c->objects[i]->identity);
+		index_put_field(f, c->objects[i]->host);
 	}
 	for (size_t i = 0; i < c->probe_count; i++) {
-		put(f, c->probes[i].identity);
-		put(f, c->probes[i].path);
+		index_put_field(f, c->probes[i].identity);
+		index_put_field(f, c->probes[i].path);
 	}
 	if (fclose(f) != 0) {
 		free(data);

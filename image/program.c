@@ -67,7 +67,7 @@ static void program_release(struct program *p)
 #define _cleanup_program_ __attribute__((cleanup(program_release)))
 
 /* Looks for a name in the current directory and in PATH. *path stays NULL if it is nowhere. */
-static int find_name(const char *name, char **path)
+static int program_find_name(const char *name, char **path)
 {
 	_cleanup_free_ char *here = path_format("./%s", name);
 	struct stat st;
@@ -90,18 +90,18 @@ bool arrow_image_has_program(const char *label)
 
 	if (strchr(label, '/'))
 		return stat(label, &st) == 0 && S_ISREG(st.st_mode);
-	return *label && find_name(label, &path) == 0 && path && stat(path, &st) == 0 &&
+	return *label && program_find_name(label, &path) == 0 && path && stat(path, &st) == 0 &&
 	       S_ISREG(st.st_mode);
 }
 
-static int not_exec(const char *label, int err, const char *why, struct arrow_error *error)
+static int program_fail_exec(const char *label, int err, const char *why, struct arrow_error *error)
 {
 	return arrow_fail_status(
 		error, ARROW_STATUS_NOT_EXEC, err, "cannot run %s: %s", label, why);
 }
 
 /* Sets the error for a path that cannot be looked at. */
-static int not_there(const char *label, int err, struct arrow_error *error)
+static int program_fail_missing(const char *label, int err, struct arrow_error *error)
 {
 	if (err == ENOENT)
 		return arrow_fail_status(
@@ -114,14 +114,14 @@ static int not_there(const char *label, int err, struct arrow_error *error)
 }
 
 /* Finds the program, and checks what the index cannot know: that this user may execute it. */
-static int resolve(struct program *p, const char *label, struct arrow_error *error)
+static int program_resolve(struct program *p, const char *label, struct arrow_error *error)
 {
 	struct stat st;
 
 	*p = (struct program){.label = label};
 	if (strchr(label, '/'))
 		p->path = strdup(label);
-	else if (label[0] && find_name(label, &p->path) == 0 && !p->path)
+	else if (label[0] && program_find_name(label, &p->path) == 0 && !p->path)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, ENOENT,
 			"cannot run %s: no such program here or in PATH", label);
 	else if (!label[0])
@@ -131,11 +131,11 @@ static int resolve(struct program *p, const char *label, struct arrow_error *err
 		return arrow_fail(error, ENOMEM, "cannot run %s: out of memory", label);
 
 	if (stat(p->path, &st) < 0)
-		return not_there(label, errno, error);
+		return program_fail_missing(label, errno, error);
 	if (S_ISDIR(st.st_mode))
-		return not_exec(label, EISDIR, "it is a directory", error);
+		return program_fail_exec(label, EISDIR, "it is a directory", error);
 	if (!S_ISREG(st.st_mode))
-		return not_exec(label, EACCES, "it is not a regular file", error);
+		return program_fail_exec(label, EACCES, "it is not a regular file", error);
 	if (faccessat(AT_FDCWD, p->path, X_OK, AT_EACCESS) < 0) {
 		if (errno != EACCES || (st.st_mode & 0111))
 			return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, errno,
@@ -147,7 +147,7 @@ static int resolve(struct program *p, const char *label, struct arrow_error *err
 	}
 	p->real = realpath(p->path, NULL);
 	if (!p->real)
-		return not_there(label, errno, error);
+		return program_fail_missing(label, errno, error);
 	p->name = strrchr(p->path, '/') + 1;
 	return 0;
 }
@@ -221,7 +221,7 @@ static int stage_parents(int root, const char *path)
 }
 
 /* Copies a file and hashes what was copied. -ESTALE if it is not what the closure saw. */
-static int copy_object(const struct closure_object *o, int out, char hex[DIGEST_HEX])
+static int program_copy_object(const struct closure_object *o, int out, char hex[DIGEST_HEX])
 {
 	_cleanup_close_ int in = open(o->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	_cleanup_free_ char *buf = malloc(COPY_SIZE);
@@ -289,7 +289,7 @@ static int stage_object(int root, struct closure_object *const *objects, size_t 
 	fd = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	e = copy_object(o, fd, hex);
+	e = program_copy_object(o, fd, hex);
 	if (e < 0)
 		return e;
 	note_file(d, path, 0755, 'f', hex);
@@ -300,7 +300,7 @@ static int stage_object(int root, struct closure_object *const *objects, size_t 
  * Lays out the tree in TEMP/root and gives the digest of what it holds.
  * -ESTALE without an error set if a file changed meanwhile.
  */
-static int stage(struct image_temp *t, const struct closure *c, char digest[DIGEST_HEX],
+static int program_lay_out(struct image_temp *t, const struct closure *c, char digest[DIGEST_HEX],
 	struct arrow_error *error)
 {
 	_cleanup_free_ struct closure_object **sorted =
@@ -336,7 +336,7 @@ static int stage(struct image_temp *t, const struct closure *c, char digest[DIGE
 	return arrow_fail(error, -e, "cannot copy %s into an image: %m", at);
 }
 
-static int make_erofs(struct image_temp *t, const char *digest, struct arrow_error *error)
+static int program_make_erofs(struct image_temp *t, const char *digest, struct arrow_error *error)
 {
 	_cleanup_free_ char *source = path_format("%s/root", t->path);
 	_cleanup_free_ char *target = path_format("%s/image", t->path);
@@ -370,8 +370,8 @@ static bool is_racy(const struct closure *c, int64_t started)
  * Makes the image, or finds that it is there. Without an error set: -ESTALE if a file changes
  * meanwhile, -EAGAIN if one could do so unseen.
  */
-static int make(struct arrow_image *image, const struct image_store *store, const struct program *p,
-	const struct index_key *key, struct arrow_error *error)
+static int program_make(struct arrow_image *image, const struct image_store *store,
+	const struct program *p, const struct index_key *key, struct arrow_error *error)
 {
 	struct closure closure __attribute__((cleanup(closure_release))) = {0};
 	_cleanup_temp_ struct image_temp temp = {.fd = -1};
@@ -386,11 +386,11 @@ static int make(struct arrow_image *image, const struct image_store *store, cons
 	e = image_temp_begin(&temp, store, error);
 	if (e < 0)
 		return e;
-	e = stage(&temp, &closure, image->digest, error);
+	e = program_lay_out(&temp, &closure, image->digest, error);
 	if (e < 0)
 		return e;
 	if (image_store_find(store, image->digest, &image->fd) < 0) {
-		e = make_erofs(&temp, image->digest, error);
+		e = program_make_erofs(&temp, image->digest, error);
 		if (e == 0)
 			e = image_store_publish(
 				&temp, image->digest, "program", p->real, &image->fd, error);
@@ -413,7 +413,7 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 	int e, changes = 0;
 
 	*image = (struct arrow_image){.fd = -1};
-	e = resolve(&program, path, error);
+	e = program_resolve(&program, path, error);
 	if (e < 0)
 		return e;
 	e = image_store_open(&store, store_path, error);
@@ -432,7 +432,7 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 
 	/* A compiler may just be writing it, or have written it within this tick of the clock. */
 	for (;;) {
-		e = make(image, &store, &program, &key, error);
+		e = program_make(image, &store, &program, &key, error);
 		if (error->text || (e == -ESTALE && ++changes == CHANGES_MAX) ||
 			(e != -ESTALE && e != -EAGAIN) || !identity_pause(end))
 			break;
@@ -446,8 +446,8 @@ int arrow_image_from_program(struct arrow_image *image, const char *store_path, 
 	return e;
 }
 
-/* -ESTALE or -EAGAIN without an error set, as make(). */
-static int stage_once(struct image_temp *temp, const struct program *program,
+/* -ESTALE or -EAGAIN without an error set, as program_make(). */
+static int program_lay_out_once(struct image_temp *temp, const struct program *program,
 	const char *entrypoint, const char *library_path, struct arrow_error *error)
 {
 	struct closure closure __attribute__((cleanup(closure_release))) = {0};
@@ -460,7 +460,7 @@ static int stage_once(struct image_temp *temp, const struct program *program,
 		return e;
 	if (is_racy(&closure, started))
 		return -EAGAIN;
-	return stage(temp, &closure, digest, error);
+	return program_lay_out(temp, &closure, digest, error);
 }
 
 int program_stage(struct image_temp *temp, const char *path, const char *library_path,
@@ -468,7 +468,7 @@ int program_stage(struct image_temp *temp, const char *path, const char *library
 {
 	_cleanup_program_ struct program program = {0};
 	uint64_t end = now_ms() + IDENTITY_RACY_MS;
-	int e = resolve(&program, path, error);
+	int e = program_resolve(&program, path, error);
 
 	if (e < 0)
 		return e;
@@ -476,7 +476,7 @@ int program_stage(struct image_temp *temp, const char *path, const char *library
 	if (!*entrypoint)
 		return arrow_no_memory(error);
 	for (int changes = 0;;) {
-		e = stage_once(temp, &program, *entrypoint,
+		e = program_lay_out_once(temp, &program, *entrypoint,
 			library_path && *library_path ? library_path : NULL, error);
 		if (error->text || (e != -ESTALE && e != -EAGAIN) ||
 			(e == -ESTALE && ++changes == CHANGES_MAX) || !identity_pause(end))

@@ -52,7 +52,7 @@ static int fail_at(struct walk *w, int err, const char *path)
 	return -err;
 }
 
-static void note(struct walk *w, const char *name, const struct stat *st)
+static void tree_note_file(struct walk *w, const char *name, const struct stat *st)
 {
 	const struct record r = {
 		.mode = st->st_mode,
@@ -195,7 +195,7 @@ static int walk_subdirectory(struct walk *w, int fd, const char *path, const cha
 		return leave_out(w, below, name, st->st_mode);
 	}
 
-	note(w, name, st);
+	tree_note_file(w, name, st);
 	sub = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (sub < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return -ESTALE;
@@ -219,7 +219,7 @@ static int walk_entry(struct walk *w, int fd, const char *path, const char *name
 	if (S_ISDIR(st.st_mode))
 		return walk_subdirectory(w, fd, path, name, &st, dev);
 
-	note(w, name, &st);
+	tree_note_file(w, name, &st);
 	if (w->options->check && S_ISREG(st.st_mode) &&
 		faccessat(fd, name, R_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0) {
 		_cleanup_free_ char *at = path_format("%s%s%s", path, *path ? "/" : "", name);
@@ -273,7 +273,7 @@ static int walk_here(const struct tree_options *o, struct tree *tree, char **whe
 		return errno ? -errno : -ENOMEM;
 	}
 	digest_add(w.digest, o->salt, strlen(o->salt) + 1);
-	note(&w, "", &st);
+	tree_note_file(&w, "", &st);
 	e = walk_directory(&w, fd, "", st.st_dev);
 	digest_end(w.digest, tree->fingerprint);
 	free(w.mounts);

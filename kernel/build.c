@@ -34,7 +34,7 @@
 /* Shares of a build in the progress, in percent. */
 #define PERCENT_UNPACKED 8
 #define PERCENT_COMPILED 97
-#define UNPACK_LINES 80 /* about how often tar reports, see unpack() */
+#define UNPACK_LINES 80 /* about how often tar reports, see build_unpack() */
 
 /* One run of arrow_kernel_build(). */
 struct build {
@@ -55,7 +55,7 @@ struct build {
 	bool no_space;
 };
 
-static void report(struct build *b, const char *doing, unsigned int percent)
+static void build_report(struct build *b, const char *doing, unsigned int percent)
 {
 	if (b->options->progress)
 		b->options->progress(
@@ -69,7 +69,7 @@ static void report(struct build *b, const char *doing, unsigned int percent)
 }
 
 /* Takes a line of tar or make: progress, or the cause of a failure to come. */
-static void take_line(const char *line, void *arg)
+static void build_take_line(const char *line, void *arg)
 {
 	struct build *b = arg;
 	unsigned int percent;
@@ -82,7 +82,7 @@ static void take_line(const char *line, void *arg)
 
 	if (!b->unpacked) {
 		percent = ++b->lines * PERCENT_UNPACKED / UNPACK_LINES;
-		report(b, "unpacking the source",
+		build_report(b, "unpacking the source",
 			percent < PERCENT_UNPACKED ? percent : PERCENT_UNPACKED);
 		return;
 	}
@@ -96,11 +96,11 @@ static void take_line(const char *line, void *arg)
 		b->lines++;
 	percent = PERCENT_UNPACKED +
 		  (PERCENT_COMPILED - PERCENT_UNPACKED) * b->lines / b->profile->objects;
-	report(b, file, percent < PERCENT_COMPILED ? percent : PERCENT_COMPILED);
+	build_report(b, file, percent < PERCENT_COMPILED ? percent : PERCENT_COMPILED);
 }
 
 /* Runs a tool in an environment of its own, so that the user's cannot change the result. */
-static int run(
+static int build_run_tool(
 	struct build *b, const char *doing, const char *const *args, struct arrow_error *error)
 {
 	const char *argv[48] = {"env", "-i", b->path_var, b->tmpdir_var, "LC_ALL=C", "XZ_OPT=-T0"};
@@ -115,7 +115,7 @@ static int run(
 	}
 	r = process_run(&(struct process_options){.argv = argv,
 				.cwd = b->dir,
-				.line = take_line,
+				.line = build_take_line,
 				.arg = b,
 				.cancel = b->options->cancel},
 		&e);
@@ -133,7 +133,7 @@ static int run(
 }
 
 /* Without most of the drivers' code, of which only the Kconfig files are needed. */
-static int unpack(struct build *b, struct arrow_error *error)
+static int build_unpack(struct build *b, struct arrow_error *error)
 {
 	const char *const argv[] = {"tar", "--extract", "--xz", "--strip-components=1",
 		"--directory=src", "--no-same-owner", "--checkpoint=2000",
@@ -149,8 +149,8 @@ static int unpack(struct build *b, struct arrow_error *error)
 
 	if (!src || mkdir(src, 0755) < 0)
 		return arrow_fail(error, src ? errno : ENOMEM, "cannot make a directory: %m");
-	report(b, "unpacking the source", 0);
-	r = run(b, "unpacking the source", argv, error);
+	build_report(b, "unpacking the source", 0);
+	r = build_run_tool(b, "unpacking the source", argv, error);
 	b->unpacked = r == 0;
 	b->lines = 0;
 	return r;
@@ -171,7 +171,7 @@ static int run_make(
 	jobs = path_format("-j%u", n);
 	if (!output || !jobs)
 		return arrow_fail(error, ENOMEM, "cannot run make: out of memory");
-	return run(b, doing,
+	return build_run_tool(b, doing,
 		(const char *const[]){"make", "--no-print-directory", "-C", "src", jobs, output,
 			"ARCH=x86_64", "KCONFIG_ALLCONFIG=../wanted", "KBUILD_BUILD_USER=arrow",
 			"KBUILD_BUILD_HOST=arrow", "KBUILD_BUILD_VERSION=1",
@@ -179,7 +179,7 @@ static int run_make(
 		error);
 }
 
-static int configure(struct build *b, struct arrow_error *error)
+static int build_configure(struct build *b, struct arrow_error *error)
 {
 	_cleanup_free_ char *wanted = path_format("%s/wanted", b->dir);
 	_cleanup_free_ char *dotconfig = path_format("%s/out/.config", b->dir);
@@ -192,7 +192,7 @@ static int configure(struct build *b, struct arrow_error *error)
 		AT_FDCWD, wanted, 0644, b->profile->config, strlen(b->profile->config));
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot write to %s: %m", b->store);
-	report(b, "configuring", PERCENT_UNPACKED);
+	build_report(b, "configuring", PERCENT_UNPACKED);
 	r = run_make(b, "configuring", "allnoconfig", error);
 	if (r < 0)
 		return r;
@@ -251,7 +251,7 @@ static char *kernel_release(struct build *b)
 }
 
 /* Writes result/kernel.json. */
-static int describe(struct build *b, int result_fd, const char *sha256,
+static int build_describe(struct build *b, int result_fd, const char *sha256,
 	struct arrow_kernel_built *k, struct arrow_error *error)
 {
 	_cleanup_free_ char *release = kernel_release(b), *text = NULL;
@@ -275,7 +275,7 @@ static int describe(struct build *b, int result_fd, const char *sha256,
 }
 
 /* Fills the directory result/ with what a kernel consists of. */
-static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_error *error)
+static int build_finish(struct build *b, struct arrow_kernel_built *k, struct arrow_error *error)
 {
 	const char *const strip[] = {
 		"strip", "--strip-all", "-o", "result/vmlinux", "out/vmlinux", NULL};
@@ -291,12 +291,12 @@ static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_er
 	if (!result || mkdir(result, 0755) < 0)
 		return arrow_fail(
 			error, result ? errno : ENOMEM, "cannot write to %s: %m", b->store);
-	report(b, "vmlinux", PERCENT_COMPILED);
-	r = run(b, "stripping", strip, error);
+	build_report(b, "vmlinux", PERCENT_COMPILED);
+	r = build_run_tool(b, "stripping", strip, error);
 	if (r == 0)
-		r = run(b, "copying", copy, error);
+		r = build_run_tool(b, "copying", copy, error);
 	if (r == 0)
-		r = run(b, "copying", names, error);
+		r = build_run_tool(b, "copying", names, error);
 	if (r < 0)
 		return r;
 
@@ -313,7 +313,7 @@ static int finish(struct build *b, struct arrow_kernel_built *k, struct arrow_er
 	k->size = (unsigned long long)st.st_size;
 	k->seconds = (unsigned int)((now_ms() - b->began + 500) / 1000);
 	k->fresh = true;
-	return describe(b, dir, sha256, k, error);
+	return build_describe(b, dir, sha256, k, error);
 }
 
 /* Makes the profile's name lead to a kernel, in one step. */
@@ -348,13 +348,13 @@ static int build_one(struct build *b, struct arrow_kernel_built *k, struct arrow
 	b->lines = 0;
 	*b->complaint = '\0';
 	if (!b->unpacked)
-		r = unpack(b, error);
+		r = build_unpack(b, error);
 	if (r == 0)
-		r = configure(b, error);
+		r = build_configure(b, error);
 	if (r == 0)
 		r = run_make(b, "compiling", "vmlinux", error);
 	if (r == 0)
-		r = finish(b, k, error);
+		r = build_finish(b, k, error);
 	if (r < 0)
 		return r;
 
@@ -372,7 +372,7 @@ static int build_one(struct build *b, struct arrow_kernel_built *k, struct arrow
 }
 
 /* Whether the kernel is there and whole. */
-static bool is_built(struct build *b, struct arrow_kernel_built *k)
+static bool build_is_done(struct build *b, struct arrow_kernel_built *k)
 {
 	_cleanup_free_ char *path = path_format("%s/vmlinux", k->id);
 	_cleanup_close_ int fd = path ? openat(b->kernels_fd, path, O_RDONLY | O_CLOEXEC) : -1;
@@ -390,7 +390,7 @@ static bool is_built(struct build *b, struct arrow_kernel_built *k)
 }
 
 /* Makes the directory to build in, if there is room enough. */
-static int prepare(struct build *b, struct arrow_error *error)
+static int build_prepare(struct build *b, struct arrow_error *error)
 {
 	_cleanup_free_ char *store = realpath(b->store, NULL);
 	struct statvfs fs;
@@ -420,7 +420,7 @@ static int prepare(struct build *b, struct arrow_error *error)
 }
 
 /* Takes the lock, and says so if that takes long. */
-static int take_lock(struct build *b, struct arrow_error *error)
+static int build_take_lock(struct build *b, struct arrow_error *error)
 {
 	int fd = kernel_store_lock(b->kernels_fd, error);
 
@@ -448,12 +448,12 @@ static int build_all(struct build *b, const struct kernel_profile *profiles, siz
 		r = kernel_id(profiles[i].config_hash, &b->inputs, built[i].id);
 		if (r < 0)
 			return arrow_fail(error, -r, "cannot hash a configuration: %m");
-		if (is_built(b, &built[i])) {
+		if (build_is_done(b, &built[i])) {
 			r = link_profile(b, built[i].id, error);
 			continue;
 		}
 		if (lock < 0) {
-			lock = take_lock(b, error);
+			lock = build_take_lock(b, error);
 			if (lock < 0)
 				return lock;
 			kernel_store_clean(b->kernels_fd, true);
@@ -461,7 +461,7 @@ static int build_all(struct build *b, const struct kernel_profile *profiles, siz
 			continue;
 		}
 		if (!b->dir)
-			r = prepare(b, error);
+			r = build_prepare(b, error);
 		if (r == 0)
 			r = build_one(b, &built[i], error);
 	}

@@ -37,7 +37,7 @@ static bool is_append(const char *text)
 }
 
 /* What kernel.json will say, from what came with the kernel. Owned by the caller. */
-static char *describe(const char *about, const char *id, const char *sha256)
+static char *install_describe(const char *about, const char *id, const char *sha256)
 {
 	const char *profile, *digest, *append, *config;
 	json_t *json = json_loads(about, 0, NULL), *own = NULL;
@@ -57,7 +57,7 @@ static char *describe(const char *about, const char *id, const char *sha256)
 	return text;
 }
 
-static int copy(int dir, int from)
+static int install_copy(int dir, int from)
 {
 	_cleanup_close_ int to =
 		openat(dir, "vmlinux", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -84,7 +84,7 @@ static int write_folder(int kernels_fd, const char *id, const char *json, int vm
 	if (mkdirat(kernels_fd, temp, 0755) < 0)
 		return -errno;
 	dir = openat(kernels_fd, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	r = dir < 0 ? -errno : copy(dir, vmlinux_fd);
+	r = dir < 0 ? -errno : install_copy(dir, vmlinux_fd);
 	if (r == 0)
 		r = write_file_atomic(dir, "kernel.json", 0644, json, strlen(json));
 	if (r == 0 && (renameat(kernels_fd, temp, kernels_fd, id) < 0 || fsync(kernels_fd) < 0))
@@ -121,7 +121,7 @@ int arrow_kernel_install(const char *store, const char *id, const char *about, i
 	r = digest_fd(vmlinux_fd, sha256);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the kernel: %m");
-	json = kernel_is_id(id) ? describe(about, id, sha256) : NULL;
+	json = kernel_is_id(id) ? install_describe(about, id, sha256) : NULL;
 	if (!json)
 		return arrow_fail(
 			error, EBADMSG, "its description of the kernel does not match the kernel");

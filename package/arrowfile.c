@@ -52,7 +52,7 @@ static int set_once(struct reader *r, char **where, char *value)
 }
 
 /* One value of a key. */
-static int take(struct reader *r, const char *key, const char *value)
+static int arrowfile_take_text(struct reader *r, const char *key, const char *value)
 {
 	struct arrow_build *b = &r->fresh;
 
@@ -117,7 +117,7 @@ static int take_scalar(struct reader *r, const char *key, const yaml_event_t *ev
 
 	if (!text)
 		return fail_at(r, event->start_mark.line, "there is a NUL byte");
-	e = take(r, key, text);
+	e = arrowfile_take_text(r, key, text);
 	return e < 0 ? arrow_error_prefix(r->error, e, "line %zu", event->start_mark.line + 1) : 0;
 }
 
@@ -139,7 +139,7 @@ static int take_pair(struct reader *r, const char *key, const char *name)
 	yaml_event_delete(&event);
 	if (e < 0)
 		return e;
-	e = take(r, key, pair);
+	e = arrowfile_take_text(r, key, pair);
 	return e < 0 ? arrow_error_prefix(r->error, e, "line %zu", line + 1) : 0;
 }
 
@@ -260,7 +260,8 @@ static void merge_list(struct arrow_strings *to, struct arrow_strings *from)
 }
 
 /* Options go before the file; what adds up on the command line adds to the file's. */
-static int merge(struct arrow_build *b, struct arrow_build *fresh, struct arrow_error *error)
+static int arrowfile_merge(
+	struct arrow_build *b, struct arrow_build *fresh, struct arrow_error *error)
 {
 	struct arrow_strings *const more[][2] = {{&fresh->env, &b->env}, {&fresh->ports, &b->ports},
 		{&fresh->volumes, &b->volumes}, {&fresh->labels, &b->labels}};
@@ -299,7 +300,7 @@ int arrow_build_text(struct arrow_build *build, const char *text, size_t size,
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, size);
 	e = read_document(&r);
 	if (e == 0)
-		e = merge(build, &r.fresh, error);
+		e = arrowfile_merge(build, &r.fresh, error);
 	yaml_parser_delete(&r.parser);
 	arrow_build_release(&r.fresh);
 	return e;

@@ -40,7 +40,7 @@ static int build_time(const struct arrow_paths *paths, int64_t *when, struct arr
 }
 
 /* "key=value"s for the manifest. */
-static int annotate(struct arrow_strings *list, const struct arrow_build *b,
+static int build_annotate(struct arrow_strings *list, const struct arrow_build *b,
 	const struct oci_layer *kernel, struct arrow_error *error)
 {
 	const char *const pairs[][2] = {{ARROW_ANNOTATION_KERNEL, b->kernel},
@@ -61,7 +61,7 @@ static int annotate(struct arrow_strings *list, const struct arrow_build *b,
 }
 
 /* Configuration and manifest around a layer, and its names. */
-static int finish(const struct oci_store *store, const struct arrow_build *b,
+static int build_store_image(const struct oci_store *store, const struct arrow_build *b,
 	const struct oci_layer *kernel, const struct oci_layer *layer, char *const *entrypoint,
 	int64_t created, const char *created_by, char id[OCI_DIGEST_SIZE],
 	struct arrow_error *error)
@@ -83,7 +83,7 @@ static int finish(const struct oci_store *store, const struct arrow_build *b,
 		.stop_signal = b->stop_signal,
 		.created_by = created_by,
 		.created = created};
-	int e = annotate(&annotations, b, kernel, error);
+	int e = build_annotate(&annotations, b, kernel, error);
 
 	recipe.annotations = annotations.v;
 	if (e == 0)
@@ -110,7 +110,7 @@ static int finish(const struct oci_store *store, const struct arrow_build *b,
 }
 
 /* Names that are none are told before anything is packed. */
-static int check_names(const struct arrow_strings *names, struct arrow_error *error)
+static int build_check_names(const struct arrow_strings *names, struct arrow_error *error)
 {
 	int e = 0;
 
@@ -122,7 +122,7 @@ static int check_names(const struct arrow_strings *names, struct arrow_error *er
 	return e;
 }
 
-static int build(const struct oci_store *store, const struct arrow_paths *paths,
+static int build_layers(const struct oci_store *store, const struct arrow_paths *paths,
 	const struct arrow_build *b, char id[OCI_DIGEST_SIZE], struct arrow_error *error)
 {
 	_cleanup_layer_ struct oci_layer layer = {0}, kernel = {0};
@@ -153,8 +153,8 @@ static int build(const struct oci_store *store, const struct arrow_paths *paths,
 	if (e == 0 && b->with_kernel)
 		e = arrow_image_kernel_pack(
 			store, paths, own.kernel ? own.kernel : "general", when, &kernel, error);
-	return e == 0 ? finish(store, &own, b->with_kernel ? &kernel : NULL, &layer, words, when,
-				"arrow build", id, error)
+	return e == 0 ? build_store_image(store, &own, b->with_kernel ? &kernel : NULL, &layer,
+				words, when, "arrow build", id, error)
 		      : e;
 }
 
@@ -162,13 +162,13 @@ int arrow_build_image(const struct arrow_paths *paths, const struct arrow_build 
 	char id[OCI_DIGEST_SIZE], struct arrow_error *error)
 {
 	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
-	int e = check_names(&b->names, error);
+	int e = build_check_names(&b->names, error);
 
 	if (e == 0)
 		e = oci_store_open(&store, paths->data, error);
 	if (e < 0)
 		return e;
-	e = build(&store, paths, b, id, error);
+	e = build_layers(&store, paths, b, id, error);
 	if (e < 0)
 		arrow_images_tidy(&store, paths);
 	return e;
@@ -189,7 +189,7 @@ struct import {
 	struct arrow_error *error;
 };
 
-static void note(const char *name, const struct oci_descriptor *d, void *arg)
+static void import_note(const char *name, const struct oci_descriptor *d, void *arg)
 {
 	_cleanup_free_ char *line = path_format(
 		name ? "Loaded image: %s" : "Loaded image ID: %s", name ? name : d->digest);
@@ -206,7 +206,8 @@ static int import_rootfs(struct import *in, const struct oci_layer *layer)
 	int e;
 
 	b.names = (struct arrow_strings){names, in->name ? 1 : 0};
-	e = finish(in->store, &b, NULL, layer, NULL, now_s(), "arrow import", id, in->error);
+	e = build_store_image(
+		in->store, &b, NULL, layer, NULL, now_s(), "arrow import", id, in->error);
 	if (e == 0 && arrow_strings_add(in->log, id) < 0)
 		e = arrow_no_memory(in->error);
 	return e;
@@ -225,7 +226,7 @@ static int import_file(struct import *in, int fd)
 		return e;
 	if (kind != OCI_ARCHIVE_ROOTFS)
 		return oci_archive_load(
-			in->store, seekable, kind, in->reference, note, in->log, in->error);
+			in->store, seekable, kind, in->reference, import_note, in->log, in->error);
 	e = oci_rootfs_layer(
 		in->store, seekable, arrow_settings_image_limits(in->paths), &layer, in->error);
 	return e == 0 ? import_rootfs(in, &layer) : e;
@@ -238,7 +239,8 @@ static int import_directory(struct import *in, const char *path)
 	int e;
 
 	if (layout && access(layout, F_OK) == 0)
-		return oci_layout_load(in->store, path, in->reference, note, in->log, in->error);
+		return oci_layout_load(
+			in->store, path, in->reference, import_note, in->log, in->error);
 	e = oci_layer_from_tree(in->store,
 		&(struct oci_tree_options){.path = path,
 			.all_root = geteuid() != 0,
@@ -278,7 +280,7 @@ static int import_from_tool(struct import *in, const char *tool, const char *ima
 	return import_file(in, fd);
 }
 
-static int import(struct import *in, const char *source)
+static int import_source(struct import *in, const char *source)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
@@ -315,7 +317,7 @@ int arrow_import(const struct arrow_paths *paths, const char *source, const char
 		e = oci_store_open(&store, paths->data, error);
 	if (e < 0)
 		return e;
-	e = import(&in, source);
+	e = import_source(&in, source);
 	if (e < 0) {
 		arrow_images_tidy(&store, paths);
 		return arrow_error_prefix(error, e, "cannot import %s", source);

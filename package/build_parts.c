@@ -30,12 +30,12 @@ void arrow_build_release(struct arrow_build *b)
 	*b = (struct arrow_build){0};
 }
 
-static int add(struct arrow_strings *list, const char *text, struct arrow_error *error)
+static int build_add_text(struct arrow_strings *list, const char *text, struct arrow_error *error)
 {
 	return arrow_strings_add(list, text) < 0 ? arrow_no_memory(error) : 0;
 }
 
-static int set(char **where, const char *text, struct arrow_error *error)
+static int build_set_text(char **where, const char *text, struct arrow_error *error)
 {
 	free(*where);
 	*where = strdup(text);
@@ -49,14 +49,14 @@ int arrow_build_words(struct arrow_strings *words, const char *text, struct arro
 	int e = 0;
 
 	if (text[0] != '[')
-		return add(words, text, error);
+		return build_add_text(words, text, error);
 	list = json_loads(text, 0, NULL);
 	if (!json_is_array(list))
 		e = arrow_fail(error, EINVAL, "'%.64s' is not a JSON list of words", text);
 	json_array_foreach (list, i, word) {
 		if (e == 0)
 			e = json_is_string(word)
-				    ? add(words, json_string_value(word), error)
+				    ? build_add_text(words, json_string_value(word), error)
 				    : arrow_fail(error, EINVAL,
 					      "'%.64s' is not a JSON list of words", text);
 	}
@@ -68,7 +68,7 @@ int arrow_build_env(struct arrow_build *b, const char *text, struct arrow_error 
 {
 	if (text[0] == '=' || !strchr(text, '='))
 		return arrow_fail(error, EINVAL, "invalid variable '%.64s': give NAME=VALUE", text);
-	return add(&b->env, text, error);
+	return build_add_text(&b->env, text, error);
 }
 
 int arrow_build_port(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -86,7 +86,7 @@ int arrow_build_port(struct arrow_build *b, const char *text, struct arrow_error
 		return arrow_fail(
 			error, EINVAL, "invalid port '%.64s': give one as 80 or 53/udp", text);
 	port = path_format("%lu/%s", n, protocol);
-	return port ? add(&b->ports, port, error) : arrow_no_memory(error);
+	return port ? build_add_text(&b->ports, port, error) : arrow_no_memory(error);
 }
 
 int arrow_build_volume(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -94,14 +94,14 @@ int arrow_build_volume(struct arrow_build *b, const char *text, struct arrow_err
 	if (text[0] != '/' || !text[1])
 		return arrow_fail(error, EINVAL,
 			"the volume '%.64s' is not an absolute path of the image", text);
-	return add(&b->volumes, text, error);
+	return build_add_text(&b->volumes, text, error);
 }
 
 int arrow_build_label(struct arrow_build *b, const char *text, struct arrow_error *error)
 {
 	if (text[0] == '=' || !*text)
 		return arrow_fail(error, EINVAL, "invalid label '%.64s': give KEY=VALUE", text);
-	return add(&b->labels, text, error);
+	return build_add_text(&b->labels, text, error);
 }
 
 int arrow_build_workdir(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -109,7 +109,7 @@ int arrow_build_workdir(struct arrow_build *b, const char *text, struct arrow_er
 	if (text[0] != '/')
 		return arrow_fail(error, EINVAL,
 			"the working directory '%.64s' is not an absolute path", text);
-	return set(&b->workdir, text, error);
+	return build_set_text(&b->workdir, text, error);
 }
 
 int arrow_build_signal(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -117,7 +117,7 @@ int arrow_build_signal(struct arrow_build *b, const char *text, struct arrow_err
 	uint32_t number;
 	int e = arrow_parse_signal(text, &number, error);
 
-	return e < 0 ? e : set(&b->stop_signal, text, error);
+	return e < 0 ? e : build_set_text(&b->stop_signal, text, error);
 }
 
 int arrow_build_memory(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -125,7 +125,7 @@ int arrow_build_memory(struct arrow_build *b, const char *text, struct arrow_err
 	uint64_t ignored;
 	int e = arrow_parse_size(text, &ignored, error);
 
-	return e < 0 ? e : set(&b->memory, text, error);
+	return e < 0 ? e : build_set_text(&b->memory, text, error);
 }
 
 int arrow_build_cpus(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -133,7 +133,7 @@ int arrow_build_cpus(struct arrow_build *b, const char *text, struct arrow_error
 	uint32_t ignored;
 	int e = arrow_parse_cpus(text, &ignored, error);
 
-	return e < 0 ? e : set(&b->cpus, text, error);
+	return e < 0 ? e : build_set_text(&b->cpus, text, error);
 }
 
 int arrow_build_restart(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -141,7 +141,7 @@ int arrow_build_restart(struct arrow_build *b, const char *text, struct arrow_er
 	struct arrow_spec ignored = {0};
 	int e = arrow_parse_restart(&ignored, text, error);
 
-	return e < 0 ? e : set(&b->restart, text, error);
+	return e < 0 ? e : build_set_text(&b->restart, text, error);
 }
 
 /* CMD and ENTRYPOINT: JSON, or a line for the shell. */
@@ -152,10 +152,10 @@ static int change_words(struct arrow_strings *words, const char *text, struct ar
 	arrow_strings_release(words);
 	if (text[0] == '[')
 		return arrow_build_words(words, text, error);
-	e = add(words, "/bin/sh", error);
+	e = build_add_text(words, "/bin/sh", error);
 	if (e == 0)
-		e = add(words, "-c", error);
-	return e == 0 ? add(words, text, error) : e;
+		e = build_add_text(words, "-c", error);
+	return e == 0 ? build_add_text(words, text, error) : e;
 }
 
 int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_error *error)
@@ -181,7 +181,7 @@ int arrow_build_change(struct arrow_build *b, const char *text, struct arrow_err
 	if (IS("LABEL"))
 		return arrow_build_label(b, rest, error);
 	if (IS("USER"))
-		return set(&b->user, rest, error);
+		return build_set_text(&b->user, rest, error);
 	if (IS("WORKDIR"))
 		return arrow_build_workdir(b, rest, error);
 	if (IS("STOPSIGNAL"))

@@ -68,44 +68,44 @@ static void export_release(struct export *x)
 }
 #define _cleanup_export_ __attribute__((cleanup(export_release)))
 
-static int fail_write(struct export *x, const char *name, int err)
+static int export_fail_write(struct export *x, const char *name, int err)
 {
 	return arrow_fail(x->error, err, "cannot write %s/%s: %m", x->path, name);
 }
 
-static int open_file(struct export *x, const char *name, mode_t mode, int *fd)
+static int export_open_file(struct export *x, const char *name, mode_t mode, int *fd)
 {
 	*fd = openat(x->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-	return *fd < 0 ? fail_write(x, name, errno) : 0;
+	return *fd < 0 ? export_fail_write(x, name, errno) : 0;
 }
 
 /* Copies a file from its start; blocks of zeros become holes. */
-static int copy_file(struct export *x, int from, const char *name)
+static int export_copy_file(struct export *x, int from, const char *name)
 {
 	static const char zeros[4096];
 	_cleanup_free_ char *buf = malloc(PIECE);
 	_cleanup_close_ int fd = -1;
 	off_t at = 0;
 	ssize_t n;
-	int e = open_file(x, name, 0644, &fd);
+	int e = export_open_file(x, name, 0644, &fd);
 
 	if (e == 0 && !buf)
 		return arrow_no_memory(x->error);
 	while (e == 0 && (n = pread(from, buf, PIECE, at)) != 0) {
 		if (n < 0)
-			return fail_write(x, name, errno);
+			return export_fail_write(x, name, errno);
 		for (ssize_t k = 0; k < n; k += (ssize_t)sizeof(zeros)) {
 			size_t size =
 				(size_t)(n - k) < sizeof(zeros) ? (size_t)(n - k) : sizeof(zeros);
 
 			if (memcmp(buf + k, zeros, size) != 0 &&
 				pwrite(fd, buf + k, size, at + k) != (ssize_t)size)
-				return fail_write(x, name, errno ? errno : EIO);
+				return export_fail_write(x, name, errno ? errno : EIO);
 		}
 		at += n;
 	}
 	if (e == 0 && ftruncate(fd, at) < 0)
-		return fail_write(x, name, errno);
+		return export_fail_write(x, name, errno);
 	return e;
 }
 
@@ -134,7 +134,7 @@ static int write_initramfs(struct export *x)
 {
 	static const char name[] = "initramfs.cpio";
 	_cleanup_close_ int fd = -1;
-	int e = open_file(x, name, 0600, &fd);
+	int e = export_open_file(x, name, 0600, &fd);
 
 	if (e < 0)
 		return e;
@@ -144,13 +144,13 @@ static int write_initramfs(struct export *x)
 		e = write_member(fd, "job", S_IFREG | 0400, x->job.data, x->job.size);
 	if (e == 0)
 		e = write_member(fd, "TRAILER!!!", 0, "", 0);
-	return e < 0 ? fail_write(x, name, -e) : 0;
+	return e < 0 ? export_fail_write(x, name, -e) : 0;
 }
 
 static int write_script(struct export *x, const char *name, const char *format)
 {
 	_cleanup_close_ int fd = -1;
-	int e = open_file(x, name, 0755, &fd);
+	int e = export_open_file(x, name, 0755, &fd);
 
 	if (e < 0)
 		return e;
@@ -158,13 +158,13 @@ static int write_script(struct export *x, const char *name, const char *format)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	if (dprintf(fd, format, (unsigned long long)(x->spec.limits.memory >> 20),
 		    x->kernel.append) < 0)
-		return fail_write(x, name, errno);
+		return export_fail_write(x, name, errno);
 #pragma GCC diagnostic pop
 	return 0;
 }
 
 /* The job of an Arrow that nobody keeps: its id is made up here. */
-static int make_job(struct export *x)
+static int export_make_job(struct export *x)
 {
 	struct arrow_job_context context = {.name = "arrow"};
 	char id[65];
@@ -180,7 +180,7 @@ static int make_job(struct export *x)
 	return e < 0 ? arrow_fail(x->error, -e, "cannot describe the job: %m") : 0;
 }
 
-static int resolve(struct export *x, const struct arrow_paths *paths, const char *image)
+static int export_resolve(struct export *x, const struct arrow_paths *paths, const char *image)
 {
 	int e;
 
@@ -210,9 +210,9 @@ int arrow_export_folder(const struct arrow_paths *paths, const char *image, cons
 	int e;
 
 	x.image.fd = x.kernel.fd = -1;
-	e = resolve(&x, paths, image);
+	e = export_resolve(&x, paths, image);
 	if (e == 0)
-		e = make_job(&x);
+		e = export_make_job(&x);
 	if (e < 0)
 		return e;
 	if (rmdir(directory) < 0 && errno != ENOENT)
@@ -223,9 +223,9 @@ int arrow_export_folder(const struct arrow_paths *paths, const char *image, cons
 	x.fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x.fd < 0)
 		return arrow_fail(error, errno, "cannot open %s: %m", directory);
-	e = copy_file(&x, x.image.fd, "root.erofs");
+	e = export_copy_file(&x, x.image.fd, "root.erofs");
 	if (e == 0)
-		e = copy_file(&x, x.kernel.fd, "vmlinux");
+		e = export_copy_file(&x, x.kernel.fd, "vmlinux");
 	if (e == 0)
 		e = write_initramfs(&x);
 	if (e == 0)

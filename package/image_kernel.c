@@ -23,7 +23,7 @@
 #define JSON_MAX 65536u
 
 /* What of kernel.json does not depend on when and where it was built. */
-static char *about_text(const struct arrow_kernel *kernel)
+static char *kernel_describe(const struct arrow_kernel *kernel)
 {
 	_cleanup_free_ char *path = path_format(
 		"%.*s/kernel.json", (int)(strrchr(kernel->path, '/') - kernel->path), kernel->path);
@@ -45,9 +45,10 @@ static char *about_text(const struct arrow_kernel *kernel)
 	return about;
 }
 
-static int stage(const char *root, const struct arrow_kernel *kernel)
+static int kernel_lay_out(const char *root, const struct arrow_kernel *kernel)
 {
-	_cleanup_free_ char *about = about_text(kernel), *dir = path_format("%s/" FOLDER, root);
+	_cleanup_free_ char *about = kernel_describe(kernel),
+			    *dir = path_format("%s/" FOLDER, root);
 	_cleanup_close_ int fd = -1, to = -1;
 	off_t at = 0;
 	ssize_t n;
@@ -83,7 +84,7 @@ int arrow_image_kernel_pack(const struct oci_store *store, const struct arrow_pa
 		e = image_temp_begin(&temp, &images, error);
 	if (e == 0) {
 		root = path_format("%s/kernel", temp.path);
-		e = root ? stage(root, &kernel) : -ENOMEM;
+		e = root ? kernel_lay_out(root, &kernel) : -ENOMEM;
 		e = e < 0 ? arrow_fail(error, -e, "cannot pack the kernel %s: %m", name)
 			  : oci_layer_from_tree(store,
 				    &(struct oci_tree_options){
@@ -95,7 +96,7 @@ int arrow_image_kernel_pack(const struct oci_store *store, const struct arrow_pa
 	return e;
 }
 
-static const struct oci_descriptor *layer_of(const struct oci_image *image)
+static const struct oci_descriptor *kernel_find_layer(const struct oci_image *image)
 {
 	const char *digest = json_text(image->manifest.annotations, ARROW_ANNOTATION_KERNEL_LAYER);
 
@@ -107,7 +108,7 @@ static const struct oci_descriptor *layer_of(const struct oci_image *image)
 
 const char *arrow_image_kernel_id(const struct oci_image *image)
 {
-	const struct oci_descriptor *layer = layer_of(image);
+	const struct oci_descriptor *layer = kernel_find_layer(image);
 
 	return layer ? layer->digest + strlen("sha256:") : NULL;
 }
@@ -123,7 +124,7 @@ int arrow_image_kernel_install(const struct arrow_paths *paths, const struct oci
 
 	if (!id || !wanted || strcmp(id, wanted) != 0 || arrow_kernel_is_there(paths->stores, id))
 		return 0;
-	e = oci_blob_open(store, layer_of(image)->digest, &fd, error);
+	e = oci_blob_open(store, kernel_find_layer(image)->digest, &fd, error);
 	if (e < 0)
 		return e;
 	e = digest_fd(fd, digest);

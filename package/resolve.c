@@ -44,7 +44,7 @@ int arrow_parse_platform(const char *text, struct arrow_error *error)
 		error, ENOTSUP, "cannot run images of %s: Arrows here are linux/%s", text, host);
 }
 
-static int set_text(char **where, const char *text)
+static int merge_text(char **where, const char *text)
 {
 	if (*where || !text)
 		return 0;
@@ -53,7 +53,7 @@ static int set_text(char **where, const char *text)
 }
 
 /* Puts the image's strings in front of the user's. */
-static int put_first(struct arrow_strings *list, char *const *v)
+static int merge_in_front(struct arrow_strings *list, char *const *v)
 {
 	struct arrow_strings all = {0};
 	int e = arrow_strings_add_all(&all, v);
@@ -67,7 +67,7 @@ static int put_first(struct arrow_strings *list, char *const *v)
 }
 
 /* Labels "key=value" of the image whose key the user did not set. */
-static int add_labels(struct arrow_strings *list, char *const *v)
+static int merge_labels(struct arrow_strings *list, char *const *v)
 {
 	int e = 0;
 
@@ -149,7 +149,7 @@ static int merge_volumes(const struct arrow_paths *paths, struct arrow_spec *spe
 }
 
 /* What the command line says stays. */
-static void take(uint64_t *ns, int64_t from)
+static void merge_time(uint64_t *ns, int64_t from)
 {
 	if (!*ns && from > 0)
 		*ns = (uint64_t)from;
@@ -159,10 +159,10 @@ static int merge_health(struct arrow_health *health, const struct oci_health *fr
 {
 	if (health->test.n > 0 || !from->test)
 		return 0;
-	take(&health->interval, from->interval);
-	take(&health->timeout, from->timeout);
-	take(&health->start_period, from->start_period);
-	take(&health->start_interval, from->start_interval);
+	merge_time(&health->interval, from->interval);
+	merge_time(&health->timeout, from->timeout);
+	merge_time(&health->start_period, from->start_period);
+	merge_time(&health->start_interval, from->start_interval);
 	if (!health->retries)
 		health->retries = from->retries > INT32_MAX ? INT32_MAX : (uint32_t)from->retries;
 	return arrow_strings_add_all(&health->test, from->test);
@@ -190,7 +190,7 @@ static int merge_machine(
 }
 
 /* What the image brings, where the user said nothing. */
-static int merge(const struct arrow_paths *paths, struct arrow_spec *spec,
+static int merge_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 	const struct oci_image *image, struct arrow_error *error)
 {
 	const struct oci_config *config = &image->config;
@@ -203,17 +203,17 @@ static int merge(const struct arrow_paths *paths, struct arrow_spec *spec,
 
 	e = merge_command(spec, config);
 	if (e == 0)
-		e = put_first(&spec->process.env, config->env);
+		e = merge_in_front(&spec->process.env, config->env);
 	if (e == 0)
-		e = add_labels(&spec->labels, config->labels);
+		e = merge_labels(&spec->labels, config->labels);
 	if (e == 0)
-		e = add_labels(&spec->net.exposed, config->ports);
+		e = merge_labels(&spec->net.exposed, config->ports);
 	if (e == 0)
-		e = set_text(&spec->process.user, config->user);
+		e = merge_text(&spec->process.user, config->user);
 	if (e == 0)
-		e = set_text(&spec->process.workdir, config->workdir);
+		e = merge_text(&spec->process.workdir, config->workdir);
 	if (e == 0)
-		e = set_text(&spec->vm.kernel, kernel);
+		e = merge_text(&spec->vm.kernel, kernel);
 	if (e == 0)
 		e = merge_health(&spec->life.health, &config->health);
 	if (e < 0)
@@ -227,7 +227,7 @@ static int merge(const struct arrow_paths *paths, struct arrow_spec *spec,
 	return e < 0 ? e : merge_volumes(paths, spec, config, error);
 }
 
-static int take_image(const struct arrow_paths *paths, struct arrow_spec *spec,
+static int resolve_take_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 	const struct oci_image *image, struct arrow_error *error)
 {
 	spec->source.image_digest = strdup(image->descriptor.digest);
@@ -238,11 +238,11 @@ static int take_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 		arrow_note(arrow_settings_notes(paths), "%s is the image %s, %.19s",
 			spec->source.image, image->name ? image->name : image->top.digest,
 			spec->source.image_digest);
-	return merge(paths, spec, image, error);
+	return merge_image(paths, spec, image, error);
 }
 
 /* Looks for a local image. Returns 1 if it was there, 0 if not. */
-static int try_local(
+static int resolve_local(
 	struct arrow_spec *spec, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
@@ -265,7 +265,7 @@ static int try_local(
 	/* "dd" is a program before it is the beginning of an id. */
 	if (!image.name && arrow_image_has_program(spec->source.program))
 		return 0;
-	e = take_image(paths, spec, &image, error);
+	e = resolve_take_image(paths, spec, &image, error);
 	return e < 0 ? e : 1;
 }
 
@@ -277,7 +277,7 @@ static bool is_reference(const char *text)
 	return oci_reference_parse(&reference, text, &ignored) == 0;
 }
 
-static int pull(const struct arrow_spec *spec, struct arrow_error *error)
+static int resolve_pull(const struct arrow_spec *spec, struct arrow_error *error)
 {
 	int e = registry_run_pull(spec->source.program, error);
 
@@ -303,9 +303,9 @@ int arrow_spec_resolve(
 	if (program[0] == '.' || program[0] == '/' || !*program)
 		return 0;
 	if (spec->source.pull == ARROW_PULL_ALWAYS)
-		r = pull(spec, error);
+		r = resolve_pull(spec, error);
 	if (r == 0)
-		r = try_local(spec, paths, error);
+		r = resolve_local(spec, paths, error);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (arrow_image_has_program(program)) {
@@ -317,9 +317,9 @@ int arrow_spec_resolve(
 	if (spec->source.pull == ARROW_PULL_MISSING && is_reference(program)) {
 		arrow_note(
 			arrow_settings_notes(paths), "Unable to find image '%s' locally", program);
-		r = pull(spec, error);
+		r = resolve_pull(spec, error);
 		if (r == 0)
-			r = try_local(spec, paths, error);
+			r = resolve_local(spec, paths, error);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}

@@ -94,7 +94,7 @@ static void reading_clear(struct reading *r)
 }
 
 /* Takes over a challenge that is complete. */
-static void finish(struct challenge *c, struct reading *r)
+static void challenge_finish(struct challenge *c, struct reading *r)
 {
 	if (r->bearer && r->realm && !c->bearer) {
 		c->bearer = true;
@@ -153,12 +153,12 @@ int challenge_add(struct challenge *c, const char *text, size_t size)
 			e = take_parameter(&k, &r, token, n);
 			continue;
 		}
-		finish(c, &r);
+		challenge_finish(c, &r);
 		r.bearer = same(token, n, "Bearer");
 		if (same(token, n, "Basic"))
 			c->basic = true;
 	}
-	finish(c, &r);
+	challenge_finish(c, &r);
 	return e;
 }
 

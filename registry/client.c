@@ -37,8 +37,8 @@ static bool is_own(const struct registry *r, const char *url)
 }
 
 /* Where a redirect leads to, if it may. */
-static int follow(const struct registry *r, const char *from, struct http_reply *reply, char **url,
-	struct arrow_error *error)
+static int client_follow_redirect(const struct registry *r, const char *from,
+	struct http_reply *reply, char **url, struct arrow_error *error)
 {
 	_cleanup_free_ char *host = reply->location ? http_url_host(reply->location) : NULL;
 
@@ -90,7 +90,7 @@ static int request_once(struct registry *r, struct http *h, const char *path,
 				e = arrow_fail(error, ELOOP,
 					"%s redirects in circles; ask who runs it", r->host);
 			else
-				e = follow(r, url, reply, &url, error);
+				e = client_follow_redirect(r, url, reply, &url, error);
 		} else {
 			return 0;
 		}
@@ -138,7 +138,7 @@ int registry_request(struct registry *r, struct http *h, const char *path,
  * Takes up what the registry wants. A password by Basic was not looked at yet, and a login is to
  * be tried, so these ask once more; who gives out tokens for a repository has looked.
  */
-static int introduce(struct registry *r, struct http *h, const struct challenge *challenge,
+static int client_introduce(struct registry *r, struct http *h, const struct challenge *challenge,
 	struct arrow_error *error)
 {
 	const struct http_request q = {.method = "GET"};
@@ -152,8 +152,8 @@ static int introduce(struct registry *r, struct http *h, const struct challenge 
 }
 
 /* Asks for /v2/ by one scheme. */
-static int ping(struct registry *r, struct http *h, const char *scheme, enum http_failure *failure,
-	struct arrow_error *error)
+static int client_ping(struct registry *r, struct http *h, const char *scheme,
+	enum http_failure *failure, struct arrow_error *error)
 {
 	_cleanup_free_ char *url = path_format("%s://%s/v2/", scheme, r->address);
 	const struct http_request q = {.method = "GET", .url = url, .limit = ANSWER_MAX};
@@ -183,7 +183,7 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 		return arrow_no_memory(error);
 	*failure = HTTP_FAILED;
 	if (reply.status == 401)
-		return introduce(r, h, &reply.challenge, error);
+		return client_introduce(r, h, &reply.challenge, error);
 	if (reply.status >= 200 && reply.status < 300)
 		return 0;
 	if (reply.status == 404)
@@ -192,16 +192,16 @@ static int ping(struct registry *r, struct http *h, const char *scheme, enum htt
 	return registry_fail(r, "the registry", &reply, error);
 }
 
-static int connect_any(struct registry *r, struct http *h, struct arrow_error *error)
+static int client_connect(struct registry *r, struct http *h, struct arrow_error *error)
 {
 	bool plain = r->options->http.insecure || http_is_loopback(r->address);
 	enum http_failure failure;
-	int e = ping(r, h, "https", &failure, error);
+	int e = client_ping(r, h, "https", &failure, error);
 
 	if (e < 0 && plain &&
 		(failure == HTTP_NO_TLS || (e == -ECONNREFUSED && !strchr(r->address, ':')))) {
 		arrow_error_clear(error);
-		e = ping(r, h, "http", &failure, error);
+		e = client_ping(r, h, "http", &failure, error);
 	}
 	return e;
 }
@@ -231,7 +231,7 @@ int registry_open(struct registry *r, struct http *h, const char *host, const ch
 			&r->credentials, &options->http.settings, host, repository, error);
 	}
 	if (e == 0)
-		e = connect_any(r, h, error);
+		e = client_connect(r, h, error);
 	if (e < 0)
 		registry_release(r);
 	return e;

@@ -22,7 +22,7 @@ struct pool {
 	struct arrow_error *error;
 };
 
-static bool take(struct pool *p, size_t *i)
+static bool pool_take_item(struct pool *p, size_t *i)
 {
 	bool more;
 
@@ -34,7 +34,7 @@ static bool take(struct pool *p, size_t *i)
 	return more;
 }
 
-static void fail(struct pool *p, int e, struct arrow_error *error)
+static void pool_fail(struct pool *p, int e, struct arrow_error *error)
 {
 	pthread_mutex_lock(&p->lock);
 	if (p->result == 0) {
@@ -48,7 +48,7 @@ static void fail(struct pool *p, int e, struct arrow_error *error)
 	arrow_error_clear(error);
 }
 
-static void *run(void *arg)
+static void *pool_run_worker(void *arg)
 {
 	struct pool *p = arg;
 	struct arrow_error error = ARROW_ERROR_INIT;
@@ -56,12 +56,12 @@ static void *run(void *arg)
 	size_t i;
 
 	if (!h)
-		fail(p, arrow_fail(&error, ENOMEM, "out of memory"), &error);
-	while (h && take(p, &i)) {
+		pool_fail(p, arrow_fail(&error, ENOMEM, "out of memory"), &error);
+	while (h && pool_take_item(p, &i)) {
 		int e = p->work(i, h, p->arg, &error);
 
 		if (e < 0)
-			fail(p, e, &error);
+			pool_fail(p, e, &error);
 	}
 	http_free(h);
 	return NULL;
@@ -78,10 +78,10 @@ int pool_run(const struct http_options *options, volatile sig_atomic_t *stop, si
 
 	pthread_mutex_init(&p.lock, NULL);
 	while (started < POOL_THREADS && started < n &&
-		pthread_create(&threads[started], NULL, run, &p) == 0)
+		pthread_create(&threads[started], NULL, pool_run_worker, &p) == 0)
 		started++;
 	if (started == 0 && n > 0)
-		run(&p);
+		pool_run_worker(&p);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	pthread_mutex_destroy(&p.lock);

@@ -51,7 +51,7 @@ struct progress *progress_new(FILE *to)
 	return p;
 }
 
-static void say(const struct progress *p, const struct layer *l)
+static void progress_print_line(const struct progress *p, const struct layer *l)
 {
 	if (p->to && !p->terminal) {
 		fprintf(p->to, "%s: %s\n", l->id, l->state);
@@ -70,7 +70,7 @@ int progress_add(struct progress *p, const char *digest, uint64_t size, const ch
 	more[p->n] = (struct layer){.size = size, .state = state};
 	snprintf(more[p->n].id, sizeof(more[p->n].id), "%.*s", ID_DIGITS,
 		colon ? colon + 1 : digest);
-	say(p, &more[p->n]);
+	progress_print_line(p, &more[p->n]);
 	return (int)p->n++;
 }
 
@@ -97,7 +97,7 @@ static void draw_layer(const struct progress *p, const struct layer *l, unsigned
 }
 
 /* Redraws the last layers, as many as the terminal has lines. The lock is held. */
-static void draw(struct progress *p)
+static void progress_draw(struct progress *p)
 {
 	struct winsize w = {.ws_row = 24, .ws_col = 80};
 	size_t first, room;
@@ -123,7 +123,7 @@ static void *draw_all_the_time(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->ended) {
-		draw(p);
+		progress_draw(p);
 		clock_gettime(CLOCK_MONOTONIC, &when);
 		when.tv_nsec += REDRAW_MS * 1000000L;
 		if (when.tv_nsec >= 1000000000L) {
@@ -132,7 +132,7 @@ static void *draw_all_the_time(void *arg)
 		}
 		pthread_cond_timedwait(&p->changed, &p->lock, &when);
 	}
-	draw(p);
+	progress_draw(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
@@ -151,7 +151,7 @@ void progress_state(struct progress *p, int layer, const char *text)
 	l = &p->layers[layer];
 	l->state = text;
 	l->bar = false;
-	say(p, l);
+	progress_print_line(p, l);
 	pthread_mutex_unlock(&p->lock);
 }
 

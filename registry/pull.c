@@ -224,7 +224,7 @@ static int fetch_blob(size_t i, struct http *h, void *arg, struct arrow_error *e
 }
 
 /* Puts the manifests into the store and names the image. */
-static int finish(struct pull *p, const struct oci_reference *reference,
+static int pull_finish(struct pull *p, const struct oci_reference *reference,
 	struct signatures *signatures, bool *changed, struct arrow_error *error)
 {
 	const struct transfer_options *o = p->options;
@@ -278,7 +278,7 @@ int transfer_pull(const struct transfer_options *o, struct registry *r, struct h
 		progress_end(STEAL(p.progress));
 	}
 	if (e == 0)
-		e = finish(&p, reference, &signatures, &changed, error);
+		e = pull_finish(&p, reference, &signatures, &changed, error);
 	if (e < 0 || !o->out)
 		return e;
 	fprintf(o->out, "Digest: %s\nStatus: %s for %s\n", p.top.digest,

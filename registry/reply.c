@@ -22,7 +22,7 @@ bool reply_may_pass(int status)
 }
 
 /* Sleeps, but not beyond a cancel. */
-static void rest(uint64_t ms, const struct registry_options *options)
+static void attempts_sleep(uint64_t ms, const struct registry_options *options)
 {
 	uint64_t end = now_ms() + ms, now;
 
@@ -43,7 +43,7 @@ bool attempts_again(struct attempts *a, const struct registry_options *options)
 	if (a->wait_s > 0 && (uint64_t)a->wait_s * 1000 > wait)
 		wait = (uint64_t)a->wait_s * 1000;
 	a->wait_s = 0;
-	rest(wait, options);
+	attempts_sleep(wait, options);
 	return !(options->http.cancel && *options->http.cancel);
 }
 
@@ -59,7 +59,7 @@ static char *plain_words(const char *text)
 }
 
 /* "message" of the first of {"errors": [{"code", "message"}]}; *code is owned, too. */
-static char *refusal(const struct http_reply *reply, char **code)
+static char *reply_read_refusal(const struct http_reply *reply, char **code)
 {
 	json_t *answer = reply->body ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
 	const json_t *first = json_array_get(json_object_get(answer, "errors"), 0);
@@ -81,7 +81,7 @@ int registry_fail(const struct registry *r, const char *what, const struct http_
 	struct arrow_error *error)
 {
 	_cleanup_free_ char *code = NULL;
-	_cleanup_free_ char *words = refusal(reply, &code);
+	_cleanup_free_ char *words = reply_read_refusal(reply, &code);
 	const char *user = r->credentials.username;
 
 	if (reply->status == 404)

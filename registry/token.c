@@ -32,7 +32,7 @@ static char *basic_header(const struct credentials *c)
 	return path_format("Basic %s", (const char *)text);
 }
 
-static int refused(const struct registry *r, struct arrow_error *error)
+static int token_fail_refused(const struct registry *r, struct arrow_error *error)
 {
 	if (!r->credentials.username && !r->credentials.token)
 		return arrow_fail(error, EACCES,
@@ -153,7 +153,7 @@ static int take_token(struct registry *r, const struct http_reply *reply, struct
 }
 
 /* The token endpoint is another server: the same retries, and no redirects. */
-static int ask(
+static int token_request(
 	struct registry *r, struct http *h, const struct http_request *q, struct arrow_error *error)
 {
 	_cleanup_reply_ struct http_reply reply = {0};
@@ -173,14 +173,14 @@ static int ask(
 		arrow_error_clear(error);
 	}
 	if (reply.status == 400 || reply.status == 401 || reply.status == 403)
-		return refused(r, error);
+		return token_fail_refused(r, error);
 	if (reply.status != 200)
 		return registry_fail(r, "a token", &reply, error);
 	return take_token(r, &reply, error);
 }
 
 /* Docker's token specification: GET with the scopes, by Basic if there is a user. */
-static int get_token(
+static int token_get(
 	struct registry *r, struct http *h, const struct challenge *c, struct arrow_error *error)
 {
 	_cleanup_free_ char *basic = NULL, *query = strdup(""), *url = NULL;
@@ -202,11 +202,11 @@ static int get_token(
 		return arrow_no_memory(error);
 	q.url = url;
 	q.authorization = basic;
-	return ask(r, h, &q, error);
+	return token_request(r, h, &q, error);
 }
 
 /* Docker's OAuth 2 specification: POST with an identity token. */
-static int refresh_token(
+static int token_refresh(
 	struct registry *r, struct http *h, const struct challenge *c, struct arrow_error *error)
 {
 	static const char *const headers[] = {
@@ -233,7 +233,7 @@ static int refresh_token(
 		return arrow_no_memory(error);
 	q.body = form;
 	q.body_size = strlen(form);
-	e = ask(r, h, &q, error);
+	e = token_request(r, h, &q, error);
 	OPENSSL_cleanse(form, strlen(form));
 	return e;
 }
@@ -251,14 +251,14 @@ int registry_authenticate(struct registry *r, struct http *h, const struct chall
 		if (e == 0 && widen_scopes(r, c->scope) < 0)
 			e = arrow_no_memory(error);
 		if (e == 0)
-			e = r->credentials.token ? refresh_token(r, h, c, error)
-						 : get_token(r, h, c, error);
+			e = r->credentials.token ? token_refresh(r, h, c, error)
+						 : token_get(r, h, c, error);
 	} else if (c->basic && r->credentials.username && !r->authorization) {
 		r->authorization = basic_header(&r->credentials);
 		e = r->authorization ? 0 : arrow_no_memory(error);
 		r->generation++;
 	} else if (c->basic) {
-		e = refused(r, error);
+		e = token_fail_refused(r, error);
 	} else {
 		e = arrow_fail(error, EPROTO,
 			"%s refuses access and offers no login method that Arrow knows; it should offer Bearer or Basic",

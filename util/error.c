@@ -18,7 +18,7 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static int fail(struct arrow_error *error, int status, int err, const char *fmt, va_list ap)
+static int error_set(struct arrow_error *error, int status, int err, const char *fmt, va_list ap)
 {
 	if (err <= 0)
 		err = EINVAL;
@@ -39,7 +39,7 @@ int(arrow_fail)(struct arrow_error *error, int err, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	err = fail(error, ARROW_STATUS_ERROR, err, fmt, ap);
+	err = error_set(error, ARROW_STATUS_ERROR, err, fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -49,7 +49,7 @@ int arrow_fail_status(struct arrow_error *error, int status, int err, const char
 	va_list ap;
 
 	va_start(ap, fmt);
-	err = fail(error, status, err, fmt, ap);
+	err = error_set(error, status, err, fmt, ap);
 	va_end(ap);
 	return err;
 }

@@ -15,7 +15,7 @@
 #include "util/io.h"
 
 /* Sets a file aside that is large enough. Whoever has its lock does, if nobody did before. */
-static void rotate(int fd, const char *data, const char *path)
+static void event_rotate(int fd, const char *data, const char *path)
 {
 	_cleanup_free_ char *old = path_format("%s/" EVENT_FILE_OLD, data);
 	struct stat ours, there;
@@ -27,7 +27,7 @@ static void rotate(int fd, const char *data, const char *path)
 	flock(fd, LOCK_UN);
 }
 
-static void append(const char *data, const char *line, size_t size)
+static void event_append(const char *data, const char *line, size_t size)
 {
 	_cleanup_free_ char *path = path_format("%s/" EVENT_FILE, data);
 	_cleanup_close_ int fd = -1;
@@ -45,11 +45,11 @@ static void append(const char *data, const char *line, size_t size)
 		return;
 	(void)!write(fd, line, size);
 	if (st.st_size + (off_t)size > EVENT_FILE_MAX)
-		rotate(fd, data, path);
+		event_rotate(fd, data, path);
 }
 
 /* Only the name, of an event that is too long with all its labels. */
-static void shorten(json_t *attributes)
+static void event_shorten(json_t *attributes)
 {
 	json_t *name = json_incref(json_object_get(attributes, "name"));
 
@@ -72,7 +72,7 @@ void event_write(
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (int i = 0; i < 2 && (!text || strlen(text) >= EVENT_LINE_MAX); i++) {
 		if (i > 0)
-			shorten(attributes);
+			event_shorten(attributes);
 		from = json_object_get(attributes, "image");
 		event = json_pack("{s:s*, s:s*, s:O*, s:s, s:s, s:{s:s, s:O}, s:s, s:I, s:I}",
 			"status", older ? action : NULL, "id", older ? id : NULL, "from", from,
@@ -88,5 +88,5 @@ void event_write(
 	json_decref(attributes);
 	line = text ? path_format("%s\n", text) : NULL;
 	if (line && strlen(line) <= EVENT_LINE_MAX)
-		append(data, line, strlen(line));
+		event_append(data, line, strlen(line));
 }

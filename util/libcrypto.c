@@ -15,7 +15,7 @@
 LIBCRYPTO_FUNCTIONS(DEFINE)
 #undef DEFINE
 
-static const char *load(void)
+static const char *libcrypto_resolve(void)
 {
 	static const struct library_function functions[] = {
 #define ENTRY(name) {#name, (void **)&libcrypto_##name},
@@ -34,7 +34,7 @@ int libcrypto_load(struct arrow_error *error)
 
 	pthread_mutex_lock(&lock);
 	if (missing)
-		missing = load();
+		missing = libcrypto_resolve();
 	pthread_mutex_unlock(&lock);
 	if (!missing)
 		return 0;

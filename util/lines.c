@@ -13,7 +13,8 @@ int lines_init(struct lines *lines, size_t max)
 }
 
 /* Gives away the whole lines that there are. */
-static int give(struct lines *l, int (*each)(void *arg, const char *line, size_t size), void *arg)
+static int lines_give(
+	struct lines *l, int (*each)(void *arg, const char *line, size_t size), void *arg)
 {
 	size_t start = 0;
 	char *newline;
@@ -44,7 +45,7 @@ int lines_read(
 
 	while (r == 0 && (n = read(fd, l->data + l->used, l->max - l->used)) > 0) {
 		l->used += (size_t)n;
-		r = give(l, each, arg);
+		r = lines_give(l, each, arg);
 	}
 	return r;
 }

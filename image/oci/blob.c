@@ -108,7 +108,7 @@ static int open_locked(struct oci_writer *w, const char *name, int flags)
 }
 
 /* Hashes what an earlier writer left. */
-static int take_up(struct oci_writer *w)
+static int writer_resume(struct oci_writer *w)
 {
 	_cleanup_free_ uint8_t *buf = malloc(HASH_ROOM);
 	ssize_t n;
@@ -135,7 +135,7 @@ static int renew_sum(struct oci_writer *w)
 	return ftruncate(w->fd, 0) < 0 || lseek(w->fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-static int begin(struct oci_writer *w)
+static int writer_begin(struct oci_writer *w)
 {
 	int e = -EBUSY;
 
@@ -160,7 +160,7 @@ static int begin(struct oci_writer *w)
 	w->sum = digest_begin();
 	if (!w->sum)
 		return -ENOMEM;
-	e = take_up(w);
+	e = writer_resume(w);
 	/* Too much cannot become right any more. */
 	return e == 0 && w->at > w->size ? renew_sum(w) : e;
 }
@@ -176,7 +176,7 @@ int oci_blob_begin(struct oci_writer *w, const struct oci_store *s, const char *
 			return arrow_fail(error, EINVAL, "'%.80s' is not a sha256 digest", digest);
 		memcpy(w->digest, digest, OCI_DIGEST_SIZE);
 	}
-	e = begin(w);
+	e = writer_begin(w);
 	if (e < 0) {
 		oci_blob_end(w);
 		return fail_write(s, -e, error);

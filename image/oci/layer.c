@@ -35,7 +35,7 @@ struct reader {
 	int failed;     /* what the unpacker met */
 };
 
-static int fail(struct reader *r, int err, const char *why)
+static int reader_fail(struct reader *r, int err, const char *why)
 {
 	if (r->error->text)
 		return -err;
@@ -60,7 +60,7 @@ static int fail_archive(struct reader *r, struct archive *a)
 {
 	const char *text = archive_error_string(a);
 
-	return fail(r, EBADMSG, text && *text ? text : "it is damaged");
+	return reader_fail(r, EBADMSG, text && *text ? text : "it is damaged");
 }
 
 static la_ssize_t read_file_part(struct archive *a, void *arg, const void **data)
@@ -123,7 +123,7 @@ static int entry_error(struct reader *r, const char *path, int e)
 		why = "takes the place of the root";
 		break;
 	default:
-		return fail(r, -e, strerror(-e));
+		return reader_fail(r, -e, strerror(-e));
 	}
 	if (r->error->text)
 		return e;
@@ -234,15 +234,15 @@ static int copy_content(struct reader *r, struct rootfs_inode *inode, const char
 			return fail_archive(r, r->tar);
 		if (offset < 0 || (uint64_t)offset > inode->size ||
 			size > inode->size - (uint64_t)offset)
-			return fail(r, EBADMSG, "a file is longer than its header says");
+			return reader_fail(r, EBADMSG, "a file is longer than its header says");
 		e = write_all(r->fs->fd, data, size, start + offset);
 		if (e < 0)
-			return fail(r, -e, strerror(-e));
+			return reader_fail(r, -e, strerror(-e));
 		end = (uint64_t)offset + size;
 	}
 	/* A sparse file may end with a hole; any other has told us how much there is. */
 	if (end > inode->size)
-		return fail(r, EBADMSG, "a file is longer than its header says");
+		return reader_fail(r, EBADMSG, "a file is longer than its header says");
 	return 0;
 }
 
@@ -354,7 +354,7 @@ static int take_entry(struct reader *r, struct archive_entry *entry)
 	int e;
 
 	if (!path || !*path)
-		return fail(r, EBADMSG, "an entry has no name");
+		return reader_fail(r, EBADMSG, "an entry has no name");
 	e = locate(r, path, true, buf, &directory, &name);
 	if (e < 0)
 		return e;
@@ -430,7 +430,7 @@ static int open_unpacker(struct reader *r)
 	r->buf = malloc(READ_SIZE);
 	r->sum = digest_begin();
 	if (!r->unpacker || !r->tar || !r->buf || !r->sum)
-		return fail(r, ENOMEM, "out of memory");
+		return reader_fail(r, ENOMEM, "out of memory");
 	if (archive_read_support_filter_gzip(r->unpacker) < ARCHIVE_WARN ||
 		archive_read_support_filter_zstd(r->unpacker) < ARCHIVE_WARN ||
 		archive_read_support_format_raw(r->unpacker) < ARCHIVE_WARN ||

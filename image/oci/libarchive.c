@@ -15,7 +15,7 @@
 LIBARCHIVE_FUNCTIONS(DEFINE)
 #undef DEFINE
 
-static const char *load(void)
+static const char *libarchive_resolve(void)
 {
 	static const struct library_function functions[] = {
 #define ENTRY(name) {#name, (void **)&libarchive_##name},
@@ -34,7 +34,7 @@ int libarchive_load(struct arrow_error *error)
 
 	pthread_mutex_lock(&lock);
 	if (missing)
-		missing = load();
+		missing = libarchive_resolve();
 	pthread_mutex_unlock(&lock);
 	if (!missing)
 		return 0;

@@ -151,7 +151,8 @@ static int split(struct oci_reference *r, char *rest, const char *text, struct a
 	return 0;
 }
 
-static int parse(struct oci_reference *r, const char *text, struct arrow_error *error)
+static int reference_parse_parts(
+	struct oci_reference *r, const char *text, struct arrow_error *error)
 {
 	_cleanup_free_ char *copy = strdup(text);
 	size_t n;
@@ -201,7 +202,7 @@ int oci_reference_parse(struct oci_reference *r, const char *text, struct arrow_
 	int e;
 
 	*r = (struct oci_reference){0};
-	e = parse(r, text, error);
+	e = reference_parse_parts(r, text, error);
 	if (e < 0)
 		oci_reference_release(r);
 	return e;

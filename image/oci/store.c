@@ -18,7 +18,7 @@
 #define REF_NAME "org.opencontainers.image.ref.name"
 #define FULL_NAME "io.containerd.image.name"
 
-static int lock(int fd, int how)
+static int store_lock(int fd, int how)
 {
 	int r;
 
@@ -28,7 +28,7 @@ static int lock(int fd, int how)
 }
 
 /* Makes what is missing of the layout. Two at once make the same. */
-static int make_layout(int fd)
+static int store_make_layout(int fd)
 {
 	if ((mkdirat(fd, "blobs", 0700) < 0 && errno != EEXIST) ||
 		(mkdirat(fd, "blobs/sha256", 0700) < 0 && errno != EEXIST) ||
@@ -39,7 +39,7 @@ static int make_layout(int fd)
 	return write_file_atomic(fd, "oci-layout", 0600, LAYOUT, strlen(LAYOUT));
 }
 
-static int open_dir(struct oci_store *s, const char *data)
+static int store_open_folders(struct oci_store *s, const char *data)
 {
 	int e;
 
@@ -57,9 +57,9 @@ static int open_dir(struct oci_store *s, const char *data)
 	s->lock_fd = openat(s->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0)
 		return -errno;
-	e = lock(s->lock_fd, LOCK_SH);
+	e = store_lock(s->lock_fd, LOCK_SH);
 	if (e == 0)
-		e = make_layout(s->fd);
+		e = store_make_layout(s->fd);
 	if (e < 0)
 		return e;
 	s->blobs_fd = openat(s->fd, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -74,7 +74,7 @@ int oci_store_open(struct oci_store *s, const char *data, struct arrow_error *er
 	s->path = path_format("%s/oci", data);
 	if (!s->path)
 		return arrow_no_memory(error);
-	e = open_dir(s, data);
+	e = store_open_folders(s, data);
 	if (e < 0) {
 		arrow_fail(error, -e,
 			"cannot open the image store %s: %m; set ARROW_DATA_DIR to another directory",
@@ -97,7 +97,7 @@ void oci_store_release(struct oci_store *s)
 }
 
 /* index.json as it is, or an empty one. */
-static int load_index(const struct oci_store *s, json_t **index, struct arrow_error *error)
+static int store_load_index(const struct oci_store *s, json_t **index, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -122,7 +122,8 @@ static int load_index(const struct oci_store *s, json_t **index, struct arrow_er
 	return e;
 }
 
-static int save_index(const struct oci_store *s, const json_t *index, struct arrow_error *error)
+static int store_save_index(
+	const struct oci_store *s, const json_t *index, struct arrow_error *error)
 {
 	_cleanup_free_ char *text = json_dumps(index, JSON_INDENT(2));
 	int e = text ? write_file_atomic(s->fd, INDEX, 0600, text, strlen(text)) : -ENOMEM;
@@ -133,8 +134,8 @@ static int save_index(const struct oci_store *s, const json_t *index, struct arr
 }
 
 /* Changes index.json as one step: the old or the new one is there, whatever happens. */
-static int change_index(const struct oci_store *s, int (*change)(json_t *manifests, void *arg),
-	void *arg, struct arrow_error *error)
+static int store_change_index(const struct oci_store *s,
+	int (*change)(json_t *manifests, void *arg), void *arg, struct arrow_error *error)
 {
 	_cleanup_close_ int fd =
 		openat(s->fd, "index.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -143,15 +144,15 @@ static int change_index(const struct oci_store *s, int (*change)(json_t *manifes
 
 	if (fd < 0)
 		return arrow_fail(error, errno, "cannot open %s/index.lock: %m", s->path);
-	e = lock(fd, LOCK_EX);
+	e = store_lock(fd, LOCK_EX);
 	if (e < 0)
 		return arrow_fail(error, -e, "cannot lock %s/index.lock: %m", s->path);
-	e = load_index(s, &index, error);
+	e = store_load_index(s, &index, error);
 	if (e < 0)
 		return e;
 	e = change(json_object_get(index, "manifests"), arg);
 	if (e == 0)
-		e = save_index(s, index, error);
+		e = store_save_index(s, index, error);
 	else if (e == -ENOMEM)
 		arrow_no_memory(error);
 	json_decref(index);
@@ -182,7 +183,7 @@ int oci_store_list(
 	int e;
 
 	*entries = (struct oci_entries){0};
-	e = load_index(s, &index, error);
+	e = store_load_index(s, &index, error);
 	if (e < 0)
 		return e;
 	manifests = json_object_get(index, "manifests");
@@ -311,7 +312,7 @@ int oci_store_tag(const struct oci_store *s, const struct oci_reference *referen
 	if (!oci_blob_exists(s, descriptor->digest, NULL))
 		return arrow_fail(error, ENOENT, "cannot name %s: the store has no %s", name,
 			descriptor->digest);
-	e = change_index(s, change_tag, &c, error);
+	e = store_change_index(s, change_tag, &c, error);
 	if (e == 0 && old)
 		*old = c.old;
 	return e;
@@ -331,7 +332,7 @@ int oci_store_keep(const struct oci_store *s, const struct oci_descriptor *descr
 {
 	struct change c = {.descriptor = descriptor};
 
-	return change_index(s, change_keep, &c, error);
+	return store_change_index(s, change_keep, &c, error);
 }
 
 static int change_untag(json_t *manifests, void *arg)
@@ -346,7 +347,7 @@ int oci_store_untag(
 {
 	struct change c = {.name = name, .keep = keep};
 
-	return change_index(s, change_untag, &c, error);
+	return store_change_index(s, change_untag, &c, error);
 }
 
 static bool has_text(char *const *list, const char *text)
@@ -378,7 +379,7 @@ int oci_store_forget(const struct oci_store *s, const char *digest, char *const 
 	struct arrow_error *error)
 {
 	struct change c = {.digest = digest, .names = names};
-	int e = change_index(s, change_forget, &c, error);
+	int e = store_change_index(s, change_forget, &c, error);
 
 	if (e == 0 && left)
 		*left = c.left;

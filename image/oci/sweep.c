@@ -161,7 +161,7 @@ static DIR *open_folder(int dirfd, const char *name)
 	return dir;
 }
 
-static void take(struct sweep *found, int dirfd, const char *name, bool remove)
+static void sweep_file(struct sweep *found, int dirfd, const char *name, bool remove)
 {
 	struct stat st;
 
@@ -182,7 +182,7 @@ static int sweep_blobs(const struct oci_store *s, const struct reach *reach, boo
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || set_has(&reach->blobs, entry->d_name))
 			continue;
-		take(found, dirfd(dir), entry->d_name, remove);
+		sweep_file(found, dirfd(dir), entry->d_name, remove);
 		found->blobs++;
 	}
 	return 0;
@@ -202,7 +202,7 @@ static int sweep_parts(
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		take(found, dirfd(dir), entry->d_name, remove);
+		sweep_file(found, dirfd(dir), entry->d_name, remove);
 		found->parts++;
 	}
 	return 0;
