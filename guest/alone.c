@@ -71,7 +71,7 @@ static int do_job(struct stage *stage, struct process *program, struct failure *
 	if (r < 0)
 		return fail(failure, 125, -r, "the job is malformed: %s", why);
 	/* What is in a file is no secret, and old: both are the machine's own. */
-	job.clock_seconds = 0;
+	job.clock.seconds = 0;
 	if (getrandom(job.seed, sizeof(job.seed), 0) != (ssize_t)sizeof(job.seed))
 		return fail(failure, 125, errno, "cannot get random numbers: %m");
 	r = identity_unique(&job, failure);

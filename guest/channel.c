@@ -27,8 +27,10 @@ static int take_header(struct channel *channel)
 		return n;
 	channel->have += (uint32_t)n;
 	if (channel->have == ARROW_FRAME_HEADER) {
-		if (arrow_frame_decode(channel->header, &channel->frame) < 0)
-			return -EPROTO;
+		int r = arrow_frame_decode(channel->header, &channel->frame);
+
+		if (r < 0)
+			return r;
 		channel->left = channel->frame.length;
 	}
 	return n;

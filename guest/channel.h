@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protocol/protocol.h"
+#include "protocol/frame.h"
 
 /*
  * The loader's end of the control channel: frames over a file descriptor that does not block.

@@ -98,14 +98,10 @@ void exec_begin(struct loader *loader, uint32_t number)
 
 static void exec_tell_failure(struct loader *loader, struct process *p, uint32_t number)
 {
-	uint8_t payload[12 + sizeof(p->failure->text)];
-	size_t length = strlen(p->failure->text);
+	uint8_t payload[ARROW_FAILED_MAX];
+	size_t size = failure_encode(payload, number, p->failure);
 
-	arrow_put32(payload, number);
-	arrow_put32(payload + 4, p->failure->status);
-	arrow_put32(payload + 8, (uint32_t)p->failure->err);
-	memcpy(payload + 12, p->failure->text, length);
-	if (channel_offer(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length) < 0)
+	if (channel_offer(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, size) < 0)
 		return;
 	free(p->failure);
 	p->failure = NULL;
@@ -113,17 +109,16 @@ static void exec_tell_failure(struct loader *loader, struct process *p, uint32_t
 
 static void exec_tell(struct loader *loader, struct process *p, uint32_t number)
 {
-	uint8_t payload[12];
+	uint8_t started[ARROW_STARTED_BYTES], exited[ARROW_EXITED_BYTES];
 
-	arrow_put32(payload, number);
-	arrow_put32(payload + 4, (uint32_t)p->pid);
-	if (p->tell_start &&
-		channel_offer(&loader->channel, ARROW_CONTROL, ARROW_STARTED, payload, 8) == 0)
+	arrow_started_encode(started, &(struct arrow_started){number, (uint32_t)p->pid});
+	if (p->tell_start && channel_offer(&loader->channel, ARROW_CONTROL, ARROW_STARTED, started,
+				     sizeof(started)) == 0)
 		p->tell_start = false;
-	arrow_put32(payload + 4, p->exit_how);
-	arrow_put32(payload + 8, p->exit_value);
+	arrow_exited_encode(exited, &(struct arrow_exited){number, p->exit_how, p->exit_value});
 	if (p->tell_exit && !p->tell_start &&
-		channel_offer(&loader->channel, ARROW_CONTROL, ARROW_EXITED, payload, 12) == 0)
+		channel_offer(
+			&loader->channel, ARROW_CONTROL, ARROW_EXITED, exited, sizeof(exited)) == 0)
 		p->tell_exit = false;
 }
 

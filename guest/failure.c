@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...)
 {
@@ -16,4 +17,16 @@ int fail(struct failure *failure, uint32_t status, int err, const char *fmt, ...
 	vsnprintf(failure->text, sizeof(failure->text), fmt, args);
 	va_end(args);
 	return -err;
+}
+
+size_t failure_encode(
+	uint8_t out[ARROW_FAILED_MAX], uint32_t process, const struct failure *failure)
+{
+	return arrow_failed_encode(out, &(struct arrow_failed){
+						.process = process,
+						.status = failure->status,
+						.err = (uint32_t)failure->err,
+						.text = failure->text,
+						.length = strlen(failure->text),
+					});
 }

@@ -50,12 +50,12 @@ static int reseed(const struct job *job)
 int identity_unique(const struct job *job, struct failure *failure)
 {
 	struct timespec now = {
-		.tv_sec = (time_t)job->clock_seconds, .tv_nsec = job->clock_nanoseconds};
+		.tv_sec = (time_t)job->clock.seconds, .tv_nsec = job->clock.nanoseconds};
 	int r = reseed(job);
 
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot seed the guest's random numbers: %m");
-	if (job->clock_seconds && clock_settime(CLOCK_REALTIME, &now) < 0)
+	if (job->clock.seconds && clock_settime(CLOCK_REALTIME, &now) < 0)
 		return fail(failure, 125, errno, "cannot set the guest's clock: %m");
 	if (job->hostname && sethostname(job->hostname, strlen(job->hostname)) < 0)
 		return fail(failure, 125, errno,

@@ -19,89 +19,18 @@
 
 #define CAP_SYS_ADMIN (UINT64_C(1) << 21)
 
-#define RECORD_HEADER 8u
-#define LAST_TAG ARROW_JOB_PIDS_MAX
-#define SIGNAL_MAX 64u
-#define NICS_MAX 8u /* cards of an Arrow */
-
 struct counts {
-	size_t of[LAST_TAG + 1];
+	size_t of[ARROW_RECORD_LAST + 1];
 };
 
-struct record {
-	uint32_t tag;
-	uint32_t length;
-	uint8_t *value;
-};
-
-/* How long a record of this tag may be, and whether it repeats. A string has size 0. */
-struct rule {
-	uint32_t size;
-	bool repeats;
-};
-
-static const struct rule rules[LAST_TAG + 1] = {
-	[ARROW_JOB_FLAGS] = {4, false},
-	[ARROW_JOB_ARG] = {0, true},
-	[ARROW_JOB_ENV] = {0, true},
-	[ARROW_JOB_CWD] = {0, false},
-	[ARROW_JOB_USER] = {0, false},
-	[ARROW_JOB_HOSTNAME] = {0, false},
-	[ARROW_JOB_HOSTS] = {0, true},
-	[ARROW_JOB_RESOLV] = {0, false},
-	[ARROW_JOB_MOUNT] = {0, true},
-	[ARROW_JOB_RLIMIT] = {24, true},
-	[ARROW_JOB_CAPS] = {8, false},
-	[ARROW_JOB_SYSCTL] = {0, true},
-	[ARROW_JOB_SEED] = {32, false},
-	[ARROW_JOB_CLOCK] = {12, false},
-	[ARROW_JOB_WINSIZE] = {4, false},
-	[ARROW_JOB_SHM_SIZE] = {8, false},
-	[ARROW_JOB_MACHINE_ID] = {16, false},
-	[ARROW_JOB_CPU_MAX] = {4, false},
-	[ARROW_JOB_NIC] = {sizeof(struct arrow_job_nic), true},
-	[ARROW_JOB_ADDRESS] = {sizeof(struct arrow_job_address), true},
-	[ARROW_JOB_ROUTE] = {sizeof(struct arrow_job_route), true},
-	[ARROW_JOB_ID] = {0, false},
-	[ARROW_JOB_NAME] = {0, false},
-	[ARROW_JOB_RESTORE_SIGNAL] = {4, false},
-	[ARROW_JOB_PIDS_MAX] = {4, false},
-};
-
-/* Takes the record at *at. Returns NULL, or what is wrong with it. */
-static const char *next_record(uint8_t *data, size_t size, size_t *at, struct record *record)
-{
-	size_t left = size - *at;
-	uint32_t want;
-
-	if (left < RECORD_HEADER)
-		return "a record is cut off";
-	record->tag = arrow_get32(data + *at);
-	record->length = arrow_get32(data + *at + 4);
-	record->value = data + *at + RECORD_HEADER;
-	if (record->length > left - RECORD_HEADER)
-		return "a record is longer than the job";
-	if (record->tag == 0 || record->tag > LAST_TAG)
-		return "a record has an unknown tag; the host is newer than the loader";
-
-	want = rules[record->tag].size;
-	if (want != 0 && record->length != want)
-		return "a record has the wrong length";
-	if (want == 0 && record->tag != ARROW_JOB_MOUNT &&
-		memchr(record->value, '\0', record->length))
-		return "a string holds a NUL";
-	*at += RECORD_HEADER + record->length;
-	return NULL;
-}
-
-static bool of_process(uint32_t tag)
+static bool is_of_process(uint32_t tag)
 {
 	return tag == ARROW_JOB_FLAGS || tag == ARROW_JOB_ARG || tag == ARROW_JOB_ENV ||
 	       tag == ARROW_JOB_CWD || tag == ARROW_JOB_USER || tag == ARROW_JOB_CAPS ||
 	       tag == ARROW_JOB_WINSIZE;
 }
 
-static bool of_network(uint32_t tag)
+static bool is_of_network(uint32_t tag)
 {
 	return tag == ARROW_JOB_NIC || tag == ARROW_JOB_ADDRESS || tag == ARROW_JOB_ROUTE ||
 	       tag == ARROW_JOB_HOSTS || tag == ARROW_JOB_RESOLV;
@@ -115,19 +44,19 @@ enum kind { KIND_JOB, KIND_EXEC, KIND_IDENTITY, KIND_NETWORK };
 
 static const char *count_records(uint8_t *data, size_t size, enum kind kind, struct counts *counts)
 {
-	struct record record;
+	struct arrow_record record;
 	const char *why;
 
 	for (size_t at = 0; at < size;) {
-		why = next_record(data, size, &at, &record);
+		why = arrow_record_next(data, size, &at, &record);
 		if (why)
 			return why;
-		if (kind == KIND_EXEC && !of_process(record.tag))
+		if (kind == KIND_EXEC && !is_of_process(record.tag))
 			return "a record tells of the Arrow, not of a process";
-		if (kind == KIND_NETWORK && !of_network(record.tag))
+		if (kind == KIND_NETWORK && !is_of_network(record.tag))
 			return "a record does not tell of networks";
 		counts->of[record.tag]++;
-		if (counts->of[record.tag] > 1 && !rules[record.tag].repeats)
+		if (counts->of[record.tag] > 1 && !arrow_record_repeats(record.tag))
 			return "a record that may come once comes twice";
 	}
 	if (kind == KIND_NETWORK)
@@ -142,109 +71,55 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 	return NULL;
 }
 
-/* Splits "source NUL target NUL options", the last of which may be left out. */
-static const char *take_mount(struct job *job, const struct record *record)
+static const char *take_mount(struct job *job, const struct arrow_record *record)
 {
-	struct job_mount mount = {.options = (char *)record->value + record->length};
-	char *text = (char *)record->value + sizeof(struct arrow_job_mount);
-	char *end = mount.options, *nul;
+	struct arrow_job_mount mount;
+	const char *why = arrow_record_mount(record, &mount);
 
-	if (record->length < sizeof(struct arrow_job_mount))
-		return "a mount is cut off";
-	mount.kind = arrow_get32(record->value);
-	mount.flags = arrow_get32(record->value + 4);
-	mount.source = text;
-	nul = memchr(text, '\0', (size_t)(end - text));
-	if (nul) {
-		mount.target = nul + 1;
-		nul = memchr(mount.target, '\0', (size_t)(end - mount.target));
-		if (nul)
-			mount.options = nul + 1;
-	}
-	if (memchr(mount.options, '\0', (size_t)(end - mount.options)))
-		return "a mount has too many parts";
-
-	switch ((enum arrow_mount_kind)mount.kind) {
-	case ARROW_MOUNT_ROOT:
-		if (job->root)
-			return "it has two roots";
-		if (text == end || *text == '\0' ||
-			memchr(text, '/', strnlen(text, (size_t)(end - text))))
-			return "its root is not the name of a block device";
-		job->root = text;
-		job->root_uniform = mount.flags & ARROW_ROOT_UNIFORM;
+	if (why)
+		return why;
+	if (mount.kind != ARROW_MOUNT_ROOT) {
+		job->mounts[job->mount_count++] = mount;
 		return NULL;
-	case ARROW_MOUNT_9P:
-	case ARROW_MOUNT_9P_FILE:
-		if (text == end || *text == '\0')
-			return "a volume has no tag";
-		break;
-	case ARROW_MOUNT_TMPFS:
-		break;
-	default:
-		return "a mount is of an unknown kind; the host is newer than the loader";
 	}
-	if (!mount.target || mount.target == end || *mount.target != '/')
-		return "the target of a mount is not an absolute path";
-	job->mounts[job->mount_count++] = mount;
-	return NULL;
-}
-
-static const char *check_prefix(uint32_t index, uint8_t family, uint8_t prefix)
-{
-	if (index >= NICS_MAX)
-		return "it has too many network cards";
-	if ((family != 4 && family != 6) || prefix > (family == 4 ? 32 : 128))
-		return "an address or a route is of an unknown kind";
+	if (job->root)
+		return "it has two roots";
+	job->root = mount.source;
+	job->root_uniform = mount.flags & ARROW_ROOT_UNIFORM;
 	return NULL;
 }
 
 /* The records of the network. */
-static const char *take_network(struct job *job, const struct record *record)
+static const char *take_network(struct job *job, const struct arrow_record *record)
 {
 	struct job_network *network = &job->network;
-	struct arrow_job_address *a;
-	struct arrow_job_route *r;
 
 	switch (record->tag) {
 	case ARROW_JOB_NIC:
-		memcpy(&network->nics[network->nic_count], record->value, record->length);
-		return network->nics[network->nic_count++].index < NICS_MAX
-			       ? NULL
-			       : "it has too many network cards";
+		return arrow_record_nic(record, &network->nics[network->nic_count++]);
 	case ARROW_JOB_ADDRESS:
-		a = &network->addresses[network->address_count++];
-		memcpy(a, record->value, record->length);
-		return check_prefix(a->index, a->family, a->prefix);
+		return arrow_record_address(record, &network->addresses[network->address_count++]);
 	default:
-		r = &network->routes[network->route_count++];
-		memcpy(r, record->value, record->length);
-		return check_prefix(r->index, r->family, r->prefix);
+		return arrow_record_route(record, &network->routes[network->route_count++]);
 	}
 }
 
-/* The place in its array of the next string of a tag that repeats. */
-static void push(char **list, size_t *count, const struct record *record)
+/* text: the value, whose memory is the job's, so that strings may be changed in place. */
+static const char *take_record(
+	struct job *job, const struct arrow_record *record, char *text, struct counts *done)
 {
-	list[(*count)++] = (char *)record->value;
-}
-
-static const char *take_record(struct job *job, const struct record *record, struct counts *done)
-{
-	char *text = (char *)record->value;
 	size_t *count = &done->of[record->tag];
 
 	switch ((enum arrow_job_tag)record->tag) {
 	case ARROW_JOB_FLAGS:
-		job->flags = arrow_get32(text);
-		break;
+		return arrow_record_u32(record, &job->flags);
 	case ARROW_JOB_ARG:
-		push(job->argv, count, record);
+		job->argv[(*count)++] = text;
 		break;
 	case ARROW_JOB_ENV:
 		if (!memchr(text, '=', record->length) || *text == '=')
 			return "a variable of the environment is not NAME=VALUE";
-		push(job->env, count, record);
+		job->env[(*count)++] = text;
 		break;
 	case ARROW_JOB_CWD:
 		if (record->length == 0 || *text != '/')
@@ -258,7 +133,7 @@ static const char *take_record(struct job *job, const struct record *record, str
 		job->hostname = text;
 		break;
 	case ARROW_JOB_HOSTS:
-		push(job->hosts, count, record);
+		job->hosts[(*count)++] = text;
 		break;
 	case ARROW_JOB_RESOLV:
 		job->resolv = text;
@@ -266,44 +141,31 @@ static const char *take_record(struct job *job, const struct record *record, str
 	case ARROW_JOB_MOUNT:
 		return take_mount(job, record);
 	case ARROW_JOB_RLIMIT:
-		job->rlimits[job->rlimit_count++] = (struct job_rlimit){
-			.resource = (int)arrow_get32(text),
-			.soft = arrow_get64(text + 8),
-			.hard = arrow_get64(text + 16),
-		};
-		break;
+		return arrow_record_rlimit(record, &job->rlimits[job->rlimit_count++]);
 	case ARROW_JOB_CAPS:
-		job->caps = arrow_get64(text);
+		job->caps = arrow_record_u64(record);
 		job->has_caps = true;
 		break;
 	case ARROW_JOB_SYSCTL:
-		push(job->sysctls, count, record);
+		job->sysctls[(*count)++] = text;
 		break;
 	case ARROW_JOB_SEED:
 		memcpy(job->seed, text, sizeof(job->seed));
 		break;
 	case ARROW_JOB_CLOCK:
-		job->clock_seconds = arrow_get64(text);
-		job->clock_nanoseconds = arrow_get32(text + 8);
-		if (job->clock_seconds > INT64_MAX || job->clock_nanoseconds >= 1000000000u)
-			return "its clock is not a time";
-		break;
+		return arrow_record_clock(record, &job->clock);
 	case ARROW_JOB_WINSIZE:
-		job->rows = arrow_get16(text);
-		job->columns = arrow_get16(text + 2);
+		arrow_record_winsize(record, &job->window);
 		break;
 	case ARROW_JOB_SHM_SIZE:
-		job->shm_size = arrow_get64(text);
+		job->shm_size = arrow_record_u64(record);
 		break;
 	case ARROW_JOB_MACHINE_ID:
 		memcpy(job->machine_id, text, sizeof(job->machine_id));
 		job->has_machine_id = true;
 		break;
 	case ARROW_JOB_CPU_MAX:
-		job->cpu_max = arrow_get32(text);
-		if (job->cpu_max == 0 || job->cpu_max > 1000000u)
-			return "its share of CPUs is out of range";
-		break;
+		return arrow_record_u32(record, &job->cpu_max);
 	case ARROW_JOB_NIC:
 	case ARROW_JOB_ADDRESS:
 	case ARROW_JOB_ROUTE:
@@ -315,15 +177,9 @@ static const char *take_record(struct job *job, const struct record *record, str
 		job->name = text;
 		break;
 	case ARROW_JOB_RESTORE_SIGNAL:
-		job->restore_signal = arrow_get32(text);
-		if (job->restore_signal > SIGNAL_MAX)
-			return "its signal is out of range";
-		break;
+		return arrow_record_u32(record, &job->restore_signal);
 	case ARROW_JOB_PIDS_MAX:
-		job->pids_max = arrow_get32(text);
-		if (job->pids_max == 0)
-			return "it may have no processes";
-		break;
+		return arrow_record_u32(record, &job->pids_max);
 	}
 	return NULL;
 }
@@ -344,8 +200,8 @@ static int make_arena(struct job *job, const struct counts *counts)
 	if (!p)
 		return -ENOMEM;
 	job->arena = p;
-	job->mounts = (struct job_mount *)p;
-	job->rlimits = (struct job_rlimit *)(p + mounts);
+	job->mounts = (struct arrow_job_mount *)p;
+	job->rlimits = (struct arrow_job_rlimit *)(p + mounts);
 	job->argv = (char **)(p + mounts + rlimits);
 	job->env = job->argv + counts->of[ARROW_JOB_ARG] + 1;
 	job->hosts = job->env + counts->of[ARROW_JOB_ENV] + 1;
@@ -360,17 +216,17 @@ static int make_arena(struct job *job, const struct counts *counts)
 static const char *take_records(uint8_t *data, size_t size, struct job *job)
 {
 	struct counts done = {0};
-	struct record record;
+	struct arrow_record record;
 	const char *why;
 
 	for (size_t at = 0; at < size;) {
 		uint8_t *previous_end = data + at;
 
-		why = next_record(data, size, &at, &record);
+		why = arrow_record_next(data, size, &at, &record);
 		if (why)
 			return why;
 		*previous_end = '\0';
-		why = take_record(job, &record, &done);
+		why = take_record(job, &record, (char *)data + at - record.length, &done);
 		if (why)
 			return why;
 	}

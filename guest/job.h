@@ -6,22 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protocol/protocol.h"
+#include "protocol/record.h"
 
 /* What the loader is to do: a job, decoded. All pointers lead into the job's bytes or `arena`. */
-
-struct job_mount {
-	uint32_t kind;  /* enum arrow_mount_kind */
-	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC */
-	char *source;
-	char *target;  /* absolute; NULL for the root */
-	char *options; /* "" when there are none */
-};
-
-struct job_rlimit {
-	int resource;
-	uint64_t soft, hard;
-};
 
 struct job_network {
 	struct arrow_job_nic *nics;
@@ -42,9 +29,9 @@ struct job {
 	char *resolv;
 	const char *root; /* block device of the root, without /dev */
 	bool root_uniform;
-	struct job_mount *mounts;
+	struct arrow_job_mount *mounts; /* without the root */
 	size_t mount_count;
-	struct job_rlimit *rlimits;
+	struct arrow_job_rlimit *rlimits;
 	size_t rlimit_count;
 	struct job_network network;
 	uint64_t caps;
@@ -55,9 +42,8 @@ struct job {
 	uint8_t seed[32];
 	uint8_t machine_id[16];
 	bool has_machine_id;
-	uint64_t clock_seconds; /* 0: leave the clock alone */
-	uint32_t clock_nanoseconds;
-	uint16_t rows, columns;  /* 0: the size of the terminal is not known */
+	struct arrow_job_clock clock; /* 0 seconds: leave the clock alone */
+	struct arrow_job_winsize window;
 	const char *id, *name;   /* NULL when the job names none */
 	uint32_t restore_signal; /* 0: none */
 	void *arena;

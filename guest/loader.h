@@ -41,8 +41,8 @@ struct loader {
 	uint32_t top;                              /* the highest number in use */
 	uint8_t control[16];                       /* payload of the control frame that comes in */
 	size_t control_size;
-	/* Acts on a control frame, whose first `size` bytes of payload are in `control`. */
-	void (*take_control)(struct loader *loader, const struct arrow_frame *frame, size_t size);
+	/* Acts on a control frame, whose payload is in `control`, or as much as fits. */
+	void (*take_control)(struct loader *loader, const struct arrow_frame *frame);
 	uint8_t dropped[4096]; /* what nobody takes */
 	bool held;        /* between SAVE and RESUME or RESTORE: programs and streams stand still */
 	bool clock_asked; /* the host has not answered yet */

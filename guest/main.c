@@ -79,38 +79,47 @@ static void note_time(struct loader *loader, const char *phase, uint64_t us)
 			(unsigned int)(us / 1000), (unsigned int)(us % 1000));
 }
 
-static void send_numbers(struct loader *loader, uint16_t type, uint32_t a, uint32_t b, uint32_t c,
-	unsigned int count)
+/* Queues a frame that must not be lost: the reserve of the queue has room for all of a life. */
+static void tell(struct loader *loader, uint16_t type, const void *payload, size_t size)
 {
-	uint8_t payload[12];
-
-	arrow_put32(payload, a);
-	arrow_put32(payload + 4, b);
-	arrow_put32(payload + 8, c);
-	/* The reserve of the queue has room for all the frames of a life. */
-	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, 4 * count) < 0)
+	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, size) < 0)
 		die("report to the host", -ENOBUFS);
 }
 
 static void tell_failed(struct loader *loader, const struct failure *failure)
 {
-	uint8_t payload[12 + sizeof(failure->text)];
-	size_t length = strlen(failure->text);
+	uint8_t payload[ARROW_FAILED_MAX];
 
-	arrow_put32(payload, PROGRAM);
-	arrow_put32(payload + 4, failure->status);
-	arrow_put32(payload + 8, (uint32_t)failure->err);
-	memcpy(payload + 12, failure->text, length);
-	if (channel_put(&loader->channel, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length) < 0)
-		die("report to the host", -ENOBUFS);
+	tell(loader, ARROW_FAILED, payload, failure_encode(payload, PROGRAM, failure));
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 }
 
 static void tell_started(struct loader *loader)
 {
-	send_numbers(
-		loader, ARROW_STARTED, PROGRAM, (uint32_t)loader->processes[PROGRAM - 1].pid, 0, 2);
+	uint32_t pid = (uint32_t)loader->processes[PROGRAM - 1].pid;
+	uint8_t payload[ARROW_STARTED_BYTES];
+
+	arrow_started_encode(payload, &(struct arrow_started){PROGRAM, pid});
+	tell(loader, ARROW_STARTED, payload, sizeof(payload));
+}
+
+static void tell_ready(struct loader *loader)
+{
+	uint8_t payload[ARROW_NUMBER_BYTES];
+
+	stage_watch_log(&loader->stage);
+	loader->ready_us = guest_us();
+	arrow_number_encode(payload, ARROW_PROTOCOL_VERSION);
+	tell(loader, ARROW_READY, payload, sizeof(payload));
+}
+
+static void tell_exited(struct loader *loader, uint32_t how, uint32_t value)
+{
+	uint8_t payload[ARROW_EXITED_BYTES];
+
+	arrow_exited_encode(payload, &(struct arrow_exited){PROGRAM, how, value});
+	tell(loader, ARROW_EXITED, payload, sizeof(payload));
 }
 
 /* Does the job up to the program's start. It is kept, for processes beside the program. */
@@ -180,13 +189,6 @@ static void begin(struct loader *loader)
 
 static int watch(struct loader *loader);
 
-static void send_ready(struct loader *loader)
-{
-	stage_watch_log(&loader->stage);
-	loader->ready_us = guest_us();
-	send_numbers(loader, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0, 1);
-}
-
 static void rehearse(struct loader *loader)
 {
 	int r = warm_rehearse(&loader->stage);
@@ -201,7 +203,7 @@ static void rehearse(struct loader *loader)
 		if (r < 0)
 			die("set up its event loop", r);
 	}
-	send_ready(loader);
+	tell_ready(loader);
 }
 
 static void restore(struct loader *loader)
@@ -214,9 +216,47 @@ static void restore(struct loader *loader)
 		tell_started(loader);
 }
 
-static void take_control(struct loader *loader, const struct arrow_frame *frame, size_t size)
+static void take_signal(struct loader *loader, const struct arrow_frame *frame)
 {
-	struct process *p = stream_process(loader, arrow_get32(loader->control));
+	struct arrow_signal signal;
+	struct process *p;
+
+	if (arrow_signal_decode(loader->control, frame->length, &signal) < 0)
+		return;
+	p = stream_process(loader, signal.process);
+	if (!p || !p->alive)
+		return;
+	if (signal.signal == SIGKILL)
+		p->host_killed = true;
+	kill(p->pid, (int)signal.signal);
+}
+
+static void take_winsize(struct loader *loader, const struct arrow_frame *frame)
+{
+	struct arrow_winsize size;
+	struct process *p;
+
+	if (arrow_winsize_decode(loader->control, frame->length, &size) < 0)
+		return;
+	p = stream_process(loader, size.process);
+	if (p && p->tty >= 0)
+		tty_resize(p->tty, size.rows, size.columns);
+}
+
+static void take_time(struct loader *loader, const struct arrow_frame *frame)
+{
+	struct arrow_time time;
+
+	if (arrow_time_decode(loader->control, frame->length, &time) < 0)
+		return;
+	if (time.guest != 0)
+		clock_answer(loader, &time);
+	else
+		clock_ask(loader);
+}
+
+static void take_control(struct loader *loader, const struct arrow_frame *frame)
+{
 	uint32_t number;
 
 	/* What makes no sense, or comes too late, is left alone: only the host itself can suffer.
@@ -227,21 +267,14 @@ static void take_control(struct loader *loader, const struct arrow_frame *frame,
 			begin(loader);
 		break;
 	case ARROW_SIGNAL:
-		number = arrow_get32(loader->control + 4);
-		if (size < 8 || !p || !p->alive || number < 1 || number >= _NSIG)
-			break;
-		if (number == SIGKILL)
-			p->host_killed = true;
-		kill(p->pid, (int)number);
+		take_signal(loader, frame);
 		break;
 	case ARROW_WINSIZE:
-		if (size >= 8 && p && p->tty >= 0)
-			tty_resize(p->tty, arrow_get16(loader->control + 4),
-				arrow_get16(loader->control + 6));
+		take_winsize(loader, frame);
 		break;
 	case ARROW_EXEC_END:
-		if (size >= 4)
-			exec_begin(loader, arrow_get32(loader->control));
+		if (arrow_exec_end_decode(loader->control, frame->length, &number) == 0)
+			exec_begin(loader, number);
 		break;
 	case ARROW_SAVE:
 		if (loader->life == LIFE_RUN)
@@ -256,11 +289,7 @@ static void take_control(struct loader *loader, const struct arrow_frame *frame,
 			restore(loader);
 		break;
 	case ARROW_TIME:
-		if (size == 16 && arrow_get64(loader->control) != 0)
-			clock_answer(loader, arrow_get64(loader->control),
-				arrow_get64(loader->control + 8));
-		else if (size == 16)
-			clock_ask(loader);
+		take_time(loader, frame);
 		break;
 	case ARROW_WARM:
 		if (loader->life == LIFE_WAIT && !loader->rehearsal)
@@ -306,7 +335,7 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 		p->exit_value = value;
 		return;
 	}
-	send_numbers(loader, ARROW_EXITED, number, how, value, 3);
+	tell_exited(loader, how, value);
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 	if (!killed && stage_log_grew(&loader->stage) && stage_oom_kills(&loader->stage) > before)
@@ -357,7 +386,7 @@ static void end_of_life(struct loader *loader)
 			return;
 		if (loader->outlives)
 			sync();
-		send_numbers(loader, ARROW_DONE, 0, 0, 0, 0);
+		tell(loader, ARROW_DONE, NULL, 0);
 		loader->life = LIFE_DONE;
 		loader->deadline = now + LINGER_MS;
 	} else if (now >= loader->deadline) {
@@ -518,6 +547,6 @@ int main(void)
 		die("set up its event loop", r);
 	root_mount(&loader.stage);
 	touch_memory();
-	send_ready(&loader);
+	tell_ready(&loader);
 	run(&loader);
 }

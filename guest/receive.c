@@ -119,26 +119,17 @@ static int open_parent(struct receiver *r, char *name, const char **part)
 
 static int set_xattrs(struct receiver *r, int fd)
 {
-	for (uint32_t at = 0; at < r->e.xattrs;) {
-		uint32_t left = r->e.xattrs - at, length, size;
-		char name[256];
+	struct arrow_entry_xattr x;
+	uint32_t at = 0;
+	int more;
 
-		if (left < 8)
-			return -EPROTO;
-		length = arrow_get32(r->xattrs + at);
-		size = arrow_get32(r->xattrs + at + 4);
-		if (length == 0 || length >= sizeof(name) || length > left - 8 ||
-			size > left - 8 - length)
-			return -EPROTO;
-		memcpy(name, r->xattrs + at + 8, length);
-		name[length] = '\0';
+	while ((more = arrow_entry_xattr_next(r->xattrs, r->e.xattrs, &at, &x)) > 0) {
 		/* A file system may not have them, and the file is as good without. */
-		if (fsetxattr(fd, name, r->xattrs + at + 8 + length, size, 0) < 0 &&
-			errno != ENOTSUP && errno != EPERM && errno != EINVAL)
+		if (fsetxattr(fd, x.name, x.value, x.size, 0) < 0 && errno != ENOTSUP &&
+			errno != EPERM && errno != EINVAL)
 			return -errno;
-		at += 8 + length + size;
 	}
-	return 0;
+	return more;
 }
 
 /* In this order: chown() takes setuid and capabilities away. */
@@ -181,17 +172,16 @@ static int receive_file(struct receiver *r, int parent, const char *part)
 	if (rc == 0 && ftruncate(fd, (off_t)r->e.size) < 0)
 		rc = -errno;
 	for (uint32_t i = 0; rc == 0 && i < r->e.segments; i++) {
-		uint64_t at = arrow_get64(r->segments + (size_t)i * ENTRY_SEGMENT);
-		uint64_t left = arrow_get64(r->segments + (size_t)i * ENTRY_SEGMENT + 8);
+		struct arrow_entry_segment s = arrow_entry_segment(r->segments, i);
 
-		while (rc == 0 && left > 0) {
-			size_t n = left < BUFFER ? (size_t)left : BUFFER;
+		while (rc == 0 && s.length > 0) {
+			size_t n = s.length < BUFFER ? (size_t)s.length : BUFFER;
 
 			rc = take(r, r->buffer, n);
 			if (rc == 0)
-				rc = write_at(fd, r->buffer, n, at);
-			at += n;
-			left -= n;
+				rc = write_at(fd, r->buffer, n, s.offset);
+			s.offset += n;
+			s.length -= n;
 		}
 	}
 	return rc == 0 ? set_all(r, fd) : rc;

@@ -41,19 +41,19 @@ static uint64_t monotonic_ns(void)
 
 void clock_ask(struct loader *loader)
 {
-	uint8_t payload[8];
+	uint8_t payload[ARROW_TIME_QUESTION_BYTES];
 
-	arrow_put64(payload, monotonic_ns());
-	loader->clock_asked =
-		channel_put(&loader->channel, ARROW_CONTROL, ARROW_TIME, payload, 8) == 0;
+	arrow_time_question_encode(payload, monotonic_ns());
+	loader->clock_asked = channel_put(&loader->channel, ARROW_CONTROL, ARROW_TIME, payload,
+				      sizeof(payload)) == 0;
 	/* At once, for what it waits is what the clock will be wrong by. */
 	loader->channel.writable = true;
 	(void)channel_send(&loader->channel);
 }
 
-void clock_answer(struct loader *loader, uint64_t asked, uint64_t host)
+void clock_answer(struct loader *loader, const struct arrow_time *time)
 {
-	uint64_t now = host + (monotonic_ns() - asked);
+	uint64_t now = time->host + (monotonic_ns() - time->guest);
 	struct timespec t = {.tv_sec = (time_t)(now / SECOND), .tv_nsec = (long)(now % SECOND)};
 
 	/* What the host says is no time: the clock stays, and the answer is not waited for. */
@@ -214,15 +214,18 @@ void save_hold(struct loader *loader)
 {
 	struct channel_sink sink = stream_sink(loader);
 	struct process *program = &loader->processes[PROGRAM - 1];
-	uint8_t payload[8];
+	uint8_t payload[ARROW_SAVED_BYTES];
 	struct records own = loader->records; /* which loader->job leads into */
 	int r = hold_begin(&loader->hold);
 
 	loader->records = (struct records){0};
-	arrow_put32(payload, r < 0 ? (uint32_t)-r : 0);
-	arrow_put32(payload + 4, program->in.fd >= 0 && !program->in.ended);
+	arrow_saved_encode(payload, &(struct arrow_saved_frame){
+					    .err = r < 0 ? (uint32_t)-r : 0,
+					    .stdin_open = program->in.fd >= 0 && !program->in.ended,
+				    });
 	/* Behind this frame nothing goes to the host, so that it ends where the saved one ends. */
-	loader->held = channel_put(&loader->channel, ARROW_CONTROL, ARROW_SAVED, payload, 8) == 0;
+	loader->held = channel_put(&loader->channel, ARROW_CONTROL, ARROW_SAVED, payload,
+			       sizeof(payload)) == 0;
 	while (loader->held) {
 		loader->channel.readable = loader->channel.writable = true;
 		r = channel_send(&loader->channel);

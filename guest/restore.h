@@ -7,8 +7,8 @@
 /* Asks the host for the time; the answer may come while other work is done. */
 void clock_ask(struct loader *loader);
 
-/* The answer: the guest's monotonic ns at the question, and the host's ns since 1970. */
-void clock_answer(struct loader *loader, uint64_t asked, uint64_t host);
+/* The answer has come. */
+void clock_answer(struct loader *loader, const struct arrow_time *time);
 
 /* Waits for the answer, for a while. Returns 0 or a negative errno of the channel. */
 int clock_wait(struct loader *loader);

@@ -317,7 +317,7 @@ static bool is_name(const char *s)
  * Mounts the share of a 9p mount in the initramfs, once however many mounts use it, and takes a
  * detached copy of what this mount shows of it. Returns a file descriptor or -errno.
  */
-static int open_share(const struct job_mount *m, struct failure *failure)
+static int open_share(const struct arrow_job_mount *m, struct failure *failure)
 {
 	const char *slash = m->kind == ARROW_MOUNT_9P_FILE ? strchr(m->source, '/') : NULL;
 	size_t length = slash ? (size_t)(slash - m->source) : strlen(m->source);
@@ -374,7 +374,7 @@ static int make_target(const char *path, bool file)
 		       : 0;
 }
 
-static int place_mount(const struct job_mount *m, int tree, struct failure *failure)
+static int place_mount(const struct arrow_job_mount *m, int tree, struct failure *failure)
 {
 	unsigned long flags = m->flags & SAFE_FLAGS;
 	int r = make_target(m->target, m->kind == ARROW_MOUNT_9P_FILE);

@@ -102,21 +102,23 @@ static void take_xattrs(struct sender *s, int fd)
 	for (ssize_t at = 0; at < size; at += (ssize_t)strlen(names + at) + 1) {
 		const char *name = names + at;
 		size_t length = strlen(name);
+		struct arrow_entry_xattr xattr;
 		uint8_t *to = s->xattrs + s->xattrs_size;
 		size_t room = sizeof(s->xattrs) - s->xattrs_size;
 		ssize_t n;
 
 		if (strncmp(name, "user.", 5) != 0 && strcmp(name, "security.capability") != 0)
 			continue;
-		if (room < 8 + length)
+		if (length > ENTRY_XATTR_NAME_MAX || room < ENTRY_XATTR_HEAD + length)
 			continue;
-		n = fgetxattr(fd, name, to + 8 + length, room - 8 - length);
+		to += ENTRY_XATTR_HEAD + length;
+		n = fgetxattr(fd, name, to, room - ENTRY_XATTR_HEAD - length);
 		if (n < 0)
 			continue;
-		arrow_put32(to, (uint32_t)length);
-		arrow_put32(to + 4, (uint32_t)n);
-		memcpy(to + 8, name, length);
-		s->xattrs_size += 8 + (uint32_t)length + (uint32_t)n;
+		strcpy(xattr.name, name);
+		xattr.value = to;
+		xattr.size = (uint32_t)n;
+		s->xattrs_size = arrow_entry_xattr_encode(s->xattrs, s->xattrs_size, &xattr);
 	}
 }
 
@@ -136,16 +138,14 @@ static void find_segments(struct sender *s, int fd, struct arrow_entry *e)
 			break;
 		if (hole > size)
 			hole = size;
-		arrow_put64(s->segments + (size_t)e->segments * ENTRY_SEGMENT, (uint64_t)data);
-		arrow_put64(s->segments + (size_t)e->segments * ENTRY_SEGMENT + 8,
-			(uint64_t)(hole - data));
-		e->segments++;
+		arrow_entry_segment_encode(s->segments, e->segments++,
+			&(struct arrow_entry_segment){(uint64_t)data, (uint64_t)(hole - data)});
 		at = hole;
 	}
 	if (at < size) {
 		e->segments = 1;
-		arrow_put64(s->segments, 0);
-		arrow_put64(s->segments + 8, e->size);
+		arrow_entry_segment_encode(
+			s->segments, 0, &(struct arrow_entry_segment){0, e->size});
 	}
 }
 
@@ -221,9 +221,11 @@ static int send_file(struct sender *s, int dir, const char *part)
 	take_xattrs(s, fd);
 	find_segments(s, fd, &e);
 	put_entry(s, &e, NULL);
-	for (uint32_t i = 0; i < e.segments; i++)
-		put_data(s, fd, arrow_get64(s->segments + (size_t)i * ENTRY_SEGMENT),
-			arrow_get64(s->segments + (size_t)i * ENTRY_SEGMENT + 8));
+	for (uint32_t i = 0; i < e.segments; i++) {
+		struct arrow_entry_segment segment = arrow_entry_segment(s->segments, i);
+
+		put_data(s, fd, segment.offset, segment.length);
+	}
 	return s->err;
 }
 

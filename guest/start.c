@@ -73,12 +73,12 @@ static int limit(struct start *s)
 	const struct job *job = s->job;
 
 	for (size_t i = 0; i < job->rlimit_count; i++) {
-		const struct job_rlimit *r = &job->rlimits[i];
+		const struct arrow_job_rlimit *r = &job->rlimits[i];
 		struct rlimit limit = {.rlim_cur = r->soft, .rlim_max = r->hard};
 
 		if (syscall(SYS_prlimit64, 0, r->resource, &limit, NULL) < 0)
 			return fail(s->failure, 125, errno,
-				"cannot set resource limit %d to %llu:%llu: %m", r->resource,
+				"cannot set resource limit %u to %llu:%llu: %m", r->resource,
 				(unsigned long long)r->soft, (unsigned long long)r->hard);
 	}
 	return 0;

@@ -107,20 +107,28 @@ static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
 static bool is_exec(const struct loader *loader, const struct arrow_frame *frame)
 {
 	return frame->stream == ARROW_CONTROL && frame->type == ARROW_EXEC &&
-	       loader->control_size >= 4;
+	       loader->control_size >= ARROW_EXEC_HEAD;
+}
+
+/* The process that an EXEC names, or 0: its head has come. */
+static uint32_t exec_number(const struct loader *loader)
+{
+	struct arrow_exec_piece piece;
+
+	return arrow_exec_decode(loader->control, ARROW_EXEC_HEAD, &piece) < 0 ? 0 : piece.process;
 }
 
 /* Where the next records of the process go that an EXEC names, or NULL. */
 static uint8_t *exec_room(struct loader *loader, size_t *size)
 {
-	struct process *p = process_vacant(loader->processes, arrow_get32(loader->control));
+	struct process *p = process_vacant(loader->processes, exec_number(loader));
 
 	return p ? records_room(&p->records, ARROW_EXEC_MAX, size) : NULL;
 }
 
 static void exec_took(struct loader *loader, size_t size)
 {
-	struct process *p = process_vacant(loader->processes, arrow_get32(loader->control));
+	struct process *p = process_vacant(loader->processes, exec_number(loader));
 
 	if (p && !p->records.overflow)
 		p->records.size += size;
@@ -150,7 +158,7 @@ static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *si
 		if (to)
 			return to;
 	} else if (frame->type == ARROW_EXEC) {
-		*size = 4 - loader->control_size;
+		*size = ARROW_EXEC_HEAD - loader->control_size;
 		return loader->control + loader->control_size;
 	} else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control)) {
 		*size = sizeof(loader->control) - loader->control_size;
@@ -181,11 +189,11 @@ static int sink_end(void *arg, const struct arrow_frame *frame)
 	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
 	struct input *in = input_behind(loader, frame->stream);
 	uint32_t fd = ARROW_STREAM_FD(frame->stream);
-	size_t size = loader->control_size;
+	uint32_t more;
 
 	loader->control_size = 0;
 	if (frame->stream == ARROW_CONTROL) {
-		loader->take_control(loader, frame, size);
+		loader->take_control(loader, frame);
 		return 0;
 	}
 	if (in && frame->type == ARROW_EOF)
@@ -195,9 +203,9 @@ static int sink_end(void *arg, const struct arrow_frame *frame)
 	if (frame->type == ARROW_CLOSED && fd != 0) {
 		p->out[fd - 1].unwanted = true;
 		p->out[fd - 1].readable = true;
-	} else if (frame->type == ARROW_CREDIT && fd != 0 && size >= 4) {
+	} else if (frame->type == ARROW_CREDIT && fd != 0 &&
+		   arrow_credit_decode(loader->control, frame->length, &more) == 0) {
 		struct output *out = &p->out[fd - 1];
-		uint32_t more = arrow_get32(loader->control);
 
 		/* Never more than a window, whatever the host says. */
 		out->credit = more < ARROW_WINDOW - out->credit ? out->credit + more : ARROW_WINDOW;
@@ -228,7 +236,7 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 {
 	struct input *in = &p->in;
 	uint16_t stream = ARROW_STREAM(number, 0);
-	uint8_t credit[4];
+	uint8_t credit[ARROW_NUMBER_BYTES];
 	bool moved = false;
 
 	while (in->fd >= 0 && in->writable && !in->gone && in->length > 0) {
@@ -257,9 +265,9 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 		end_input(p);
 	if (in->tell && channel_offer(&loader->channel, stream, ARROW_CLOSED, NULL, 0) == 0)
 		in->tell = false;
-	arrow_put32(credit, in->passed);
+	arrow_number_encode(credit, in->passed);
 	if (in->passed >= CREDIT_PORTION &&
-		channel_offer(&loader->channel, stream, ARROW_CREDIT, credit, 4) == 0)
+		channel_offer(&loader->channel, stream, ARROW_CREDIT, credit, sizeof(credit)) == 0)
 		in->passed = 0;
 	return moved;
 }
@@ -397,8 +405,8 @@ void stream_rebind(struct loader *loader, uint32_t number, const struct job *job
 		out->readable = true;
 		out->tell = out->fd < 0;
 	}
-	if (p->tty >= 0 && job->rows && job->columns)
-		tty_resize(p->tty, job->rows, job->columns);
+	if (p->tty >= 0 && job->window.rows && job->window.columns)
+		tty_resize(p->tty, job->window.rows, job->window.columns);
 }
 
 bool stream_drained(const struct loader *loader)

@@ -46,8 +46,8 @@ int tty_open(const struct job *job, bool first, int *master, int *slave, struct 
 	s = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (s < 0)
 		return fail(failure, 125, errno, "cannot open the terminal %s: %m", path);
-	if (job->rows && job->columns)
-		tty_resize(m, job->rows, job->columns);
+	if (job->window.rows && job->window.columns)
+		tty_resize(m, job->window.rows, job->window.columns);
 
 	/* That of the program is /dev/console too, as Docker has it. */
 	if (!first) {

@@ -18,6 +18,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "protocol/protocol.h"
 
@@ -26,6 +27,8 @@
 #define ENTRY_XATTRS_MAX (128u * 1024u)
 #define ENTRY_SEGMENTS_MAX 4096u
 #define ENTRY_SEGMENT 16u
+#define ENTRY_XATTR_HEAD 8u
+#define ENTRY_XATTR_NAME_MAX 255u
 #define ENTRY_SIZE_MAX INT64_MAX
 
 enum arrow_entry_type {
@@ -52,92 +55,46 @@ struct arrow_entry {
 	uint32_t segments;           /* number */
 };
 
-static inline void arrow_entry_encode(uint8_t out[ENTRY_HEAD], const struct arrow_entry *e)
-{
-	arrow_put32(out, e->type);
-	arrow_put32(out + 4, e->mode);
-	arrow_put32(out + 8, e->uid);
-	arrow_put32(out + 12, e->gid);
-	arrow_put64(out + 16, e->size);
-	arrow_put64(out + 24, (uint64_t)e->mtime);
-	arrow_put32(out + 32, e->mtime_ns);
-	arrow_put32(out + 36, e->major);
-	arrow_put32(out + 40, e->minor);
-	arrow_put32(out + 44, e->name);
-	arrow_put32(out + 48, e->link);
-	arrow_put32(out + 52, e->xattrs);
-	arrow_put32(out + 56, e->segments);
-}
+/* Where a regular file has data. */
+struct arrow_entry_segment {
+	uint64_t offset, length;
+};
 
-/* Returns 0, or -1 for a head that no honest peer sends. */
-static inline int arrow_entry_decode(const uint8_t in[ENTRY_HEAD], struct arrow_entry *e)
-{
-	*e = (struct arrow_entry){
-		.type = arrow_get32(in),
-		.mode = arrow_get32(in + 4),
-		.uid = arrow_get32(in + 8),
-		.gid = arrow_get32(in + 12),
-		.size = arrow_get64(in + 16),
-		.mtime = (int64_t)arrow_get64(in + 24),
-		.mtime_ns = arrow_get32(in + 32),
-		.major = arrow_get32(in + 36),
-		.minor = arrow_get32(in + 40),
-		.name = arrow_get32(in + 44),
-		.link = arrow_get32(in + 48),
-		.xattrs = arrow_get32(in + 52),
-		.segments = arrow_get32(in + 56),
-	};
-	if (e->type == ENTRY_END)
-		return 0;
-	if ((e->type < ENTRY_FILE || e->type > ENTRY_FIFO) && e->type != ENTRY_ERROR)
-		return -1;
-	if (e->mode > 07777 || e->size > ENTRY_SIZE_MAX || e->mtime_ns >= 1000000000u ||
-		e->name < 1 || e->name > ENTRY_NAME_MAX || e->link > ENTRY_NAME_MAX ||
-		e->xattrs > ENTRY_XATTRS_MAX || e->segments > ENTRY_SEGMENTS_MAX)
-		return -1;
-	if (e->type != ENTRY_FILE && (e->size != 0 || e->segments != 0))
-		return -1;
-	if ((e->type == ENTRY_LINK || e->type == ENTRY_HARD_LINK) != (e->link > 0))
-		return -1;
-	return 0;
-}
+struct arrow_entry_xattr {
+	char name[ENTRY_XATTR_NAME_MAX + 1];
+	const uint8_t *value;
+	uint32_t size;
+};
+
+void arrow_entry_encode(uint8_t out[ENTRY_HEAD], const struct arrow_entry *e);
+
+/* Returns 0, or -EPROTO for a head that no honest peer sends. Of an END only the type counts. */
+int arrow_entry_decode(const uint8_t in[ENTRY_HEAD], struct arrow_entry *e);
 
 /* True for a name that leads nowhere but down from where it is taken; length is checked. */
-static inline bool arrow_entry_name_ok(const char *name, uint32_t length)
-{
-	uint32_t start = 0;
+bool arrow_entry_name_ok(const char *name, uint32_t length);
 
-	if (length == 1 && name[0] == '.')
-		return true;
-	if (length < 1 || length > ENTRY_NAME_MAX || memchr(name, '\0', length))
-		return false;
-	for (uint32_t i = 0; i <= length; i++) {
-		uint32_t part = i - start;
+/* Segment `index` of those in `segments`, which has room for it. */
+void arrow_entry_segment_encode(
+	uint8_t *segments, uint32_t index, const struct arrow_entry_segment *segment);
+struct arrow_entry_segment arrow_entry_segment(const uint8_t *segments, uint32_t index);
 
-		if (i < length && name[i] != '/')
-			continue;
-		if (part == 0 || part > 255 || (part == 1 && name[start] == '.') ||
-			(part == 2 && name[start] == '.' && name[start + 1] == '.'))
-			return false;
-		start = i + 1;
-	}
-	return true;
-}
+/* True when the segments of a file lie one behind the other within its size. */
+bool arrow_entry_segments_ok(const struct arrow_entry *e, const uint8_t *segments);
 
-/* The segments of a file lie one behind the other within its size. */
-static inline bool arrow_entry_segments_ok(const struct arrow_entry *e, const uint8_t *segments)
-{
-	uint64_t end = 0;
+/*
+ * Adds an attribute to `used` bytes of others in xattrs, which has ENTRY_XATTRS_MAX. The value may
+ * be there already: behind the head and the name. Returns how many bytes are used then; as many as
+ * before for one that does not fit, or has no name or one that is too long.
+ */
+uint32_t arrow_entry_xattr_encode(
+	uint8_t *xattrs, uint32_t used, const struct arrow_entry_xattr *xattr);
 
-	for (uint32_t i = 0; i < e->segments; i++) {
-		uint64_t offset = arrow_get64(segments + (size_t)i * ENTRY_SEGMENT);
-		uint64_t length = arrow_get64(segments + (size_t)i * ENTRY_SEGMENT + 8);
-
-		if (offset < end || offset > e->size || length > e->size - offset)
-			return false;
-		end = offset + length;
-	}
-	return true;
-}
+/*
+ * The attribute at *at, which is moved behind it. Returns 1, 0 when there are no more, or -EPROTO
+ * for what no honest peer sends.
+ */
+int arrow_entry_xattr_next(
+	const uint8_t *xattrs, uint32_t size, uint32_t *at, struct arrow_entry_xattr *xattr);
 
 #endif

@@ -125,7 +125,7 @@ enum arrow_job_tag {
 	ARROW_JOB_HOSTNAME = 6,  /* string */
 	ARROW_JOB_HOSTS = 7,     /* string "address name", repeats: more lines of /etc/hosts */
 	ARROW_JOB_RESOLV = 8,    /* string: the content of /etc/resolv.conf */
-	ARROW_JOB_MOUNT = 9,     /* struct arrow_job_mount, then source NUL target NUL options */
+	ARROW_JOB_MOUNT = 9,     /* u32 kind, u32 flags, source NUL target NUL options; repeats */
 	ARROW_JOB_RLIMIT = 10,   /* u32 resource, u32 0, u64 soft, u64 hard; repeats */
 	ARROW_JOB_CAPS = 11,     /* u64: what root keeps, bit n = capability n; else Docker's 14 */
 	ARROW_JOB_SYSCTL = 12,   /* string "kernel.name=value", repeats */
@@ -135,11 +135,14 @@ enum arrow_job_tag {
 	ARROW_JOB_SHM_SIZE = 16, /* u64 bytes of /dev/shm */
 	ARROW_JOB_MACHINE_ID = 17, /* 16 bytes: /etc/machine-id, where the root has none */
 	ARROW_JOB_CPU_MAX = 18, /* u32 thousandths of a CPU that the processes may use together */
-	ARROW_JOB_NIC = 19,     /* struct arrow_job_nic, repeats: a network card */
-	ARROW_JOB_ADDRESS = 20, /* struct arrow_job_address, repeats */
-	ARROW_JOB_ROUTE = 21,   /* struct arrow_job_route, repeats; made in their order */
-	ARROW_JOB_ID = 22,      /* string; this and the next two are for RESTORE only */
-	ARROW_JOB_NAME = 23,    /* string */
+	ARROW_JOB_NIC =
+		19, /* repeats: a network card. u32 n of ethN, u32 MTU or 0, 6 bytes MAC, 2 zero */
+	ARROW_JOB_ADDRESS =
+		20, /* repeats. u32 n of ethN, u8 family (4, 6), u8 prefix, 2 zero, 16 bytes */
+	ARROW_JOB_ROUTE =
+		21, /* repeats; as ADDRESS, of the destination, then 16 bytes of the gateway */
+	ARROW_JOB_ID = 22,             /* string; this and the next two are for RESTORE only */
+	ARROW_JOB_NAME = 23,           /* string */
 	ARROW_JOB_RESTORE_SIGNAL = 24, /* u32: what the program gets once it is restored */
 	ARROW_JOB_PIDS_MAX = 25, /* u32: how many processes and threads there may be at once */
 };
@@ -161,37 +164,8 @@ enum arrow_mount_kind {
 	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };
 
-struct arrow_job_mount {
-	uint32_t kind;  /* enum arrow_mount_kind */
-	uint32_t flags; /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of mount(2); for the root: */
-};
-
 /* The image is uniform (image/uniform.h): what was mounted before the job is as good. */
 #define ARROW_ROOT_UNIFORM 1u
-
-struct arrow_job_nic {
-	uint32_t index; /* of ethN */
-	uint32_t mtu;   /* bytes; 0: as it is */
-	uint8_t mac[6];
-	uint8_t zero[2];
-};
-
-struct arrow_job_address {
-	uint32_t index;
-	uint8_t family; /* 4 or 6 */
-	uint8_t prefix; /* bits */
-	uint8_t zero[2];
-	uint8_t address[16]; /* IPv4: the first 4 bytes; network order */
-};
-
-struct arrow_job_route {
-	uint32_t index;
-	uint8_t family; /* 4 or 6 */
-	uint8_t prefix; /* bits; 0 with the zero address: the default route */
-	uint8_t zero[2];
-	uint8_t destination[16];
-	uint8_t gateway[16]; /* all zero: on the link */
-};
 
 /* Little-endian access; x86 and arm64 guests and hosts all are, so these are plain copies. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire format is little-endian");
@@ -241,28 +215,6 @@ static inline int arrow_exit_code(const uint8_t exited[12])
 	int value = (int)(arrow_get32(exited + 8) & 0xff);
 
 	return arrow_get32(exited + 4) == ARROW_EXIT_STATUS ? value : 128 + value;
-}
-
-struct arrow_frame {
-	uint16_t stream;
-	uint16_t type;
-	uint32_t length;
-};
-
-static inline void arrow_frame_encode(uint8_t out[ARROW_FRAME_HEADER], struct arrow_frame f)
-{
-	arrow_put16(out, f.stream);
-	arrow_put16(out + 2, f.type);
-	arrow_put32(out + 4, f.length);
-}
-
-/* Returns 0, or -1 for a frame that no honest peer sends (too long). */
-static inline int arrow_frame_decode(const uint8_t in[ARROW_FRAME_HEADER], struct arrow_frame *f)
-{
-	f->stream = arrow_get16(in);
-	f->type = arrow_get16(in + 2);
-	f->length = arrow_get32(in + 4);
-	return f->length <= ARROW_FRAME_MAX ? 0 : -1;
 }
 
 #endif

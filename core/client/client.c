@@ -238,20 +238,18 @@ static void client_set_raw(struct client *c)
 
 static int client_send_window(struct client *c)
 {
-	uint16_t rows, columns;
-	uint8_t payload[8];
+	struct arrow_winsize size = {.process = c->options->process};
+	uint8_t payload[ARROW_WINSIZE_BYTES];
 
-	client_window(&rows, &columns);
-	arrow_put32(payload, c->options->process);
-	arrow_put16(payload + 4, rows);
-	arrow_put16(payload + 6, columns);
+	client_window(&size.rows, &size.columns);
+	arrow_winsize_encode(payload, &size);
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_WINSIZE, payload, sizeof(payload));
 }
 
 static int client_handle_signal(struct client *c)
 {
 	struct signalfd_siginfo info;
-	uint8_t payload[8];
+	uint8_t payload[ARROW_SIGNAL_BYTES];
 
 	if (read(c->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
@@ -271,73 +269,97 @@ static int client_handle_signal(struct client *c)
 		c->status = 128 + (int)info.ssi_signo;
 		return 0;
 	}
-	arrow_put32(payload, c->options->process);
-	arrow_put32(payload + 4, info.ssi_signo);
+	arrow_signal_encode(payload, &(struct arrow_signal){c->options->process, info.ssi_signo});
 	return channel_send(&c->keeper, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload));
+}
+
+/* One that was left may end at once; that means nothing to its command any more. */
+static bool client_ends_after_leaving(struct client *c)
+{
+	if (c->leave_by)
+		c->ended = true;
+	return c->leave_by != 0;
+}
+
+static int client_handle_started(struct client *c, struct arrow_error *error)
+{
+	if (c->started)
+		return 0;
+	c->started = true;
+	c->waits_since = 0;
+	if (c->options->leave)
+		return client_leave(c) < 0
+			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
+			       : 0;
+	c->reads_stdin = c->options->input && c->spec->process.interactive;
+	client_set_raw(c);
+	/* It may have changed since the job was written. */
+	return c->spec->process.tty && client_send_window(c) < 0
+		       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
+		       : 0;
 }
 
 static int client_handle_control(
 	struct client *c, struct arrow_frame f, const uint8_t *p, struct arrow_error *error)
 {
+	struct arrow_started started;
+	struct arrow_failed failed;
+	struct arrow_exited exited;
+	int r = 0;
+
 	/* What is told to all commands, of the Arrow's program, is not for one beside it. */
-	if (f.type != ARROW_NOTE && f.length >= 4 && c->options->process != 1 &&
-		arrow_get32(p) != c->options->process)
-		return 0;
-	/* One that was left may end at once; that is nothing to its command any more. */
-	if (c->leave_by && (f.type == ARROW_FAILED || f.type == ARROW_EXITED)) {
-		c->ended = true;
-		return 0;
-	}
 	switch (f.type) {
 	case ARROW_STARTED:
-		if (c->started)
-			return 0;
-		c->started = true;
-		c->waits_since = 0;
-		if (c->options->leave)
-			return client_leave(c) < 0
-				       ? arrow_fail(error, EPIPE,
-						 "the keeper of this Arrow does not read")
-				       : 0;
-		c->reads_stdin = c->options->input && c->spec->process.interactive;
-		client_set_raw(c);
-		/* It may have changed since the job was written. */
-		return c->spec->process.tty && client_send_window(c) < 0
-			       ? arrow_fail(error, EPIPE, "the keeper of this Arrow does not read")
-			       : 0;
+		r = arrow_started_decode(p, f.length, &started);
+		if (r == 0 && started.process == c->options->process)
+			return client_handle_started(c, error);
+		break;
 	case ARROW_NOTE:
 		client_note(c, "%.*s", (int)f.length, (const char *)p);
 		return 0;
 	case ARROW_FAILED:
+		r = arrow_failed_decode(p, f.length, &failed);
+		if (r < 0 || failed.process != c->options->process || client_ends_after_leaving(c))
+			break;
 		c->ended = true;
-		return arrow_fail_status(error, (int)arrow_get32(p + 4), EIO, "%.*s",
-			(int)f.length - 12, (const char *)p + 12);
+		return arrow_fail_status(
+			error, (int)failed.status, EIO, "%.*s", (int)failed.length, failed.text);
 	case ARROW_EXITED:
+		r = arrow_exited_decode(p, f.length, &exited);
+		if (r < 0 || exited.process != c->options->process || client_ends_after_leaving(c))
+			break;
 		c->ended = true;
-		c->status = arrow_exit_code(p);
-		c->out_of_memory = arrow_get32(p + 4) == ARROW_EXIT_OOM;
+		c->status = arrow_exited_status(&exited);
+		c->out_of_memory = exited.how == ARROW_EXIT_OOM;
 		return 0;
 	default:
-		return 0;
+		break;
 	}
+	return r < 0 ? arrow_fail(error, -r, "the keeper of this Arrow sent a malformed frame") : 0;
 }
 
 static int client_handle_frame(
 	struct client *c, struct arrow_frame f, const uint8_t *payload, struct arrow_error *error)
 {
 	unsigned int fd = ARROW_STREAM_FD(f.stream);
+	uint32_t more;
 	int r = 0;
 
 	if (f.stream == ARROW_CONTROL)
 		return client_handle_control(c, f, payload, error);
 	if (!c->options->whole)
 		c->waits_since = 0;
-	if (fd == 0 && f.type == ARROW_CREDIT)
-		c->credit += arrow_get32(payload);
-	else if (fd == 0 && f.type == ARROW_CLOSED)
+	if (fd == 0 && f.type == ARROW_CREDIT) {
+		/* Never more than a window, whatever the guest says. */
+		r = arrow_credit_decode(payload, f.length, &more);
+		if (r == 0)
+			c->credit =
+				more < ARROW_WINDOW - c->credit ? c->credit + more : ARROW_WINDOW;
+	} else if (fd == 0 && f.type == ARROW_CLOSED) {
 		c->reads_stdin = false;
-	else if (fd != 0 && f.type == ARROW_DATA && c->options->output) /* else left just now */
+	} else if (fd != 0 && f.type == ARROW_DATA && c->options->output) { /* else left just now */
 		r = output_append(&c->out[fd - 1], payload, f.length);
+	}
 	return r < 0 ? arrow_fail(error, -r, "the guest sent more output than it was granted") : 0;
 }
 
@@ -350,7 +372,7 @@ static int client_handle_frames(struct client *c, struct arrow_error *error)
 	while (!c->ended && (r = channel_next(&c->keeper, &frame, &payload)) != 0) {
 		if (r < 0)
 			return arrow_fail(
-				error, -r, "the keeper of this Arrow sent an invalid frame");
+				error, -r, "the keeper of this Arrow sent a malformed frame");
 		r = client_handle_frame(c, frame, payload, error);
 		if (r < 0)
 			return r;

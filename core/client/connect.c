@@ -200,7 +200,7 @@ static int ask_keeper(const struct arrow_paths *paths, const struct arrow_instan
 	struct arrow_error *error)
 {
 	struct control_answer records = {0};
-	int r = control_ask_data(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, &records, error);
+	int r = control_ask(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, &records, error);
 
 	if (r == 0 && tell && records.size)
 		r = tell_guest(paths, i->id, &records, error);
@@ -263,7 +263,7 @@ static int change_running(struct change *change, const struct arrow_instance *i,
 	}
 	/* A guest that does not hear of it has left the network all the same. */
 	if (!change->connection &&
-		control_ask_data(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, NULL, &ignored) == 0) {
+		control_ask(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, NULL, &ignored) == 0) {
 		arrow_error_clear(error);
 		return 0;
 	}

@@ -110,24 +110,14 @@ static int rename_entry(const struct entries_options *options, const char *name,
 
 static void add_xattrs(struct archive_entry *to, const struct entries_reader *reader, bool owners)
 {
-	uint32_t at = 0, size = reader->e.xattrs;
+	struct arrow_entry_xattr x;
+	uint32_t at = 0;
 
-	while (size - at >= 8) {
-		uint32_t name_size = arrow_get32(reader->xattrs + at);
-		uint32_t value_size = arrow_get32(reader->xattrs + at + 4);
-		char name[256];
-
-		if (name_size == 0 || name_size >= sizeof(name) || name_size > size - at - 8 ||
-			value_size > size - at - 8 - name_size)
-			return;
-		memcpy(name, reader->xattrs + at + 8, name_size);
-		name[name_size] = '\0';
-		at += 8 + name_size + value_size;
+	while (arrow_entry_xattr_next(reader->xattrs, reader->e.xattrs, &at, &x) > 0) {
 		/* Nothing else of a guest has a meaning for the host's kernel. */
-		if (strncmp(name, "user.", 5) == 0 ||
-			(owners && strcmp(name, "security.capability") == 0))
-			archive_entry_xattr_add_entry(
-				to, name, reader->xattrs + at - value_size, value_size);
+		if (strncmp(x.name, "user.", 5) == 0 ||
+			(owners && strcmp(x.name, "security.capability") == 0))
+			archive_entry_xattr_add_entry(to, x.name, x.value, x.size);
 	}
 }
 
@@ -186,13 +176,14 @@ static int make_header(const struct entries_reader *reader, const struct entries
 	if (e->type == ENTRY_CHARACTER || e->type == ENTRY_BLOCK)
 		archive_entry_set_rdev(to, makedev(e->major, e->minor));
 	add_xattrs(to, reader, options->owners);
-	if (e->segments > 1 || (e->segments == 1 && arrow_get64(reader->segments + 8) != e->size) ||
+	if (e->segments > 1 ||
+		(e->segments == 1 && arrow_entry_segment(reader->segments, 0).length != e->size) ||
 		(e->segments == 0 && e->size > 0)) {
 		for (uint32_t i = 0; i < e->segments; i++) {
-			const uint8_t *s = reader->segments + (size_t)i * ENTRY_SEGMENT;
+			struct arrow_entry_segment s = arrow_entry_segment(reader->segments, i);
 
 			archive_entry_sparse_add_entry(
-				to, (la_int64_t)arrow_get64(s), (la_int64_t)arrow_get64(s + 8));
+				to, (la_int64_t)s.offset, (la_int64_t)s.length);
 		}
 		if (e->segments == 0)
 			archive_entry_sparse_add_entry(to, (la_int64_t)e->size, 0);
@@ -224,12 +215,12 @@ static int copy_data(
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < reader->e.segments; i++) {
-		uint64_t offset = arrow_get64(reader->segments + (size_t)i * ENTRY_SEGMENT);
-		uint64_t left = arrow_get64(reader->segments + (size_t)i * ENTRY_SEGMENT + 8);
+		struct arrow_entry_segment s = arrow_entry_segment(reader->segments, i);
+		uint64_t left = s.length;
 
 		if (!on_disk)
-			r = write_hole(to, offset - at, error);
-		at = offset;
+			r = write_hole(to, s.offset - at, error);
+		at = s.offset;
 		while (r == 0 && left > 0) {
 			size_t n = left < ENTRIES_BUFFER ? (size_t)left : ENTRIES_BUFFER;
 			la_ssize_t done;

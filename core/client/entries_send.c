@@ -87,18 +87,14 @@ static uint32_t pack_xattrs(struct archive_entry *from, uint8_t *to)
 
 	archive_entry_xattr_reset(from);
 	while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
-		size_t length = strlen(name);
+		struct arrow_entry_xattr x = {.value = value, .size = (uint32_t)size};
 
-		if (length == 0 || length > 255 || size > ENTRY_XATTRS_MAX ||
-			8 + length + size > ENTRY_XATTRS_MAX - used)
+		if (strlen(name) > ENTRY_XATTR_NAME_MAX || size > ENTRY_XATTRS_MAX)
 			continue;
 		if (strncmp(name, "user.", 5) != 0 && strcmp(name, "security.capability") != 0)
 			continue;
-		arrow_put32(to + used, (uint32_t)length);
-		arrow_put32(to + used + 4, (uint32_t)size);
-		memcpy(to + used + 8, name, length);
-		memcpy(to + used + 8 + length, value, size);
-		used += 8 + (uint32_t)length + (uint32_t)size;
+		strcpy(x.name, name);
+		used = arrow_entry_xattr_encode(to, used, &x);
 	}
 	return used;
 }
@@ -119,18 +115,16 @@ static uint32_t pack_segments(struct archive_entry *from, uint64_t size, uint8_t
 				goto whole;
 			if (length == 0)
 				continue;
-			arrow_put64(to + (size_t)n * ENTRY_SEGMENT, (uint64_t)offset);
-			arrow_put64(to + (size_t)n * ENTRY_SEGMENT + 8, (uint64_t)length);
+			arrow_entry_segment_encode(to, n++,
+				&(struct arrow_entry_segment){(uint64_t)offset, (uint64_t)length});
 			end = (uint64_t)(offset + length);
-			n++;
 		}
 		return n;
 	}
 whole:
 	if (size == 0)
 		return 0;
-	arrow_put64(to, 0);
-	arrow_put64(to + 8, size);
+	arrow_entry_segment_encode(to, 0, &(struct arrow_entry_segment){0, size});
 	return 1;
 }
 
@@ -186,8 +180,8 @@ static int send_data(struct archive *from, const struct arrow_entry *e, const ui
 	uint8_t buffer[ENTRIES_BUFFER];
 
 	for (uint32_t i = 0; i < e->segments; i++) {
-		uint64_t at = arrow_get64(segments + (size_t)i * ENTRY_SEGMENT);
-		uint64_t left = arrow_get64(segments + (size_t)i * ENTRY_SEGMENT + 8);
+		struct arrow_entry_segment s = arrow_entry_segment(segments, i);
+		uint64_t at = s.offset, left = s.length;
 
 		while (left > 0) {
 			size_t n = 0;

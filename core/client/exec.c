@@ -49,13 +49,13 @@ static int connect_to(const struct arrow_paths *paths, const char *name, struct 
 
 static int send_frame(int fd, uint16_t type, const void *data, size_t size)
 {
-	uint8_t head[ARROW_FRAME_HEADER + 4];
+	uint8_t head[ARROW_FRAME_HEADER + ARROW_EXEC_HEAD];
 	int r;
 
-	arrow_frame_encode(
-		head, (struct arrow_frame){
-			      .stream = ARROW_CONTROL, .type = type, .length = (uint32_t)size + 4});
-	arrow_put32(head + ARROW_FRAME_HEADER, NUMBER);
+	arrow_frame_encode(head, (struct arrow_frame){.stream = ARROW_CONTROL,
+					 .type = type,
+					 .length = (uint32_t)size + ARROW_EXEC_HEAD});
+	arrow_exec_encode(head + ARROW_FRAME_HEADER, NUMBER);
 	r = write_full(fd, head, sizeof(head));
 	return r == 0 && size > 0 ? write_full(fd, data, size) : r;
 }
@@ -73,8 +73,8 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 	for (size_t at = 0; r == 0 && at < job.size;) {
 		size_t n = job.size - at;
 
-		if (n > ARROW_FRAME_MAX - 4)
-			n = ARROW_FRAME_MAX - 4;
+		if (n > ARROW_FRAME_MAX - ARROW_EXEC_HEAD)
+			n = ARROW_FRAME_MAX - ARROW_EXEC_HEAD;
 		r = send_frame(fd, ARROW_EXEC, job.data + at, n);
 		at += n;
 	}

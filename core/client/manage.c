@@ -49,12 +49,13 @@ static int manage_wait_free(const struct arrow_instance *i, struct arrow_error *
 static int manage_ask_stop(const struct arrow_instance *i, uint16_t request, uint32_t signal,
 	uint32_t seconds, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	uint32_t numbers[2] = {signal, seconds};
+	uint8_t payload[ARROW_STOP_BYTES];
 	int r;
 
 	if (seconds == ARROW_OWN_TIMEOUT)
-		numbers[1] = spec->life.stop_timeout;
-	r = control_ask(i, request, numbers, 2, 0, error);
+		seconds = spec->life.stop_timeout;
+	arrow_stop_encode(payload, &(struct arrow_stop_request){signal, seconds});
+	r = control_ask(i, request, payload, sizeof(payload), 0, NULL, error);
 	if (r == -ESRCH) { /* it ended just now, or never ran */
 		arrow_error_clear(error);
 		r = 1;
@@ -101,11 +102,13 @@ int arrow_restart_kept(const struct arrow_paths *paths, const char *name, uint32
 int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signal,
 	struct arrow_error *error)
 {
+	uint8_t payload[ARROW_NUMBER_BYTES];
 	struct arrow_instance i;
 	int r = manage_open(&i, paths, name, NULL, error);
 
+	arrow_number_encode(payload, signal);
 	if (r == 0)
-		r = control_ask(&i, ARROW_KILL, &signal, 1, ANSWER_MS, error);
+		r = control_ask(&i, ARROW_KILL, payload, sizeof(payload), ANSWER_MS, NULL, error);
 	if (r == 0 && signal == SIGKILL)
 		r = manage_wait_free(&i, error);
 	arrow_instance_release(&i);
@@ -119,8 +122,8 @@ int arrow_pause(
 	int r = manage_open(&i, paths, name, NULL, error);
 
 	if (r == 0) {
-		r = control_ask(
-			&i, pause ? ARROW_PAUSE : ARROW_UNPAUSE, NULL, 0, 2 * ANSWER_MS, error);
+		r = control_ask(&i, pause ? ARROW_PAUSE : ARROW_UNPAUSE, NULL, 0, 2 * ANSWER_MS,
+			NULL, error);
 		if (r < 0)
 			r = arrow_error_prefix(error, r, "cannot %s Arrow %s",
 				pause ? "pause" : "unpause", i.name);
@@ -132,14 +135,16 @@ int arrow_pause(
 /* Whoever holds the lock of one that does not run has it for a moment only. */
 static int manage_kill_and_lock(struct arrow_instance *i, struct arrow_error *error)
 {
-	static const uint32_t now[2] = {SIGKILL, 0};
+	uint8_t payload[ARROW_STOP_BYTES];
 	uint64_t end = now_ms() + END_MS;
 	int r;
 
+	arrow_stop_encode(payload, &(struct arrow_stop_request){.signal = SIGKILL});
 	while ((r = arrow_instance_lock(i)) == -EBUSY && now_ms() < end) {
 		_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 
-		if (control_ask(i, ARROW_STOP, now, 2, END_MS, &ignored) < 0)
+		if (control_ask(i, ARROW_STOP, payload, sizeof(payload), END_MS, NULL, &ignored) <
+			0)
 			usleep(2000);
 	}
 	return r == -EBUSY ? arrow_fail(error, EBUSY, "Arrow %s does not end", i->name) : r;
@@ -186,6 +191,8 @@ int arrow_remove(
 static int manage_read_end(int fd, int *status)
 {
 	struct channel c;
+	struct arrow_exited exited;
+	struct arrow_failed failed;
 	struct arrow_frame f;
 	const uint8_t *p;
 	int r = channel_init(&c, fd), filled = 0;
@@ -197,13 +204,16 @@ static int manage_read_end(int fd, int *status)
 			continue;
 		filled = channel_fill(&c);
 		while (r == 0 && channel_next(&c, &f, &p) == 1) {
-			if (f.stream != ARROW_CONTROL || f.length < 12)
+			if (f.stream != ARROW_CONTROL)
 				continue;
-			if (f.type == ARROW_FAILED) {
-				*status = (int)arrow_get32(p + 4);
+			if (f.type == ARROW_FAILED &&
+				arrow_failed_decode(p, f.length, &failed) == 0) {
+				*status = (int)failed.status;
 				r = 1;
-			} else if (f.type == ARROW_EXITED && arrow_get32(p) == 1) {
-				*status = arrow_exit_code(p);
+			} else if (f.type == ARROW_EXITED &&
+				   arrow_exited_decode(p, f.length, &exited) == 0 &&
+				   exited.process == 1) {
+				*status = arrow_exited_status(&exited);
 				r = 1;
 			}
 		}

@@ -161,7 +161,10 @@ static uint32_t update_mib(const struct update *u, const struct arrow_spec *spec
 static int update_ask_keeper(
 	const struct arrow_instance *i, uint32_t mib, struct arrow_error *error)
 {
-	return control_ask(i, ARROW_RELOAD, &mib, 1, ANSWER_MS, error);
+	uint8_t payload[ARROW_NUMBER_BYTES];
+
+	arrow_number_encode(payload, mib);
+	return control_ask(i, ARROW_RELOAD, payload, sizeof(payload), ANSWER_MS, NULL, error);
 }
 
 /* Brings what is stored to what runs: the keeper, with the host's control groups, then the guest.

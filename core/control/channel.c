@@ -113,9 +113,9 @@ int channel_send(
 
 int channel_send_u32(struct channel *c, uint16_t stream, uint16_t type, uint32_t value)
 {
-	uint8_t payload[4];
+	uint8_t payload[ARROW_NUMBER_BYTES];
 
-	arrow_put32(payload, value);
+	arrow_number_encode(payload, value);
 	return channel_send(c, stream, type, payload, sizeof(payload));
 }
 

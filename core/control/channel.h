@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "protocol/protocol.h"
+#include "protocol/frame.h"
 #include "util/error.h"
 
 /* Room for a window of each of stdout and stderr, and for control frames beside them. */
@@ -59,7 +59,7 @@ bool channel_has_room(const struct channel *c, size_t length);
 int channel_send(struct channel *c, uint16_t stream, uint16_t type, const void *payload,
 	size_t length) ARROW_MUST_CHECK;
 
-/* The same for a payload of one or two numbers. */
+/* The same for a payload of one number. */
 int channel_send_u32(
 	struct channel *c, uint16_t stream, uint16_t type, uint32_t value) ARROW_MUST_CHECK;
 

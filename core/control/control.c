@@ -75,41 +75,31 @@ int control_connect(const struct arrow_instance *instance, struct arrow_error *e
 static int look_for_answer(struct channel *c, uint16_t request, struct control_answer *answer,
 	struct arrow_error *error)
 {
+	struct arrow_answer got;
 	struct arrow_frame f;
 	const uint8_t *p;
-	int r, err;
+	int r;
 
 	while ((r = channel_next(c, &f, &p)) == 1) {
-		if (f.stream != ARROW_CONTROL || f.type != ARROW_ANSWER || f.length < 8 ||
-			arrow_get32(p) != request)
+		if (f.stream != ARROW_CONTROL || f.type != ARROW_ANSWER ||
+			arrow_answer_decode(p, f.length, &got) < 0 || got.request != request)
 			continue;
-		err = (int)arrow_get32(p + 4);
-		if (err == 0 && answer && f.length > 8) {
-			answer->data = malloc(f.length - 8);
+		if (got.err != 0)
+			return arrow_fail_status(error, 1, (int)got.err, "%.*s", (int)got.size,
+				(const char *)got.data);
+		if (answer && got.size > 0) {
+			answer->data = malloc(got.size);
 			if (!answer->data)
 				return arrow_fail(error, ENOMEM, "out of memory");
-			answer->size = f.length - 8;
-			memcpy(answer->data, p + 8, answer->size);
+			answer->size = got.size;
+			memcpy(answer->data, got.data, got.size);
 		}
-		if (err == 0)
-			return 1;
-		return arrow_fail_status(
-			error, 1, err, "%.*s", (int)f.length - 8, (const char *)p + 8);
+		return 1;
 	}
-	return r < 0 ? arrow_fail(error, -r, "the keeper of this Arrow sent nonsense") : 0;
+	return r < 0 ? arrow_fail(error, -r, "the keeper of this Arrow sent a malformed frame") : 0;
 }
 
-int control_ask(const struct arrow_instance *instance, uint16_t request, const uint32_t *numbers,
-	size_t n, unsigned int wait_ms, struct arrow_error *error)
-{
-	uint8_t payload[16];
-
-	for (size_t i = 0; i < n && i < 4; i++)
-		arrow_put32(payload + 4 * i, numbers[i]);
-	return control_ask_data(instance, request, payload, 4 * n, wait_ms, NULL, error);
-}
-
-int control_ask_data(const struct arrow_instance *instance, uint16_t request, const void *data,
+int control_ask(const struct arrow_instance *instance, uint16_t request, const void *data,
 	size_t size, unsigned int wait_ms, struct control_answer *answer, struct arrow_error *error)
 {
 	uint64_t end = now_ms() + wait_ms, now;

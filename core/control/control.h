@@ -20,23 +20,20 @@ int control_listen(const char *run_dir, struct arrow_error *error) ARROW_MUST_CH
 int control_connect(
 	const struct arrow_instance *instance, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/*
- * Connects, asks and waits for the answer.
- *   numbers, n: the payload of the request, as u32
- *   wait_ms:    for the answer; 0 for ever
- * Errors: -ESRCH (it does not run, or ended before it could answer), what the keeper answered.
- */
-int control_ask(const struct arrow_instance *instance, uint16_t request, const uint32_t *numbers,
-	size_t n, unsigned int wait_ms, struct arrow_error *error) ARROW_MUST_CHECK;
-
 /* What an answer brought beside its success; owned. */
 struct control_answer {
 	uint8_t *data;
 	size_t size;
 };
 
-/* The same with a payload of bytes. answer may be NULL. */
-int control_ask_data(const struct arrow_instance *instance, uint16_t request, const void *data,
+/*
+ * Connects, asks and waits for the answer.
+ *   data, size: the payload of the request (protocol/frame.h)
+ *   wait_ms:    for the answer; 0 for ever
+ *   answer:     gets what came with it, or NULL
+ * Errors: -ESRCH (it does not run, or ended before it could answer), what the keeper answered.
+ */
+int control_ask(const struct arrow_instance *instance, uint16_t request, const void *data,
 	size_t size, unsigned int wait_ms, struct control_answer *answer,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -20,7 +20,7 @@
 
 static void add(struct arrow_job *job, uint32_t tag, const void *data, size_t size)
 {
-	uint8_t head[8];
+	uint8_t head[ARROW_RECORD_HEAD];
 
 	if (job->failed)
 		return;
@@ -39,8 +39,7 @@ static void add(struct arrow_job *job, uint32_t tag, const void *data, size_t si
 		job->data = larger;
 		job->room = room;
 	}
-	arrow_put32(head, tag);
-	arrow_put32(head + 4, (uint32_t)size);
+	arrow_record_encode_head(head, tag, (uint32_t)size);
 	memcpy(job->data + job->size, head, sizeof(head));
 	if (size)
 		memcpy(job->data + job->size + sizeof(head), data, size);
@@ -56,7 +55,7 @@ static void add_u32(struct arrow_job *job, uint32_t tag, uint32_t value)
 {
 	uint8_t data[4];
 
-	arrow_put32(data, value);
+	arrow_record_encode_u32(data, value);
 	add(job, tag, data, sizeof(data));
 }
 
@@ -64,26 +63,21 @@ static void add_u64(struct arrow_job *job, uint32_t tag, uint64_t value)
 {
 	uint8_t data[8];
 
-	arrow_put64(data, value);
+	arrow_record_encode_u64(data, value);
 	add(job, tag, data, sizeof(data));
 }
 
-static void add_mount(struct arrow_job *job, uint32_t kind, uint32_t flags, const char *source,
-	const char *target, const char *options)
+static void add_mount(struct arrow_job *job, const struct arrow_job_mount *mount)
 {
-	size_t n_source = strlen(source) + 1, n_target = strlen(target) + 1, n = strlen(options);
-	_cleanup_free_ uint8_t *data = malloc(8 + n_source + n_target + n);
+	size_t size = arrow_record_mount_size(mount);
+	_cleanup_free_ uint8_t *data = malloc(size);
 
 	if (!data) {
 		job->failed = -ENOMEM;
 		return;
 	}
-	arrow_put32(data, kind);
-	arrow_put32(data + 4, flags);
-	memcpy(data + 8, source, n_source);
-	memcpy(data + 8 + n_source, target, n_target);
-	memcpy(data + 8 + n_source + n_target, options, n);
-	add(job, ARROW_JOB_MOUNT, data, 8 + n_source + n_target + n);
+	arrow_record_encode_mount(data, mount);
+	add(job, ARROW_JOB_MOUNT, data, size);
 }
 
 /* Mounts go from the root down: /a before /a/b, whatever the order on the command line. */
@@ -120,7 +114,13 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		job->failed = -ENOMEM;
 		return;
 	}
-	add_mount(job, ARROW_MOUNT_ROOT, context->uniform ? ARROW_ROOT_UNIFORM : 0, "vda", "/", "");
+	add_mount(job, &(struct arrow_job_mount){
+			       .kind = ARROW_MOUNT_ROOT,
+			       .flags = context->uniform ? ARROW_ROOT_UNIFORM : 0,
+			       .source = "vda",
+			       .target = "/",
+			       .options = "",
+		       });
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		list[i] = (struct pending_mount){spec->files.volumes[i].guest, i, SIZE_MAX};
 	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
@@ -135,15 +135,22 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		if (list[i].volume == SIZE_MAX) {
 			const struct arrow_tmpfs *t = &spec->files.tmpfs[list[i].tmpfs];
 
-			add_mount(job, ARROW_MOUNT_TMPFS, t->flags, "tmpfs", t->guest, t->options);
+			add_mount(job, &(struct arrow_job_mount){ARROW_MOUNT_TMPFS, t->flags,
+					       "tmpfs", t->guest, t->options});
 			continue;
 		}
 		file = context->file_names[list[i].volume];
 		snprintf(tag, sizeof(tag), "v%zu%s%s", list[i].volume, file ? "/" : "",
 			file ? file : "");
-		add_mount(job, file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
-			spec->files.volumes[list[i].volume].read_only ? MS_RDONLY : 0, tag,
-			list[i].target, "");
+		add_mount(job,
+			&(struct arrow_job_mount){
+				.kind = file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
+				.flags = spec->files.volumes[list[i].volume].read_only ? MS_RDONLY
+										       : 0,
+				.source = tag,
+				.target = list[i].target,
+				.options = "",
+			});
 	}
 }
 
@@ -276,16 +283,19 @@ static void add_resolv(
 static void add_card(struct arrow_job *job, const struct net_card *card, uint32_t index)
 {
 	struct arrow_job_nic nic = {.index = index, .mtu = card->mtu};
+	uint8_t data[ARROW_JOB_ROUTE_BYTES]; /* the longest */
 
 	memcpy(nic.mac, card->mac, sizeof(nic.mac));
-	add(job, ARROW_JOB_NIC, &nic, sizeof(nic));
+	arrow_record_encode_nic(data, &nic);
+	add(job, ARROW_JOB_NIC, data, ARROW_JOB_NIC_BYTES);
 	for (unsigned int i = 0; i < card->n_addresses; i++) {
 		const struct net_address *from = &card->addresses[i];
 		struct arrow_job_address a = {
 			.index = index, .family = from->family, .prefix = from->prefix};
 
 		memcpy(a.address, from->bytes, sizeof(a.address));
-		add(job, ARROW_JOB_ADDRESS, &a, sizeof(a));
+		arrow_record_encode_address(data, &a);
+		add(job, ARROW_JOB_ADDRESS, data, ARROW_JOB_ADDRESS_BYTES);
 	}
 	for (unsigned int i = 0; i < card->n_routes; i++) {
 		const struct net_route *from = &card->routes[i];
@@ -295,7 +305,8 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 		memcpy(route.destination, from->to.bytes, sizeof(route.destination));
 		if (from->via.family)
 			memcpy(route.gateway, from->via.bytes, sizeof(route.gateway));
-		add(job, ARROW_JOB_ROUTE, &route, sizeof(route));
+		arrow_record_encode_route(data, &route);
+		add(job, ARROW_JOB_ROUTE, data, ARROW_JOB_ROUTE_BYTES);
 	}
 }
 
@@ -355,16 +366,40 @@ static void add_machine_id(struct arrow_job *job, const char *id)
 	add(job, ARROW_JOB_MACHINE_ID, data, sizeof(data));
 }
 
-static void add_window(struct arrow_job *job, const struct arrow_spec *spec,
-	const struct arrow_job_context *context)
+static void add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t columns)
 {
-	uint8_t data[4];
+	uint8_t data[ARROW_JOB_WINSIZE_BYTES];
 
-	if (!spec->process.tty)
+	if (!tty)
 		return;
-	arrow_put16(data, context->rows);
-	arrow_put16(data + 2, context->columns);
+	arrow_record_encode_winsize(data, &(struct arrow_job_winsize){rows, columns});
 	add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
+}
+
+static void add_clock(struct arrow_job *job)
+{
+	uint8_t data[ARROW_JOB_CLOCK_BYTES];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	arrow_record_encode_clock(
+		data, &(struct arrow_job_clock){(uint64_t)now.tv_sec, (uint32_t)now.tv_nsec});
+	add(job, ARROW_JOB_CLOCK, data, sizeof(data));
+}
+
+static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
+{
+	for (size_t i = 0; i < spec->process.n_ulimits; i++) {
+		uint8_t data[ARROW_JOB_RLIMIT_BYTES];
+
+		arrow_record_encode_rlimit(
+			data, &(struct arrow_job_rlimit){
+				      .resource = (uint32_t)spec->process.ulimits[i].resource,
+				      .soft = spec->process.ulimits[i].soft,
+				      .hard = spec->process.ulimits[i].hard,
+			      });
+		add(job, ARROW_JOB_RLIMIT, data, sizeof(data));
+	}
 }
 
 /* The names that it knows, and its place in the network. */
@@ -422,7 +457,7 @@ int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *sp
 	make_hostname(hostname, spec, context->id);
 	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
 	add_names(job, spec, context, hostname);
-	add_window(job, spec, context);
+	add_window(job, spec->process.tty, context->rows, context->columns);
 	add_machine_id(job, context->id);
 	add_string(job, ARROW_JOB_ID, context->id);
 	add_string(job, ARROW_JOB_NAME, context->name);
@@ -435,7 +470,6 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, struct arrow_error *error)
 {
 	char hostname[ARROW_TEXT_MAX];
-	uint8_t data[24];
 	size_t total = 0;
 	int r;
 
@@ -457,19 +491,13 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 		add_string(job, ARROW_JOB_USER, spec->process.user);
 	add_names(job, spec, context, hostname);
 	add_mounts(job, spec, context);
-	for (size_t i = 0; i < spec->process.n_ulimits; i++) {
-		arrow_put32(data, spec->process.ulimits[i].resource);
-		arrow_put32(data + 4, 0);
-		arrow_put64(data + 8, spec->process.ulimits[i].soft);
-		arrow_put64(data + 16, spec->process.ulimits[i].hard);
-		add(job, ARROW_JOB_RLIMIT, data, 24);
-	}
+	add_rlimits(job, spec);
 	add_u64(job, ARROW_JOB_CAPS, spec->process.caps);
 	for (size_t i = 0; i < spec->process.sysctls.n; i++)
 		add_string(job, ARROW_JOB_SYSCTL, spec->process.sysctls.v[i]);
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->files.shm_size);
 	add_limits(job, spec);
-	add_window(job, spec, context);
+	add_window(job, spec->process.tty, context->rows, context->columns);
 	add_machine_id(job, context->id);
 	return finish(job, error);
 }
@@ -482,7 +510,6 @@ int arrow_job_encode_exec(
 			 (exec->privileged ? ARROW_JOB_PRIVILEGED : 0) |
 			 (exec->worker ? ARROW_JOB_WORKER : 0);
 	struct arrow_strings env = {0};
-	uint8_t window[4];
 	size_t total = 0;
 	int r = 0;
 
@@ -507,11 +534,7 @@ int arrow_job_encode_exec(
 		add_string(job, ARROW_JOB_CWD, exec->workdir);
 	if (exec->user)
 		add_string(job, ARROW_JOB_USER, exec->user);
-	if (exec->tty) {
-		arrow_put16(window, exec->rows);
-		arrow_put16(window + 2, exec->columns);
-		add(job, ARROW_JOB_WINSIZE, window, sizeof(window));
-	}
+	add_window(job, exec->tty, exec->rows, exec->columns);
 	if (r == 0 && job->failed)
 		r = arrow_fail(error, -job->failed, "cannot describe what to execute: %m");
 	if (r < 0)
@@ -521,18 +544,13 @@ int arrow_job_encode_exec(
 
 int arrow_job_refresh(struct arrow_job *job)
 {
-	struct timespec now;
-	uint8_t seed[32], clock[12];
+	uint8_t seed[32];
 
 	job->size = job->stable;
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
 	add(job, ARROW_JOB_SEED, seed, sizeof(seed));
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	arrow_put64(clock, (uint64_t)now.tv_sec);
-	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
-	add(job, ARROW_JOB_CLOCK, clock, sizeof(clock));
+	add_clock(job);
 	return job->failed;
 }
 
@@ -542,15 +560,17 @@ int arrow_job_refresh(struct arrow_job *job)
 static void take_out(struct arrow_job *job, uint64_t tags)
 {
 	job->size = job->stable;
-	for (size_t at = 0, next; at < job->size; at = next) {
-		uint32_t tag = arrow_get32(job->data + at);
+	for (size_t at = 0; at < job->size;) {
+		size_t begin = at;
+		struct arrow_record record;
 
-		next = at + 8 + arrow_get32(job->data + at + 4);
-		if (!(tags & BIT(tag)))
+		if (arrow_record_next(job->data, job->size, &at, &record))
+			break; /* it was encoded here */
+		if (!(tags & BIT(record.tag)))
 			continue;
-		memmove(job->data + at, job->data + next, job->size - next);
-		job->size -= next - at;
-		next = at;
+		memmove(job->data + begin, job->data + at, job->size - at);
+		job->size -= at - begin;
+		at = begin;
 	}
 }
 

@@ -9,7 +9,7 @@
 #include "core/job/exec.h"
 #include "core/spec/spec.h"
 #include "net/net.h"
-#include "protocol/protocol.h"
+#include "protocol/record.h"
 
 struct arrow_job {
 	uint8_t *data; /* owned */

@@ -37,13 +37,13 @@ static int save_ask_keeper(const struct arrow_instance *i, const struct arrow_sa
 	bool stay, struct arrow_error *error)
 {
 	size_t n = strlen(saving->stream);
-	_cleanup_free_ uint8_t *payload = malloc(4 + n);
+	_cleanup_free_ uint8_t *payload = malloc(ARROW_SNAPSHOT_HEAD + n);
 
 	if (!payload)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	arrow_put32(payload, stay);
-	memcpy(payload + 4, saving->stream, n);
-	return control_ask_data(i, ARROW_SNAPSHOT, payload, 4 + n, 0, NULL, error);
+	arrow_snapshot_encode(payload, stay);
+	memcpy(payload + ARROW_SNAPSHOT_HEAD, saving->stream, n);
+	return control_ask(i, ARROW_SNAPSHOT, payload, ARROW_SNAPSHOT_HEAD + n, 0, NULL, error);
 }
 
 /* The root image: of the store, or of the directory that it was restored from itself. */

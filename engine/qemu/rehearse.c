@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "protocol/protocol.h"
+#include "protocol/frame.h"
+#include "protocol/record.h"
 #include "util/io.h"
 
 /* Reads so many bytes before the deadline. */
@@ -47,14 +48,15 @@ static int rehearse_send(
 	return write_full(g->channel, frame, ARROW_FRAME_HEADER + size);
 }
 
-static int rehearse_answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
+static int rehearse_answer_time(struct qemu_rehearsal *g, uint64_t asked)
 {
+	struct arrow_time time = {.guest = asked};
+	uint8_t payload[ARROW_TIME_BYTES];
 	struct timespec now;
-	uint8_t payload[16];
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	memcpy(payload, asked, 8);
-	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec);
+	time.host = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	arrow_time_encode(payload, &time);
 	return rehearse_send(g, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 }
 
@@ -62,21 +64,27 @@ static int rehearse_answer_time(struct qemu_rehearsal *g, const uint8_t *asked)
 static int rehearse_await(struct qemu_rehearsal *g, uint16_t type)
 {
 	uint8_t header[ARROW_FRAME_HEADER], payload[ARROW_FRAME_MAX];
+	struct arrow_failed failed;
 	struct arrow_frame frame;
+	uint64_t asked;
 	int r;
 
 	do {
 		r = rehearse_read(g, header, sizeof(header));
-		if (r == 0 && arrow_frame_decode(header, &frame) < 0)
-			r = -EPROTO;
+		if (r == 0)
+			r = arrow_frame_decode(header, &frame);
 		if (r == 0)
 			r = rehearse_read(g, payload, frame.length);
-		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_TIME &&
-			frame.length >= 8)
-			r = rehearse_answer_time(g, payload);
-		if (r == 0 && frame.stream == ARROW_CONTROL && frame.type == ARROW_FAILED) {
-			snprintf(g->failed, sizeof(g->failed), "%.*s",
-				frame.length > 12 ? (int)frame.length - 12 : 0, payload + 12);
+		if (r < 0 || frame.stream != ARROW_CONTROL)
+			continue;
+		if (frame.type == ARROW_TIME) {
+			r = arrow_time_question_decode(payload, frame.length, &asked);
+			if (r == 0)
+				r = rehearse_answer_time(g, asked);
+		} else if (frame.type == ARROW_FAILED) {
+			if (arrow_failed_decode(payload, frame.length, &failed) == 0)
+				snprintf(g->failed, sizeof(g->failed), "%.*s", (int)failed.length,
+					failed.text);
 			r = -EPROTO;
 		}
 	} while (r == 0 && (frame.stream != ARROW_CONTROL || frame.type != type));
@@ -91,10 +99,9 @@ struct records {
 /* All that is added has its size known here, and fits. */
 static void records_add(struct records *r, uint32_t tag, const void *value, size_t size)
 {
-	arrow_put32(r->data + r->size, tag);
-	arrow_put32(r->data + r->size + 4, (uint32_t)size);
-	memcpy(r->data + r->size + 8, value, size);
-	r->size += 8 + size;
+	arrow_record_encode_head(r->data + r->size, tag, (uint32_t)size);
+	memcpy(r->data + r->size + ARROW_RECORD_HEAD, value, size);
+	r->size += ARROW_RECORD_HEAD + size;
 }
 
 static void records_add_text(struct records *r, uint32_t tag, const char *text)
@@ -104,9 +111,15 @@ static void records_add_text(struct records *r, uint32_t tag, const char *text)
 
 int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 {
-	static const char root[sizeof(struct arrow_job_mount)] = {ARROW_MOUNT_ROOT};
-	uint8_t mount[sizeof(root) + 6], seed[32], flags[4], id[16] = {1}, size[4] = {24, 0, 80, 0};
-	uint8_t shm_size[8], caps[8], clock[12];
+	const struct arrow_job_mount root = {
+		.kind = ARROW_MOUNT_ROOT,
+		.flags = how == REHEARSE_MOUNTING ? 0 : ARROW_ROOT_UNIFORM,
+		.source = "vda",
+		.target = "/",
+		.options = "",
+	};
+	uint8_t mount[64], seed[32], flags[4], id[16] = {1}, window[ARROW_JOB_WINSIZE_BYTES];
+	uint8_t shm_size[8], caps[8], clock[ARROW_JOB_CLOCK_BYTES];
 	bool terminal = how == REHEARSE_WITH_TERMINAL,
 	     input = terminal || how == REHEARSE_WITH_INPUT;
 	struct timespec now;
@@ -116,14 +129,14 @@ int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
 	clock_gettime(CLOCK_REALTIME, &now);
-	arrow_put64(clock, (uint64_t)now.tv_sec);
-	arrow_put32(clock + 8, (uint32_t)now.tv_nsec);
-	arrow_put32(flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
-	arrow_put64(caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
-	memcpy(mount, root, sizeof(root));
-	if (how != REHEARSE_MOUNTING)
-		arrow_put32(mount + 4, ARROW_ROOT_UNIFORM);
-	memcpy(mount + sizeof(root), "vda\0/\0", 6);
+	arrow_record_encode_clock(
+		clock, &(struct arrow_job_clock){(uint64_t)now.tv_sec, (uint32_t)now.tv_nsec});
+	arrow_record_encode_u32(
+		flags, (input ? ARROW_JOB_STDIN : 0) | (terminal ? ARROW_JOB_TTY : 0));
+	arrow_record_encode_u64(
+		caps, 0xa80425fb); /* those of most Arrows, as of Docker's containers */
+	arrow_record_encode_mount(mount, &root);
+	arrow_record_encode_winsize(window, &(struct arrow_job_winsize){24, 80});
 	records_add(&job, ARROW_JOB_FLAGS, flags, sizeof(flags));
 	records_add_text(&job, ARROW_JOB_ARG, "/rehearsal");
 	if (how == REHEARSE_TRIAL)
@@ -133,15 +146,15 @@ int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 	records_add_text(&job, ARROW_JOB_ENV, "HOSTNAME=rehearsal");
 	records_add_text(&job, ARROW_JOB_CWD, "/");
 	records_add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
-	records_add(&job, ARROW_JOB_MOUNT, mount, sizeof(mount));
+	records_add(&job, ARROW_JOB_MOUNT, mount, arrow_record_mount_size(&root));
 	records_add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
-	arrow_put64(shm_size, 64u << 20);
+	arrow_record_encode_u64(shm_size, 64u << 20);
 	records_add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));
 	records_add(&job, ARROW_JOB_SEED, seed, sizeof(seed));
 	records_add(&job, ARROW_JOB_CLOCK, clock, sizeof(clock));
 	records_add(&job, ARROW_JOB_MACHINE_ID, id, sizeof(id));
 	if (terminal)
-		records_add(&job, ARROW_JOB_WINSIZE, size, sizeof(size));
+		records_add(&job, ARROW_JOB_WINSIZE, window, sizeof(window));
 
 	r = how == REHEARSE_TRIAL ? 0 : rehearse_send(g, ARROW_CONTROL, ARROW_WARM, NULL, 0);
 	if (r == 0 && how != REHEARSE_TRIAL)

@@ -90,19 +90,26 @@ static int hand_job(struct bare *b)
 }
 
 /* As the keeper does; the loader waits for it. */
-static int tell_time(struct bare *b, const uint8_t *asked)
+static int tell_time(struct bare *b, uint64_t asked)
 {
-	uint8_t payload[16];
+	struct arrow_time time = {0};
+	uint8_t payload[ARROW_TIME_BYTES];
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	memcpy(payload, asked, 8);
-	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	time.guest = asked;
+	time.host = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	arrow_time_encode(payload, &time);
 	return channel_send(&b->guest, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 }
 
 static int take_frame(struct bare *b, struct arrow_frame f, const uint8_t *payload)
 {
+	struct arrow_failed failed;
+	struct arrow_exited exited;
+	uint64_t asked;
+	int r;
+
 	if (f.type == ARROW_DATA && f.stream != ARROW_CONTROL)
 		return write_full((int)ARROW_STREAM_FD(f.stream), payload, f.length);
 	switch (f.type) {
@@ -110,17 +117,21 @@ static int take_frame(struct bare *b, struct arrow_frame f, const uint8_t *paylo
 		step(b, "ready");
 		return hand_job(b);
 	case ARROW_TIME:
-		return f.length == 8 ? tell_time(b, payload) : -EPROTO;
+		r = arrow_time_question_decode(payload, f.length, &asked);
+		return r == 0 ? tell_time(b, asked) : r;
 	case ARROW_STARTED:
 		step(b, "started");
 		return 0;
 	case ARROW_FAILED:
-		fprintf(stderr, "bare: %.*s\n", (int)f.length - 12, (const char *)payload + 12);
-		return -EIO;
+		r = arrow_failed_decode(payload, f.length, &failed);
+		if (r == 0)
+			fprintf(stderr, "bare: %.*s\n", (int)failed.length, failed.text);
+		return r == 0 ? -EIO : r;
 	case ARROW_EXITED:
 		step(b, "exited");
-		b->status = (int)arrow_get32(payload + 8);
-		return 0;
+		r = arrow_exited_decode(payload, f.length, &exited);
+		b->status = r == 0 ? (int)exited.value : 0;
+		return r;
 	case ARROW_DONE:
 		step(b, "done");
 		b->done = true;

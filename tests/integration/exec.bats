@@ -496,7 +496,7 @@ END
   [ "$status" -eq 0 ]
   [ "${#lines[@]}" -eq 6 ]
   [ "$(timeout 60 "$ARROW" stats --no-stream --format json "${names[@]}" | jq length)" -eq 5 ]
-  for command in ps 'ps -a' 'ps --size' "inspect ${names[*]}" "port own" 'system df' images \
+  for command in ps 'ps -a' 'ps --size' "inspect ${names[*]}" 'system df' images \
     'network ls' 'template ls' 'kernel ls' "events --since 1h --until 0s"; do
     # shellcheck disable=SC2086
     run timeout 60 "$ARROW" $command

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "core/client/client.h"
-#include "protocol/protocol.h"
+#include "protocol/frame.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -30,9 +30,9 @@ static void say(int fd, uint16_t stream, uint16_t type, const void *payload, uin
 
 static void say_started(int fd)
 {
-	uint8_t payload[8] = {0};
+	uint8_t payload[ARROW_STARTED_BYTES];
 
-	arrow_put32(payload, PROCESS);
+	arrow_started_encode(payload, &(struct arrow_started){.process = PROCESS});
 	say(fd, ARROW_CONTROL, ARROW_STARTED, payload, sizeof(payload));
 }
 
@@ -65,8 +65,7 @@ static void start_talk_and_end(int fd)
 		say(fd, ARROW_STREAM(PROCESS, 1), ARROW_DATA, "x", 1);
 		usleep(LIMIT_MS * 1000 / 20);
 	}
-	arrow_put32(payload, PROCESS);
-	arrow_put32(payload + 8, 7);
+	arrow_exited_encode(payload, &(struct arrow_exited){PROCESS, ARROW_EXIT_STATUS, 7});
 	say(fd, ARROW_CONTROL, ARROW_EXITED, payload, sizeof(payload));
 	pause();
 }

@@ -182,10 +182,10 @@ static void a_job_arrives_whole(void **state)
 	assert_null(decoded.env[4]);
 	assert_string_equal(decoded.hostname, "001122334455");
 	assert_int_equal(decoded.flags, ARROW_JOB_TTY);
-	assert_int_equal(decoded.rows, 40);
+	assert_int_equal(decoded.window.rows, 40);
 	assert_int_equal(decoded.cpu_max, 500);
 	assert_int_equal(decoded.machine_id[1], 0x11);
-	assert_true(decoded.clock_seconds > 1700000000u);
+	assert_true(decoded.clock.seconds > 1700000000u);
 	assert_string_equal(decoded.root, "vda");
 	/* Shallow mounts come first. */
 	assert_int_equal(decoded.mount_count, 3);

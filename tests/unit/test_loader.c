@@ -180,10 +180,10 @@ static void a_full_job_is_decoded(void **state)
 	assert_int_equal(job.caps, 0x21);
 	assert_string_equal(job.sysctls[0], "kernel.shmmax=1");
 	assert_memory_equal(job.seed, seed, sizeof(seed));
-	assert_int_equal(job.clock_seconds, 1700000000);
-	assert_int_equal(job.clock_nanoseconds, 999999999);
-	assert_int_equal(job.rows, 24);
-	assert_int_equal(job.columns, 80);
+	assert_int_equal(job.clock.seconds, 1700000000);
+	assert_int_equal(job.clock.nanoseconds, 999999999);
+	assert_int_equal(job.window.rows, 24);
+	assert_int_equal(job.window.columns, 80);
 	assert_int_equal(job.shm_size, 1 << 20);
 	assert_true(job.has_machine_id);
 	job_release(&job);
