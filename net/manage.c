@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "net/link.h"
 #include "net/pool.h"
 #include "util/cleanup.h"
+#include "util/hex.h"
 #include "util/io.h"
 #include "util/text.h"
 
@@ -111,12 +111,9 @@ static int take_options(struct net_network *n, struct arrow_error *error)
 static int make_identity(struct net_network *n, struct arrow_error *error)
 {
 	struct net_link link;
-	uint8_t bytes[32];
 
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+	if (hex_random(n->id, (sizeof(n->id) - 1) / 2) < 0)
 		return arrow_fail(error, EIO, "cannot generate an id");
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		sprintf(n->id + 2 * i, "%02x", bytes[i]);
 	time_text(time(NULL), n->created);
 	/* The first network of a host has a name that people know again. */
 	if (!n->bridge[0] && strcmp(n->name, NET_DEFAULT) == 0 &&

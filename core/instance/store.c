@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "core/instance/event.h"
 #include "core/instance/config.h"
 #include "util/cleanup.h"
+#include "util/hex.h"
 
 #define LOCK_DEADLINE_MS 20000u /* for the lock of the store, which is held for moments */
 #define REMOVING ".removing-"   /* in front of the id of a folder that is on its way out */
@@ -115,13 +115,7 @@ static int store_each_id(int dir_fd, void (*each)(const char *id, void *arg), vo
 
 int arrow_id_make(char id[ARROW_ID_HEX])
 {
-	uint8_t bytes[32];
-
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return -EIO;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		sprintf(id + 2 * i, "%02x", bytes[i]);
-	return 0;
+	return hex_random(id, (ARROW_ID_HEX - 1) / 2);
 }
 
 /* A name that nobody chose: two words, as Docker's users know it. */
