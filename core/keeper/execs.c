@@ -23,8 +23,10 @@ struct exec {
 	struct peer *peer; /* or NULL: nobody takes part any more */
 	bool whole;        /* EXEC_END went to the guest */
 	bool abort;        /* it never will: the guest is to refuse what it has */
-	bool exited;
+	bool started, exited;
 	bool kill;             /* SIGKILL is to be sent */
+	bool stdin_closed;     /* the guest said that it takes no more */
+	uint64_t unread;       /* bytes of stdin that the guest has not given credit back for */
 	bool ended[2];         /* stdout, stderr: EOF has come */
 	bool close[2];         /* CLOSED is to be sent */
 	uint32_t in_flight[2]; /* bytes that the peer has not passed on */
@@ -159,6 +161,7 @@ int execs_peer_frame(
 {
 	struct exec *e = peer->exec;
 	uint32_t fd = ARROW_STREAM_FD(f.stream), i = fd - 1;
+	int r;
 
 	if (!e || ARROW_STREAM_PROCESS(f.stream) != NUMBER_OF_PEER || fd > 2)
 		return 0;
@@ -171,8 +174,10 @@ int execs_peer_frame(
 	} else if (fd != 0 || (f.type != ARROW_DATA && f.type != ARROW_EOF)) {
 		return 0;
 	}
-	return guest_link_send(
-		execs->guest, ARROW_STREAM(e->number, fd), f.type, payload, f.length);
+	r = guest_link_send(execs->guest, ARROW_STREAM(e->number, fd), f.type, payload, f.length);
+	if (r == 0 && f.type == ARROW_DATA)
+		e->unread += f.length;
+	return r;
 }
 
 void execs_detach(struct peer *peer)
@@ -213,32 +218,47 @@ static void exec_settle(struct execs *execs, struct exec *e)
 	exec_free(execs, e);
 }
 
+/*
+ * What can come once comes once, and in order: else a guest could cause any number of events.
+ * Returns whether this frame may come now.
+ */
+static bool exec_is_in_order(const struct exec *e, struct arrow_frame f)
+{
+	switch (f.type) {
+	case ARROW_STARTED:
+		return e->whole && !e->started && f.length == 8;
+	case ARROW_FAILED:
+		return e->whole && !e->started && f.length >= 12;
+	case ARROW_EXITED:
+		return e->started && !e->exited && f.length == sizeof(e->exit_frame);
+	default:
+		return false;
+	}
+}
+
 bool execs_guest_control(struct execs *execs, struct arrow_frame f, const uint8_t *payload)
 {
 	struct exec *e = f.length >= 8 ? execs_find(execs, arrow_get32(payload)) : NULL;
 	uint8_t copy[12 + ARROW_TEXT_MAX];
 	size_t length = f.length < sizeof(copy) ? f.length : sizeof(copy);
 
-	if (!e)
+	if (!e || !exec_is_in_order(e, f))
 		return false;
 	memcpy(copy, payload, length);
 	arrow_put32(copy, NUMBER_OF_PEER);
 	switch (f.type) {
 	case ARROW_STARTED:
+		e->started = true;
 		exec_tell(execs, e, "exec_start");
 		if (e->peer)
 			peer_send(e->peer, ARROW_CONTROL, f.type, copy, length);
 		return true;
 	case ARROW_FAILED:
-		if (f.length < 12)
-			return false;
 		if (e->peer)
 			peer_send(e->peer, ARROW_CONTROL, f.type, copy, length);
 		exec_free(execs, e);
 		return true;
 	case ARROW_EXITED:
-		if (f.length != sizeof(e->exit_frame))
-			return false;
 		e->exited = true;
 		e->kill = false;
 		exec_tell_end(execs, e, copy);
@@ -251,22 +271,33 @@ bool execs_guest_control(struct execs *execs, struct arrow_frame f, const uint8_
 	}
 }
 
+/* A frame of stdin: credit for what the guest got, or that it takes no more. */
+static bool exec_take_stdin_frame(struct exec *e, struct arrow_frame f, const uint8_t *payload)
+{
+	uint32_t n = f.type == ARROW_CREDIT && f.length == 4 ? arrow_get32(payload) : 0;
+
+	if (f.type == ARROW_CREDIT ? n == 0 || n > e->unread
+				   : f.type != ARROW_CLOSED || e->stdin_closed)
+		return false;
+	e->unread -= n;
+	e->stdin_closed |= f.type == ARROW_CLOSED;
+	if (e->peer)
+		peer_send(e->peer, ARROW_STREAM(NUMBER_OF_PEER, 0), f.type, payload, f.length);
+	return true;
+}
+
 bool execs_guest_frame(struct execs *execs, struct arrow_frame f, const uint8_t *payload)
 {
 	struct exec *e = execs_find(execs, ARROW_STREAM_PROCESS(f.stream));
 	uint32_t fd = ARROW_STREAM_FD(f.stream), i = fd - 1;
 	uint16_t stream = ARROW_STREAM(NUMBER_OF_PEER, fd);
 
-	if (!e || fd > 2)
+	/* Output may overtake STARTED, which waits for room in the guest. */
+	if (!e || fd > 2 || !e->whole)
 		return false;
-	if (fd == 0) {
-		if ((f.type != ARROW_CREDIT || f.length != 4) && f.type != ARROW_CLOSED)
-			return false;
-		if (e->peer)
-			peer_send(e->peer, stream, f.type, payload, f.length);
-		return true;
-	}
-	if (e->ended[i] || (f.type != ARROW_DATA && f.type != ARROW_EOF))
+	if (fd == 0)
+		return exec_take_stdin_frame(e, f, payload);
+	if (e->ended[i] || (f.type != ARROW_EOF && (f.type != ARROW_DATA || f.length == 0)))
 		return false;
 	if (f.type == ARROW_EOF) {
 		e->ended[i] = true;

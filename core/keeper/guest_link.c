@@ -174,10 +174,39 @@ void guest_link_end_stdin(struct guest_link *link)
 		link->stdin_closed = true;
 }
 
+bool guest_link_take_stream(struct guest_link *link, struct arrow_frame f, const uint8_t *payload)
+{
+	unsigned int fd = ARROW_STREAM_FD(f.stream);
+	uint32_t n;
+
+	switch (f.type) {
+	case ARROW_EOF:
+		if (fd < 1 || fd > 2 || link->ended[fd - 1])
+			return false;
+		link->ended[fd - 1] = true;
+		return true;
+	case ARROW_CREDIT:
+		n = fd == 0 && f.length == 4 ? arrow_get32(payload) : 0;
+		if (n == 0 || n > ARROW_WINDOW - link->stdin_room)
+			return false;
+		link->stdin_room += n;
+		return true;
+	case ARROW_CLOSED:
+		if (fd != 0 || link->stdin_refused)
+			return false;
+		link->stdin_refused = link->stdin_closed = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 bool guest_link_receive_output(struct guest_link *link, unsigned int fd, size_t size)
 {
 	unsigned int i = fd - 1;
 
+	if (size == 0 || link->ended[i])
+		return false;
 	if (link->received[i] + size - link->granted[i] > ARROW_WINDOW)
 		return false;
 	link->received[i] += size;

@@ -23,8 +23,10 @@ struct guest_link {
 	size_t job_sent;        /* bytes of the job that are queued or sent */
 	uint64_t received[2];   /* bytes of stdout and stderr that came */
 	uint64_t granted[2];    /* and those that the guest has credit back for */
+	bool ended[2];          /* EOF of stdout and stderr came */
 	uint64_t stdin_room;    /* credit that the guest gives for stdin */
 	bool stdin_closed;      /* the program takes no more, or was told the end */
+	bool stdin_refused;     /* CLOSED came for stdin */
 
 	/* What the guest is to be told. */
 	struct {
@@ -92,7 +94,16 @@ size_t guest_link_send_stdin(struct guest_link *link, const uint8_t *data, size_
 /* Tells process 1 the end of its stdin, if there is room. */
 void guest_link_end_stdin(struct guest_link *link);
 
-/* Bytes of stdout (fd 1) or stderr (fd 2) came. Returns false if these are more than it may send.
+/*
+ * A frame of the streams of process 1 came, but for DATA: EOF of its output, CREDIT for its stdin,
+ * or CLOSED. Returns false for what may not come, or not again.
+ */
+bool guest_link_take_stream(
+	struct guest_link *link, struct arrow_frame frame, const uint8_t *payload);
+
+/*
+ * Bytes of stdout (fd 1) or stderr (fd 2) came. Returns false if it may not send these: more than
+ * its credit, none at all, or behind EOF.
  */
 bool guest_link_receive_output(struct guest_link *link, unsigned int fd, size_t size);
 

@@ -40,7 +40,7 @@ void program_take_output(struct keeper *k, unsigned int fd, const uint8_t *data,
 {
 	if (!guest_link_receive_output(&k->guest, fd, size)) {
 		keeper_fail(k, ARROW_STATUS_ERROR,
-			"the guest broke the protocol: it sent more output than it has credit for");
+			"the guest broke the protocol: it sent more output than it may");
 		return;
 	}
 	peers_output(&k->peers, fd, data, size);

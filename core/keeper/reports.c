@@ -9,6 +9,10 @@
 #include "core/keeper/vm.h"
 #include "util/io.h"
 
+/* What a guest may cause in one second. */
+#define TIME_QUESTIONS 100u
+#define NOTES 50u
+
 /*
  * The time is told at the moment it is asked for, so the guest's clock is wrong only by what the
  * question took. The first one comes between the job and the start of the program.
@@ -94,13 +98,13 @@ static bool report_take_control(struct keeper *k, struct arrow_frame f, const ui
 		report_started(k, payload);
 		return true;
 	case ARROW_FAILED:
-		if (k->phase != RUNNING || f.length < 12)
+		if (k->phase != RUNNING || k->program.started || f.length < 12)
 			return false;
 		keeper_fail(k, (int)(arrow_get32(payload + 4) & 0xff), "%.*s", (int)f.length - 12,
 			(const char *)payload + 12);
 		return true;
 	case ARROW_EXITED:
-		if (k->phase != RUNNING || f.length != sizeof(k->program.exit_frame))
+		if (!keeper_program_runs(k) || f.length != sizeof(k->program.exit_frame))
 			return false;
 		report_exited(k, payload);
 		return true;
@@ -113,15 +117,17 @@ static bool report_take_control(struct keeper *k, struct arrow_frame f, const ui
 	case ARROW_TIME:
 		if (f.length != 8 || k->phase == BOOTING)
 			return false;
-		report_answer_time(k, payload);
+		/* An honest guest, which asks rarely, does not notice. */
+		if (keeper_budget_take(&k->program.questions, TIME_QUESTIONS))
+			report_answer_time(k, payload);
 		return true;
 	case ARROW_SAVED:
-		if (f.length != 8)
-			return false;
-		snapshot_saved(k, payload);
-		return true;
+		return f.length == 8 && snapshot_saved(k, payload);
 	case ARROW_NOTE:
-		peers_tell(&k->peers, f.type, payload, f.length);
+		if (f.length > ARROW_TEXT_MAX)
+			return false;
+		if (keeper_budget_take(&k->program.notes, NOTES))
+			peers_tell(&k->peers, f.type, payload, f.length);
 		return true;
 	default:
 		return false;
@@ -149,21 +155,15 @@ static bool report_stream(struct keeper *k, struct arrow_frame f, const uint8_t 
 {
 	unsigned int fd = ARROW_STREAM_FD(f.stream);
 
-	if (fd == 1 || fd == 2) {
-		if (f.type == ARROW_DATA)
-			program_take_output(k, fd, payload, f.length);
-		return f.type == ARROW_DATA || f.type == ARROW_EOF;
-	}
-	if (fd != 0)
+	if (!k->program.started)
 		return false;
-	if (f.type == ARROW_CREDIT && f.length == 4) {
-		k->guest.stdin_room += arrow_get32(payload);
+	if (f.type == ARROW_DATA && (fd == 1 || fd == 2)) {
+		program_take_output(k, fd, payload, f.length);
 		return true;
 	}
-	if (f.type != ARROW_CLOSED)
+	if (!guest_link_take_stream(&k->guest, f, payload))
 		return false;
-	k->guest.stdin_closed = true;
-	for (unsigned int i = 0; i < k->peers.n; i++)
+	for (unsigned int i = 0; f.type == ARROW_CLOSED && i < k->peers.n; i++)
 		if (k->peers.v[i]->streams & 1)
 			peer_send(k->peers.v[i], f.stream, f.type, NULL, 0);
 	return true;

@@ -151,25 +151,31 @@ void snapshot_save(struct keeper *k, struct peer *peer, const char *path, bool s
 		peer_answer(peer, ARROW_SNAPSHOT, EAGAIN, "the guest does not read");
 		return;
 	}
+	s->owed++;
 	snapshot_begin(k, peer, ARROW_SNAPSHOT, HOLD_DEADLINE_MS);
 	s->stay = stay;
 	s->step = SNAPSHOT_HOLD;
 }
 
-void snapshot_saved(struct keeper *k, const uint8_t *payload)
+bool snapshot_saved(struct keeper *k, const uint8_t *payload)
 {
 	struct snapshot *s = &k->snapshot;
 
-	if (s->step != SNAPSHOT_HOLD)
-		return; /* too late: it has been told to go on */
+	if (s->owed == 0)
+		return false;
+	s->owed--;
+	/* Too late: it has been told to go on, and perhaps to hold still once more. */
+	if (s->step != SNAPSHOT_HOLD || s->owed > 0)
+		return true;
 	if (arrow_get32(payload) != 0) {
 		snapshot_finish(k, EIO, "the guest cannot hold its programs still");
-		return;
+		return true;
 	}
 	k->state->stdin_closed = arrow_get32(payload + 4) == 0;
 	k->state_changed = true;
 	s->step = SNAPSHOT_PAUSE;
 	k->machine.vm->engine->pause(k->machine.vm);
+	return true;
 }
 
 /* A pause or unpause that is not answered yet does not come about in time. */

@@ -83,3 +83,15 @@ void keeper_send(
 	if (guest_link_send(&k->guest, stream, type, payload, length) < 0)
 		keeper_fail(k, ARROW_STATUS_ERROR, "the guest does not read");
 }
+
+bool keeper_budget_take(struct budget *budget, unsigned int per_second)
+{
+	uint64_t now = now_ms();
+
+	if (now - budget->since >= 1000)
+		*budget = (struct budget){.since = now};
+	if (budget->used == per_second)
+		return false;
+	budget->used++;
+	return true;
+}

@@ -60,11 +60,18 @@ struct console {
 	size_t used;
 };
 
+/* What of one kind a guest has caused within a second. */
+struct budget {
+	uint64_t since; /* ms */
+	unsigned int used;
+};
+
 /* The program, process 1 of the guest. */
 struct program {
 	bool started, exited;
-	uint8_t started_frame[8]; /* payload of STARTED */
-	uint8_t exit_frame[12];   /* payload of EXITED */
+	struct budget questions, notes; /* of its loader */
+	uint8_t started_frame[8];       /* payload of STARTED */
+	uint8_t exit_frame[12];         /* payload of EXITED */
 };
 
 /* Times in ms; 0 for never. */
@@ -95,6 +102,7 @@ struct snapshot {
 	int code_fd;        /* and what the engine may write, too; owned, or -1 */
 	bool stay;          /* paused once it is written */
 	bool held;          /* it did stay: the loader waits for RESUME */
+	unsigned int owed;  /* SAVEs that are not answered by SAVED yet */
 	uint64_t unsettled; /* vm->paused is out of date until so many questions are answered */
 };
 
@@ -147,6 +155,9 @@ void keeper_note(struct keeper *k, const char *what);
 /* Sends a frame to the guest, which has room for it unless something is wrong with it. */
 void keeper_send(
 	struct keeper *k, uint16_t stream, uint16_t type, const void *payload, size_t length);
+
+/* Counts one more. Returns false if there were so many in this second already. */
+bool keeper_budget_take(struct budget *budget, unsigned int per_second);
 
 /* Whether the program runs and can be reached. */
 static inline bool keeper_program_runs(const struct keeper *k)

@@ -181,7 +181,7 @@ int vm_start(struct keeper *k, struct arrow_error *error)
 	m->next_check = m->started_ms + CHECK_INTERVAL_MS;
 	m->last_answer = m->started_ms;
 	m->answers = 0;
-	k->snapshot.unsettled = 0;
+	k->snapshot.unsettled = k->snapshot.owed = 0;
 	k->state->vm_pid = m->vm->pid;
 	if (m->template)
 		vm_hand_out(k, CLONE_DEADLINE_MS);

@@ -27,6 +27,9 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+/* Not every test needs all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 #define MANY_TURNS 64 /* more than anything here takes */
 
 /* What the fake engine was asked, and what it is to answer. */
@@ -424,6 +427,107 @@ static unsigned int world_count_events(struct world *w, const char *action)
 	while (f && fgets(line, sizeof(line), f))
 		n += strstr(line, word) != NULL;
 	return n;
+}
+
+/* Brings a keeper to a phase. */
+static void go_to_phase(struct world *w, enum phase phase)
+{
+	world_start(w);
+	if (phase == BOOTING)
+		return;
+	if (phase == HANDING) {
+		/* A job that does not fit into the channel, and is not read. */
+		w->job.size = w->job.stable = 4 * CHANNEL_OUT_MAX;
+		w->job.room = w->job.size + 4096;
+		w->job.data = calloc(1, w->job.room);
+		assert_non_null(w->job.data);
+		say_numbers(&w->guest, ARROW_READY, ARROW_PROTOCOL_VERSION, 0, 0);
+		world_settle(w);
+		return;
+	}
+	world_run(w);
+	if (phase == RUNNING)
+		return;
+	if (phase == ENDING) {
+		say_numbers(&w->guest, ARROW_EXITED, 1, ARROW_EXIT_STATUS, 3);
+		world_settle(w);
+		return;
+	}
+	w->spec.life.restart = ARROW_RESTART_ALWAYS;
+	world_exit(w, 3);
+	assert_true(world_end_run(w));
+	w->k.deadlines.phase = now_ms() + 60000; /* a long pause */
+}
+
+/* A record of the job: an argument. */
+static size_t put_exec(uint8_t *p, uint32_t number, const char *argument)
+{
+	uint32_t length = (uint32_t)strlen(argument);
+
+	arrow_put32(p, number);
+	arrow_put32(p + 4, ARROW_JOB_ARG);
+	arrow_put32(p + 8, length);
+	memcpy(p + 12, argument, length);
+	return 12 + length;
+}
+
+/* A command asks for a process. */
+static struct channel *ask_for_exec(struct world *w)
+{
+	struct channel *c = world_connect(w);
+	uint8_t payload[64];
+
+	say(c, ARROW_CONTROL, ARROW_EXEC, payload, put_exec(payload, 2, "ls"));
+	say_numbers(c, ARROW_EXEC_END, 2, 0, 0);
+	return c;
+}
+
+/* And it starts in the guest. Returns its number there. */
+static struct channel *start_exec(struct world *w, uint32_t *number)
+{
+	struct channel *c = ask_for_exec(w);
+	const uint8_t *payload = hear_type(w, &w->guest, ARROW_EXEC, NULL);
+
+	assert_non_null(payload);
+	*number = arrow_get32(payload);
+	payload = hear_type(w, &w->guest, ARROW_EXEC_END, NULL);
+	assert_non_null(payload);
+	assert_int_equal(arrow_get32(payload), *number);
+	say_numbers(&w->guest, ARROW_STARTED, *number, 200, 0);
+	payload = hear_type(w, c, ARROW_STARTED, NULL);
+	assert_non_null(payload);
+	assert_int_equal(arrow_get32(payload), 2);
+	return c;
+}
+
+/* The guest reads again: the signal that comes, or 0. */
+static uint32_t hear_signal(struct world *w)
+{
+	const uint8_t *payload;
+
+	for (int i = 0; i < 400; i++) {
+		payload = hear_type(w, &w->guest, ARROW_SIGNAL, NULL);
+		if (!payload)
+			return 0;
+		if (arrow_get32(payload) == 1)
+			return arrow_get32(payload + 4);
+	}
+	return 0;
+}
+
+/* Turns until something is due in a while. Returns whether the keeper waited until then. */
+static bool waits(struct world *w)
+{
+	uint64_t until = now_ms() + 50;
+	unsigned int turns = 0;
+
+	world_settle(w);
+	while (now_ms() < until && turns < 20) {
+		w->k.execs.due = until;
+		keeper_turn(&w->k);
+		turns++;
+	}
+	return turns < 20;
 }
 
 #endif
