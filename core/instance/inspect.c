@@ -121,6 +121,20 @@ static json_t *inspect_tmpfs(const struct arrow_spec *spec)
 	return object;
 }
 
+/* The options of the log as they are in effect: what is not given has a default. */
+static json_t *inspect_log_options(const struct arrow_spec *spec, const char *driver)
+{
+	json_t *o = arrow_pairs_json(&spec->log.opts);
+	bool sized = json_object_get(o, "max-size");
+
+	if (!o || strcmp(driver, "json-file") != 0 || sized)
+		return o;
+	json_object_set_new(o, "max-size", json_string(ARROW_LOG_MAX_SIZE));
+	if (!json_object_get(o, "max-file"))
+		json_object_set_new(o, "max-file", json_sprintf("%u", ARROW_LOG_MAX_FILE));
+	return o;
+}
+
 static json_t *inspect_host_config(const struct arrow_spec *spec)
 {
 	const char *driver = spec->log.driver ? spec->log.driver : "json-file";
@@ -135,7 +149,7 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
 		arrow_restart_text(spec->life.restart), "MaximumRetryCount",
 		(json_int_t)spec->life.restart_max, "AutoRemove", spec->life.auto_remove,
-		"LogConfig", "Type", driver, "Config", arrow_pairs_json(&spec->log.opts),
+		"LogConfig", "Type", driver, "Config", inspect_log_options(spec, driver),
 		"Privileged", spec->process.privileged, "ReadonlyRootfs", spec->files.read_only,
 		"Memory", (json_int_t)spec->limits.memory, "NanoCpus",
 		(json_int_t)spec->limits.millicpus * (SECOND / 1000), "ShmSize",

@@ -41,10 +41,15 @@ static int log_set_option(struct log *log, const char *option, struct arrow_erro
 		return arrow_fail(error, EINVAL, "--log-opt takes NAME=VALUE, not '%s'", option);
 	value++;
 	if (file && strncmp(option, "max-size=", 9) == 0) {
-		int r = arrow_parse_size(value, &log->max_size, error);
+		int r;
 
+		log->max_size = 0;
+		if (strcmp(value, "-1") == 0)
+			return 0; /* no limit, as with Docker */
+		r = arrow_parse_size(value, &log->max_size, error);
 		return r == 0 && log->max_size == 0
-			       ? arrow_fail(error, EINVAL, "max-size must be more than 0")
+			       ? arrow_fail(error, EINVAL,
+					 "max-size must be more than 0, or -1 for no limit")
 			       : r;
 	}
 	if (file && strncmp(option, "max-file=", 9) == 0)
@@ -60,12 +65,12 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 {
 	const char *name = spec->log.driver;
 	struct log scratch;
+	bool sized = false;
 
 	if (!log)
 		log = &scratch;
 	memset(log, 0, sizeof(*log));
 	log->fd = log->dir_fd = -1;
-	log->max_file = 1;
 	if (!name || strcmp(name, "json-file") == 0)
 		log->driver = LOG_JSON_FILE;
 	else if (strcmp(name, "journald") == 0)
@@ -75,14 +80,21 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 	else
 		return arrow_fail(error, EINVAL,
 			"unknown log driver '%s': use json-file, journald or none", name);
+	if (log->driver == LOG_JSON_FILE &&
+		arrow_parse_size(ARROW_LOG_MAX_SIZE, &log->max_size, error) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < spec->log.opts.n; i++) {
 		int r = log_set_option(log, spec->log.opts.v[i], error);
 
 		if (r < 0)
 			return r;
+		sized |= strncmp(spec->log.opts.v[i], "max-size=", 9) == 0;
 	}
 	if (log->max_file > 1 && !log->max_size)
-		return arrow_fail(error, EINVAL, "max-file needs max-size");
+		return arrow_fail(error, EINVAL, "max-file needs a max-size that is not -1");
+	/* As with Docker, one who only says how large a file may be has one. */
+	if (!log->max_file)
+		log->max_file = sized ? 1 : ARROW_LOG_MAX_FILE;
 	return 0;
 }
 

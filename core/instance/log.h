@@ -6,7 +6,8 @@
  * The log of an Arrow: what its program writes to stdout and stderr, line by line.
  *
  *   json-file  DATA/arrows/<id>/log.json, one JSON object a line as Docker has it; rotated to
- *              log.json.1, log.json.2... by max-size (default: never) and max-file (default: 1)
+ *              log.json.1, log.json.2... by max-size (default: 10 MiB; -1: never) and max-file
+ *              (default: 3; 1 if max-size is given)
  *   journald   the host's journal, with Docker's fields
  *   none
  *
@@ -20,6 +21,8 @@
 #include "core/spec/spec.h"
 
 #define ARROW_LOG_FILE "log.json"
+#define ARROW_LOG_MAX_SIZE "10m" /* of json-file, where it is not given */
+#define ARROW_LOG_MAX_FILE 3u
 #define ARROW_LOG_LINE 16384u /* bytes; a longer line is parted, as Docker does */
 
 enum log_driver { LOG_NONE, LOG_JSON_FILE, LOG_JOURNALD };
@@ -31,9 +34,9 @@ struct log_line {
 
 struct log {
 	enum log_driver driver;
-	int dir_fd; /* borrowed */
-	int fd;     /* of the file, or the journal's socket; -1 if it is not open */
-	uint64_t size, max_size;
+	int dir_fd;              /* borrowed */
+	int fd;                  /* of the file, or the journal's socket; -1 if it is not open */
+	uint64_t size, max_size; /* bytes; a max_size of 0 is none */
 	uint32_t max_file;
 	uint64_t lost;           /* lines that found no room */
 	struct log_line line[2]; /* the unfinished line of stdout and of stderr */

@@ -274,6 +274,43 @@ static void a_log_is_rotated_by_size(void **state)
 	remove_tree(AT_FDCWD, dir);
 }
 
+static void a_log_has_a_limit_unless_it_is_told_otherwise(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	static const struct {
+		const char *options[2];
+		uint64_t size;
+		uint32_t files; /* 0: refused */
+	} cases[] = {
+		{{NULL}, 10 << 20, 3},
+		{{"max-file=5"}, 10 << 20, 5},
+		{{"max-size=1m"}, 1 << 20, 1},
+		{{"max-size=1m", "max-file=2"}, 1 << 20, 2},
+		{{"max-size=-1"}, 0, 1},
+		{{"max-size=-1", "max-file=1"}, 0, 1},
+		{{"max-size=-1", "max-file=2"}, 0, 0},
+		{{"max-size=0"}, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct arrow_spec spec;
+		struct log log;
+		int r;
+
+		arrow_spec_init(&spec);
+		for (int n = 0; n < 2 && cases[i].options[n]; n++)
+			assert_int_equal(arrow_strings_add(&spec.log.opts, cases[i].options[n]), 0);
+		r = log_options(&log, &spec, &e);
+		assert_int_equal(r, cases[i].files ? 0 : -EINVAL);
+		if (r == 0) {
+			assert_int_equal(log.max_size, cases[i].size);
+			assert_int_equal(log.max_file, cases[i].files);
+		}
+		arrow_error_clear(&e);
+		arrow_spec_release(&spec);
+	}
+}
+
 static void detach_keys(void **state)
 {
 	static const char *const bad[] = {"", ",", "ctrl-", "ctrl-é", "ab", "a,,b", "ctrl-p,"};
@@ -481,6 +518,7 @@ int main(void)
 		cmocka_unit_test(a_log_keeps_every_byte_however_it_is_cut),
 		cmocka_unit_test(a_torn_line_is_cut_off),
 		cmocka_unit_test(a_log_is_rotated_by_size),
+		cmocka_unit_test(a_log_has_a_limit_unless_it_is_told_otherwise),
 		cmocka_unit_test(detach_keys),
 		cmocka_unit_test(times_of_logs),
 		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
