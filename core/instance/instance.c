@@ -2,6 +2,7 @@
 /* The folder of one Arrow: its config, its state, its lock. */
 #include "core/instance/instance.h"
 #include "core/limits/limits.h"
+#include "core/limits/stray.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,10 @@
 void arrow_instance_remove_run(int dir_fd, const char *path)
 {
 	_cleanup_free_ char *list = path_format("%s/cgroups", path);
+	_cleanup_free_ char *vm = path_format("%s/vm", path);
 
+	if (vm)
+		arrow_stray_kill(dir_fd, vm);
 	if (list)
 		arrow_limits_clean(dir_fd, list);
 	remove_tree(dir_fd, path);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/limits/stray.h"
 #include "core/spec/cpuset.h"
 #include "core/template/idle.h"
 #include "util/cleanup.h"
@@ -149,12 +150,15 @@ static int vm_make_sockets(int flags, int *ours, int *guests)
 int vm_start(struct keeper *k, struct arrow_error *error)
 {
 	struct arrow_vm_config vm = *k->config->vm;
+	_cleanup_free_ char *note = path_format("%s/vm", k->instance->run_dir);
 	_cleanup_close_ int channel = -1, console = -1;
 	struct machine *m = &k->machine;
 	struct arrow_vm_limits limits = {0};
 	cpu_set_t cpus;
 	int fd = -1, r = vm_confine(k, &limits, &cpus, error);
 
+	if (r == 0 && !note)
+		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r < 0)
 		return r;
 	vm.limits = &limits;
@@ -177,6 +181,10 @@ int vm_start(struct keeper *k, struct arrow_error *error)
 	r = k->config->engine->start(&m->vm, &vm, error);
 	if (r < 0)
 		return r;
+	r = arrow_stray_note(note, m->vm->pid);
+	if (r < 0)
+		return arrow_fail(
+			error, -r, "cannot write the state directory %s: %m", k->instance->run_dir);
 	m->started_ms = now_ms();
 	m->next_check = m->started_ms + CHECK_INTERVAL_MS;
 	m->last_answer = m->started_ms;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@
 
 #define SEARCH_DEPTH 8u /* of groups below each other, for those that are lost */
 #define PERIOD_US 100000u
-#define REMOVE_TRIES 50 /* of 10 ms: a killed process leaves its group a moment later */
+#define PROCS_MAX (1u << 20) /* bytes of the list of a group's processes */
+#define REMOVE_TRIES 50      /* of 10 ms: a killed process leaves its group a moment later */
 
 unsigned int arrow_limits_weight(unsigned int shares)
 {
@@ -90,6 +92,35 @@ static void limits_remove_group(const char *dir)
 {
 	for (int i = 0; i < REMOVE_TRIES && rmdir(dir) < 0 && errno == EBUSY; i++)
 		usleep(10000);
+}
+
+/* Kills whatever is in a group, but for this process. Returns whether there was anything. */
+static bool limits_kill_group(const char *dir)
+{
+	_cleanup_free_ char *path = path_format("%s/cgroup.procs", dir), *text = NULL;
+	bool any = false;
+
+	if (!path || read_file(AT_FDCWD, path, PROCS_MAX, &text, NULL) < 0)
+		return false;
+	for (char *at = text, *end; *at; at = end) {
+		long pid = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0 stands for one of another namespace of processes. */
+		if (pid > 1 && pid != getpid() && kill((pid_t)pid, SIGKILL) == 0)
+			any = true;
+		end += *end == '\n';
+	}
+	return any;
+}
+
+/* Of a keeper that was killed: what it left in the group goes with it. */
+static void limits_clear_group(const char *dir)
+{
+	for (int i = 0; i < REMOVE_TRIES && limits_kill_group(dir); i++)
+		usleep(10000);
+	limits_remove_group(dir);
 }
 
 /* Forgets the groups from number n on, and removes them. Nothing is in them. */
@@ -375,7 +406,7 @@ void arrow_limits_clean(int dir_fd, const char *list)
 		const char *name = strrchr(dir, '/');
 
 		if (name && strncmp(name, "/arrow-", strlen("/arrow-")) == 0)
-			limits_remove_group(dir);
+			limits_clear_group(dir);
 	}
 }
 
@@ -387,7 +418,7 @@ static void limits_remove_below(const char *dir, const char *name, unsigned int 
 	struct dirent *entry;
 
 	if (path && access(path, F_OK) == 0)
-		limits_remove_group(path);
+		limits_clear_group(path);
 	d = depth > 0 ? opendir(dir) : NULL;
 	while (d && (entry = readdir(d))) {
 		_cleanup_free_ char *below = path_format("%s/%s", dir, entry->d_name);

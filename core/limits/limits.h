@@ -59,7 +59,10 @@ bool arrow_limits_oom(const struct arrow_confinement *c);
 /* Removes the groups. Their process is gone. */
 void arrow_limits_end(struct arrow_confinement *c);
 
-/* Removes groups that a killed keeper left, by its list. Fine where there is none. */
+/*
+ * Removes groups that a killed keeper left, by its list, and kills what is still in them. Fine
+ * where there is none.
+ */
 void arrow_limits_clean(int dir_fd, const char *list);
 
 /* The same of an Arrow whose list is lost: groups of its name, wherever they are. */

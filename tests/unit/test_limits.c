@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/limits/stray.h"
 #include "core/spec/cpuset.h"
 #include "core/spec/parse.h"
 #include "tests/unit/unit.h"
@@ -326,6 +328,69 @@ static void values_are_checked_in_dockers_words(void **state)
 	arrow_spec_release(&s);
 }
 
+/* A process that does nothing until it is killed. */
+static pid_t start_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(60);
+		for (;;)
+			pause();
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+static void assert_killed(pid_t pid)
+{
+	int status = 0;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void what_is_in_a_left_group_is_killed_and_not_who_cleans(void **state)
+{
+	_cleanup_free_ char *list = path_format("%s/strays", tree);
+	_cleanup_free_ char *text = path_format("%s/stray/arrow-3\n", tree);
+	_cleanup_free_ char *procs = path_format("%s/stray/arrow-3/cgroup.procs", tree);
+	_cleanup_free_ char *in = NULL;
+	pid_t pid = start_sleeper();
+
+	make_dir("stray/arrow-3");
+	in = path_format("0\n%d\n%d\n", getpid(), pid);
+	assert_int_equal(write_file_atomic(AT_FDCWD, procs, 0600, in, strlen(in)), 0);
+	assert_int_equal(write_file_atomic(AT_FDCWD, list, 0600, text, strlen(text)), 0);
+	arrow_limits_clean(AT_FDCWD, list);
+	assert_killed(pid);
+}
+
+static void a_stray_vm_is_killed_and_nobody_else_of_its_number(void **state)
+{
+	_cleanup_free_ char *path = path_format("%s/vm", tree), *text = NULL;
+	unsigned long long start;
+	pid_t pid = start_sleeper();
+	int noted;
+
+	assert_int_equal(arrow_stray_note(path, pid), 0);
+	assert_int_equal(read_file(AT_FDCWD, path, 64, &text, NULL), 0);
+	assert_int_equal(sscanf(text, "%d %llu", &noted, &start), 2);
+	assert_int_equal(noted, pid);
+	/* Another process that has the number by now. */
+	snprintf(text, strlen(text), "%d %llu", pid, start - 1);
+	assert_int_equal(write_file_atomic(AT_FDCWD, path, 0600, text, strlen(text)), 0);
+	arrow_stray_kill(AT_FDCWD, path);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	/* The one that was noted. */
+	assert_int_equal(arrow_stray_note(path, pid), 0);
+	arrow_stray_kill(AT_FDCWD, path);
+	assert_killed(pid);
+	/* It is gone, and so is the file. */
+	arrow_stray_kill(AT_FDCWD, path);
+	arrow_stray_kill(AT_FDCWD, "/nonexistent/vm");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +402,8 @@ int main(void)
 		cmocka_unit_test(a_failed_update_keeps_only_groups_that_the_process_is_in),
 		cmocka_unit_test(shares_become_weights_as_runc_has_them),
 		cmocka_unit_test(left_groups_are_removed_by_their_list_and_nothing_else_is),
+		cmocka_unit_test(what_is_in_a_left_group_is_killed_and_not_who_cleans),
+		cmocka_unit_test(a_stray_vm_is_killed_and_nobody_else_of_its_number),
 		cmocka_unit_test(lists_of_cpus),
 		cmocka_unit_test(values_are_checked_in_dockers_words),
 	};
