@@ -17,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/fds.h"
 #include "util/io.h"
+#include "util/title.h"
 
 #define DATAGRAM_MAX 65535
 #define FLOWS_MAX 1024u     /* UDP: clients that are remembered */
@@ -392,7 +393,7 @@ int net_proxy_start(const struct net_sockets *sockets, const struct net_ports *p
 	if (pid != 0)
 		return pid < 0 ? -errno : pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NAME, "arrow-proxy");
+	title_set("arrow-proxy", NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);

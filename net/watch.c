@@ -29,6 +29,7 @@
 #include "util/fds.h"
 #include "util/io.h"
 #include "util/process.h"
+#include "util/title.h"
 
 #define LINGER_MS 5000u         /* an empty network stays so long: the next Arrow finds it up */
 #define CHECK_MS 1000u          /* between two looks at the firewall */
@@ -310,7 +311,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 
 	setsid();
 	leave_all(lock_fd, ready);
-	prctl(PR_SET_NAME, "arrow-net");
+	title_set("arrow-net", network->name);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -17,6 +17,7 @@
 #include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/title.h"
 
 #define DEFAULT_INTERVAL_MS 30000u
 #define DEFAULT_TIMEOUT_MS 30000u
@@ -76,7 +77,7 @@ static void __attribute__((noreturn)) health_run_check(const struct health *h, i
 	struct arrow_exec exec = {0};
 	int status = 0, r = 0;
 
-	prctl(PR_SET_NAME, "arrow-health");
+	title_set("arrow-health", NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* It must not keep anything of the keeper's open, above all not its lock. */
 	if (dup2(out, 1) < 0 || dup2(out, 2) < 0 || syscall(SYS_close_range, 3, ~0u, 0) < 0)

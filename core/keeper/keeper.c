@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "core/keeper/vm.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/title.h"
 
 /* Whether the program runs and stands not still: health checks are executed then. */
 static bool keeper_is_checkable(const struct keeper *k)
@@ -268,7 +268,7 @@ static int keeper_leave_session(struct keeper *k, struct arrow_error *error)
 	sigset_t all, term;
 	int null_fd;
 
-	prctl(PR_SET_NAME, "arrow-keeper");
+	title_set("arrow-keeper", k->instance->id);
 	setsid();
 	if (chdir("/") < 0)
 		return arrow_fail(error, errno, "cannot enter /: %m");
