@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -100,6 +101,24 @@ static const unsigned short with_forks[] = {
 		bpf_allow_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));       \
 	} while (0)
 
+/* A call is allowed, but for some values of an argument. */
+static void filter_refuse_values(
+	struct bpf_filter *p, uint32_t call, unsigned int arg, const uint32_t *values, uint8_t n)
+{
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, (uint8_t)(n + 3), call);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(arg));
+	for (uint8_t i = 0; i < n; i++)
+		bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(n - i), 0, values[i]);
+	bpf_answer(p, SECCOMP_RET_ALLOW);
+	bpf_answer(p, BPF_REFUSE(EPERM));
+}
+
+#define REFUSE_VALUES(p, call, arg, ...)                                                           \
+	do {                                                                                       \
+		const uint32_t values_[] = {__VA_ARGS__};                                          \
+		filter_refuse_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));   \
+	} while (0)
+
 static void filter_add_own_calls(struct bpf_filter *p)
 {
 	/* Threads, no processes. clone3 hides its flags: glibc takes clone where there is none. */
@@ -121,23 +140,14 @@ static void filter_add_own_calls(struct bpf_filter *p)
 	ALLOW_VALUES(p, SYS_prlimit64, 0, 0, (uint32_t)getpid());
 
 	/* No signals to whom it likes by way of a descriptor's owner. */
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 6, SYS_fcntl);
-	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(1));
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, F_SETOWN);
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, F_SETOWN_EX);
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, F_SETSIG);
-	bpf_answer(p, BPF_REFUSE(EPERM));
-	bpf_answer(p, SECCOMP_RET_ALLOW);
-
-	/* Anything but words put into the mouth of a terminal, and such owners. */
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 7, SYS_ioctl);
-	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(1));
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 3, 0, TIOCSTI);
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, FIOSETOWN);
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SIOCSPGRP);
-	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, TIOCLINUX);
-	bpf_answer(p, BPF_REFUSE(EPERM));
-	bpf_answer(p, SECCOMP_RET_ALLOW);
+	REFUSE_VALUES(p, SYS_fcntl, 1, F_SETOWN, F_SETOWN_EX, F_SETSIG);
+	/*
+	 * Anything but words put into the mouth of a terminal, such owners, and of a tap what would
+	 * let it outlive the Arrow, give it to somebody, or make it another.
+	 */
+	REFUSE_VALUES(p, SYS_ioctl, 1, TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, TUNSETIFF,
+		TUNSETPERSIST, TUNSETOWNER, TUNSETGROUP, TUNSETLINK, TUNSETQUEUE, TUNSETIFINDEX,
+		TUNSETTXFILTER, TUNSETSTEERINGEBPF, TUNSETFILTEREBPF, TUNSETCARRIER);
 }
 
 /* openat(AT_FDCWD, path, O_RDWR) waits; every other is allowed. */
