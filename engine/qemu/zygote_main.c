@@ -366,6 +366,17 @@ static int holder_arm(struct holder *h)
 	holder_close_cards(h);
 	if (h->blocks >= 0 && send(h->control, "W", 1, MSG_NOSIGNAL) != 1)
 		return -EPIPE;
+	/*
+	 * Nobody is served before they are written: the first fork may have inherited the file, and
+	 * could change what is going to be copied.
+	 */
+	while (h->forks && h->blocks >= 0) {
+		now = now_ms();
+		if (now >= h->guest.deadline || poll(&p, 1, (int)(h->guest.deadline - now)) != 1)
+			return -ETIMEDOUT;
+		if (holder_take_news(h, 0) < 0)
+			return -EPIPE;
+	}
 	return h->forks && rename("zygote.new", "zygote") < 0 ? -errno : 0;
 }
 
