@@ -3,6 +3,12 @@
  * Stands in for QEMU and tries to get out of its jail. What it must not be able to do and can is a
  * breach; all of them are told in one line on stderr, which `arrow run` shows.
  *
+ * With an argument it is in a fork of a zygote that was taken over (takeover.c):
+ *
+ *   fork      the same, but for what a fork is killed for at once
+ *   deadly N  that: number N of these calls, which it must not survive; "none" beyond the last
+ *   live      lets go of all that it has, and lives on
+ *
  * Built with the host's objects to attack: SECRET (a file that everybody may read and write),
  * VICTIM (a process of the same user), ABSTRACT (name of an abstract socket that listens), PORT (a
  * loopback port that listens).
@@ -18,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -33,6 +40,7 @@
 
 static char line[1500];
 static unsigned int breaches;
+static int forked;
 
 static void breach(const char *what, const char *detail)
 {
@@ -48,6 +56,13 @@ static void breach(const char *what, const char *detail)
 	do {                                                                                       \
 		if ((call) != -1)                                                                  \
 			breach(what, NULL);                                                        \
+	} while (0)
+
+/* One that kills a fork, where it is tried apart. */
+#define MUST_FAIL_OR_DIE(what, call)                                                               \
+	do {                                                                                       \
+		if (!forked)                                                                       \
+			MUST_FAIL(what, call);                                                     \
 	} while (0)
 
 static int can_open(const char *path, int flags)
@@ -90,6 +105,8 @@ static void walk_up(int fd)
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, sizeof(target) - 1);
 	target[n > 0 ? n : 0] = '\0';
+	if (n <= 0) /* a fork has no /proc */
+		snprintf(target, sizeof(target), "descriptor %d", fd);
 	if (fstat(fd, &st) < 0)
 		return;
 	if (S_ISDIR(st.st_mode)) {
@@ -101,6 +118,9 @@ static void walk_up(int fd)
 		return;
 	}
 	/* Of the files only what is its own may be written: a memory file, or a device. */
+	/* The file for translated blocks, which has no name any more: nobody maps that one. */
+	if (forked && st.st_nlink == 0)
+		return;
 	if (S_ISREG(st.st_mode) && strncmp(target, "/memfd:", 7) != 0) {
 		void *map;
 
@@ -131,7 +151,7 @@ static void ask_for_memory(void)
 
 	if (fd >= 0)
 		walk_up(fd);
-	else if (errno != ENOENT)
+	else if (errno != ENOENT && !(forked && errno == ENOSYS)) /* whose memory is mapped */
 		breach("is refused its memory", strerror(errno));
 }
 
@@ -203,19 +223,19 @@ static void reach_others(void)
 	/* Signal 0 harms nobody, should it get through. */
 	for (size_t i = 0; i < sizeof(pids) / sizeof(pids[0]); i++)
 		if (pids[i] != 0)
-			MUST_FAIL("signals", kill(pids[i], 0));
-	MUST_FAIL("signals a thread", syscall(SYS_tgkill, VICTIM, VICTIM, 0));
-	MUST_FAIL("signals a thread", syscall(SYS_tkill, VICTIM, 0));
-	MUST_FAIL("takes a pidfd", syscall(SYS_pidfd_open, VICTIM, 0));
-	MUST_FAIL("queues a signal", syscall(SYS_rt_sigqueueinfo, VICTIM, 0, NULL));
-	MUST_FAIL("traces", ptrace(PTRACE_ATTACH, VICTIM, NULL, NULL));
-	MUST_FAIL("traces itself", ptrace(PTRACE_TRACEME, 0, NULL, NULL));
-	MUST_FAIL("reads memory", process_vm_readv(VICTIM, &here, 1, &there, 1, 0));
-	MUST_FAIL("writes memory", process_vm_writev(VICTIM, &here, 1, &there, 1, 0));
+			MUST_FAIL_OR_DIE("signals", kill(pids[i], 0));
+	MUST_FAIL_OR_DIE("signals a thread", syscall(SYS_tgkill, VICTIM, VICTIM, 0));
+	MUST_FAIL_OR_DIE("signals a thread", syscall(SYS_tkill, VICTIM, 0));
+	MUST_FAIL_OR_DIE("takes a pidfd", syscall(SYS_pidfd_open, VICTIM, 0));
+	MUST_FAIL_OR_DIE("queues a signal", syscall(SYS_rt_sigqueueinfo, VICTIM, 0, NULL));
+	MUST_FAIL_OR_DIE("traces", ptrace(PTRACE_ATTACH, VICTIM, NULL, NULL));
+	MUST_FAIL_OR_DIE("traces itself", ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	MUST_FAIL_OR_DIE("reads memory", process_vm_readv(VICTIM, &here, 1, &there, 1, 0));
+	MUST_FAIL_OR_DIE("writes memory", process_vm_writev(VICTIM, &here, 1, &there, 1, 0));
 	MUST_FAIL("limits others", syscall(SYS_prlimit64, VICTIM, 0, NULL, buf));
 	MUST_FAIL("lowers others", setpriority(0, VICTIM, 19));
 	MUST_FAIL("signals by an owner", fcntl(2, F_SETOWN, VICTIM));
-	MUST_FAIL("makes a process", fork());
+	MUST_FAIL_OR_DIE("makes a process", fork());
 }
 
 static void reach_network(void)
@@ -225,6 +245,9 @@ static void reach_network(void)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const int families[] = {
 		AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG};
+	/* TUNSETIFF, TUNSETPERSIST, TUNSETOWNER, TUNSETGROUP: musl has no headers of the kernel. */
+	const int of_taps[] = {(int)_IOW('T', 202, int), (int)_IOW('T', 203, int),
+		(int)_IOW('T', 204, int), (int)_IOW('T', 206, int)};
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	int fds[2], fd;
 
@@ -240,6 +263,10 @@ static void reach_network(void)
 				    strlen(ABSTRACT))));
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	MUST_FAIL("connects to loopback", connect(fd, (const void *)&loopback, sizeof(loopback)));
+	/* On any descriptor: the filter knows the request, not what it is for. */
+	for (size_t i = 0; i < sizeof(of_taps) / sizeof(of_taps[0]); i++)
+		if (ioctl(2, of_taps[i], 1) != -1 || errno != EPERM)
+			breach("may change what a tap is", NULL);
 	for (fd = 3; fd < 64; fd++)
 		MUST_FAIL("connects with what it holds",
 			connect(fd, (const void *)&loopback, sizeof(loopback)));
@@ -250,15 +277,15 @@ static void gain_rights(void)
 	char *const argv[] = {(char *)"sh", NULL};
 	const struct timeval time = {0};
 
-	MUST_FAIL("becomes root", setuid(0));
-	MUST_FAIL("becomes another", setresuid(1000, 1000, 1000));
-	MUST_FAIL("mounts", mount("none", "/volumes", "tmpfs", 0, NULL));
-	MUST_FAIL("unmounts", umount2("/proc/self", MNT_DETACH));
+	MUST_FAIL_OR_DIE("becomes root", setuid(0));
+	MUST_FAIL_OR_DIE("becomes another", setresuid(1000, 1000, 1000));
+	MUST_FAIL_OR_DIE("mounts", mount("none", "/volumes", "tmpfs", 0, NULL));
+	MUST_FAIL_OR_DIE("unmounts", umount2("/proc/self", MNT_DETACH));
 	MUST_FAIL("changes its root", chroot("/volumes"));
 	MUST_FAIL("pivots", syscall(SYS_pivot_root, ".", "."));
 	MUST_FAIL("opens a mount", syscall(SYS_open_tree, AT_FDCWD, "/", 1));
-	MUST_FAIL("makes namespaces", unshare(CLONE_NEWUSER));
-	MUST_FAIL("makes namespaces", unshare(CLONE_NEWNS));
+	MUST_FAIL_OR_DIE("makes namespaces", unshare(CLONE_NEWUSER));
+	MUST_FAIL_OR_DIE("makes namespaces", unshare(CLONE_NEWNS));
 	MUST_FAIL("loads bpf", syscall(SYS_bpf, 0, NULL, 0));
 	MUST_FAIL("opens perf", syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0));
 	MUST_FAIL("uses io_uring", syscall(SYS_io_uring_setup, 8, NULL));
@@ -270,9 +297,10 @@ static void gain_rights(void)
 	MUST_FAIL("sets the clock", settimeofday(&time, NULL));
 	MUST_FAIL("sets the name", sethostname("breach", 6));
 	MUST_FAIL("shares memory", syscall(SYS_shmget, 1, 4096, 01666));
-	MUST_FAIL("loosens its tie", prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+	/* That of a fork is a descriptor: see live_on(). */
+	MUST_FAIL_OR_DIE("loosens its tie", prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
 	MUST_FAIL("raises capabilities", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 21, 0, 0));
-	MUST_FAIL("executes", execve("/bin/sh", argv, NULL));
+	MUST_FAIL_OR_DIE("executes", execve("/bin/sh", argv, NULL));
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		breach("may gain privileges", NULL);
 }
@@ -294,9 +322,72 @@ static void tell_self(char *text, size_t size)
 		getgid(), (int)getpid(), caps, name, getenv("HOME") ? "leaks" : "clean");
 }
 
+/* Tries what a fork must not survive. */
+static void die_of(int n)
+{
+	char *const argv[] = {(char *)"sh", NULL};
+	char buf[8];
+	struct iovec here = {buf, sizeof(buf)};
+
+	switch (n) {
+	case 0:
+		kill(VICTIM, 0);
+		break;
+	case 1:
+		syscall(SYS_tgkill, VICTIM, VICTIM, 0);
+		break;
+	case 2:
+		syscall(SYS_pidfd_open, VICTIM, 0);
+		break;
+	case 3:
+		ptrace(PTRACE_ATTACH, VICTIM, NULL, NULL);
+		break;
+	case 4:
+		process_vm_readv(VICTIM, &here, 1, &here, 1, 0);
+		break;
+	case 5:
+		fork();
+		break;
+	case 6:
+		syscall(SYS_setresuid, 0, 0, 0);
+		break;
+	case 7:
+		unshare(CLONE_NEWUSER);
+		break;
+	case 8:
+		umount2("/proc/self", MNT_DETACH);
+		break;
+	case 9:
+		execve("/bin/sh", argv, NULL);
+		break;
+	case 10:
+		mount("none", "/volumes", "tmpfs", 0, NULL);
+		break;
+	default:
+		fprintf(stderr, "hostile: none\n");
+		_exit(9);
+	}
+	fprintf(stderr, "hostile: survives number %d (%m)\n", n);
+	_exit(9);
+}
+
+static void live_on(void)
+{
+	for (int fd = 0; fd < 1024; fd++)
+		close(fd);
+	for (;;)
+		sleep(1);
+}
+
 int main(int argc, char **argv)
 {
 	char self[256];
+
+	forked = argc > 1;
+	if (forked && strcmp(argv[1], "live") == 0)
+		live_on();
+	if (forked && strncmp(argv[1], "deadly ", 7) == 0)
+		die_of(atoi(argv[1] + 7));
 
 	tell_self(self, sizeof(self));
 	read_files();

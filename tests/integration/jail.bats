@@ -78,6 +78,31 @@ user_hostile() {
   [ "$(cat "$HERE/secret")" = secret ]
 }
 
+# taken NAME ARG: an Arrow NAME, forked from the zygote, whose process the hostile program takes over.
+# Back once it runs; what the client says at its end is in NAME.out, its process id in $CLIENT.
+taken() {
+  timeout -k 10 180 "$ARROW" run --name "$1" "$BUSYBOX" sh -c 'echo started; exec sleep 100' >"$1.out" 2>&1 3>&- &
+  CLIENT=$!
+  wait_for 60 grep -q started "$1.out"
+  VM=$("$BARE" inspect -f '{{.State.Pid}}' "$1")
+  tr '\0' ' ' <"/proc/$VM/cmdline" | grep -q "arrow-$1" # a fork
+  "$G/takeover" "$VM" "$HERE/fake/bin/qemu-system-x86_64" "$2"
+}
+
+# A zygote for forks, or the test is skipped: they are of TCG and Arrow's own QEMU, and only root may take one over.
+begin_zygote() {
+  need_root
+  unset ARROW_START ARROW_QEMU
+  arrow info | grep -q 'built for Arrow' || skip "Arrow's QEMU is not built; run: sudo make hypervisor"
+  [ "$(arrow info --format json | jq -r .engine.accel)" = tcg ] || skip 'zygotes are for TCG'
+  guest takeover
+  export ARROW_DATA_DIR=$BATS_FILE_TMPDIR/forks ARROW_ZYGOTE_IDLE=600
+  ready() { [ -n "$(find "$ARROW_DATA_DIR/templates" -name zygote -type s)" ]; }
+  arrow run "$BUSYBOX" true
+  arrow run "$BUSYBOX" true
+  wait_for 120 ready
+}
+
 need_root() {
   [ "$(id -u)" = 0 ] || skip 'needs root'
 }
@@ -214,4 +239,60 @@ need_root() {
   again() { [ "$("$BARE" inspect -f '{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}' keeper-$$)" = '1 exited 3' ]; }
   wait_for 60 again
   "$BARE" rm keeper-$$
+}
+
+@test "jail: a hostile fork of a zygote reaches no more than a hostile QEMU, but for what it lacks" {
+  begin_zygote
+  taken hostile-fork fork
+  wait $CLIENT || true
+  cat hostile-fork.out
+  grep -q 'hostile: 0 breaches;' hostile-fork.out
+  # The namespace of processes is that of the host; of /proc it has not even itself.
+  [[ "$(cat hostile-fork.out)" =~ uid\ ([0-9]+)\ gid\ ([0-9]+)\ pid\ ([0-9]+)\ caps\ \?\ host\ arrow\ environment\ clean ]]
+  [ "${BASH_REMATCH[1]}" -eq $((0x70000000 + VM)) ]
+  [ "${BASH_REMATCH[2]}" -eq "${BASH_REMATCH[1]}" ]
+  [ "$(cat "$HERE/secret")" = secret ]
+}
+
+@test "jail: a fork of a zygote is killed for what makes processes, reaches others or changes its user" {
+  begin_zygote
+  local n
+  for n in $(seq 0 20); do
+    taken deadly-fork "deadly $n"
+    wait $CLIENT || true
+    cat deadly-fork.out
+    if grep -q 'hostile: none' deadly-fork.out; then break; fi
+    run -1 grep -q 'hostile: survives' deadly-fork.out
+    # Or only its main thread is.
+    grep -Eq 'was killed|has not answered' deadly-fork.out
+  done
+  [ "$n" -eq 11 ]
+}
+
+@test "jail: a hostile fork that lets go of its keeper lives no longer than until the next command" {
+  begin_zygote
+  local vm
+  taken lost-fork live
+  vm=$VM
+  # What ties it: gone with its descriptors.
+  unbound() { [ "$(find "/proc/$vm/fd" -mindepth 1 | wc -l)" -eq 0 ]; }
+  wait_for 30 unbound
+  kill -KILL "$("$BARE" inspect -f '{{.Arrow.KeeperPid}}' lost-fork)"
+  wait $CLIENT || true
+  kill -0 "$vm"
+  arrow run "$BUSYBOX" true
+  gone "$vm"
+  wait_for 30 assert_no_leftovers
+}
+
+# bats test_tags=start
+@test "jail: what an Arrow was given by -e is in no command line of what stays" {
+  local secret=secret-$$-$RANDOM
+  echo "$secret" >secret
+  "$BARE" run -d --name told-$$ --env "TOKEN=$secret" --health-cmd 'sleep 60' --health-interval 1s "$BUSYBOX" sleep 60
+  # Others end meanwhile, for which grep has another status.
+  run grep -slaFf secret /proc/[0-9]*/cmdline
+  [ -z "$output" ]
+  tr '\0' ' ' <"/proc/$("$BARE" inspect -f '{{.Arrow.KeeperPid}}' told-$$)/cmdline" | grep -q '^arrow-keeper '
+  "$BARE" rm -f told-$$
 }
