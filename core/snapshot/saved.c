@@ -103,11 +103,57 @@ static int saved_check_machine(struct arrow_saved *s, const json_t *about,
 	return 0;
 }
 
+/*
+ * What is restored is obeyed: its memory is a kernel, its blocks are code of the VM's process. So
+ * nobody may have written it but the caller and root.
+ *   name: of a file in the directory, or "" for that itself
+ */
+static int saved_check_owner(
+	const struct arrow_saved *s, const char *name, int fd, struct arrow_error *error)
+{
+	const char *slash = *name ? "/" : "";
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return arrow_fail(error, errno, "cannot read the attributes of %s%s%s: %m", s->dir,
+			slash, name);
+	if (*name && !S_ISREG(st.st_mode))
+		return arrow_fail(
+			error, EINVAL, "%s%s%s is not a regular file", s->dir, slash, name);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return arrow_fail(error, EPERM,
+			"refusing to restore %s%s%s: it belongs to user %u; if you trust what is in it, make it yours with chown",
+			s->dir, slash, name, st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return arrow_fail(error, EPERM,
+			"refusing to restore %s%s%s: other users may write to it; if you trust what is in it, use 'chmod go-w'",
+			s->dir, slash, name);
+	return 0;
+}
+
 static int saved_open_file(const struct arrow_saved *s, int dir, const char *name, int flags,
 	int *fd, struct arrow_error *error)
 {
 	*fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW);
-	return *fd < 0 ? arrow_fail(error, errno, "cannot open %s/%s: %m", s->dir, name) : 0;
+	return *fd < 0 ? arrow_fail(error, errno, "cannot open %s/%s: %m", s->dir, name)
+		       : saved_check_owner(s, name, *fd, error);
+}
+
+static int saved_read_about(
+	const struct arrow_saved *s, int dir, char **text, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = openat(dir, "arrow.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int r = fd < 0 ? -errno : saved_check_owner(s, "arrow.json", fd, error);
+
+	if (fd >= 0 && r < 0)
+		return r;
+	path = path_format("/proc/self/fd/%d", fd);
+	r = fd < 0 ? r : path ? read_file(AT_FDCWD, path, JSON_MAX, text, NULL) : -ENOMEM;
+	return r < 0 ? arrow_fail(error, -r,
+			       "cannot restore from %s: cannot read its arrow.json: %m; use a directory made by 'arrow save'",
+			       s->dir)
+		     : 0;
 }
 
 static int saved_open_files(
@@ -120,20 +166,38 @@ static int saved_open_files(
 	fd = s->dir ? open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return arrow_fail(error, errno, "cannot restore from %s: %m", dir);
-	r = read_file(fd, "arrow.json", JSON_MAX, text, NULL);
-	if (r < 0)
-		return arrow_fail(error, -r,
-			"cannot restore from %s: cannot read its arrow.json: %m; use a directory made by 'arrow save'",
-			dir);
+	r = saved_check_owner(s, "", fd, error);
+	if (r == 0)
+		r = saved_read_about(s, fd, text, error);
 	/* Never written, but an engine may open it for writing even to copy on write. */
-	r = saved_open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
+	if (r == 0)
+		r = saved_open_file(s, fd, "ram", O_RDWR, &s->ram_fd, error);
 	if (r == 0)
 		r = saved_open_file(s, fd, "state", O_RDONLY, &s->state_fd, error);
 	if (r == 0)
 		r = saved_open_file(s, fd, "root", O_RDONLY, &s->root_fd, error);
-	if (r == 0) /* without it, it only takes longer */
-		s->code_fd = openat(fd, "blocks", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* Without it, it only takes longer. */
+	if (r == 0 && faccessat(fd, "blocks", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		r = saved_open_file(s, fd, "blocks", O_RDONLY, &s->code_fd, error);
 	return r;
+}
+
+static bool saved_is_digest(const char *text)
+{
+	return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+/* What no Arrow that was saved can have, but a file that somebody wrote. */
+static int saved_check_spec(const struct arrow_saved *s, struct arrow_error *error)
+{
+	if (s->spec.files.n_volumes)
+		return arrow_fail(error, EBADMSG,
+			"refusing to restore %s: its arrow.json has volumes, which 'arrow save' never writes",
+			s->dir);
+	if (!saved_is_digest(s->image) || !saved_is_digest(s->kernel))
+		return arrow_fail(error, EBADMSG,
+			"%s/arrow.json is damaged (invalid id of the image or the kernel)", s->dir);
+	return 0;
 }
 
 static int saved_take_cards(struct arrow_saved *s, const json_t *cards, struct arrow_error *error)
@@ -146,6 +210,9 @@ static int saved_take_cards(struct arrow_saved *s, const json_t *cards, struct a
 	for (s->n_nics = 0; s->n_nics < n; s->n_nics++) {
 		json_int_t kind = json_integer_value(json_array_get(cards, s->n_nics));
 
+		if (kind < ARROW_NIC_TAP || kind > ARROW_NIC_USER)
+			return arrow_fail(error, EBADMSG,
+				"%s/arrow.json is damaged (invalid network cards)", s->dir);
 		s->nics[s->n_nics] =
 			(struct arrow_nic){.kind = (enum arrow_nic_kind)kind, .fd = -1};
 	}
@@ -189,6 +256,8 @@ int arrow_saved_open(struct arrow_saved *s, const struct arrow_paths *paths,
 	}
 	if (r == 0)
 		r = arrow_spec_from_json(&s->spec, json_object_get(about, "spec"), error);
+	if (r == 0)
+		r = saved_check_spec(s, error);
 	if (r == 0 && (fstat(s->ram_fd, &st) < 0 || (uint64_t)st.st_size != saved_memory(&s->spec)))
 		r = arrow_fail(error, EBADMSG, "%s/ram is damaged (wrong size)", s->dir);
 	json_decref(about);

@@ -307,6 +307,80 @@ END
   wait_for 60 eval '[ -n "$(arrow logs cc)" ]'
 }
 
+# forge PYTHON: changes arrow.json (`about`) of the directory `bad`, a copy of `saved`, as somebody does who knows how its
+# digest is made.
+forge() {
+  rm -rf bad
+  cp -r --sparse=always saved bad
+  chmod u+w bad/*
+  python3 - "$1" <<'END'
+import hashlib, json, sys
+about = json.load(open("bad/arrow.json"))
+del about["digest"]
+exec(sys.argv[1])
+about["digest"] = hashlib.sha256(json.dumps(about, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+json.dump(about, open("bad/arrow.json", "w"))
+END
+}
+
+@test "restore: a forged directory gives no volume of the host, no path for a digest, no card that is none" {
+  counting one
+  arrow save --stop one saved
+  # So far the digest is right.
+  forge 'about["name"] = "forged"'
+  arrow run -d --name forged --from bad >/dev/null
+  arrow rm -f forged
+  mkdir host
+  for change in \
+    'about["spec"]["volumes"] = [{"host": "'"$PWD"'/host", "guest": "/mnt", "read_only": False}] | volumes' \
+    'about["image"] = "../../../../etc/passwd" | invalid id' \
+    'about["kernel"] = "/etc/passwd" | invalid id' \
+    'about["cards"] = [9] | invalid network cards'; do
+    forge "${change% | *}"
+    run arrow run --rm --from bad
+    echo "$output"
+    [ "$status" -eq 125 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"${change#* | }"* ]]
+  done
+}
+
+@test "restore: what other users could have written is refused" {
+  counting one
+  arrow save --stop one saved
+  chmod g+w saved
+  run arrow run --rm --from saved
+  [ "$status" -eq 125 ]
+  [[ $output == *'refusing to restore'*'saved: other users may write to it'* ]]
+  chmod g-w saved
+  local file
+  for file in arrow.json ram state root; do
+    cp --remove-destination --sparse=always "saved/$file" kept # the root image may have a second name in the store
+    mv kept "saved/$file"
+    chmod o+w "saved/$file"
+    run arrow run --rm --from saved
+    [ "$status" -eq 125 ]
+    [[ $output == *"saved/$file: other users may write to it"* ]]
+    chmod o-w "saved/$file"
+    if [ "$(id -u)" -eq 0 ]; then
+      chown 12345 "saved/$file"
+      run arrow run --rm --from saved
+      [ "$status" -eq 125 ]
+      [[ $output == *"saved/$file: it belongs to user 12345"* ]]
+      chown 0 "saved/$file"
+    fi
+    # Nor is it read by another name.
+    mv "saved/$file" elsewhere
+    ln -s "$PWD/elsewhere" "saved/$file"
+    run arrow run --rm --from saved
+    [ "$status" -eq 125 ]
+    rm "saved/$file"
+    mv elsewhere "saved/$file"
+  done
+  arrow run -d --name fine --from saved >/dev/null
+  arrow rm -f fine
+}
+
 @test "restore: what was translated before is not translated again" {
   arrow info --format json | jq -e '.engine.accel == "tcg" and (.engines[0].version | endswith("built for Arrow"))' >/dev/null ||
     skip "only Arrow's own QEMU keeps what TCG has translated"
