@@ -147,7 +147,11 @@ static int manage_kill_and_lock(struct arrow_instance *i, struct arrow_error *er
 			0)
 			usleep(2000);
 	}
-	return r == -EBUSY ? arrow_fail(error, EBUSY, "Arrow %s does not end", i->name) : r;
+	if (r == -EBUSY)
+		return arrow_fail(error, EBUSY, "Arrow %s does not end", i->name);
+	if (r == -ENOENT)
+		return arrow_fail_status(error, 1, ENOENT, "no such Arrow: %s", i->id);
+	return r < 0 ? arrow_fail(error, -r, "cannot lock %s: %m", i->dir) : 0;
 }
 
 int arrow_remove(
@@ -163,6 +167,10 @@ int arrow_remove(
 	if (r == -EINVAL && force) { /* damaged: nothing can be known of it but its folder */
 		arrow_error_clear(error);
 		return arrow_instance_discard(paths, id, error);
+	}
+	if (r == -ENOENT && force) { /* somebody else removed it just now */
+		arrow_error_clear(error);
+		return 0;
 	}
 	if (r < 0)
 		return r;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/client/client.h"
+#include "core/client/manage.h"
 #include "core/client/update.h"
 #include "core/control/control.h"
 #include "core/instance/instance.h"
@@ -508,6 +509,32 @@ static void an_update_that_fails_changes_nothing(void **state)
 	assert_int_equal(pids, 10);
 }
 
+/* A lock that cannot be taken, whatever the reason, is told. */
+static void a_removal_that_fails_says_why(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char dir[32];
+	struct arrow_paths paths = make_paths(dir);
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	_cleanup_free_ char *lock = NULL;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_instance_create(&i, &paths, &spec, &e), 0);
+	lock = path_format("%s/lock", i.dir);
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(mkdir(lock, 0700), 0);
+	for (int force = 0; force < 2; force++) {
+		assert_true(arrow_remove(&paths, i.id, force, &e) < 0);
+		assert_non_null(e.text);
+		assert_non_null(strstr(e.text, "cannot lock"));
+		arrow_error_clear(&e);
+	}
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	free_paths(&paths, dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +544,7 @@ int main(void)
 		cmocka_unit_test(a_state_comes_back_and_nonsense_is_dead),
 		cmocka_unit_test(a_log_keeps_every_byte_however_it_is_cut),
 		cmocka_unit_test(a_torn_line_is_cut_off),
+		cmocka_unit_test(a_removal_that_fails_says_why),
 		cmocka_unit_test(a_log_is_rotated_by_size),
 		cmocka_unit_test(a_log_has_a_limit_unless_it_is_told_otherwise),
 		cmocka_unit_test(detach_keys),
