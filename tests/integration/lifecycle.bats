@@ -318,9 +318,9 @@ END
   run -125 arrow run --log-opt max-size=0 "$B" true
   run -125 arrow run --log-opt max-size=-1 --log-opt max-file=3 "$B" true
   run -125 arrow run --log-driver nothing "$B" true
-  [ "$(arrow inspect -f '{{json .HostConfig.LogConfig.Config}}' turns)" = '{"max-file":"3","max-size":"200k"}' ]
+  [ "$(arrow inspect turns | jq -cS '.[0].HostConfig.LogConfig.Config')" = '{"max-file":"3","max-size":"200k"}' ]
   arrow create --name plain "$B" true
-  [ "$(arrow inspect -f '{{json .HostConfig.LogConfig.Config}}' plain)" = '{"max-file":"3","max-size":"10m"}' ]
+  [ "$(arrow inspect plain | jq -cS '.[0].HostConfig.LogConfig.Config')" = '{"max-file":"3","max-size":"10m"}' ]
   arrow run --log-driver none --name quiet "$B" echo x
   run -1 arrow logs quiet
   [[ $output == *'has no log'* ]]
