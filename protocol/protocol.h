@@ -209,12 +209,4 @@ static inline void arrow_put64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-/* The status that a shell gives for the end of a process, from the payload of EXITED. */
-static inline int arrow_exit_code(const uint8_t exited[12])
-{
-	int value = (int)(arrow_get32(exited + 8) & 0xff);
-
-	return arrow_get32(exited + 4) == ARROW_EXIT_STATUS ? value : 128 + value;
-}
-
 #endif

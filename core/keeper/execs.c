@@ -32,7 +32,7 @@ struct exec {
 	uint32_t in_flight[2]; /* bytes that the peer has not passed on */
 	uint32_t owed[2];      /* credit for the guest, of bytes that were dropped */
 	uint64_t deadline;     /* ms: of those that hold it open */
-	uint8_t exit_frame[12];
+	struct arrow_exited exit;
 	char id[ARROW_ID_HEX]; /* for events */
 	char command[COMMAND_MAX];
 };
@@ -44,27 +44,26 @@ static struct exec *execs_find(struct execs *execs, uint32_t number)
 
 void execs_refuse(struct peer *peer, int status, int err, const char *text)
 {
-	uint8_t payload[12 + 256];
-	size_t length = strlen(text);
+	uint8_t payload[ARROW_FAILED_MAX];
+	size_t size = arrow_failed_encode(payload, &(struct arrow_failed){
+							   .process = NUMBER_OF_PEER,
+							   .status = (uint32_t)status,
+							   .err = (uint32_t)err,
+							   .text = text,
+							   .length = strlen(text),
+						   });
 
-	if (length > 256)
-		length = 256;
-	arrow_put32(payload, NUMBER_OF_PEER);
-	arrow_put32(payload + 4, (uint32_t)status);
-	arrow_put32(payload + 8, (uint32_t)err);
-	memcpy(payload + 12, text, length);
-	peer_send(peer, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length);
+	peer_send(peer, ARROW_CONTROL, ARROW_FAILED, payload, size);
 	peer->closing = true;
 }
 
-static void exec_tell_end(
-	const struct execs *execs, const struct exec *e, const uint8_t *exit_frame)
+static void exec_tell_end(const struct execs *execs, const struct exec *e)
 {
 	char code[16];
 
 	if (!e->id[0])
 		return;
-	snprintf(code, sizeof(code), "%d", arrow_exit_code(exit_frame));
+	snprintf(code, sizeof(code), "%d", arrow_exited_status(&e->exit));
 	arrow_event(execs->instance, "exec_die",
 		json_pack("{s:s, s:s}", "execID", e->id, "exitCode", code));
 }
@@ -86,22 +85,23 @@ static void exec_free(struct execs *execs, struct exec *e)
  */
 static bool exec_read_command(struct exec *e, const uint8_t *records, size_t size)
 {
-	size_t used = 0;
+	struct arrow_record record;
+	size_t used = 0, at = 0;
+	uint32_t flags;
 
-	while (size >= 8 && size - 8 >= arrow_get32(records + 4)) {
-		size_t length = arrow_get32(records + 4), room = COMMAND_MAX - 1 - used;
+	/* What follows the piece is not here yet: the record that it cuts is not told. */
+	while (at < size && !arrow_record_next(records, size, &at, &record)) {
+		size_t length = record.length, room = COMMAND_MAX - 1 - used;
 
-		if (arrow_get32(records) == ARROW_JOB_FLAGS && length == 4 &&
-			(arrow_get32(records + 8) & ARROW_JOB_WORKER))
+		if (record.tag == ARROW_JOB_FLAGS && !arrow_record_u32(&record, &flags) &&
+			(flags & ARROW_JOB_WORKER))
 			return false;
-		if (arrow_get32(records) == ARROW_JOB_ARG && room > 0)
+		if (record.tag == ARROW_JOB_ARG && room > 0)
 			used += (size_t)snprintf(e->command + used, room + 1, "%s%.*s",
 				used ? " " : "", (int)(length < room ? length : room),
-				(const char *)records + 8);
+				(const char *)record.value);
 		if (used >= COMMAND_MAX)
 			used = COMMAND_MAX - 1;
-		records += 8 + length;
-		size -= 8 + length;
 	}
 	return true;
 }
@@ -137,37 +137,83 @@ static struct exec *exec_make(
 	return e;
 }
 
+/*
+ * The payload of a control frame that a command sends to its process, with the number that this one
+ * has in the guest. Returns the size, or 0 for a frame that is not passed on.
+ */
+static size_t exec_renumber(
+	struct arrow_frame f, const uint8_t *payload, uint32_t number, uint8_t out[ARROW_FRAME_MAX])
+{
+	struct arrow_exec_piece piece;
+	struct arrow_winsize size;
+	struct arrow_signal signal;
+	uint32_t process;
+
+	switch (f.type) {
+	case ARROW_EXEC:
+		if (arrow_exec_decode(payload, f.length, &piece) < 0 ||
+			piece.process != NUMBER_OF_PEER)
+			return 0;
+		arrow_exec_encode(out, number);
+		memcpy(out + ARROW_EXEC_HEAD, piece.records, piece.size);
+		return ARROW_EXEC_HEAD + piece.size;
+	case ARROW_EXEC_END:
+		if (arrow_exec_end_decode(payload, f.length, &process) < 0 ||
+			process != NUMBER_OF_PEER)
+			return 0;
+		arrow_number_encode(out, number);
+		return ARROW_NUMBER_BYTES;
+	case ARROW_SIGNAL:
+		if (arrow_signal_decode(payload, f.length, &signal) < 0 ||
+			signal.process != NUMBER_OF_PEER)
+			return 0;
+		signal.process = number;
+		arrow_signal_encode(out, &signal);
+		return ARROW_SIGNAL_BYTES;
+	case ARROW_WINSIZE:
+		if (arrow_winsize_decode(payload, f.length, &size) < 0 ||
+			size.process != NUMBER_OF_PEER)
+			return 0;
+		size.process = number;
+		arrow_winsize_encode(out, &size);
+		return ARROW_WINSIZE_BYTES;
+	default:
+		return 0;
+	}
+}
+
 int execs_request(
 	struct execs *execs, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
 {
 	struct exec *e = peer->exec;
+	struct arrow_exec_piece piece;
 	uint8_t copy[ARROW_FRAME_MAX];
+	size_t size;
 
-	if (f.length < 4 || arrow_get32(payload) != NUMBER_OF_PEER)
-		return 0;
-	if (!e && f.type == ARROW_EXEC && peer->streams == 0)
-		e = exec_make(execs, peer, payload + 4, f.length - 4);
+	if (!e && f.type == ARROW_EXEC && peer->streams == 0 &&
+		arrow_exec_decode(payload, f.length, &piece) == 0 &&
+		piece.process == NUMBER_OF_PEER)
+		e = exec_make(execs, peer, piece.records, piece.size);
 	if (!e || (e->whole && (f.type == ARROW_EXEC || f.type == ARROW_EXEC_END)))
 		return 0;
-	memcpy(copy, payload, f.length);
-	arrow_put32(copy, e->number);
+	size = exec_renumber(f, payload, e->number, copy);
+	if (size == 0)
+		return 0;
 	if (f.type == ARROW_EXEC_END)
 		e->whole = true;
-	return guest_link_send(execs->guest, ARROW_CONTROL, f.type, copy, f.length);
+	return guest_link_send(execs->guest, ARROW_CONTROL, f.type, copy, size);
 }
 
 int execs_peer_frame(
 	struct execs *execs, struct peer *peer, struct arrow_frame f, const uint8_t *payload)
 {
 	struct exec *e = peer->exec;
-	uint32_t fd = ARROW_STREAM_FD(f.stream), i = fd - 1;
+	uint32_t fd = ARROW_STREAM_FD(f.stream), i = fd - 1, n;
 	int r;
 
 	if (!e || ARROW_STREAM_PROCESS(f.stream) != NUMBER_OF_PEER || fd > 2)
 		return 0;
-	if (fd != 0 && f.type == ARROW_CREDIT && f.length == 4) {
-		uint32_t n = arrow_get32(payload);
-
+	if (fd != 0 && f.type == ARROW_CREDIT && arrow_credit_decode(payload, f.length, &n) == 0) {
 		e->in_flight[i] -= n < e->in_flight[i] ? n : e->in_flight[i];
 	} else if (fd != 0 && f.type == ARROW_CLOSED) {
 		e->in_flight[i] = 0;
@@ -210,62 +256,85 @@ void execs_peer_gone(struct peer *peer)
 /* Once its output is whole and its status known, tells the command, which then ends. */
 static void exec_settle(struct execs *execs, struct exec *e)
 {
+	uint8_t payload[ARROW_EXITED_BYTES];
+
 	if (!e->exited || !e->ended[0] || !e->ended[1])
 		return;
+	arrow_exited_encode(payload, &e->exit);
 	if (e->peer)
-		peer_send(
-			e->peer, ARROW_CONTROL, ARROW_EXITED, e->exit_frame, sizeof(e->exit_frame));
+		peer_send(e->peer, ARROW_CONTROL, ARROW_EXITED, payload, sizeof(payload));
 	exec_free(execs, e);
 }
 
 /*
- * What can come once comes once, and in order: else a guest could cause any number of events.
- * Returns whether this frame may come now.
+ * What the guest says of a process goes to its command, with the number that it has there. What can
+ * come once comes once, and in order: else a guest could cause any number of events. Each returns
+ * false for what may not come now.
  */
-static bool exec_is_in_order(const struct exec *e, struct arrow_frame f)
+static bool exec_take_started(struct execs *execs, struct arrow_started *started)
 {
-	switch (f.type) {
-	case ARROW_STARTED:
-		return e->whole && !e->started && f.length == 8;
-	case ARROW_FAILED:
-		return e->whole && !e->started && f.length >= 12;
-	case ARROW_EXITED:
-		return e->started && !e->exited && f.length == sizeof(e->exit_frame);
-	default:
+	struct exec *e = execs_find(execs, started->process);
+	uint8_t payload[ARROW_STARTED_BYTES];
+
+	if (!e || !e->whole || e->started)
 		return false;
-	}
+	e->started = true;
+	exec_tell(execs, e, "exec_start");
+	started->process = NUMBER_OF_PEER;
+	arrow_started_encode(payload, started);
+	if (e->peer)
+		peer_send(e->peer, ARROW_CONTROL, ARROW_STARTED, payload, sizeof(payload));
+	return true;
+}
+
+static bool exec_take_failed(struct execs *execs, struct arrow_failed *failed)
+{
+	struct exec *e = execs_find(execs, failed->process);
+	uint8_t payload[ARROW_FAILED_MAX];
+	size_t size;
+
+	if (!e || !e->whole || e->started)
+		return false;
+	failed->process = NUMBER_OF_PEER;
+	size = arrow_failed_encode(payload, failed);
+	if (e->peer)
+		peer_send(e->peer, ARROW_CONTROL, ARROW_FAILED, payload, size);
+	exec_free(execs, e);
+	return true;
+}
+
+static bool exec_take_exited(struct execs *execs, const struct arrow_exited *exited)
+{
+	struct exec *e = execs_find(execs, exited->process);
+
+	if (!e || !e->started || e->exited)
+		return false;
+	e->exited = true;
+	e->kill = false;
+	e->exit = *exited;
+	e->exit.process = NUMBER_OF_PEER;
+	exec_tell_end(execs, e);
+	e->deadline = now_ms() + ORPHAN_MS;
+	exec_settle(execs, e);
+	return true;
 }
 
 bool execs_guest_control(struct execs *execs, struct arrow_frame f, const uint8_t *payload)
 {
-	struct exec *e = f.length >= 8 ? execs_find(execs, arrow_get32(payload)) : NULL;
-	uint8_t copy[12 + ARROW_TEXT_MAX];
-	size_t length = f.length < sizeof(copy) ? f.length : sizeof(copy);
+	struct arrow_started started;
+	struct arrow_failed failed;
+	struct arrow_exited exited;
 
-	if (!e || !exec_is_in_order(e, f))
-		return false;
-	memcpy(copy, payload, length);
-	arrow_put32(copy, NUMBER_OF_PEER);
 	switch (f.type) {
 	case ARROW_STARTED:
-		e->started = true;
-		exec_tell(execs, e, "exec_start");
-		if (e->peer)
-			peer_send(e->peer, ARROW_CONTROL, f.type, copy, length);
-		return true;
+		return arrow_started_decode(payload, f.length, &started) == 0 &&
+		       exec_take_started(execs, &started);
 	case ARROW_FAILED:
-		if (e->peer)
-			peer_send(e->peer, ARROW_CONTROL, f.type, copy, length);
-		exec_free(execs, e);
-		return true;
+		return arrow_failed_decode(payload, f.length, &failed) == 0 &&
+		       exec_take_failed(execs, &failed);
 	case ARROW_EXITED:
-		e->exited = true;
-		e->kill = false;
-		exec_tell_end(execs, e, copy);
-		e->deadline = now_ms() + ORPHAN_MS;
-		memcpy(e->exit_frame, copy, sizeof(e->exit_frame));
-		exec_settle(execs, e);
-		return true;
+		return arrow_exited_decode(payload, f.length, &exited) == 0 &&
+		       exec_take_exited(execs, &exited);
 	default:
 		return false;
 	}
@@ -274,8 +343,10 @@ bool execs_guest_control(struct execs *execs, struct arrow_frame f, const uint8_
 /* A frame of stdin: credit for what the guest got, or that it takes no more. */
 static bool exec_take_stdin_frame(struct exec *e, struct arrow_frame f, const uint8_t *payload)
 {
-	uint32_t n = f.type == ARROW_CREDIT && f.length == 4 ? arrow_get32(payload) : 0;
+	uint32_t n = 0;
 
+	if (f.type == ARROW_CREDIT && arrow_credit_decode(payload, f.length, &n) < 0)
+		return false;
 	if (f.type == ARROW_CREDIT ? n == 0 || n > e->unread
 				   : f.type != ARROW_CLOSED || e->stdin_closed)
 		return false;
@@ -329,23 +400,24 @@ static bool exec_send(
  */
 static bool exec_send_abort(struct execs *execs, const struct exec *e)
 {
-	uint8_t payload[4 + 16] = {0};
+	uint8_t payload[ARROW_EXEC_HEAD + 16] = {0}, end[ARROW_NUMBER_BYTES];
 
-	arrow_put32(payload, e->number);
+	arrow_exec_encode(payload, e->number);
+	arrow_number_encode(end, e->number);
 	return guest_link_has_room(execs->guest) &&
 	       exec_send(execs, ARROW_CONTROL, ARROW_EXEC, payload, sizeof(payload)) &&
-	       exec_send(execs, ARROW_CONTROL, ARROW_EXEC_END, payload, 4);
+	       exec_send(execs, ARROW_CONTROL, ARROW_EXEC_END, end, sizeof(end));
 }
 
 static void exec_pump(struct execs *execs, struct exec *e, uint64_t now)
 {
-	uint8_t payload[8];
+	uint8_t kill[ARROW_SIGNAL_BYTES], credit[ARROW_NUMBER_BYTES];
 
 	if (e->abort && exec_send_abort(execs, e))
 		e->abort = false;
-	arrow_put32(payload, e->number);
-	arrow_put32(payload + 4, SIGKILL);
-	if (e->kill && !e->abort && exec_send(execs, ARROW_CONTROL, ARROW_SIGNAL, payload, 8))
+	arrow_signal_encode(kill, &(struct arrow_signal){e->number, SIGKILL});
+	if (e->kill && !e->abort &&
+		exec_send(execs, ARROW_CONTROL, ARROW_SIGNAL, kill, sizeof(kill)))
 		e->kill = false;
 	/* As long as something comes, or is read, its output is not held open for nothing. */
 	if (e->exited && e->in_flight[0] + e->in_flight[1] > 0)
@@ -363,8 +435,8 @@ static void exec_pump(struct execs *execs, struct exec *e, uint64_t now)
 		while (e->owed[i] >= CREDIT_PORTION) {
 			uint32_t n = e->owed[i] < ARROW_WINDOW / 2 ? e->owed[i] : ARROW_WINDOW / 2;
 
-			arrow_put32(payload, n);
-			if (!exec_send(execs, stream, ARROW_CREDIT, payload, 4))
+			arrow_number_encode(credit, n);
+			if (!exec_send(execs, stream, ARROW_CREDIT, credit, sizeof(credit)))
 				break;
 			e->owed[i] -= n;
 		}
@@ -395,10 +467,8 @@ void execs_end(struct execs *execs)
 		if (!e)
 			continue;
 		if (!e->exited) { /* killed with the VM */
-			arrow_put32(e->exit_frame, NUMBER_OF_PEER);
-			arrow_put32(e->exit_frame + 4, ARROW_EXIT_SIGNAL);
-			arrow_put32(e->exit_frame + 8, SIGKILL);
-			exec_tell_end(execs, e, e->exit_frame);
+			e->exit = (struct arrow_exited){NUMBER_OF_PEER, ARROW_EXIT_SIGNAL, SIGKILL};
+			exec_tell_end(execs, e);
 		}
 		e->exited = e->ended[0] = e->ended[1] = true;
 		exec_settle(execs, e);

@@ -63,9 +63,9 @@ void guest_link_signal(struct guest_link *link, uint32_t signal)
 	link->due.signals |= 1ull << (signal - 1);
 }
 
-void guest_link_resize(struct guest_link *link, const uint8_t frame[8])
+void guest_link_resize(struct guest_link *link, const struct arrow_winsize *size)
 {
-	memcpy(link->due.winsize_frame, frame, sizeof(link->due.winsize_frame));
+	link->due.size = *size;
 	link->due.winsize = true;
 }
 
@@ -96,16 +96,16 @@ static bool link_send_if(struct guest_link *link, bool *due, uint16_t stream, ui
 
 static bool link_send_signals(struct guest_link *link)
 {
-	uint8_t payload[8];
+	uint8_t payload[ARROW_SIGNAL_BYTES];
 
-	arrow_put32(payload, 1);
-	for (uint32_t signal = 1; link->due.signals && signal <= 64; signal++) {
+	for (uint32_t signal = 1; link->due.signals && signal <= ARROW_SIGNAL_MAX; signal++) {
 		uint64_t bit = 1ull << (signal - 1);
 
 		if (!(link->due.signals & bit))
 			continue;
-		arrow_put32(payload + 4, signal);
-		if (guest_link_send(link, ARROW_CONTROL, ARROW_SIGNAL, payload, 8) < 0)
+		arrow_signal_encode(payload, &(struct arrow_signal){1, signal});
+		if (guest_link_send(link, ARROW_CONTROL, ARROW_SIGNAL, payload, sizeof(payload)) <
+			0)
 			return false;
 		link->due.signals &= ~bit;
 	}
@@ -114,11 +114,13 @@ static bool link_send_signals(struct guest_link *link)
 
 void guest_link_send_due(struct guest_link *link)
 {
-	static const uint8_t question[16];
+	uint8_t question[ARROW_TIME_BYTES], winsize[ARROW_WINSIZE_BYTES];
 
+	arrow_time_encode(question, &(struct arrow_time){0});
+	arrow_winsize_encode(winsize, &link->due.size);
 	/* Signals come before RESUME, so that a program that is killed runs no more. */
-	(void)(link_send_if(link, &link->due.winsize, ARROW_CONTROL, ARROW_WINSIZE,
-		       link->due.winsize_frame, sizeof(link->due.winsize_frame)) &&
+	(void)(link_send_if(link, &link->due.winsize, ARROW_CONTROL, ARROW_WINSIZE, winsize,
+		       sizeof(winsize)) &&
 		link_send_if(
 			link, &link->due.closed[0], ARROW_STREAM(1, 1), ARROW_CLOSED, NULL, 0) &&
 		link_send_if(
@@ -186,8 +188,8 @@ bool guest_link_take_stream(struct guest_link *link, struct arrow_frame f, const
 		link->ended[fd - 1] = true;
 		return true;
 	case ARROW_CREDIT:
-		n = fd == 0 && f.length == 4 ? arrow_get32(payload) : 0;
-		if (n == 0 || n > ARROW_WINDOW - link->stdin_room)
+		if (fd != 0 || arrow_credit_decode(payload, f.length, &n) < 0 || n == 0 ||
+			n > ARROW_WINDOW - link->stdin_room)
 			return false;
 		link->stdin_room += n;
 		return true;

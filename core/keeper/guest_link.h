@@ -30,11 +30,11 @@ struct guest_link {
 
 	/* What the guest is to be told. */
 	struct {
-		uint64_t signals;  /* of process 1: bit n - 1 for signal n */
-		bool winsize;      /* the size of process 1's terminal */
-		bool closed[2];    /* nobody takes stdout, stderr any more */
-		bool resume, time; /* it goes on; it is to ask for the time */
-		uint8_t winsize_frame[8];
+		uint64_t signals;          /* of process 1: bit n - 1 for signal n */
+		bool winsize;              /* the size of process 1's terminal */
+		bool closed[2];            /* nobody takes stdout, stderr any more */
+		bool resume, time;         /* it goes on; it is to ask for the time */
+		struct arrow_winsize size; /* of winsize */
 	} due;
 };
 
@@ -68,7 +68,7 @@ int guest_link_send(struct guest_link *link, uint16_t stream, uint16_t type, con
 void guest_link_signal(struct guest_link *link, uint32_t signal);
 
 /* The size of process 1's terminal: the payload of WINSIZE. */
-void guest_link_resize(struct guest_link *link, const uint8_t frame[8]);
+void guest_link_resize(struct guest_link *link, const struct arrow_winsize *size);
 
 /* Nobody takes stdout (fd 1) or stderr (fd 2) any more. */
 void guest_link_close_output(struct guest_link *link, unsigned int fd);

@@ -78,18 +78,17 @@ void peer_send(
 
 void peer_answer(struct peer *peer, uint32_t request, int err, const char *text)
 {
-	uint8_t payload[8 + ARROW_TEXT_MAX];
+	uint8_t payload[ARROW_ANSWER_HEAD + ARROW_TEXT_MAX];
 	size_t length = text ? strlen(text) : 0;
 
 	if (length > ARROW_TEXT_MAX)
 		length = ARROW_TEXT_MAX;
-	arrow_put32(payload, request);
-	arrow_put32(payload + 4, (uint32_t)err);
+	arrow_answer_encode(payload, request, (uint32_t)err);
 	if (length)
-		memcpy(payload + 8, text, length);
+		memcpy(payload + ARROW_ANSWER_HEAD, text, length);
 	if (peer->waits_for == request)
 		peer->waits_for = 0;
-	peer_send(peer, ARROW_CONTROL, ARROW_ANSWER, payload, 8 + length);
+	peer_send(peer, ARROW_CONTROL, ARROW_ANSWER, payload, ARROW_ANSWER_HEAD + length);
 }
 
 bool peer_flush(struct peer *peer)
@@ -179,13 +178,13 @@ void peer_hold_input(struct peer *peer, const uint8_t *data, size_t size)
 
 void peer_input_taken(struct peer *peer, size_t size)
 {
-	uint8_t payload[4];
+	uint8_t payload[ARROW_NUMBER_BYTES];
 
 	peer->input.start += size;
 	peer->input.owed += (uint32_t)size;
 	if (peer->input.owed < ARROW_WINDOW / 4)
 		return;
-	arrow_put32(payload, peer->input.owed);
+	arrow_number_encode(payload, peer->input.owed);
 	peer_send(peer, ARROW_STREAM(1, 0), ARROW_CREDIT, payload, sizeof(payload));
 	peer->input.owed = 0;
 }

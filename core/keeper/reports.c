@@ -17,31 +17,34 @@
  * The time is told at the moment it is asked for, so the guest's clock is wrong only by what the
  * question took. The first one comes between the job and the start of the program.
  */
-static void report_answer_time(struct keeper *k, const uint8_t *asked)
+static void report_answer_time(struct keeper *k, uint64_t asked)
 {
-	uint8_t payload[16];
+	struct arrow_time time = {.guest = asked};
+	uint8_t payload[ARROW_TIME_BYTES];
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	memcpy(payload, asked, 8);
-	arrow_put64(payload + 8, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	time.host = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	arrow_time_encode(payload, &time);
 	keeper_send(k, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 	if (!k->program.started)
 		keeper_note(k, "the guest runs");
 }
 
-static void report_started(struct keeper *k, const uint8_t *payload)
+static void report_started(struct keeper *k, const struct arrow_started *started)
 {
+	uint8_t payload[ARROW_STARTED_BYTES];
 	struct arrow_vm *vm = k->machine.vm;
 	struct timespec now;
 
 	k->program.started = true;
-	memcpy(k->program.started_frame, payload, sizeof(k->program.started_frame));
+	k->program.pid = started->pid;
 	keeper_set_phase(k, RUNNING, 0);
 	keeper_note(k, "the program started");
 	if (k->config->spec->life.timeout)
 		k->deadlines.timeout = now_ms() + k->config->spec->life.timeout * 1000ull;
-	peers_tell(&k->peers, ARROW_STARTED, payload, sizeof(k->program.started_frame));
+	arrow_started_encode(payload, started);
+	peers_tell(&k->peers, ARROW_STARTED, payload, sizeof(payload));
 	for (unsigned int i = 0; i < k->peers.n; i++)
 		if (k->peers.v[i]->waits_for == ARROW_RESTART)
 			peer_answer(k->peers.v[i], ARROW_RESTART, 0, NULL);
@@ -73,9 +76,9 @@ static void report_ready(struct keeper *k, uint32_t version)
 	vm_hand_out(k, BOOT_DEADLINE_MS);
 }
 
-static void report_exited(struct keeper *k, const uint8_t *payload)
+static void report_exited(struct keeper *k, const struct arrow_exited *exited)
 {
-	memcpy(k->program.exit_frame, payload, sizeof(k->program.exit_frame));
+	k->program.exit = *exited;
 	k->program.exited = true;
 	keeper_note(k, "the program ended");
 	k->deadlines.timeout = k->deadlines.kill = k->deadlines.vm_kill = 0;
@@ -85,28 +88,35 @@ static void report_exited(struct keeper *k, const uint8_t *payload)
 /* Returns false for what makes no sense. */
 static bool report_take_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
+	struct arrow_started started;
+	struct arrow_failed failed;
+	struct arrow_exited exited;
+	struct arrow_saved_frame saved;
+	uint64_t asked;
+	uint32_t version;
+
 	switch (f.type) {
 	case ARROW_READY:
-		if (k->phase != BOOTING || f.length != 4)
+		if (k->phase != BOOTING || arrow_ready_decode(payload, f.length, &version) < 0)
 			return false;
-		report_ready(k, arrow_get32(payload));
+		report_ready(k, version);
 		return true;
 	case ARROW_STARTED:
 		if (k->phase != RUNNING || k->program.started ||
-			f.length != sizeof(k->program.started_frame))
+			arrow_started_decode(payload, f.length, &started) < 0)
 			return false;
-		report_started(k, payload);
+		report_started(k, &started);
 		return true;
 	case ARROW_FAILED:
-		if (k->phase != RUNNING || k->program.started || f.length < 12)
+		if (k->phase != RUNNING || k->program.started ||
+			arrow_failed_decode(payload, f.length, &failed) < 0)
 			return false;
-		keeper_fail(k, (int)(arrow_get32(payload + 4) & 0xff), "%.*s", (int)f.length - 12,
-			(const char *)payload + 12);
+		keeper_fail(k, (int)failed.status, "%.*s", (int)failed.length, failed.text);
 		return true;
 	case ARROW_EXITED:
-		if (!keeper_program_runs(k) || f.length != sizeof(k->program.exit_frame))
+		if (!keeper_program_runs(k) || arrow_exited_decode(payload, f.length, &exited) < 0)
 			return false;
-		report_exited(k, payload);
+		report_exited(k, &exited);
 		return true;
 	case ARROW_DONE:
 		if (k->phase != ENDING)
@@ -115,14 +125,16 @@ static bool report_take_control(struct keeper *k, struct arrow_frame f, const ui
 		keeper_set_phase(k, OVER, 0);
 		return true;
 	case ARROW_TIME:
-		if (f.length != 8 || k->phase == BOOTING)
+		if (k->phase == BOOTING ||
+			arrow_time_question_decode(payload, f.length, &asked) < 0)
 			return false;
 		/* An honest guest, which asks rarely, does not notice. */
 		if (keeper_budget_take(&k->program.questions, TIME_QUESTIONS))
-			report_answer_time(k, payload);
+			report_answer_time(k, asked);
 		return true;
 	case ARROW_SAVED:
-		return f.length == 8 && snapshot_saved(k, payload);
+		return arrow_saved_decode(payload, f.length, &saved) == 0 &&
+		       snapshot_saved(k, &saved);
 	case ARROW_NOTE:
 		if (f.length > ARROW_TEXT_MAX)
 			return false;
@@ -134,17 +146,31 @@ static bool report_take_control(struct keeper *k, struct arrow_frame f, const ui
 	}
 }
 
+/* The process beside the program that a frame is about, or 0: it is about the Arrow. */
+static uint32_t report_exec_of(struct arrow_frame f, const uint8_t *payload)
+{
+	struct arrow_started started;
+	struct arrow_failed failed;
+	struct arrow_exited exited;
+	uint32_t process = 0;
+
+	if (f.type == ARROW_STARTED && arrow_started_decode(payload, f.length, &started) == 0)
+		process = started.process;
+	else if (f.type == ARROW_FAILED && arrow_failed_decode(payload, f.length, &failed) == 0)
+		process = failed.process;
+	else if (f.type == ARROW_EXITED && arrow_exited_decode(payload, f.length, &exited) == 0)
+		process = exited.process;
+	return process > 1 ? process : 0;
+}
+
 static void report_control(struct keeper *k, struct arrow_frame f, const uint8_t *payload)
 {
-	bool of_exec =
-		f.length >= 8 && arrow_get32(payload) != 1 &&
-		(f.type == ARROW_STARTED || f.type == ARROW_FAILED || f.type == ARROW_EXITED);
+	uint32_t process = report_exec_of(f, payload);
 
-	if (of_exec && !execs_guest_control(&k->execs, f, payload))
+	if (process && !execs_guest_control(&k->execs, f, payload))
 		keeper_fail(k, ARROW_STATUS_ERROR,
-			"the guest broke the protocol: frame %u of process %u", f.type,
-			arrow_get32(payload));
-	else if (!of_exec && !report_take_control(k, f, payload))
+			"the guest broke the protocol: frame %u of process %u", f.type, process);
+	else if (!process && !report_take_control(k, f, payload))
 		keeper_fail(k, ARROW_STATUS_ERROR,
 			"the guest broke the protocol: frame %u in phase %d", f.type,
 			(int)k->phase);

@@ -20,7 +20,7 @@
 static int run_exit_code(const struct keeper *k)
 {
 	if (k->program.exited)
-		return arrow_exit_code(k->program.exit_frame);
+		return arrow_exited_status(&k->program.exit);
 	return k->failure.status ? k->failure.status : ARROW_KILLED_STATUS;
 }
 
@@ -56,8 +56,8 @@ static void run_note_end(struct keeper *k)
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, s->finished);
 	s->exit_code = run_exit_code(k);
-	s->oom = k->machine.host_oom ||
-		 (k->program.exited && arrow_get32(k->program.exit_frame + 4) == ARROW_EXIT_OOM);
+	s->oom =
+		k->machine.host_oom || (k->program.exited && k->program.exit.how == ARROW_EXIT_OOM);
 	s->vm_pid = 0;
 	snprintf(s->error, sizeof(s->error), "%s", k->program.exited ? "" : k->failure.text);
 }
@@ -73,13 +73,16 @@ void runs_tell_stop(const struct keeper *k)
 
 void runs_tell_end(struct keeper *k, bool again)
 {
-	uint8_t payload[12 + ARROW_TEXT_MAX];
+	uint8_t failed[ARROW_FAILED_MAX], exited[ARROW_EXITED_BYTES];
 	size_t length = strlen(k->failure.text);
+	size_t size = arrow_failed_encode(failed, &(struct arrow_failed){
+							  .process = 1,
+							  .status = (uint32_t)run_exit_code(k),
+							  .text = k->failure.text,
+							  .length = length,
+						  });
 
-	arrow_put32(payload, 1);
-	arrow_put32(payload + 4, (uint32_t)run_exit_code(k));
-	arrow_put32(payload + 8, 0);
-	memcpy(payload + 12, k->failure.text, length);
+	arrow_exited_encode(exited, &k->program.exit);
 	for (unsigned int i = 0; i < k->peers.n; i++) {
 		struct peer *peer = k->peers.v[i];
 
@@ -91,10 +94,9 @@ void runs_tell_end(struct keeper *k, bool again)
 		else if (peer->waits_for)
 			peer_answer(peer, peer->waits_for, 0, NULL);
 		if (k->program.exited)
-			peer_send(peer, ARROW_CONTROL, ARROW_EXITED, k->program.exit_frame,
-				sizeof(k->program.exit_frame));
+			peer_send(peer, ARROW_CONTROL, ARROW_EXITED, exited, sizeof(exited));
 		else
-			peer_send(peer, ARROW_CONTROL, ARROW_FAILED, payload, 12 + length);
+			peer_send(peer, ARROW_CONTROL, ARROW_FAILED, failed, size);
 		peer->closing = true;
 	}
 }

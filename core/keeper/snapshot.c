@@ -157,7 +157,7 @@ void snapshot_save(struct keeper *k, struct peer *peer, const char *path, bool s
 	s->step = SNAPSHOT_HOLD;
 }
 
-bool snapshot_saved(struct keeper *k, const uint8_t *payload)
+bool snapshot_saved(struct keeper *k, const struct arrow_saved_frame *saved)
 {
 	struct snapshot *s = &k->snapshot;
 
@@ -167,11 +167,11 @@ bool snapshot_saved(struct keeper *k, const uint8_t *payload)
 	/* Too late: it has been told to go on, and perhaps to hold still once more. */
 	if (s->step != SNAPSHOT_HOLD || s->owed > 0)
 		return true;
-	if (arrow_get32(payload) != 0) {
+	if (saved->err != 0) {
 		snapshot_finish(k, EIO, "the guest cannot hold its programs still");
 		return true;
 	}
-	k->state->stdin_closed = arrow_get32(payload + 4) == 0;
+	k->state->stdin_closed = !saved->stdin_open;
 	k->state_changed = true;
 	s->step = SNAPSHOT_PAUSE;
 	k->machine.vm->engine->pause(k->machine.vm);

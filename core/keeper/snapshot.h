@@ -25,11 +25,8 @@ void snapshot_pause(struct keeper *k, struct peer *peer, bool pause);
  */
 void snapshot_save(struct keeper *k, struct peer *peer, const char *path, bool stay);
 
-/*
- * The loader said SAVED: u32 errno or 0, u32 1 if stdin is open. Returns false if it was not told
- * to hold still.
- */
-bool snapshot_saved(struct keeper *k, const uint8_t *payload);
+/* The loader said SAVED. Returns false if it was not told to hold still. */
+bool snapshot_saved(struct keeper *k, const struct arrow_saved_frame *saved);
 
 /* Takes the next step, when its time has come. */
 void snapshot_step(struct keeper *k);

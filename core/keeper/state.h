@@ -70,8 +70,8 @@ struct budget {
 struct program {
 	bool started, exited;
 	struct budget questions, notes; /* of its loader */
-	uint8_t started_frame[8];       /* payload of STARTED */
-	uint8_t exit_frame[12];         /* payload of EXITED */
+	uint32_t pid;                   /* as STARTED said */
+	struct arrow_exited exit;       /* once it has exited */
 };
 
 /* Times in ms; 0 for never. */

@@ -47,18 +47,47 @@ static void a_command_that_sends_nonsense_is_cut_off(void **state)
 	assert_int_equal(w->k.peers.n, 0);
 }
 
-static void a_request_that_is_short_or_unknown_is_answered(void **state)
+static void a_request_that_is_malformed_or_unknown_is_answered(void **state)
 {
+	static const struct {
+		uint16_t type;
+		uint32_t length;
+	} malformed[] = {
+		{ARROW_STOP, 4},
+		{ARROW_STOP, 12},
+		{ARROW_RESTART, 7},
+		{ARROW_KILL, 3},
+		{ARROW_KILL, 8},
+		{ARROW_ATTACH, 0},
+		{ARROW_ATTACH, 5},
+		{ARROW_DETACH, 1},
+		{ARROW_RELOAD, 0},
+		{ARROW_RELOAD, 8},
+		{ARROW_PAUSE, 4},
+		{ARROW_UNPAUSE, 1},
+		{ARROW_SNAPSHOT, 4},
+		{ARROW_NETWORKS, 4},
+		{ARROW_SIGNAL, 7},
+		{ARROW_SIGNAL, 9},
+		{ARROW_WINSIZE, 4},
+		{ARROW_WINSIZE, 12},
+	};
+	static const uint8_t bytes[16] = {1};
 	struct world *w = *state;
 	struct channel *c = world_connect(w);
 
-	say(c, ARROW_CONTROL, ARROW_STOP, "1234", 4);
-	expect_answer(w, c, ARROW_STOP, EINVAL, "too short");
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(*malformed); i++) {
+		say(c, ARROW_CONTROL, malformed[i].type, bytes, malformed[i].length);
+		expect_answer(w, c, malformed[i].type, EINVAL, "malformed");
+	}
 	say(c, ARROW_CONTROL, 999, NULL, 0);
 	expect_answer(w, c, 999, ENOSYS, "does not know");
 	say_numbers(c, ARROW_KILL, 65, 0, 0);
-	expect_answer(w, c, ARROW_KILL, EINVAL, "signal");
+	expect_answer(w, c, ARROW_KILL, EINVAL, "malformed");
+	say_numbers(c, ARROW_ATTACH, 8, 0, 0);
+	expect_answer(w, c, ARROW_ATTACH, EINVAL, "malformed");
 	assert_int_equal(w->k.phase, BOOTING);
+	assert_int_equal(w->k.peers.n, 1);
 }
 
 /* Sends as much output as the guest may; returns how much. */
@@ -284,6 +313,49 @@ static void a_guest_that_breaks_the_protocol_is_ended_in_every_phase(void **stat
 	in_each_phase(guest_sends_nonsense);
 }
 
+/* Numbers that no loader sends, in frames that are else in order. */
+static void a_guest_that_sends_numbers_out_of_range_is_ended(void **state)
+{
+	static const struct {
+		uint16_t stream, type;
+		uint32_t length, numbers[3];
+	} frames[] = {
+		{0, ARROW_EXITED, 12, {1, ARROW_EXIT_OOM + 1, 9}},
+		{0, ARROW_EXITED, 12, {1, ARROW_EXIT_STATUS, 256}},
+		{0, ARROW_EXITED, 12, {1, ARROW_EXIT_SIGNAL, 65}},
+		{0, ARROW_EXITED, 12, {0, 0, 0}},
+		{0, ARROW_EXITED, 8, {1, 0, 0}},
+		{0, ARROW_EXITED, 12, {ARROW_PROCESSES + 1, 0, 0}},
+		{0, ARROW_FAILED, 12, {1, 0, 2}},
+		{0, ARROW_FAILED, 12, {1, 256, 2}},
+		{0, ARROW_FAILED, 8, {1, 125, 0}},
+		{0, ARROW_FAILED, 12, {UINT32_MAX, 125, 2}},
+		{0, ARROW_SAVED, 8, {0, 2, 0}},
+		{0, ARROW_SAVED, 12, {0, 1, 0}},
+		{0, ARROW_TIME, 4, {1, 0, 0}},
+		{0, ARROW_STARTED, 8, {300, 5, 0}},
+		{ARROW_STREAM(1, 0), ARROW_CREDIT, 4, {ARROW_WINDOW + 1, 0, 0}},
+		{ARROW_STREAM(1, 0), ARROW_CREDIT, 3, {1, 0, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof(frames) / sizeof(*frames); i++) {
+		uint8_t payload[12];
+		struct world *w;
+		void *own;
+
+		assert_int_equal(world_make(&own), 0);
+		w = own;
+		world_start_program(w);
+		for (size_t n = 0; n < 3; n++)
+			arrow_put32(payload + 4 * n, frames[i].numbers[n]);
+		say(&w->guest, frames[i].stream, frames[i].type, payload, frames[i].length);
+		world_settle(w);
+		if (w->k.phase != OVER || !strstr(w->k.failure.text, "broke the protocol"))
+			fail_msg("frame %zu was taken", i);
+		assert_int_equal(world_drop(&own), 0);
+	}
+}
+
 static void guest_says_ready(struct world *w, enum phase phase)
 {
 	if (phase == WAITING || phase == BOOTING)
@@ -503,7 +575,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_frame_is_taken_when_it_is_whole),
 		TEST(a_command_that_sends_nonsense_is_cut_off),
-		TEST(a_request_that_is_short_or_unknown_is_answered),
+		TEST(a_request_that_is_malformed_or_unknown_is_answered),
 		TEST(output_waits_for_the_slowest_command),
 		TEST(a_command_that_never_reads_is_dropped_and_holds_nothing_up),
 		TEST(the_client_of_the_foreground_may_take_as_long_as_it_likes),
@@ -515,6 +587,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_a_guest_is_explained_in_every_phase),
 		cmocka_unit_test(a_guest_that_breaks_the_protocol_is_ended_in_every_phase),
 		cmocka_unit_test(a_frame_out_of_its_phase_is_not_taken),
+		TEST(a_guest_that_sends_numbers_out_of_range_is_ended),
 		TEST(a_guest_that_sends_more_than_its_credit_is_ended),
 		TEST(a_guest_of_another_version_is_ended),
 		TEST(stdin_goes_as_far_as_the_guest_gives_credit),
