@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
+#include "util/cleanup.h"
 
 enum {
 	OPT_ADD_HOST = 256,
@@ -194,12 +196,16 @@ struct run_value {
 	int (*number)(const char *value, uint32_t *number, struct arrow_error *error);
 	int (*size)(const char *value, uint64_t *size, struct arrow_error *error);
 	int (*spec)(struct arrow_spec *spec, const char *value, struct arrow_error *error);
+	bool strict; /* "" is a value; elsewhere it means, as in Docker, that there is none */
 };
 
-static int run_parse_memory(struct arrow_spec *spec, const char *value, struct arrow_error *error)
+static int run_parse_shm_size(const char *value, uint64_t *size, struct arrow_error *error)
 {
-	spec->limits.memory_given = true;
-	return arrow_parse_size(value, &spec->limits.memory, error);
+	int r = arrow_parse_size(value, size, error);
+
+	if (r == 0 && *size == 0)
+		*size = ARROW_DEFAULT_SHM;
+	return r;
 }
 
 static int run_parse_env(struct arrow_spec *spec, const char *value, struct arrow_error *error)
@@ -210,12 +216,6 @@ static int run_parse_env(struct arrow_spec *spec, const char *value, struct arro
 static int run_parse_env_file(struct arrow_spec *spec, const char *value, struct arrow_error *error)
 {
 	return arrow_parse_env_file(spec, value, cli_settings_variable, error);
-}
-
-static int run_parse_cpus(struct arrow_spec *spec, const char *value, struct arrow_error *error)
-{
-	spec->limits.cpus_given = true;
-	return arrow_parse_cpus(value, &spec->limits.millicpus, error);
 }
 
 static int run_parse_port(struct arrow_spec *spec, const char *value, struct arrow_error *error)
@@ -230,6 +230,11 @@ static int run_check_expose(const char *value, struct arrow_error *error)
 
 	net_ports_release(&ports);
 	return r;
+}
+
+static int run_check_path(const char *value, struct arrow_error *error)
+{
+	return *value ? 0 : arrow_fail(error, EINVAL, "requires the path of a directory");
 }
 
 static int run_check_workdir(const char *value, struct arrow_error *error)
@@ -256,6 +261,8 @@ static int run_parse_health(struct arrow_spec *spec, const char *command, struct
 {
 	int r;
 
+	if (command && *command == '\0')
+		return 0;
 	if (spec->life.health.test.n > 0)
 		return arrow_fail(error, EINVAL,
 			"--health-cmd can be given once, and not with --no-healthcheck");
@@ -288,9 +295,9 @@ static const struct run_value values[] = {
 	{'h', RUN_TEXT, AT(char *, spec.net.hostname), .check = arrow_parse_hostname},
 	{'w', RUN_TEXT, AT(char *, spec.process.workdir), .check = run_check_workdir},
 	{'u', RUN_TEXT, AT(char *, spec.process.user)},
-	{OPT_ENTRYPOINT, RUN_TEXT, AT(char *, spec.process.entrypoint)},
-	{OPT_ROOTFS, RUN_TEXT, AT(char *, spec.source.rootfs)},
-	{OPT_FROM, RUN_TEXT, AT(char *, spec.source.from)},
+	{OPT_ENTRYPOINT, RUN_TEXT, AT(char *, spec.process.entrypoint), .strict = true},
+	{OPT_ROOTFS, RUN_TEXT, AT(char *, spec.source.rootfs), .check = run_check_path, .strict = true},
+	{OPT_FROM, RUN_TEXT, AT(char *, spec.source.from), .check = run_check_path, .strict = true},
 	{OPT_ENGINE, RUN_TEXT, AT(char *, spec.vm.engine)},
 	{OPT_KERNEL, RUN_TEXT, AT(char *, spec.vm.kernel)},
 	{OPT_IP, RUN_TEXT, AT(char *, spec.net.ip)},
@@ -301,19 +308,19 @@ static const struct run_value values[] = {
 	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts)},
 	{OPT_NETWORK, RUN_LIST, AT(struct arrow_strings, spec.net.names)},
 	{OPT_NETWORK_ALIAS, RUN_LIST, AT(struct arrow_strings, spec.net.aliases)},
-	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose},
+	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose, .strict = true},
 	{OPT_DNS_SEARCH, RUN_LIST, AT(struct arrow_strings, spec.net.dns_search)},
 	{OPT_DNS_OPTION, RUN_LIST, AT(struct arrow_strings, spec.net.dns_options)},
-	{OPT_CAP_ADD, RUN_LIST, AT(struct arrow_strings, cap_add)},
-	{OPT_CAP_DROP, RUN_LIST, AT(struct arrow_strings, cap_drop)},
+	{OPT_CAP_ADD, RUN_LIST, AT(struct arrow_strings, cap_add), .strict = true},
+	{OPT_CAP_DROP, RUN_LIST, AT(struct arrow_strings, cap_drop), .strict = true},
 
-	{OPT_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.timeout), .number = arrow_parse_timeout},
+	{OPT_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.timeout), .number = arrow_parse_timeout, .strict = true},
 	{OPT_PULL, RUN_NUMBER, AT(uint32_t, spec.source.pull), .number = arrow_parse_pull},
-	{OPT_HEALTH_RETRIES, RUN_NUMBER, AT(uint32_t, spec.life.health.retries), .number = arrow_parse_timeout},
+	{OPT_HEALTH_RETRIES, RUN_NUMBER, AT(uint32_t, spec.life.health.retries), .number = arrow_parse_timeout, .strict = true},
 	{OPT_STOP_SIGNAL, RUN_NUMBER, AT(uint32_t, spec.life.stop_signal), .number = arrow_parse_signal},
-	{OPT_STOP_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.stop_timeout), .number = arrow_parse_stop_timeout},
+	{OPT_STOP_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.stop_timeout), .number = arrow_parse_stop_timeout, .strict = true},
 	{OPT_RESTORE_SIGNAL, RUN_NUMBER, AT(uint32_t, spec.vm.restore_signal), .number = arrow_parse_signal},
-	{OPT_SHM_SIZE, RUN_SIZE, AT(uint64_t, spec.files.shm_size), .size = arrow_parse_size},
+	{OPT_SHM_SIZE, RUN_SIZE, AT(uint64_t, spec.files.shm_size), .size = run_parse_shm_size},
 	{OPT_HEALTH_INTERVAL, RUN_SIZE, AT(uint64_t, spec.life.health.interval), .size = arrow_parse_duration},
 	{OPT_HEALTH_TIMEOUT, RUN_SIZE, AT(uint64_t, spec.life.health.timeout), .size = arrow_parse_duration},
 	{OPT_HEALTH_START_PERIOD, RUN_SIZE, AT(uint64_t, spec.life.health.start_period), .size = arrow_parse_duration},
@@ -328,8 +335,8 @@ static const struct run_value values[] = {
 	{OPT_ENV_FILE, RUN_SPEC, .spec = run_parse_env_file},
 	{'v', RUN_SPEC, .spec = arrow_parse_volume},
 	{OPT_TMPFS, RUN_SPEC, .spec = arrow_parse_tmpfs},
-	{'m', RUN_SPEC, .spec = run_parse_memory},
-	{OPT_CPUS, RUN_SPEC, .spec = run_parse_cpus},
+	{'m', RUN_SPEC, .spec = arrow_parse_memory},
+	{OPT_CPUS, RUN_SPEC, .spec = arrow_parse_cpus},
 	{OPT_MEMORY_SWAP, RUN_SPEC, .spec = arrow_parse_memory_swap},
 	{'c', RUN_SPEC, .spec = arrow_parse_cpu_shares},
 	{OPT_CPUSET, RUN_SPEC, .spec = arrow_parse_cpuset},
@@ -349,12 +356,28 @@ static const struct run_value values[] = {
 };
 /* clang-format on */
 
+/* The option is as if it were not given. */
+static int run_unset(void *to, enum run_kind kind)
+{
+	if (kind == RUN_BORROWED)
+		*(const char **)to = NULL;
+	else if (kind == RUN_TEXT)
+		free(STEAL(*(char **)to));
+	else if (kind == RUN_NUMBER)
+		*(uint32_t *)to = 0;
+	return 0;
+}
+
 static int run_take_value(struct run_input *in, const struct run_value *v, const char *value)
 {
 	void *to = (char *)in + v->at;
 	struct arrow_error *e = &in->error;
-	int r = v->check ? v->check(value, e) : 0;
+	int r = 0;
 
+	if (v->kind < RUN_SIZE && value && *value == '\0' && !v->strict)
+		return run_unset(to, v->kind);
+	if (v->check)
+		r = v->check(value, e);
 	if (r < 0)
 		return r;
 	switch (v->kind) {

@@ -29,69 +29,84 @@ struct input {
 	struct cli_names names;
 	struct arrow_spec values;
 	unsigned int fields;
+	bool options; /* one was given, with a value or not */
 	struct arrow_error error;
 };
 
-/* Returns the field that an option sets, 0 for none of them, or a negative errno. */
+/* Takes the value of an option, and notes the field that it sets. "" and 0 leave a field as it is.
+ */
 static int update_parse_value(struct input *in, int key, const char *value)
 {
 	struct arrow_spec *v = &in->values;
 	struct arrow_error *e = &in->error;
-	int r, field;
+	unsigned int field;
+	bool given;
+	int r;
 
 	switch (key) {
 	case 'm':
-		r = arrow_parse_size(value, &v->limits.memory, e);
+		r = arrow_parse_memory(v, value, e);
 		field = ARROW_UPDATE_MEMORY;
+		given = v->limits.memory_given;
 		break;
 	case OPT_MEMORY_SWAP:
 		r = arrow_parse_memory_swap(v, value, e);
 		field = ARROW_UPDATE_MEMORY_SWAP;
+		given = v->limits.memory_swap_given;
 		break;
 	case OPT_CPUS:
-		r = arrow_parse_cpus(value, &v->limits.millicpus, e);
+		r = arrow_parse_cpus(v, value, e);
 		field = ARROW_UPDATE_CPUS;
+		given = v->limits.cpus_given;
 		break;
 	case 'c':
 		r = arrow_parse_cpu_shares(v, value, e);
 		field = ARROW_UPDATE_CPU_SHARES;
+		given = v->limits.cpu_shares != 0;
 		break;
 	case OPT_CPUSET:
 		r = arrow_parse_cpuset(v, value, e);
 		field = ARROW_UPDATE_CPUSET;
+		given = v->limits.cpuset_cpus != NULL;
 		break;
 	case OPT_PIDS:
 		r = arrow_parse_pids(v, value, e);
 		field = ARROW_UPDATE_PIDS;
+		given = true; /* 0 is unlimited */
 		break;
 	case OPT_BLKIO_WEIGHT:
 		r = arrow_parse_blkio_weight(v, value, e);
 		field = ARROW_UPDATE_BLKIO_WEIGHT;
+		given = v->limits.blkio_weight != 0;
 		break;
 	case OPT_RESTART:
 		r = arrow_parse_restart(v, value, e);
 		field = ARROW_UPDATE_RESTART;
+		given = v->life.restart_given;
 		break;
 	default:
-		return 0;
+		return ARGP_ERR_UNKNOWN;
 	}
-	return r < 0 ? r : field;
+	if (r < 0)
+		return r;
+	in->options = true;
+	in->fields = given ? in->fields | field : in->fields & ~field;
+	return 0;
 }
 
 static error_t update_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
-	int field;
+	int r;
 
 	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)
 		return cli_parse_names(key, value, state, &in->names);
-	field = update_parse_value(in, key, value);
-	if (field < 0) {
+	r = update_parse_value(in, key, value);
+	if (r < 0) {
 		cli_name_option(state, key, &in->error);
 		argp_error(state, "%s", in->error.text);
 	}
-	in->fields |= (unsigned int)field;
-	return field ? 0 : ARGP_ERR_UNKNOWN;
+	return r;
 }
 
 static const struct argp update_argp = {options, update_parse, "ARROW...",
@@ -112,7 +127,7 @@ int cmd_update(int argc, char **argv)
 
 	arrow_spec_init(&in.values);
 	cli_parse(&update_argp, argc, argv, 0, &in);
-	if (in.fields == 0) {
+	if (!in.options) {
 		fputs("arrow: update requires an option: see 'arrow update --help'\n", stderr);
 		status = 1;
 	} else {

@@ -130,8 +130,8 @@ int arrow_build_memory(struct arrow_build *b, const char *text, struct arrow_err
 
 int arrow_build_cpus(struct arrow_build *b, const char *text, struct arrow_error *error)
 {
-	uint32_t ignored;
-	int e = arrow_parse_cpus(text, &ignored, error);
+	struct arrow_spec ignored = {0};
+	int e = arrow_parse_cpus(&ignored, text, error);
 
 	return e < 0 ? e : build_set_text(&b->cpus, text, error);
 }

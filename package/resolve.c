@@ -178,11 +178,9 @@ static int merge_machine(
 	int e = 0;
 
 	if (*memory && !spec->limits.memory_given)
-		e = arrow_parse_size(memory, &spec->limits.memory, error);
-	if (e == 0 && *cpus && !spec->limits.cpus_given) {
-		e = arrow_parse_cpus(cpus, &spec->limits.millicpus, error);
-		spec->limits.cpus_given = true;
-	}
+		e = arrow_parse_memory(spec, memory, error);
+	if (e == 0 && *cpus && !spec->limits.cpus_given)
+		e = arrow_parse_cpus(spec, cpus, error);
 	/* One that is removed with its end does not start again. */
 	if (e == 0 && *restart && !spec->life.restart_given && !spec->life.auto_remove)
 		e = arrow_parse_restart(spec, restart, error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/input/options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,18 +45,15 @@ static const struct argp_option *option_of_key(const struct argp_option *o, int 
 	return NULL;
 }
 
-/* Ends the command unless "--name" is an option that is written out. Returns whether its value is
- * the next word. */
-static bool options_check_name(
+/* The option "--name", or NULL for argp's own; what is none ends the command. */
+static const struct argp_option *options_require(
 	const struct argp *argp, const char *title, const char *name, size_t size)
 {
 	const struct argp_option *o = option_find(argp->options, name, size, true);
 
-	if (o)
-		return option_takes_next(o);
-	if ((size == 4 && strncmp(name, "help", size) == 0) ||
+	if (o || (size == 4 && strncmp(name, "help", size) == 0) ||
 		(size == 5 && strncmp(name, "usage", size) == 0))
-		return false;
+		return o;
 	o = option_find(argp->options, name, size, false);
 	if (o && size > 0)
 		fprintf(stderr, "%s: unknown option '--%.*s'; did you mean '--%s'?\n", title,
@@ -66,34 +64,101 @@ static bool options_check_name(
 	exit(ARROW_STATUS_ERROR);
 }
 
+/* The words for yes and no that Docker takes behind an option without a value, as in --rm=false. */
+static int options_parse_bool(const char *text)
+{
+	static const char *const words[2][6] = {{"0", "f", "F", "false", "False", "FALSE"},
+		{"1", "t", "T", "true", "True", "TRUE"}};
+
+	for (int yes = 0; yes < 2; yes++)
+		for (size_t i = 0; i < sizeof(words[0]) / sizeof(*words[0]); i++)
+			if (strcmp(text, words[yes][i]) == 0)
+				return yes;
+	return -EINVAL;
+}
+
+/* The words of a command line, as they are gone through. */
+struct option_words {
+	const struct argp *argp;
+	char **v;
+	const struct argp_option **flags; /* for each word: the option without a value that it is */
+	int n, at;
+};
+
+/* "--name", "--name=value": steps over its value. --flag=true and =false become what argp knows. */
+static void options_check_long(struct option_words *w)
+{
+	char *name = w->v[w->at] + 2;
+	size_t size = strcspn(name, "=");
+	const struct argp_option *o = options_require(w->argp, w->v[0], name, size);
+	int yes;
+
+	if (!o || option_resolve(o)->arg) {
+		w->at += o && option_takes_next(o) && !name[size];
+		return;
+	}
+	w->flags[w->at] = o;
+	if (!name[size])
+		return;
+	yes = options_parse_bool(name + size + 1);
+	if (yes < 0) {
+		fprintf(stderr, "%s: --%.*s takes true or false, not '%s'\n", w->v[0], (int)size,
+			name, name + size + 1);
+		exit(ARROW_STATUS_ERROR);
+	}
+	name[size] = '\0';
+	/* The last one counts. */
+	for (int i = 1; !yes && i <= w->at; i++)
+		if (w->flags[i] == o)
+			w->v[i] = NULL;
+}
+
+/* "-it", "-m1g", "-m 1g" */
+static void options_check_short(struct option_words *w)
+{
+	for (const char *c = w->v[w->at] + 1; *c; c++) {
+		const struct argp_option *o = option_of_key(w->argp->options, *c);
+
+		if (o && option_resolve(o)->arg) {
+			w->at += c[1] == '\0' && option_takes_next(o);
+			return;
+		}
+	}
+}
+
 /*
  * getopt_long(), which argp uses, takes the beginning of a name for the option, and has no switch
  * for that: '--pid host' would limit the number of processes. So names are checked before it.
+ * Returns how many words there are now.
  */
-static void options_check(const struct argp *argp, int argc, char **argv, unsigned int flags)
+static int options_check(const struct argp *argp, int argc, char **argv, unsigned int flags)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		const char *arg = argv[i];
+	struct option_words w = {.argp = argp, .v = argv, .n = argc, .at = 1};
+	int kept = 1;
+
+	w.flags = calloc((size_t)argc + 1, sizeof(*w.flags));
+	if (!w.flags) {
+		fprintf(stderr, "%s: out of memory\n", argv[0]);
+		exit(ARROW_STATUS_ERROR);
+	}
+	for (; w.at < w.n && strcmp(argv[w.at], "--") != 0; w.at++) {
+		const char *arg = argv[w.at];
 
 		if (arg[0] != '-' || arg[1] == '\0') {
 			if (flags & ARGP_IN_ORDER)
-				return;
-		} else if (arg[1] == '-') {
-			size_t size = strcspn(arg + 2, "=");
-
-			if (options_check_name(argp, argv[0], arg + 2, size) && !arg[2 + size])
-				i++;
-		} else {
-			for (const char *c = arg + 1; *c; c++) {
-				const struct argp_option *o = option_of_key(argp->options, *c);
-
-				if (!o || !option_resolve(o)->arg)
-					continue;
-				i += c[1] == '\0' && option_takes_next(o);
 				break;
-			}
+		} else if (arg[1] == '-') {
+			options_check_long(&w);
+		} else {
+			options_check_short(&w);
 		}
 	}
+	free(w.flags);
+	for (int i = 1; i < argc; i++)
+		if (argv[i])
+			argv[kept++] = argv[i];
+	argv[kept] = NULL;
+	return kept;
 }
 
 /* argp_parse() puts the command's argp below one of its own, together with --help. */
@@ -119,7 +184,7 @@ void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flag
 	error_t r;
 
 	argp_err_exit_status = ARROW_STATUS_ERROR;
-	options_check(argp, argc, argv, flags);
+	argc = options_check(argp, argc, argv, flags);
 	r = argp_parse(argp, argc, argv, flags, NULL, input);
 	if (r) {
 		fprintf(stderr, "arrow: %s\n", strerror(r));

@@ -11,7 +11,9 @@
 
 /*
  * Parses a command's options. Wrong usage prints what is wrong and exits with 125, as Docker does;
- * --help prints and exits with 0. An option has to be written out: its beginning is an error.
+ * --help prints and exits with 0. An option has to be written out: its beginning is an error. One
+ * without a value takes =true and =false, of which the last one counts.
+ *   argv:  changed
  *   flags: of argp; with ARGP_IN_ORDER all behind the first operand belongs to that
  */
 void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);

@@ -21,51 +21,68 @@
 #define CAP(n) (1ull << (n))
 #define ALL_CAPS ((CAP_LAST_CAP == 63 ? 0 : CAP(CAP_LAST_CAP + 1)) - 1)
 
+/* "64m", "1.5g", "1.5 GiB", as Docker reads sizes. */
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *error)
 {
-	static const char units[] = "bkmgt";
-	unsigned long long n;
+	static const char units[] = "bkmgtp";
+	size_t digits = strspn(text, "0123456789.");
 	unsigned int shift = 0;
+	long double n;
 	const char *unit;
 	char *end;
 
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (!isdigit((unsigned char)text[0]) || errno)
+	/* A long double holds every uint64_t. */
+	n = strtold(text, &end);
+	if (digits == strspn(text, ".") || end != text + digits)
 		goto bad;
+	if (*end == ' ')
+		end++;
 	if (*end) {
 		unit = strchr(units, tolower((unsigned char)*end));
 		if (!unit)
 			goto bad;
 		shift = 10 * (unsigned int)(unit - units);
 		end++;
-		/* "64mb" and "64MiB" are heard as well */
 		if (shift && tolower((unsigned char)*end) == 'i')
 			end++;
 		if (shift && tolower((unsigned char)*end) == 'b')
 			end++;
 	}
-	if (*end || n > ULLONG_MAX >> shift)
+	n *= (long double)(1ull << shift);
+	if (*end || n >= 0x1p64L)
 		goto bad;
-	*bytes = n << shift;
+	*bytes = (uint64_t)n;
 	return 0;
 bad:
 	return arrow_fail(error, EINVAL,
 		"invalid size '%s': write a number with b, k, m or g, as in 64m", text);
 }
 
-int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *error)
+int arrow_parse_memory(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	uint64_t bytes;
+	int r = arrow_parse_size(text, &bytes, error);
+
+	if (r < 0)
+		return r;
+	spec->limits.memory = bytes ? bytes : ARROW_DEFAULT_MEMORY;
+	spec->limits.memory_given = bytes != 0;
+	return 0;
+}
+
+int arrow_parse_cpus(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
 	char *end;
 	double n = strtod(text, &end);
 
-	if (end == text || *end || !(n > 0.0) || n > ARROW_VCPUS_MAX)
+	if (end == text || *end || !(n >= 0.0) || n > ARROW_VCPUS_MAX)
 		return arrow_fail(error, EINVAL,
 			"invalid number of CPUs '%s': write a number from 0.001 to %u, as in 2",
 			text, ARROW_VCPUS_MAX);
-	*millicpus = (uint32_t)(n * 1000.0 + 0.5);
-	if (*millicpus == 0)
-		*millicpus = 1;
+	spec->limits.cpus_given = n > 0.0;
+	spec->limits.millicpus = n > 0.0 ? (uint32_t)(n * 1000.0 + 0.5) : ARROW_DEFAULT_MILLICPUS;
+	if (spec->limits.millicpus == 0)
+		spec->limits.millicpus = 1;
 	return 0;
 }
 
@@ -105,12 +122,31 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, arrow_variable *c
 	return 0;
 }
 
+/* A line of a file as Docker reads it: one from Windows ends in "\r\n". */
+static int parse_env_line(
+	struct arrow_spec *spec, char *line, arrow_variable *caller, struct arrow_error *error)
+{
+	size_t size = strlen(line), name;
+
+	if (size > 0 && line[size - 1] == '\r')
+		line[size - 1] = '\0';
+	while (isspace((unsigned char)*line))
+		line++;
+	if (*line == '#' || *line == '\0')
+		return 0;
+	name = strcspn(line, "=");
+	if (strcspn(line, " \t\v\f\r") < name)
+		return arrow_fail(error, EINVAL, "the variable name '%.*s' contains whitespace",
+			(int)name, line);
+	return arrow_parse_env(spec, line, caller, error);
+}
+
 int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variable *caller,
 	struct arrow_error *error)
 {
 	_cleanup_free_ char *data = NULL;
-	char *save = NULL;
-	size_t size;
+	char *line, *next;
+	size_t size, number;
 	int r;
 
 	r = read_file(AT_FDCWD, path, 16u << 20, &data, &size);
@@ -120,14 +156,16 @@ int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variab
 		return arrow_fail(
 			error, EINVAL, "the environment file %s contains a NUL byte", path);
 
-	for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		while (isspace((unsigned char)*line))
-			line++;
-		if (*line == '#' || *line == '\0')
-			continue;
-		r = arrow_parse_env(spec, line, caller, error);
+	line = data;
+	if (strncmp(line, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+		line += 3;
+	for (number = 1; line; line = next, number++) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		r = parse_env_line(spec, line, caller, error);
 		if (r < 0)
-			return arrow_error_prefix(error, r, "in %s", path);
+			return arrow_error_prefix(error, r, "line %zu of %s", number, path);
 	}
 	return 0;
 }
@@ -350,13 +388,13 @@ int arrow_parse_caps(struct arrow_spec *spec, const struct arrow_strings *add,
 	for (size_t i = 0; i < add->n; i++) {
 		r = parse_cap(add->v[i], &mask, error);
 		if (r < 0)
-			return r;
+			return arrow_error_prefix(error, r, "--cap-add");
 		added |= mask;
 	}
 	for (size_t i = 0; i < drop->n; i++) {
 		r = parse_cap(drop->v[i], &mask, error);
 		if (r < 0)
-			return r;
+			return arrow_error_prefix(error, r, "--cap-drop");
 		dropped |= mask;
 	}
 	spec->process.caps =
@@ -461,6 +499,11 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 	unsigned long max = 0;
 	char *end = NULL;
 
+	if (*text == '\0') {
+		spec->life.restart = ARROW_RESTART_NO;
+		spec->life.restart_given = false;
+		return 0;
+	}
 	for (uint32_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (strlen(names[i]) != size || strncmp(names[i], text, size) != 0)
 			continue;
@@ -500,6 +543,10 @@ int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *err
 	const char *at = text;
 	double sum = 0;
 
+	if (strcmp(text, "0") == 0) {
+		*ns = 0;
+		return 0;
+	}
 	while (*at) {
 		size_t i = 0, n = sizeof(units) / sizeof(*units);
 		char *unit;

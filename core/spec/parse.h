@@ -9,11 +9,16 @@
  * part of it. Errors name the value and what is expected.
  */
 int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) ARROW_MUST_CHECK;
-int arrow_parse_cpus(const char *text, uint32_t *millicpus, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* 0, as in Docker, is as if the option were not given: the default, or what the image says. */
+int arrow_parse_memory(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpus(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_memory_swap(
 	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_cpu_shares(
 	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "": all CPUs. */
 int arrow_parse_cpuset(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_pids(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_rate(struct arrow_spec *, enum arrow_rate_kind, const char *,
@@ -31,6 +36,8 @@ typedef const char *arrow_variable(const char *name);
 /* "A=B" sets a variable, "A" takes over the caller's, if it has one. caller may be NULL. */
 int arrow_parse_env(struct arrow_spec *, const char *text, arrow_variable *caller,
 	struct arrow_error *) ARROW_MUST_CHECK;
+
+/* A variable a line; empty lines, and those that begin with '#', are skipped. */
 int arrow_parse_env_file(struct arrow_spec *, const char *path, arrow_variable *caller,
 	struct arrow_error *) ARROW_MUST_CHECK;
 
@@ -52,6 +59,8 @@ int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *)
 
 /* "1h30m", "500ms", in nanoseconds. */
 int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "" is as if the option were not given. */
 int arrow_parse_restart(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_stop_timeout(
 	const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;

@@ -68,9 +68,11 @@ int arrow_parse_cpu_shares(struct arrow_spec *spec, const char *text, struct arr
 int arrow_parse_cpuset(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
 	cpu_set_t set, have;
-	int r = arrow_cpuset_parse(text, &set);
 
-	if (r < 0)
+	free(STEAL(spec->limits.cpuset_cpus));
+	if (*text == '\0')
+		return 0;
+	if (arrow_cpuset_parse(text, &set) < 0)
 		return arrow_fail(error, EINVAL,
 			"invalid value %s for cpuset cpus: write numbers and ranges, as in 0-2,5",
 			text);
@@ -82,7 +84,6 @@ int arrow_parse_cpuset(struct arrow_spec *spec, const char *text, struct arrow_e
 			return arrow_fail(error, EINVAL,
 				"requested CPUs are not available: %s: there is no CPU %d here",
 				text, i);
-	free(spec->limits.cpuset_cpus);
 	spec->limits.cpuset_cpus = strdup(text);
 	return spec->limits.cpuset_cpus ? 0 : arrow_no_memory(error);
 }

@@ -21,7 +21,7 @@ void arrow_spec_init(struct arrow_spec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->limits.memory = ARROW_DEFAULT_MEMORY;
 	spec->files.shm_size = ARROW_DEFAULT_SHM;
-	spec->limits.millicpus = 1000;
+	spec->limits.millicpus = ARROW_DEFAULT_MILLICPUS;
 	spec->process.caps = DEFAULT_CAPS;
 	spec->life.stop_timeout = ARROW_DEFAULT_STOP_TIMEOUT;
 }

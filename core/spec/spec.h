@@ -15,7 +15,8 @@
 
 #define ARROW_DEFAULT_MEMORY (512ull << 20) /* bytes */
 #define ARROW_MEMORY_MIN (32ull << 20)      /* bytes; with less the kernels do not boot */
-#define ARROW_DEFAULT_SHM (64ull << 20)     /* bytes, as Docker */
+#define ARROW_DEFAULT_MILLICPUS 1000u
+#define ARROW_DEFAULT_SHM (64ull << 20) /* bytes, as Docker */
 #define ARROW_VCPUS_MAX 64u
 #define ARROW_DEFAULT_STOP_TIMEOUT 10u /* seconds, as Docker */
 #define ARROW_FOREVER UINT32_MAX       /* a timeout that never comes */

@@ -336,7 +336,11 @@ echo not reached'
   check -m 1k
   check -m nonsense
   check -m 900t
-  check --cpus 0
+  check -m ''
+  check -m -1
+  check --cpus -1
+  check --cpus ''
+  check --rootfs ''
   check --cpus 10000
   check -v "$PWD/nowhere:/x"
   check -v nothing
@@ -361,6 +365,42 @@ echo not reached'
   [ "$status" -eq 125 ]
   run arrow nonsense
   [ "$status" -eq 125 ]
+}
+
+@test "run: empty and zero values are as in Docker: the option is not given" {
+  run -0 "$BARE" create --name zeros -m 1g -m 0 --cpus 2 --cpus 0 --shm-size 0 --memory-swap 0 --cpu-shares 0 \
+    --blkio-weight 0 --pids-limit 0 --health-interval 0 --health-retries 0 "$B" true
+  "$BARE" create --name zero "$B" true
+  limits='{{json .HostConfig}}'
+  [ "$("$BARE" inspect -f "$limits" zeros)" = "$("$BARE" inspect -f "$limits" zero)" ]
+  "$BARE" rm zeros zero
+  id=$("$BARE" create --name '' -w '' -u '' -h '' --restart '' --stop-signal '' --pull '' --platform '' --cidfile '' \
+    --detach-keys '' --log-driver '' --log-opt '' --network '' --network-alias '' --ip '' --ip6 '' --mac-address '' \
+    --cpuset-cpus '' --health-cmd '' --kernel '' --engine '' "$B" true)
+  [ "$("$BARE" inspect -f '{{.HostConfig.RestartPolicy.Name}} {{.Config.Hostname}} {{.Config.WorkingDir}}' "$id")" = "no ${id:0:12} " ]
+  # What a later empty value takes back.
+  [ "$("$BARE" inspect -f '{{.Name}}' "$("$BARE" create --name first --name '' "$B" true)")" != /first ]
+  # An update to nothing changes nothing.
+  "$BARE" update -m 64m --cpus 2 -c 77 --cpuset-cpus 0 --restart always "$id"
+  before=$("$BARE" inspect -f "$limits" "$id")
+  "$BARE" update -m 0 --cpus 0 -c 0 --cpuset-cpus '' --memory-swap 0 --blkio-weight 0 --restart '' "$id"
+  [ "$("$BARE" inspect -f "$limits" "$id")" = "$before" ]
+  [[ $before == *'"always"'* ]]
+  "$BARE" ps -aq | xargs "$BARE" rm
+}
+
+@test "run: sizes with a fraction, options with =false, files of variables from Windows" {
+  [ "$("$BARE" create -m 1.5g --name size "$B" true | xargs "$BARE" inspect -f '{{.HostConfig.Memory}}')" -eq 1610612736 ]
+  "$BARE" rm size
+  printf '\xef\xbb\xbfA=1\r\n\r\n# no\r\nB=two\r\n' >env
+  run -0 arrow run --read-only=false --rm --privileged --privileged=false --env-file env "$B" sh -c \
+    'touch /written && echo "<$A><$B>" && grep CapEff /proc/self/status'
+  [[ ${lines[0]} == '<1><two>' && ${lines[1]} == *00000000a80425fb ]]
+  printf 'A B=1\n' >env
+  run -125 arrow run --env-file env "$B" true
+  [[ $output == *"--env-file: line 1 of env: the variable name 'A B' contains whitespace" ]]
+  run -125 --separate-stderr arrow run --privileged=perhaps "$B" true
+  [[ $stderr == "arrow run: --privileged takes true or false, not 'perhaps'" ]]
 }
 
 # bats test_tags=start

@@ -28,9 +28,10 @@ static void sizes(void **state)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {{"0", 0}, {"512", 512}, {"64m", 64u << 20}, {"1G", 1u << 30}, {"2kb", 2048},
-		{"3MiB", 3u << 20}, {"5b", 5}};
-	static const char *const bad[] = {"", "m", "-1", "1.5g", "64mm", "64q", "0x10", " 1",
-		"99999999999999999999", "18446744073709551615t"};
+		{"3MiB", 3u << 20}, {"5b", 5}, {"1.5g", 3ull << 29}, {"1.5 GiB", 3ull << 29},
+		{".5k", 512}, {"1.9", 1}, {"1p", 1ull << 50}, {"18446744073709551615", UINT64_MAX}};
+	static const char *const bad[] = {"", "m", "-1", "1.5.0g", "1e3", ".", "64mm", "64q",
+		"0x10", " 1", "99999999999999999999", "18446744073709551615t"};
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	uint64_t n;
 
@@ -47,18 +48,77 @@ static void sizes(void **state)
 
 static void cpus(void **state)
 {
-	static const char *const bad[] = {"", "0", "-1", "nan", "inf", "65", "1x"};
+	static const char *const bad[] = {"", "-1", "nan", "inf", "65", "1x"};
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	uint32_t n;
+	struct arrow_spec spec;
 
-	assert_int_equal(arrow_parse_cpus("1.5", &n, &e), 0);
-	assert_int_equal(n, 1500);
-	assert_int_equal(arrow_parse_cpus("0.0001", &n, &e), 0);
-	assert_int_equal(n, 1);
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_cpus(&spec, "1.5", &e), 0);
+	assert_int_equal(spec.limits.millicpus, 1500);
+	assert_true(spec.limits.cpus_given);
+	assert_int_equal(arrow_parse_cpus(&spec, "0.0001", &e), 0);
+	assert_int_equal(spec.limits.millicpus, 1);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_int_equal(arrow_parse_cpus(bad[i], &n, &e), -EINVAL);
+		assert_int_equal(arrow_parse_cpus(&spec, bad[i], &e), -EINVAL);
 		arrow_error_clear(&e);
 	}
+	arrow_spec_release(&spec);
+}
+
+/* As in Docker, 0 and "" are as if the option were not given, also behind one that was. */
+static void not_given(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+	uint64_t ns = 1;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_memory(&spec, "1g", &e), 0);
+	assert_true(spec.limits.memory_given);
+	assert_int_equal(arrow_parse_memory(&spec, "0", &e), 0);
+	assert_int_equal(spec.limits.memory, ARROW_DEFAULT_MEMORY);
+	assert_false(spec.limits.memory_given);
+	assert_int_equal(arrow_parse_memory(&spec, "", &e), -EINVAL);
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_parse_cpus(&spec, "2", &e), 0);
+	assert_int_equal(arrow_parse_cpus(&spec, "0.0", &e), 0);
+	assert_int_equal(spec.limits.millicpus, ARROW_DEFAULT_MILLICPUS);
+	assert_false(spec.limits.cpus_given);
+	assert_int_equal(arrow_parse_restart(&spec, "always", &e), 0);
+	assert_int_equal(arrow_parse_restart(&spec, "", &e), 0);
+	assert_int_equal(spec.life.restart, ARROW_RESTART_NO);
+	assert_false(spec.life.restart_given);
+	assert_int_equal(arrow_parse_cpuset(&spec, "0", &e), 0);
+	assert_int_equal(arrow_parse_cpuset(&spec, "", &e), 0);
+	assert_null(spec.limits.cpuset_cpus);
+	assert_int_equal(arrow_parse_duration("0", &ns, &e), 0);
+	assert_int_equal(ns, 0);
+	arrow_spec_release(&spec);
+}
+
+/* Files from Windows, as Docker reads them. */
+static void env_files(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char path[] = "/tmp/arrow-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "\xef\xbb\xbf# comment\r\nA=1\r\n\r\n  B=two words \r\nC=") > 0);
+	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), 0);
+	assert_int_equal(spec.process.env.n, 3);
+	assert_string_equal(spec.process.env.v[0], "A=1");
+	assert_string_equal(spec.process.env.v[1], "B=two words ");
+	assert_string_equal(spec.process.env.v[2], "C=");
+	assert_true(dprintf(fd, "\nA B=1\n") > 0);
+	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "line 6 of /tmp/arrow-test-"));
+	assert_non_null(strstr(e.text, "'A B' contains whitespace"));
+	close(fd);
+	unlink(path);
+	arrow_spec_release(&spec);
 }
 
 static void volumes_and_tmpfs(void **state)
@@ -301,6 +361,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(cpus),
+		cmocka_unit_test(not_given),
+		cmocka_unit_test(env_files),
 		cmocka_unit_test(volumes_and_tmpfs),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(names_hosts_limits),
