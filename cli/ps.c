@@ -59,20 +59,49 @@ struct input {
 };
 
 /* What it was made from: the image, the program or the root directory. */
-static const char *source_of(const json_t *o)
+static const char *ps_source(const json_t *o)
 {
 	return json_text(json_object_get(o, "Config"), "Image");
 }
 
-/* Whether an object has this key: "80" stands for "80/tcp". */
-static bool has_port(const json_t *ports, const char *value)
-{
-	_cleanup_free_ char *tcp = path_format("%s/tcp", value);
+/* Ports as filters have them: "80", "80/udp", "8000-8080/tcp". */
+struct port_range {
+	unsigned int first, last;
+	const char *protocol; /* in the value, or "tcp" */
+};
 
-	return json_object_get(ports, value) || (tcp && json_object_get(ports, tcp));
+static bool ps_parse_ports(struct port_range *range, const char *value)
+{
+	char *end;
+
+	range->first = range->last = (unsigned int)strtoul(value, &end, 10);
+	if (*value < '0' || *value > '9')
+		return false;
+	if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+		range->last = (unsigned int)strtoul(end + 1, &end, 10);
+	range->protocol = *end == '/' && end[1] ? end + 1 : "tcp";
+	return (*end == '\0' || range->protocol == end + 1) && range->first <= range->last &&
+	       range->last <= UINT16_MAX;
 }
 
-static bool has_volume(const void *arg, const json_t *o, const char *value)
+/* Whether an object has a key such as "80/tcp" in a range; with `bound`, one with a port of the host. */
+static bool ps_has_port(json_t *ports, const char *value, bool bound)
+{
+	struct port_range range, port;
+	const char *key;
+	const json_t *hosts;
+
+	if (!ps_parse_ports(&range, value))
+		return false;
+	json_object_foreach (ports, key, hosts)
+		if (ps_parse_ports(&port, key) && port.first >= range.first &&
+			port.first <= range.last && strcmp(port.protocol, range.protocol) == 0 &&
+			(!bound || json_array_size(hosts) > 0))
+			return true;
+	return false;
+}
+
+static bool ps_filter_volume(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *mount;
 	size_t i;
@@ -85,7 +114,7 @@ static bool has_volume(const void *arg, const json_t *o, const char *value)
 }
 
 /* How the time of creation compares with that of the Arrow that a filter names. */
-static int compare_created(const struct input *in, const json_t *o, const char *value)
+static int ps_compare_created(const struct input *in, const json_t *o, const char *value)
 {
 	for (size_t i = 0; i < in->filters.n; i++)
 		if (strchr(in->filters.v[i], '=') + 1 == value)
@@ -93,10 +122,10 @@ static int compare_created(const struct input *in, const json_t *o, const char *
 	return 0;
 }
 
-static bool has_ancestor(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_ancestor(const void *arg, const json_t *o, const char *value)
 {
 	/* "redis" stands for any tag of it. */
-	const char *image = source_of(o), *slash = strrchr(image, '/');
+	const char *image = ps_source(o), *slash = strrchr(image, '/');
 	size_t size = strlen(value);
 
 	if (strcmp(image, value) == 0 || strcmp(json_text(o, "Image"), value) == 0)
@@ -105,17 +134,17 @@ static bool has_ancestor(const void *arg, const json_t *o, const char *value)
 	return strncmp(image, value, size) == 0 && (image[size] == ':' || image[size] == '\0');
 }
 
-static bool is_before(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_before(const void *arg, const json_t *o, const char *value)
 {
-	return compare_created(arg, o, value) < 0;
+	return ps_compare_created(arg, o, value) < 0;
 }
 
-static bool is_since(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_since(const void *arg, const json_t *o, const char *value)
 {
-	return compare_created(arg, o, value) > 0;
+	return ps_compare_created(arg, o, value) > 0;
 }
 
-static bool has_exit_code(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_exit_code(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *state = json_object_get(o, "State");
 	char code[16];
@@ -125,78 +154,107 @@ static bool has_exit_code(const void *arg, const json_t *o, const char *value)
 	return strcmp(json_text(state, "Status"), "exited") == 0 && strcmp(code, value) == 0;
 }
 
-static bool exposes(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_exposes(const void *arg, const json_t *o, const char *value)
 {
-	return has_port(json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value);
+	return ps_has_port(json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value, false);
 }
 
-static bool publishes(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_publishes(const void *arg, const json_t *o, const char *value)
 {
-	return has_port(json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value);
+	return ps_has_port(json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value, true);
 }
 
-static bool has_health(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_health(const void *arg, const json_t *o, const char *value)
 {
 	const json_t *health = json_object_get(json_object_get(o, "State"), "Health");
 
 	return strcmp(health ? json_text(health, "Status") : "none", value) == 0;
 }
 
-static bool has_id(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_id(const void *arg, const json_t *o, const char *value)
 {
-	return strncmp(json_text(o, "Id"), value, strlen(value)) == 0;
+	return cli_matches(json_text(o, "Id"), value);
 }
 
-static bool has_name(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_name(const void *arg, const json_t *o, const char *value)
 {
-	return strstr(json_text(o, "Name"), value) != NULL;
+	const char *name = json_text(o, "Name");
+
+	return cli_matches(name, value) || cli_matches(name + (*name == '/'), value);
 }
 
-static bool is_on_network(const void *arg, const json_t *o, const char *value)
+/* By name or id. */
+static bool ps_filter_network(const void *arg, const json_t *o, const char *value)
 {
-	const json_t *settings = json_object_get(o, "NetworkSettings");
+	json_t *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks");
+	const char *name;
+	const json_t *network;
 
-	return json_object_get(json_object_get(settings, "Networks"), value) ||
-	       strcmp(json_text(json_object_get(o, "HostConfig"), "NetworkMode"), value) == 0;
+	json_object_foreach (networks, name, network)
+		if (strcmp(name, value) == 0 || strcmp(json_text(network, "NetworkID"), value) == 0)
+			return true;
+	return strcmp(json_text(json_object_get(o, "HostConfig"), "NetworkMode"), value) == 0;
 }
 
-static bool has_status(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_status(const void *arg, const json_t *o, const char *value)
 {
 	return strcmp(json_text(json_object_get(o, "State"), "Status"), value) == 0;
 }
 
-static bool has_label(const void *arg, const json_t *o, const char *value)
+static bool ps_filter_label(const void *arg, const json_t *o, const char *value)
 {
 	return cli_has_label(json_object_get(json_object_get(o, "Config"), "Labels"), value);
 }
 
 static const struct cli_filter filters[] = {
-	{"ancestor", has_ancestor, false},
-	{"before", is_before, false},
-	{"exited", has_exit_code, false},
-	{"expose", exposes, false},
-	{"health", has_health, false},
-	{"id", has_id, false},
-	{"label", has_label, true},
-	{"name", has_name, false},
-	{"network", is_on_network, false},
-	{"publish", publishes, false},
-	{"since", is_since, false},
-	{"status", has_status, false},
-	{"volume", has_volume, false},
+	{"ancestor", ps_filter_ancestor, false},
+	{"before", ps_filter_before, false},
+	{"exited", ps_filter_exit_code, false},
+	{"expose", ps_filter_exposes, false},
+	{"health", ps_filter_health, false},
+	{"id", ps_filter_id, false, true},
+	{"label", ps_filter_label, true},
+	{"name", ps_filter_name, false, true},
+	{"network", ps_filter_network, false},
+	{"publish", ps_filter_publishes, false},
+	{"since", ps_filter_since, false},
+	{"status", ps_filter_status, false},
+	{"volume", ps_filter_volume, false},
 	{0},
 };
+
+/* Whether the value of a filter can match at all. */
+static bool ps_check_value(const struct cli_filter *filter, const char *value)
+{
+	static const char *const statuses[] = {
+		"created", "restarting", "running", "removing", "paused", "exited", "dead", NULL};
+	static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
+	const char *const *words = filter->matches == ps_filter_status   ? statuses
+				   : filter->matches == ps_filter_health ? healths
+								   : NULL;
+	struct port_range range;
+
+	if (filter->matches == ps_filter_exposes || filter->matches == ps_filter_publishes)
+		return ps_parse_ports(&range, value);
+	if (filter->matches == ps_filter_exit_code)
+		return value[strspn(value, "0123456789")] == '\0';
+	while (words && *words && strcmp(*words, value) != 0)
+		words++;
+	return !words || *words;
+}
 
 static error_t ps_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
 	const struct cli_filter *filter;
-	char *end;
+	char *end = value;
 
 	switch (key) {
 	case 'f':
+		if (*value == '\0')
+			return 0;
 		filter = cli_filter_find(filters, value);
-		if (!filter) {
+		if (!filter || !ps_check_value(filter, strchr(value, '=') + 1)) {
 			argp_failure(
 				state, 1, 0, "invalid filter '%s': see 'arrow ps --help'", value);
 			return EINVAL;
@@ -204,7 +262,7 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 		if (arrow_strings_add(&in->filters, value) < 0)
 			argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
 		/* These speak of Arrows that do not run, too, as Docker has it. */
-		in->all |= filter->matches == has_status || filter->matches == has_exit_code;
+		in->all |= filter->matches == ps_filter_status || filter->matches == ps_filter_exit_code;
 		return 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;
@@ -216,8 +274,9 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 		in->last = 1;
 		return 0;
 	case 'n':
-		in->last = strtoul(value, &end, 10);
-		if (*value < '0' || *value > '9' || *end)
+		/* -1 and 0 are Docker's words for all. */
+		in->last = *value == '-' ? 0 : strtoul(value, &end, 10);
+		if (strcmp(value, "-1") != 0 && (*value < '0' || *value > '9' || *end))
 			argp_error(state, "--last takes a number, not '%s'", value);
 		return 0;
 	case OPT_NO_TRUNC:
@@ -240,7 +299,7 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 static const struct argp ps_argp = {
 	options, ps_parse, NULL, "List running Arrows, the newest first.", NULL, NULL, NULL};
 
-static char *command_text(const struct input *in, const json_t *o)
+static char *ps_command(const struct input *in, const json_t *o)
 {
 	_cleanup_free_ char *text = strdup(json_text(o, "Path"));
 	const json_t *one;
@@ -262,7 +321,7 @@ static char *command_text(const struct input *in, const json_t *o)
 	return path_format("\"%.*s…\"", (int)human_bytes(text, COMMAND_WIDTH - 1), text);
 }
 
-static char *status_text(const json_t *state)
+static char *ps_status(const json_t *state)
 {
 	const char *status = json_text(state, "Status");
 	const char *health = json_text(json_object_get(state, "Health"), "Status");
@@ -287,7 +346,7 @@ static char *status_text(const json_t *state)
 }
 
 /* "0.0.0.0:8080->80/tcp, 90/tcp". */
-static char *ports_text(const json_t *o)
+static char *ps_ports(const json_t *o)
 {
 	json_t *ports = json_object_get(json_object_get(o, "NetworkSettings"), "Ports");
 	char *text = NULL;
@@ -312,7 +371,7 @@ static char *ports_text(const json_t *o)
 }
 
 /* The keys of an object, or "key=value", with commas. */
-static char *joined(json_t *object, bool values)
+static char *ps_join(json_t *object, bool values)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -332,7 +391,7 @@ static char *joined(json_t *object, bool values)
 	return text;
 }
 
-static char *mounts_text(const struct input *in, const json_t *o)
+static char *ps_mounts(const struct input *in, const json_t *o)
 {
 	char *text = NULL;
 	size_t size = 0, i;
@@ -353,7 +412,7 @@ static char *mounts_text(const struct input *in, const json_t *o)
 }
 
 /* Labels that can be shown. */
-static json_t *labels_of(json_t *labels)
+static json_t *ps_labels(json_t *labels)
 {
 	json_t *shown = json_object(), *value;
 	const char *key;
@@ -367,21 +426,21 @@ static json_t *labels_of(json_t *labels)
 	return shown;
 }
 
-static json_t *row_of(const struct input *in, const json_t *o)
+static json_t *ps_row(const struct input *in, const json_t *o)
 {
 	json_t *state = json_object_get(o, "State");
 	json_t *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks");
 	_cleanup_free_ char *age = human_age(json_text(o, "Created"), time(NULL));
 	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
-	_cleanup_free_ char *command = command_text(in, o), *status = status_text(state);
-	_cleanup_free_ char *ports = ports_text(o), *mounts = cli_printable(mounts_text(in, o));
-	_cleanup_free_ char *names = joined(networks, false),
+	_cleanup_free_ char *command = ps_command(in, o), *status = ps_status(state);
+	_cleanup_free_ char *ports = ps_ports(o), *mounts = cli_printable(ps_mounts(in, o));
+	_cleanup_free_ char *names = ps_join(networks, false),
 			    *created = human_time(json_text(o, "Created"));
 	json_t *config = json_object_get(o, "Config"), *row;
-	_cleanup_free_ char *labels = joined(json_object_get(config, "Labels"), true);
+	_cleanup_free_ char *labels = ps_join(json_object_get(config, "Labels"), true);
 	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
 		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
-	_cleanup_free_ char *source = cli_printable(strdup(source_of(o)));
+	_cleanup_free_ char *source = cli_printable(strdup(ps_source(o)));
 	const char *id = json_text(o, "Id"), *image = source ? source : "",
 		   *base = strrchr(image, '/');
 
@@ -396,7 +455,7 @@ static json_t *row_of(const struct input *in, const json_t *o)
 		json_text(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
 	/* {{.Label "key"}}, which no JSON has. */
 	if (row && in->format && strstr(in->format, ".Label "))
-		json_object_set_new(row, "Label", labels_of(json_object_get(config, "Labels")));
+		json_object_set_new(row, "Label", ps_labels(json_object_get(config, "Labels")));
 	return row;
 }
 
@@ -407,7 +466,7 @@ static int ps_look_up(struct input *in, struct arrow_error *error)
 
 	for (size_t i = 0; r == 0 && i < in->filters.n; i++) {
 		const struct cli_filter *f = cli_filter_find(filters, in->filters.v[i]);
-		bool timed = f->matches == is_before || f->matches == is_since;
+		bool timed = f->matches == ps_filter_before || f->matches == ps_filter_since;
 		char id[ARROW_ID_HEX];
 		json_t *other = NULL;
 
@@ -437,7 +496,7 @@ static int ps_collect(struct input *in, json_t *rows, struct arrow_error *error)
 		if (in->last && json_array_size(rows) == in->last)
 			break;
 		if (cli_filter_passes(filters, &in->filters, one, in))
-			json_array_append_new(rows, row_of(in, one));
+			json_array_append_new(rows, ps_row(in, one));
 	}
 	json_decref(list);
 	return r;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/input/filter.h"
 
+#include <regex.h>
 #include <string.h>
 
 #include "util/cleanup.h"
@@ -11,7 +12,7 @@ const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const
 
 	for (const struct cli_filter *f = filters; f->key; f++)
 		if (strlen(f->key) == size && strncmp(f->key, text, size) == 0)
-			return text[size] && text[size + 1] ? f : NULL;
+			return text[size] && (text[size + 1] || f->empty) ? f : NULL;
 	return NULL;
 }
 
@@ -29,6 +30,18 @@ bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_stri
 			return false;
 	}
 	return true;
+}
+
+bool cli_matches(const char *text, const char *expression)
+{
+	regex_t compiled;
+	bool yes;
+
+	if (regcomp(&compiled, expression, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	yes = regexec(&compiled, text, 0, NULL, 0) == 0;
+	regfree(&compiled);
+	return yes;
 }
 
 bool cli_has_label(const json_t *labels, const char *label)

@@ -11,9 +11,10 @@
 
 struct cli_filter {
 	const char *key; /* NULL ends the list */
-	/* arg: cli_filter_passes()'s; value: never empty */
+	/* arg: cli_filter_passes()'s; value: empty only with `empty` */
 	bool (*matches)(const void *arg, const json_t *object, const char *value);
-	bool all; /* every value must match, not any */
+	bool all;   /* every value must match, not any */
+	bool empty; /* "" is a value, too */
 };
 
 /* The filter of "key=value", or NULL for what is none. */
@@ -25,6 +26,10 @@ const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const
  */
 bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_strings *given,
 	const json_t *object, const void *arg);
+
+/* Whether text matches an extended regular expression, as Docker matches names. One that is not valid
+ * matches nothing. */
+bool cli_matches(const char *text, const char *expression);
 
 /* Whether an object of labels has "key", or "key=value". */
 bool cli_has_label(const json_t *labels, const char *label);

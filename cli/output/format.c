@@ -42,7 +42,8 @@ enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
 
 static int template_fail(struct template *t, const char *what)
 {
-	return arrow_fail(t->error, EINVAL, "--format: %s at '%.20s'", what, t->at);
+	return arrow_fail_status(t->error, CLI_FORMAT_STATUS, EINVAL, "--format: %s at '%.20s'",
+		what, t->at);
 }
 
 static void template_skip_spaces(struct template *t)
@@ -121,7 +122,8 @@ static int template_read_fields(struct template *t, json_t **value)
 			continue;
 		field = json_object_get(*value, name);
 		if (!field)
-			return arrow_fail(t->error, EINVAL, "--format: no such field: .%s", name);
+			return arrow_fail_status(
+				t->error, 1, EINVAL, "--format: no such field: .%s", name);
 		json_incref(field);
 		json_decref(*value);
 		*value = field;
@@ -171,7 +173,8 @@ static int template_read_variable(struct template *t, json_t **value)
 			return 0;
 		}
 	}
-	return arrow_fail(t->error, EINVAL, "--format: no such variable: $%s", name);
+	return arrow_fail_status(t->error, CLI_FORMAT_STATUS, EINVAL,
+		"--format: no such variable: $%s", name);
 }
 
 static int template_read_operand(struct template *t, const json_t *dot, json_t **value)
@@ -428,7 +431,8 @@ static int template_expand_range(struct template *t, const json_t *dot)
 	start = t->at;
 	trim = t->trim;
 	if (t->live && list && !json_is_array(list) && !json_is_object(list) && !json_is_null(list))
-		return arrow_fail(t->error, EINVAL, "--format: range requires a list or a map");
+		return arrow_fail_status(
+			t->error, 1, EINVAL, "--format: range requires a list or a map");
 	if (t->live && json_is_array(list)) {
 		json_array_foreach (list, i, one) {
 			t->at = start;
@@ -539,7 +543,8 @@ int cli_format_one(FILE *out, const char *template, const json_t *value, struct 
 	int r = template_expand_body(&t, value, &stop);
 
 	if (r == 0 && stop != STOP_TEXT)
-		r = arrow_fail(error, EINVAL, "--format: {{%s}} without a block",
+		r = arrow_fail_status(error, CLI_FORMAT_STATUS, EINVAL,
+			"--format: {{%s}} without a block",
 			stop == STOP_END ? "end" : "else");
 	return r;
 }

@@ -19,6 +19,10 @@
 
 #include "util/error.h"
 
+/* The exit status for a template that cannot be parsed, as docker inspect and events have it; lists
+ * exit with 1 for that, too. */
+#define CLI_FORMAT_STATUS 64
+
 /* The heading of a field in a table; a field that has none is shown in capitals. */
 struct cli_heading {
 	const char *field; /* NULL ends the list */
@@ -27,7 +31,8 @@ struct cli_heading {
 
 /*
  * Expands a template for one value, appended to `out`.
- * Errors: -EINVAL for what is no template, or names a field that the value does not have.
+ * Errors: -EINVAL, with the status CLI_FORMAT_STATUS for what is not a template, and 1 for what does
+ * not fit the value, such as a field that it does not have.
  */
 int cli_format_one(FILE *out, const char *template, const json_t *value,
 	struct arrow_error *error) ARROW_MUST_CHECK;
@@ -36,8 +41,9 @@ int cli_format_one(FILE *out, const char *template, const json_t *value,
  * Prints an array of objects to stdout as --format says.
  *   format:   what the user gave, or NULL for `standard`
  *   standard: "table {{.ID}}\t{{.Name}}..."
- *   headings: of the fields, for tables
- * Nothing is printed when the template fails for one of the rows.
+ *   headings: of the fields, for tables; NULL for inspect
+ * Nothing is printed when the template fails for one of the rows. Errors: as cli_format_one(),
+ * but the status is always 1 where there are headings.
  */
 int cli_format_rows(const char *format, const char *standard, const struct cli_heading *headings,
 	const json_t *rows, struct arrow_error *error) ARROW_MUST_CHECK;

@@ -114,8 +114,11 @@ int cli_format_rows(const char *format, const char *standard, const struct cli_h
 	r = write_rows(out, cells, rows, error);
 	if (fclose(out) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
-	if (r < 0)
+	if (r < 0) {
+		if (headings)
+			error->status = 1;
 		return r;
+	}
 	if (table)
 		r = cli_print_columns(stdout, text, CELL_MIN);
 	else

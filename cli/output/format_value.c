@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/output/format.h"
 #include "util/cleanup.h"
 
 void format_write(FILE *out, const json_t *value)
@@ -86,7 +87,8 @@ struct call {
 
 static int call_fail(struct call *c, const char *expected)
 {
-	return arrow_fail(c->error, EINVAL, "--format: %s takes %s", c->name, expected);
+	return arrow_fail_status(
+		c->error, 1, EINVAL, "--format: %s takes %s", c->name, expected);
 }
 
 static int call_json(struct call *c)
@@ -143,6 +145,8 @@ static int call_len(struct call *c)
 	else if (json_is_array(v) || json_is_object(v))
 		c->result = json_integer(json_is_array(v) ? (json_int_t)json_array_size(v)
 							  : (json_int_t)json_object_size(v));
+	else if (json_is_null(v)) /* Go's nil list or map */
+		c->result = json_integer(0);
 	else
 		return call_fail(c, "a list, a map or a string");
 	return 0;
@@ -162,7 +166,7 @@ static int call_index(struct call *c)
 			json_int_t at = json_integer_value(key);
 
 			if (at < 0 || (size_t)at >= json_array_size(v))
-				return arrow_fail(c->error, EINVAL,
+				return arrow_fail_status(c->error, 1, EINVAL,
 					"--format: index %lld is out of range of a list of %zu",
 					(long long)at, json_array_size(v));
 			v = json_array_get(v, (size_t)at);
@@ -386,7 +390,8 @@ int format_call(
 	while (i < sizeof(functions) / sizeof(*functions) && strcmp(functions[i].name, name) != 0)
 		i++;
 	if (i == sizeof(functions) / sizeof(*functions))
-		return arrow_fail(error, ENOENT, "--format: no such function: '%s'", name);
+		return arrow_fail_status(error, CLI_FORMAT_STATUS, ENOENT,
+			"--format: no such function: '%s'", name);
 	c.out = open_memstream(&text, &size);
 	if (!c.out)
 		return arrow_fail(error, ENOMEM, "out of memory");

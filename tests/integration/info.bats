@@ -340,7 +340,7 @@ options_of() {
     # shellcheck disable=SC2086
     run -125 arrow $command superfluous
   done
-  for filter in '' name name= tier=web label= =x; do
+  for filter in name tier=web label= =x; do
     run -1 --separate-stderr arrow ps --filter "$filter"
     [[ $stderr == *"invalid filter '$filter'"* ]]
   done

@@ -77,7 +77,7 @@ destroy bb' ]
   run -0 arrow events --since "$begin" --until 0s -f event=rename --format '{{.Actor.Attributes.oldName}} {{.Type}}'
   [ "$output" = '/aa container' ]
   run -1 arrow events -f nothing=1
-  run -125 arrow events --until 0s --since 1h --format '{{.Nothing}}'
+  run -1 arrow events --until 0s --since 1h --format '{{.Nothing}}'
 }
 
 @test "events: networks, terminals and looks from outside have Docker's names and attributes" {

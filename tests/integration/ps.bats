@@ -49,6 +49,16 @@ teardown() {
   [ "$(arrow ps -q -f name=irs)" = "${id:0:12}" ]
   [ "$(arrow ps -q --no-trunc --filter name=first)" = "$id" ]
   [ "$(arrow ps -q -f name=first -f name=second | wc -l)" -eq 2 ]
+  # Names and ids are regular expressions, with Docker's slash or without; nothing given is no filter.
+  [ "$(arrow ps -q -f name=^first$)" = "${id:0:12}" ]
+  [ "$(arrow ps -q -f name=^/first$)" = "${id:0:12}" ]
+  [ "$(arrow ps -q -f 'name=^(first|second)$' | wc -l)" -eq 2 ]
+  [ -z "$(arrow ps -q -f name=^irst)" ]
+  [ -z "$(arrow ps -q -f 'name=[')" ]
+  [ "$(arrow ps -q -f "id=^${id:0:7}")" = "${id:0:12}" ]
+  [ "$(arrow ps -q -f "id=${id:5:20}")" = "${id:0:12}" ]
+  [ "$(arrow ps -q -f '' -f name= | wc -l)" -eq 2 ]
+  [ "$(arrow ps -q -n -1 | wc -l)" -eq 2 ]
   [ "$(arrow ps -q -f label=tier | wc -l)" -eq 2 ]
   [ "$(arrow ps -q -f label=tier=web)" = "${id:0:12}" ]
   [ "$(arrow ps -q -f label=tier=web -f 'label=note=a b')" = "${id:0:12}" ]
@@ -74,6 +84,17 @@ teardown() {
   [ "$(arrow ps --format '{{.Names}}' -f status=created)" = never ]
   [ "$(arrow ps --format '{{.Names}}' -f status=exited -f status=created | wc -l)" -eq 3 ]
   [[ $(arrow ps -a -f name=three --format '{{.Status}}') == 'Exited (3) '*' ago' ]]
+  # What cannot match is an error, as Docker has it.
+  for filter in status=gone status=Running exited=x health=fine expose=http publish=90-80 publish=80/; do
+    run -1 --separate-stderr arrow ps -a -f "$filter"
+    [[ $stderr == *"invalid filter '$filter'"* ]]
+  done
+  arrow create --name ports --expose 8000/udp --expose 90 "$B" true
+  [ "$(arrow ps -a --format '{{.Names}}' -f expose=7999-8001/udp)" = ports ]
+  [ "$(arrow ps -a --format '{{.Names}}' -f expose=80-90)" = ports ]
+  [ -z "$(arrow ps -aq -f expose=8000)" ]
+  [ -z "$(arrow ps -aq -f publish=90)" ]
+  arrow rm ports
   [ "$(arrow ps -a --format 'table {{.Names}}\t{{.State}}' -f name=zero)" = $'NAMES     STATE\nzero      exited' ]
 }
 
@@ -124,6 +145,11 @@ teardown() {
   [ "$(ask '{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}')" = 'exited 137 0' ]
 
   arrow inspect web | jq -e '.[0].Id | length == 64' >/dev/null
+  for format in '{{' '{{.Id' '{{end}}' '{{nosuch .Id}}'; do
+    run -64 --separate-stderr arrow inspect -f "$format" web
+    [[ $stderr == 'arrow: --format: '* ]]
+  done
+  run -1 --separate-stderr arrow inspect -f '{{.Nosuch}}' web
   run -1 --separate-stderr arrow inspect web nosuch
   [ "$(jq length <<<"$output")" -eq 1 ]
   [[ $stderr == *"no such Arrow or image: 'nosuch'"* ]]

@@ -56,7 +56,7 @@ static void expands(void **state)
 		{"{{with .State}}{{.Running}}{{end}}{{with .None}}x{{end}}", "true"},
 		{"a {{- .Name -}} b", "awebb"},
 		{"{{/* nothing */}}{{upper .Name}}{{title .Name}}{{lower \"ABC\"}}", "WEBWebabc"},
-		{"{{len .Args}} {{len .Name}} {{len .Labels}}", "2 3 2"},
+		{"{{len .Args}} {{len .Name}} {{len .Labels}} {{len .None}}", "2 3 2 0"},
 		{"{{println .Pid .Name}}", "7 web\n"},
 		{"{{printf \"%-5s|%3d|%q\" .Name .Pid .Name}}", "web  |  7|\"web\""},
 		{"{{truncate .Name 2}} {{`raw\\n`}} {{\"tab\\t\"}}", "we raw\\n tab\t"},
