@@ -84,7 +84,8 @@ static bool ps_parse_ports(struct port_range *range, const char *value)
 	       range->last <= UINT16_MAX;
 }
 
-/* Whether an object has a key such as "80/tcp" in a range; with `bound`, one with a port of the host. */
+/* Whether an object has a key such as "80/tcp" in a range; with `bound`, one with a port of the
+ * host. */
 static bool ps_has_port(json_t *ports, const char *value, bool bound)
 {
 	struct port_range range, port;
@@ -156,12 +157,14 @@ static bool ps_filter_exit_code(const void *arg, const json_t *o, const char *va
 
 static bool ps_filter_exposes(const void *arg, const json_t *o, const char *value)
 {
-	return ps_has_port(json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value, false);
+	return ps_has_port(
+		json_object_get(json_object_get(o, "Config"), "ExposedPorts"), value, false);
 }
 
 static bool ps_filter_publishes(const void *arg, const json_t *o, const char *value)
 {
-	return ps_has_port(json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value, true);
+	return ps_has_port(
+		json_object_get(json_object_get(o, "NetworkSettings"), "Ports"), value, true);
 }
 
 static bool ps_filter_health(const void *arg, const json_t *o, const char *value)
@@ -231,7 +234,7 @@ static bool ps_check_value(const struct cli_filter *filter, const char *value)
 	static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
 	const char *const *words = filter->matches == ps_filter_status   ? statuses
 				   : filter->matches == ps_filter_health ? healths
-								   : NULL;
+									 : NULL;
 	struct port_range range;
 
 	if (filter->matches == ps_filter_exposes || filter->matches == ps_filter_publishes)
@@ -262,7 +265,8 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 		if (arrow_strings_add(&in->filters, value) < 0)
 			argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
 		/* These speak of Arrows that do not run, too, as Docker has it. */
-		in->all |= filter->matches == ps_filter_status || filter->matches == ps_filter_exit_code;
+		in->all |= filter->matches == ps_filter_status ||
+			   filter->matches == ps_filter_exit_code;
 		return 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;

@@ -18,6 +18,7 @@ struct input {
 static const struct argp_option stop_options[] = {
 	{"signal", 's', "SIGNAL", 0, "Signal to send instead of the Arrow's stop signal", 0},
 	{"time", 't', "SECONDS", 0, "Seconds to wait before killing it (10); -1 for ever", 0},
+	{"timeout", 't', 0, OPTION_ALIAS, 0, 0},
 	{0},
 };
 

@@ -27,8 +27,8 @@ const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const
 bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_strings *given,
 	const json_t *object, const void *arg);
 
-/* Whether text matches an extended regular expression, as Docker matches names. One that is not valid
- * matches nothing. */
+/* Whether text matches an extended regular expression, as Docker matches names. One that is not
+ * valid matches nothing. */
 bool cli_matches(const char *text, const char *expression);
 
 /* Whether an object of labels has "key", or "key=value". */

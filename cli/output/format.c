@@ -42,8 +42,8 @@ enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
 
 static int template_fail(struct template *t, const char *what)
 {
-	return arrow_fail_status(t->error, CLI_FORMAT_STATUS, EINVAL, "--format: %s at '%.20s'",
-		what, t->at);
+	return arrow_fail_status(
+		t->error, CLI_FORMAT_STATUS, EINVAL, "--format: %s at '%.20s'", what, t->at);
 }
 
 static void template_skip_spaces(struct template *t)
@@ -173,8 +173,8 @@ static int template_read_variable(struct template *t, json_t **value)
 			return 0;
 		}
 	}
-	return arrow_fail_status(t->error, CLI_FORMAT_STATUS, EINVAL,
-		"--format: no such variable: $%s", name);
+	return arrow_fail_status(
+		t->error, CLI_FORMAT_STATUS, EINVAL, "--format: no such variable: $%s", name);
 }
 
 static int template_read_operand(struct template *t, const json_t *dot, json_t **value)
@@ -544,7 +544,6 @@ int cli_format_one(FILE *out, const char *template, const json_t *value, struct 
 
 	if (r == 0 && stop != STOP_TEXT)
 		r = arrow_fail_status(error, CLI_FORMAT_STATUS, EINVAL,
-			"--format: {{%s}} without a block",
-			stop == STOP_END ? "end" : "else");
+			"--format: {{%s}} without a block", stop == STOP_END ? "end" : "else");
 	return r;
 }

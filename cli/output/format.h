@@ -31,8 +31,8 @@ struct cli_heading {
 
 /*
  * Expands a template for one value, appended to `out`.
- * Errors: -EINVAL, with the status CLI_FORMAT_STATUS for what is not a template, and 1 for what does
- * not fit the value, such as a field that it does not have.
+ * Errors: -EINVAL, with the status CLI_FORMAT_STATUS for what is not a template, and 1 for what
+ * does not fit the value, such as a field that it does not have.
  */
 int cli_format_one(FILE *out, const char *template, const json_t *value,
 	struct arrow_error *error) ARROW_MUST_CHECK;

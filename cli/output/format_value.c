@@ -87,8 +87,7 @@ struct call {
 
 static int call_fail(struct call *c, const char *expected)
 {
-	return arrow_fail_status(
-		c->error, 1, EINVAL, "--format: %s takes %s", c->name, expected);
+	return arrow_fail_status(c->error, 1, EINVAL, "--format: %s takes %s", c->name, expected);
 }
 
 static int call_json(struct call *c)
@@ -390,8 +389,8 @@ int format_call(
 	while (i < sizeof(functions) / sizeof(*functions) && strcmp(functions[i].name, name) != 0)
 		i++;
 	if (i == sizeof(functions) / sizeof(*functions))
-		return arrow_fail_status(error, CLI_FORMAT_STATUS, ENOENT,
-			"--format: no such function: '%s'", name);
+		return arrow_fail_status(
+			error, CLI_FORMAT_STATUS, ENOENT, "--format: no such function: '%s'", name);
 	c.out = open_memstream(&text, &size);
 	if (!c.out)
 		return arrow_fail(error, ENOMEM, "out of memory");

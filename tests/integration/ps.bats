@@ -34,6 +34,10 @@ teardown() {
   arrow ps --format json >json
   [ "$(jq -r .Names json | xargs)" = 'second first' ]
   [ ${#id} -eq 64 ]
+  # An object a line, whose fields docs/commands.md lists.
+  [ "$(wc -l <json)" -eq 2 ]
+  [ "$(jq -r 'keys_unsorted[]' json | sort -u | xargs)" = "$(sed -n '/^JSON has one object a line/,/^$/p' \
+    "$SOURCE/docs/commands.md" | grep -o '`[A-Z][A-Za-z]*`' | tr -d '`' | sort -u | xargs)" ]
   arrow ps >table
   [ "$(wc -l <table)" -eq 3 ]
   grep -qE "^${id:0:12} +busybox +\"$B sleep …\" .* ago +Up .* first\$" table
