@@ -96,8 +96,8 @@ static void note(struct doctor *d, enum state state, const char *check, const ch
 }
 
 /* A number of things that are wrong, and what --fix did to them. */
-static void note_found(struct doctor *d, const char *check, unsigned int found, const char *wrong,
-	const char *mended)
+static void doctor_note_found(struct doctor *d, const char *check, unsigned int found,
+	const char *wrong, const char *mended)
 {
 	if (found == 0)
 		note(d, OK, check, NULL, "none");
@@ -108,7 +108,7 @@ static void note_found(struct doctor *d, const char *check, unsigned int found, 
 }
 
 /* Something that was left behind: its number, counted or removed. */
-static void note_left(struct doctor *d, const char *check, const char *what, int r,
+static void doctor_note_left(struct doctor *d, const char *check, const char *what, int r,
 	unsigned int found, const struct arrow_error *error)
 {
 	char removed[80];
@@ -117,27 +117,28 @@ static void note_left(struct doctor *d, const char *check, const char *what, int
 	if (r < 0)
 		note(d, OPTIONAL, check, NULL, "%s", error->text);
 	else
-		note_found(d, check, found, what, removed);
+		doctor_note_found(d, check, found, what, removed);
 }
 
-static void check_leftovers(struct doctor *d, const struct arrow_paths *paths)
+static void doctor_check_leftovers(struct doctor *d, const struct arrow_paths *paths)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	unsigned int found = 0;
 	int r;
 
 	r = arrow_cleanup(paths, d->fix, &found, &error);
-	note_left(d, "leftover Arrows", "Arrows whose keeper was killed", r, found, &error);
+	doctor_note_left(d, "leftover Arrows", "Arrows whose keeper was killed", r, found, &error);
 	arrow_error_clear(&error);
 	r = arrow_image_cleanup(paths->data, d->fix, &found, &error);
-	note_left(d, "leftover images", "partly written images", r, found, &error);
+	doctor_note_left(d, "leftover images", "partly written images", r, found, &error);
 	arrow_error_clear(&error);
 	r = arrow_kernel_cleanup(paths->data, d->fix, &found, &error);
-	note_left(d, "leftover builds", "partly built or partly removed kernels", r, found, &error);
+	doctor_note_left(
+		d, "leftover builds", "partly built or partly removed kernels", r, found, &error);
 }
 
 /* What killed parts left of networks, and what somebody removed. */
-static void check_networks(struct doctor *d, const struct arrow_paths *paths)
+static void doctor_check_networks(struct doctor *d, const struct arrow_paths *paths)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct net_findings f;
@@ -146,13 +147,13 @@ static void check_networks(struct doctor *d, const struct arrow_paths *paths)
 		note(d, OPTIONAL, "networks", NULL, "%s", error.text);
 		return;
 	}
-	note_found(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
+	doctor_note_found(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
 		"removed addresses and names of killed Arrows");
-	note_found(d, "leftover networks", f.left, "networks that are up without an Arrow",
+	doctor_note_found(d, "leftover networks", f.left, "networks that are up without an Arrow",
 		"took down networks without an Arrow");
-	note_found(d, "unwatched networks", f.alone, "networks whose watch was killed",
+	doctor_note_found(d, "unwatched networks", f.alone, "networks whose watch was killed",
 		"restarted their watches");
-	note_found(d, "broken networks", f.broken, "networks without their rules or bridge",
+	doctor_note_found(d, "broken networks", f.broken, "networks without their rules or bridge",
 		"restored rules and bridges");
 }
 
@@ -161,7 +162,7 @@ struct image_check {
 	unsigned int wrong;
 };
 
-static void note_image(const char *digest, const char *what, void *arg)
+static void doctor_note_image(const char *digest, const char *what, void *arg)
 {
 	struct image_check *c = arg;
 	bool damaged = strcmp(what, "damaged") == 0;
@@ -176,24 +177,24 @@ static void note_image(const char *digest, const char *what, void *arg)
 }
 
 /* The image store: what is in it is what its names say. */
-static void check_images(struct doctor *d, const struct arrow_paths *paths)
+static void doctor_check_images(struct doctor *d, const struct arrow_paths *paths)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct image_check c = {.d = d};
 	unsigned int checked, left;
-	int r = arrow_images_verify(paths, d->fix, &checked, &left, note_image, &c, &error);
+	int r = arrow_images_verify(paths, d->fix, &checked, &left, doctor_note_image, &c, &error);
 
 	if (r < 0)
 		note(d, OPTIONAL, "image store", NULL, "%s", error.text);
 	else if (c.wrong == 0)
 		note(d, OK, "image digests", NULL, "%u checked", checked);
 	if (r == 0)
-		note_left(d, "unused images", "blobs and root images that no image uses", r, left,
-			&error);
+		doctor_note_left(d, "unused images", "blobs and root images that no image uses", r,
+			left, &error);
 }
 
-static void check_damaged(struct doctor *d, const struct arrow_paths *paths, const char *store,
-	const char *id, const char *profile)
+static void doctor_check_damaged(struct doctor *d, const struct arrow_paths *paths,
+	const char *store, const char *id, const char *profile)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_free_ char *mend = NULL;
@@ -212,7 +213,7 @@ static void check_damaged(struct doctor *d, const struct arrow_paths *paths, con
 }
 
 /* The digests of all kernels, whether a profile names them or not. */
-static void check_digests(struct doctor *d, const struct arrow_paths *paths)
+static void doctor_check_digests(struct doctor *d, const struct arrow_paths *paths)
 {
 	unsigned int whole = 0, damaged = 0;
 
@@ -236,7 +237,8 @@ static void check_digests(struct doctor *d, const struct arrow_paths *paths)
 				continue;
 			}
 			damaged++;
-			check_damaged(d, paths, *store, id, profile ? profile : "unreadable");
+			doctor_check_damaged(
+				d, paths, *store, id, profile ? profile : "unreadable");
 		}
 		json_decref(list);
 	}
@@ -244,7 +246,7 @@ static void check_digests(struct doctor *d, const struct arrow_paths *paths)
 		note(d, OK, "kernel digests", NULL, "%u checked", whole);
 }
 
-static void check_dir(struct doctor *d, const char *check, const struct arrow_host_dir *dir,
+static void doctor_check_dir(struct doctor *d, const char *check, const struct arrow_host_dir *dir,
 	const char *variable, unsigned long long room)
 {
 	_cleanup_free_ char *mend = path_format("export %s=DIR", variable);
@@ -258,7 +260,7 @@ static void check_dir(struct doctor *d, const char *check, const struct arrow_ho
 		note(d, OK, check, NULL, "%s, %s free", dir->path, size);
 }
 
-static void check_engine(struct doctor *d, const struct arrow_host *h)
+static void doctor_check_engine(struct doctor *d, const struct arrow_host *h)
 {
 	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
 
@@ -292,7 +294,7 @@ static void check_engine(struct doctor *d, const struct arrow_host *h)
 }
 
 /* What building the kernels that are not there takes, if that is not there either. */
-static void check_build(struct doctor *d, bool needed)
+static void doctor_check_build(struct doctor *d, bool needed)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_free_ char *packages = NULL, *mend = NULL;
@@ -307,13 +309,13 @@ static void check_build(struct doctor *d, bool needed)
 	note(d, needed ? MISSING : OPTIONAL, "kernel build", mend, "not installed: %s", packages);
 }
 
-static void check_kernels(struct doctor *d, const struct arrow_host *h)
+static void doctor_check_kernels(struct doctor *d, const struct arrow_host *h)
 {
 	bool all = true;
 
 	for (unsigned int i = 0; i < h->n_kernels; i++)
 		all &= h->kernels[i].problem == NULL;
-	check_build(d, !all);
+	doctor_check_build(d, !all);
 	for (unsigned int i = 0; i < h->n_kernels; i++) {
 		const struct arrow_host_kernel *k = &h->kernels[i];
 		_cleanup_free_ char *check = path_format("kernel %s", k->profile);
@@ -330,7 +332,7 @@ static void check_kernels(struct doctor *d, const struct arrow_host *h)
 	}
 }
 
-static bool sysctl_is(const char *path, const char *value)
+static bool doctor_sysctl_is(const char *path, const char *value)
 {
 	_cleanup_free_ char *text = NULL;
 
@@ -339,19 +341,19 @@ static bool sysctl_is(const char *path, const char *value)
 }
 
 /* Which of the switches that forbid user namespaces is set; NULL if none that is known. */
-static const char *userns_mend(void)
+static const char *doctor_mend_userns(void)
 {
-	if (sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", "0"))
+	if (doctor_sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", "0"))
 		return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
-	if (sysctl_is("/proc/sys/user/max_user_namespaces", "0"))
+	if (doctor_sysctl_is("/proc/sys/user/max_user_namespaces", "0"))
 		return "sudo sysctl -w user.max_user_namespaces=10000";
-	if (sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"))
+	if (doctor_sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"))
 		return "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
 	return NULL;
 }
 
 /* Gives a user without ids a range that nobody has. */
-static char *subid_mend(const char *user)
+static char *doctor_mend_subid(const char *user)
 {
 	_cleanup_free_ char *uids = NULL, *gids = NULL;
 	uint32_t first, other;
@@ -371,7 +373,7 @@ static char *subid_mend(const char *user)
 }
 
 /* What an ordinary user's volumes and root directories need; root needs none of it. */
-static void check_user(struct doctor *d, const struct arrow_host *h)
+static void doctor_check_user(struct doctor *d, const struct arrow_host *h)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_free_ char *mend = NULL;
@@ -382,7 +384,7 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 		return;
 	}
 	if (h->userns_err) {
-		note(d, OPTIONAL, "volumes", userns_mend(),
+		note(d, OPTIONAL, "volumes", doctor_mend_userns(),
 			"-v and --rootfs require a user namespace: %s", strerror(h->userns_err));
 		return;
 	}
@@ -393,7 +395,7 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 	close(fd);
 	note(d, OK, "volumes", NULL, "user namespaces work");
 	if (!h->subuids.count || !h->subgids.count) {
-		mend = subid_mend(h->user);
+		mend = doctor_mend_subid(h->user);
 		note(d, OPTIONAL, "user ids", mend,
 			"all files in -v and --rootfs belong to you: no ids in " ARROW_SUBUID);
 	} else if (!h->newuidmap) {
@@ -406,14 +408,14 @@ static void check_user(struct doctor *d, const struct arrow_host *h)
 }
 
 /* What holds a VM's process. */
-static void check_confinement(struct doctor *d, const struct arrow_host *h)
+static void doctor_check_confinement(struct doctor *d, const struct arrow_host *h)
 {
 	if (h->jail_own_user)
 		note(d, OK, "jail", NULL, "each VM has its own user and namespaces");
 	else if (h->jail_namespaces)
 		note(d, OK, "jail", NULL, "each VM has its own namespaces");
 	else
-		note(d, OPTIONAL, "jail", userns_mend(),
+		note(d, OPTIONAL, "jail", doctor_mend_userns(),
 			"cannot create namespaces: QEMU runs with your rights, restricted only by a system call filter");
 	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
 		if (!h->groups[i])
@@ -422,7 +424,7 @@ static void check_confinement(struct doctor *d, const struct arrow_host *h)
 				arrow_host_controllers[i]);
 }
 
-static void check_memory(struct doctor *d, const struct arrow_host *h)
+static void doctor_check_memory(struct doctor *d, const struct arrow_host *h)
 {
 	_cleanup_free_ char *size = human_binary_size(h->memory_available);
 
@@ -434,7 +436,7 @@ static void check_memory(struct doctor *d, const struct arrow_host *h)
 		note(d, OK, "memory", NULL, "%s are available", size);
 }
 
-static int examine(struct doctor *d, struct arrow_error *error)
+static int doctor_examine(struct doctor *d, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error why = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
@@ -444,10 +446,10 @@ static int examine(struct doctor *d, struct arrow_error *error)
 
 	/* Mended first, so that what follows tells how things are now. */
 	if (has_paths) {
-		check_leftovers(d, &paths);
-		check_networks(d, &paths);
-		check_digests(d, &paths);
-		check_images(d, &paths);
+		doctor_check_leftovers(d, &paths);
+		doctor_check_networks(d, &paths);
+		doctor_check_digests(d, &paths);
+		doctor_check_images(d, &paths);
 	} else {
 		note(d, MISSING, "directories", "export ARROW_DATA_DIR=DIR ARROW_RUN_DIR=DIR", "%s",
 			why.text);
@@ -455,21 +457,23 @@ static int examine(struct doctor *d, struct arrow_error *error)
 	r = arrow_host_look(&host, has_paths ? &paths : NULL, error);
 	if (r == 0) {
 		if (has_paths) {
-			check_dir(d, "data directory", &host.data, "ARROW_DATA_DIR", DATA_ROOM);
-			check_dir(d, "state directory", &host.run, "ARROW_RUN_DIR", RUN_ROOM);
+			doctor_check_dir(
+				d, "data directory", &host.data, "ARROW_DATA_DIR", DATA_ROOM);
+			doctor_check_dir(
+				d, "state directory", &host.run, "ARROW_RUN_DIR", RUN_ROOM);
 		}
-		check_engine(d, &host);
-		check_kernels(d, &host);
-		check_user(d, &host);
-		check_confinement(d, &host);
-		check_memory(d, &host);
+		doctor_check_engine(d, &host);
+		doctor_check_kernels(d, &host);
+		doctor_check_user(d, &host);
+		doctor_check_confinement(d, &host);
+		doctor_check_memory(d, &host);
 		arrow_host_release(&host);
 	}
 	arrow_paths_release(&paths);
 	return r;
 }
 
-static char *text_with_mend(const json_t *row, const void *arg)
+static char *doctor_format_mend(const json_t *row, const void *arg)
 {
 	const char *text = json_string_value(json_object_get(row, "text"));
 	const char *mend = json_string_value(json_object_get(row, "mend"));
@@ -479,8 +483,8 @@ static char *text_with_mend(const json_t *row, const void *arg)
 
 int cmd_doctor(int argc, char **argv)
 {
-	static const struct cli_column columns[] = {
-		{NULL, "state", NULL}, {NULL, "check", NULL}, {NULL, NULL, text_with_mend}, {0}};
+	static const struct cli_column columns[] = {{NULL, "state", NULL}, {NULL, "check", NULL},
+		{NULL, NULL, doctor_format_mend}, {0}};
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct input in = {0};
 	struct doctor d = {0};
@@ -489,7 +493,7 @@ int cmd_doctor(int argc, char **argv)
 	cli_parse(&doctor_argp, argc, argv, 0, &in);
 	d.fix = in.fix;
 	d.rows = json_array();
-	if (examine(&d, &error) < 0) {
+	if (doctor_examine(&d, &error) < 0) {
 		status = cli_error(&error);
 	} else {
 		status = in.json ? cli_print_json(d.rows) : cli_print_table(d.rows, columns, NULL);

@@ -39,36 +39,36 @@ struct input {
 	struct arrow_error *error;
 };
 
-static const json_t *attributes_of(const json_t *event)
+static const json_t *events_get_attributes(const json_t *event)
 {
 	return json_object_get(json_object_get(event, "Actor"), "Attributes");
 }
 
-static const char *id_of(const json_t *event)
+static const char *events_get_id(const json_t *event)
 {
 	return json_text(json_object_get(event, "Actor"), "ID");
 }
 
 /* By id, the beginning of one, or name. */
-static bool is_actor(const json_t *event, const char *type, const char *value)
+static bool events_is_actor(const json_t *event, const char *type, const char *value)
 {
 	return strcmp(json_text(event, "Type"), type) == 0 && *value &&
-	       (strncmp(id_of(event), value, strlen(value)) == 0 ||
-		       strcmp(json_text(attributes_of(event), "name"), value) == 0);
+	       (strncmp(events_get_id(event), value, strlen(value)) == 0 ||
+		       strcmp(json_text(events_get_attributes(event), "name"), value) == 0);
 }
 
-static bool is_container(const void *arg, const json_t *event, const char *value)
+static bool events_filter_container(const void *arg, const json_t *event, const char *value)
 {
-	return is_actor(event, "container", value);
+	return events_is_actor(event, "container", value);
 }
 
-static bool is_network(const void *arg, const json_t *event, const char *value)
+static bool events_filter_network(const void *arg, const json_t *event, const char *value)
 {
-	return is_actor(event, "network", value);
+	return events_is_actor(event, "network", value);
 }
 
 /* "exec_start" is any command that was started. */
-static bool is_event(const void *arg, const json_t *event, const char *value)
+static bool events_filter_event(const void *arg, const json_t *event, const char *value)
 {
 	const char *action = json_text(event, "Action");
 	size_t size = strlen(value);
@@ -76,39 +76,39 @@ static bool is_event(const void *arg, const json_t *event, const char *value)
 	return strncmp(action, value, size) == 0 && (action[size] == '\0' || action[size] == ':');
 }
 
-static bool is_of_image(const void *arg, const json_t *event, const char *value)
+static bool events_filter_image(const void *arg, const json_t *event, const char *value)
 {
 	bool image = strcmp(json_text(event, "Type"), "image") == 0;
-	const char *name = json_text(attributes_of(event), image ? "name" : "image");
+	const char *name = json_text(events_get_attributes(event), image ? "name" : "image");
 	size_t size = strlen(value);
 
-	return (image && strcmp(id_of(event), value) == 0) ||
+	return (image && strcmp(events_get_id(event), value) == 0) ||
 	       (strncmp(name, value, size) == 0 && (name[size] == '\0' || name[size] == ':'));
 }
 
-static bool has_label(const void *arg, const json_t *event, const char *value)
+static bool events_filter_label(const void *arg, const json_t *event, const char *value)
 {
-	return cli_has_label(attributes_of(event), value);
+	return cli_has_label(events_get_attributes(event), value);
 }
 
-static bool has_scope(const void *arg, const json_t *event, const char *value)
+static bool events_filter_scope(const void *arg, const json_t *event, const char *value)
 {
 	return strcmp(json_text(event, "scope"), value) == 0;
 }
 
-static bool has_type(const void *arg, const json_t *event, const char *value)
+static bool events_filter_type(const void *arg, const json_t *event, const char *value)
 {
 	return strcmp(json_text(event, "Type"), value) == 0;
 }
 
 static const struct cli_filter filters[] = {
-	{"container", is_container, false},
-	{"event", is_event, false},
-	{"image", is_of_image, false},
-	{"label", has_label, true},
-	{"network", is_network, false},
-	{"scope", has_scope, false},
-	{"type", has_type, false},
+	{"container", events_filter_container, false},
+	{"event", events_filter_event, false},
+	{"image", events_filter_image, false},
+	{"label", events_filter_label, true},
+	{"network", events_filter_network, false},
+	{"scope", events_filter_scope, false},
+	{"type", events_filter_type, false},
 	{0},
 };
 
@@ -146,7 +146,7 @@ static const struct argp events_argp = {options, events_parse, NULL,
 	NULL, NULL, NULL};
 
 /* "2026-11-24T16:04:05.012345678+01:00 container start 5c0a... (image=redis:7, name=cache)" */
-static void print_line(const json_t *event)
+static void events_print_line(const json_t *event)
 {
 	json_int_t ns = json_integer_value(json_object_get(event, "timeNano"));
 	json_t *attributes = json_object_get(json_object_get(event, "Actor"), "Attributes");
@@ -170,7 +170,8 @@ static void print_line(const json_t *event)
 		fprintf(f, "%.3s:%s", zone, zone + 3);
 	else
 		fputc('Z', f);
-	fprintf(f, " %s %s %s", json_text(event, "Type"), json_text(event, "Action"), id_of(event));
+	fprintf(f, " %s %s %s", json_text(event, "Type"), json_text(event, "Action"),
+		events_get_id(event));
 	/* Docker puts the attributes in order. */
 	order = json_dumps(attributes, JSON_SORT_KEYS);
 	sorted = order ? json_loads(order, 0, NULL) : NULL;
@@ -188,7 +189,7 @@ static void print_line(const json_t *event)
 }
 
 /* The names that Docker's templates have for what its JSON calls otherwise. */
-static json_t *go_event(const json_t *event)
+static json_t *events_make_go_event(const json_t *event)
 {
 	static const char *const names[][2] = {{"Status", "status"}, {"ID", "id"}, {"From", "from"},
 		{"Type", "Type"}, {"Action", "Action"}, {"Actor", "Actor"}, {"Scope", "scope"},
@@ -215,12 +216,12 @@ static int events_show(const json_t *event, void *arg)
 	if (!cli_filter_passes(filters, &in->filters, event, NULL))
 		return 0;
 	if (!in->format || *in->format == '\0') {
-		print_line(event);
+		events_print_line(event);
 	} else if (strcmp(in->format, "json") == 0 || strcmp(in->format, "{{json .}}") == 0) {
 		r = json_dumpf(event, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
-		o = go_event(event);
+		o = events_make_go_event(event);
 		r = cli_format_one(stdout, in->format, o, in->error);
 		json_decref(o);
 		putchar('\n');

@@ -74,7 +74,7 @@ static error_t images_parse_inspect(int key, char *arg, struct argp_state *state
 }
 
 /* As docker shows an id: 12 digits, or all of it with its algorithm. */
-static char *id_of(const json_t *image, bool whole)
+static char *images_get_id(const json_t *image, bool whole)
 {
 	const char *id = json_text(image, "id");
 
@@ -83,25 +83,25 @@ static char *id_of(const json_t *image, bool whole)
 	return path_format("%.*s", SHORT_ID, id + 7);
 }
 
-static char *age_of(const json_t *image)
+static char *images_get_age(const json_t *image)
 {
 	_cleanup_free_ char *age = human_age(json_text(image, "created"), time(NULL));
 
 	return age && strcmp(age, "N/A") != 0 ? path_format("%s ago", age) : STEAL(age);
 }
 
-static char *size_of(const json_t *image)
+static char *images_get_size(const json_t *image)
 {
 	return human_size((unsigned long long)json_integer_value(json_object_get(image, "size")));
 }
 
-static bool is_dangling(const void *arg, const json_t *image, const char *value)
+static bool images_filter_dangling(const void *arg, const json_t *image, const char *value)
 {
 	return (*json_text(image, "name") == '\0') ==
 	       (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
 }
 
-static bool has_reference(const void *arg, const json_t *image, const char *value)
+static bool images_filter_reference(const void *arg, const json_t *image, const char *value)
 {
 	const char *repository = json_text(image, "repository");
 	_cleanup_free_ char *tagged = path_format("%s:%s", repository, json_text(image, "tag"));
@@ -110,33 +110,33 @@ static bool has_reference(const void *arg, const json_t *image, const char *valu
 				 fnmatch(value, repository, FNM_PATHNAME) == 0);
 }
 
-static bool has_label(const void *arg, const json_t *image, const char *value)
+static bool images_filter_label(const void *arg, const json_t *image, const char *value)
 {
 	return cli_has_label(json_object_get(image, "labels"), value);
 }
 
 /* The values of before= and since= are times by now. */
-static bool is_before(const void *arg, const json_t *image, const char *value)
+static bool images_filter_before(const void *arg, const json_t *image, const char *value)
 {
 	return strcmp(json_text(image, "created"), value) < 0;
 }
 
-static bool is_since(const void *arg, const json_t *image, const char *value)
+static bool images_filter_since(const void *arg, const json_t *image, const char *value)
 {
 	return strcmp(json_text(image, "created"), value) > 0;
 }
 
 static const struct cli_filter filters[] = {
-	{"before", is_before, false},
-	{"dangling", is_dangling, false},
-	{"label", has_label, true},
-	{"reference", has_reference, false},
-	{"since", is_since, false},
+	{"before", images_filter_before, false},
+	{"dangling", images_filter_dangling, false},
+	{"label", images_filter_label, true},
+	{"reference", images_filter_reference, false},
+	{"since", images_filter_since, false},
 	{0},
 };
 
 /* Makes the images that before= and since= name into the times when they were made. */
-static int date_filters(
+static int images_date_filters(
 	const struct arrow_paths *paths, struct input *in, struct arrow_error *error)
 {
 	for (size_t i = 0; i < in->filters.n; i++) {
@@ -149,7 +149,7 @@ static int date_filters(
 			return arrow_fail(error, EINVAL,
 				"invalid filter '%s': use before, dangling, label, reference or since, each with =VALUE",
 				in->filters.v[i]);
-		if (f->matches != is_before && f->matches != is_since)
+		if (f->matches != images_filter_before && f->matches != images_filter_since)
 			continue;
 		e = arrow_images_inspect(paths, strchr(in->filters.v[i], '=') + 1, &image, error);
 		if (e < 0)
@@ -165,7 +165,7 @@ static int date_filters(
 }
 
 /* Whether it is the one that the command line names, if it names one. */
-static bool is_named(const struct input *in, const json_t *image)
+static bool images_is_named(const struct input *in, const json_t *image)
 {
 	const char *repository = json_text(image, "repository");
 	_cleanup_free_ char *tagged = path_format("%s:%s", repository, json_text(image, "tag"));
@@ -175,10 +175,12 @@ static bool is_named(const struct input *in, const json_t *image)
 }
 
 /* What Docker's templates name. How many Arrows use it would take a look at all of them. */
-static json_t *row_of(const struct input *in, const json_t *image)
+static json_t *images_make_row(const struct input *in, const json_t *image)
 {
-	_cleanup_free_ char *id = id_of(image, in->no_trunc), *size = size_of(image);
-	_cleanup_free_ char *ago = age_of(image), *at = human_time(json_text(image, "created"));
+	_cleanup_free_ char *id = images_get_id(image, in->no_trunc),
+			    *size = images_get_size(image);
+	_cleanup_free_ char *ago = images_get_age(image),
+			    *at = human_time(json_text(image, "created"));
 	const char *digest = *json_text(image, "name") ? json_text(image, "digest") : "<none>";
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id,
@@ -187,10 +189,10 @@ static json_t *row_of(const struct input *in, const json_t *image)
 		size, "SharedSize", "N/A", "UniqueSize", "N/A", "Containers", "N/A");
 }
 
-static json_t *step_row_of(const struct input *in, const json_t *step)
+static json_t *images_make_step(const struct input *in, const json_t *step)
 {
-	_cleanup_free_ char *id = id_of(step, in->no_trunc), *size = size_of(step);
-	_cleanup_free_ char *ago = age_of(step);
+	_cleanup_free_ char *id = images_get_id(step, in->no_trunc), *size = images_get_size(step);
+	_cleanup_free_ char *ago = images_get_age(step);
 	const char *by = json_text(step, "created_by");
 	bool cut = !in->no_trunc && strlen(by) > 45;
 	_cleanup_free_ char *made = cli_printable(
@@ -212,15 +214,16 @@ static int images_list(const struct arrow_paths *paths, void *arg, struct arrow_
 
 	if (in->names.n > 1)
 		return arrow_fail(error, EINVAL, "takes one repository at most");
-	e = date_filters(paths, in, error);
+	e = images_date_filters(paths, in, error);
 	if (e == 0)
 		e = arrow_images_list(paths, &images, error);
 	if (e < 0)
 		return e;
 	rows = json_array();
 	json_array_foreach (images, i, image)
-		if (is_named(in, image) && cli_filter_passes(filters, &in->filters, image, in))
-			json_array_append_new(rows, row_of(in, image));
+		if (images_is_named(in, image) &&
+			cli_filter_passes(filters, &in->filters, image, in))
+			json_array_append_new(rows, images_make_row(in, image));
 	e = cli_format_rows(in->quiet && !in->format ? "{{.ID}}" : in->format,
 		in->digests ? "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t"
 			      "{{.CreatedSince}}\t{{.Size}}"
@@ -249,7 +252,7 @@ static int images_show_history(
 		return e;
 	rows = json_array();
 	json_array_foreach (steps, i, step)
-		json_array_append_new(rows, step_row_of(in, step));
+		json_array_append_new(rows, images_make_step(in, step));
 	e = cli_format_rows(in->quiet && !in->format ? "{{.ID}}" : in->format,
 		"table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
 		headings, rows, error);
@@ -283,14 +286,14 @@ static int images_inspect(const struct arrow_paths *paths, void *arg, struct arr
 	return e;
 }
 
-static void print_log(const struct arrow_strings *log)
+static void images_print_log(const struct arrow_strings *log)
 {
 	for (size_t i = 0; i < log->n; i++)
 		puts(log->v[i]);
 }
 
 /* Every image is tried; the exit status tells of the first that could not be removed. */
-static int remove_images(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
+static int images_remove(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
 	struct input *in = arg;
 	int status = 0;
@@ -305,7 +308,7 @@ static int remove_images(const struct arrow_paths *paths, void *arg, struct arro
 			fprintf(stderr, "arrow: %s\n", one.text);
 			status = 1;
 		}
-		print_log(&log);
+		images_print_log(&log);
 		arrow_strings_release(&log);
 	}
 	return cli_flush() ? ARROW_STATUS_ERROR : status;
@@ -332,7 +335,7 @@ static int images_prune(const struct arrow_paths *paths, void *arg, struct arrow
 		size = human_size(bytes);
 		if (log.n > 0)
 			puts("Deleted Images:");
-		print_log(&log);
+		images_print_log(&log);
 		printf("%sTotal reclaimed space: %s\n", log.n ? "\n" : "", size ? size : "?");
 		e = cli_flush();
 	}
@@ -421,7 +424,7 @@ int cmd_history(int argc, char **argv)
 
 int cmd_rmi(int argc, char **argv)
 {
-	return images_run(&rmi_argp, remove_images, argc, argv);
+	return images_run(&rmi_argp, images_remove, argc, argv);
 }
 
 int cmd_tag(int argc, char **argv)

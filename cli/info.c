@@ -31,12 +31,12 @@ static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
 static const struct argp info_argp = {options, info_parse, NULL,
 	"Show what this host offers, which engine runs the VMs, and why.", NULL, NULL, NULL};
 
-static const char *layout_of(const struct arrow_cgroups *g)
+static const char *info_get_layout(const struct arrow_cgroups *g)
 {
 	return g->v1 && g->v2 ? "hybrid" : g->v2 ? "v2" : g->v1 ? "v1" : "none";
 }
 
-static json_t *range_json(const struct arrow_id_range *range)
+static json_t *info_range_json(const struct arrow_id_range *range)
 {
 	if (range->count == 0)
 		return json_null();
@@ -44,13 +44,13 @@ static json_t *range_json(const struct arrow_id_range *range)
 		"{s:I, s:I}", "start", (json_int_t)range->start, "count", (json_int_t)range->count);
 }
 
-static json_t *dir_json(const struct arrow_host_dir *dir)
+static json_t *info_dir_json(const struct arrow_host_dir *dir)
 {
 	return json_pack("{s:s?, s:I, s:b}", "path", dir->path, "free", (json_int_t)dir->free,
 		"writable", dir->writable);
 }
 
-static json_t *engines_json(const struct arrow_host *h)
+static json_t *info_engines_json(const struct arrow_host *h)
 {
 	json_t *list = json_array();
 
@@ -64,7 +64,7 @@ static json_t *engines_json(const struct arrow_host *h)
 	return list;
 }
 
-static json_t *devices_json(const struct arrow_host *h)
+static json_t *info_devices_json(const struct arrow_host *h)
 {
 	json_t *list = json_array();
 
@@ -78,7 +78,7 @@ static json_t *devices_json(const struct arrow_host *h)
 	return list;
 }
 
-static json_t *cgroups_json(const struct arrow_cgroups *g)
+static json_t *info_cgroups_json(const struct arrow_cgroups *g)
 {
 	json_t *list = json_array();
 
@@ -87,10 +87,10 @@ static json_t *cgroups_json(const struct arrow_cgroups *g)
 			json_pack("{s:s, s:i, s:s, s:b}", "name", g->controllers[i].name, "version",
 				g->controllers[i].version, "group", g->controllers[i].dir,
 				"writable", g->controllers[i].writable));
-	return json_pack("{s:s, s:o}", "layout", layout_of(g), "controllers", list);
+	return json_pack("{s:s, s:o}", "layout", info_get_layout(g), "controllers", list);
 }
 
-static json_t *groups_json(const struct arrow_host *h)
+static json_t *info_groups_json(const struct arrow_host *h)
 {
 	json_t *list = json_array();
 
@@ -101,7 +101,7 @@ static json_t *groups_json(const struct arrow_host *h)
 	return list;
 }
 
-static json_t *kernels_json(const struct arrow_host *h)
+static json_t *info_kernels_json(const struct arrow_host *h)
 {
 	json_t *list = json_array();
 
@@ -116,7 +116,7 @@ static json_t *kernels_json(const struct arrow_host *h)
 	return list;
 }
 
-static json_t *host_json(const struct arrow_host *h)
+static json_t *info_host_json(const struct arrow_host *h)
 {
 	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
 	json_t *machine, *user;
@@ -127,18 +127,18 @@ static json_t *host_json(const struct arrow_host *h)
 	user = json_pack("{s:s, s:I, s:b, s:{s:b, s:s?}, s:o, s:o, s:s?}", "name", h->user, "uid",
 		(json_int_t)h->uid, "root", h->uid == 0, "user_namespaces", "usable",
 		h->userns_err == 0, "problem", h->userns_err ? strerror(h->userns_err) : NULL,
-		"subuids", range_json(&h->subuids), "subgids", range_json(&h->subgids), "newuidmap",
-		h->newuidmap);
+		"subuids", info_range_json(&h->subuids), "subgids", info_range_json(&h->subgids),
+		"newuidmap", h->newuidmap);
 	return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
 			 "s:{s:o}, s:{s:b, s:b}, s:{s:s?}, s:o, s:{s:o, s:o}}",
 		"version", ARROW_VERSION, "host", machine, "user", user, "engine", "name",
 		h->choice.engine->name, "accel", h->choice.mode->name, "reason", kvm->reason,
-		"engines", engines_json(h), "kvm", "usable", kvm->usable, "reason", kvm->reason,
-		"mend", kvm->mend[0] ? kvm->mend : NULL, "devices", devices_json(h), "cgroups",
-		cgroups_json(&h->cgroups), "limits", "groups", groups_json(h), "jail", "namespaces",
-		h->jail_namespaces, "own_user", h->jail_own_user, "images", "tool", h->mkfs,
-		"kernels", kernels_json(h), "directories", "data", dir_json(&h->data), "run",
-		dir_json(&h->run));
+		"engines", info_engines_json(h), "kvm", "usable", kvm->usable, "reason",
+		kvm->reason, "mend", kvm->mend[0] ? kvm->mend : NULL, "devices",
+		info_devices_json(h), "cgroups", info_cgroups_json(&h->cgroups), "limits", "groups",
+		info_groups_json(h), "jail", "namespaces", h->jail_namespaces, "own_user",
+		h->jail_own_user, "images", "tool", h->mkfs, "kernels", info_kernels_json(h),
+		"directories", "data", info_dir_json(&h->data), "run", info_dir_json(&h->run));
 }
 
 static void info_add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
@@ -154,7 +154,7 @@ static void info_add(json_t *rows, const char *title, const char *fmt, ...)
 	json_array_append_new(rows, json_pack("{s:s, s:o}", "title", title, "text", text));
 }
 
-static void add_machine(json_t *rows, const struct arrow_host *h)
+static void info_add_machine(json_t *rows, const struct arrow_host *h)
 {
 	_cleanup_free_ char *memory = human_binary_size(h->memory);
 	_cleanup_free_ char *available = human_binary_size(h->memory_available);
@@ -174,7 +174,7 @@ static void add_machine(json_t *rows, const struct arrow_host *h)
 		info_add(rows, "Subordinate ids", "none");
 }
 
-static void add_engines(json_t *rows, const struct arrow_host *h)
+static void info_add_engines(json_t *rows, const struct arrow_host *h)
 {
 	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
 
@@ -195,7 +195,8 @@ static void add_engines(json_t *rows, const struct arrow_host *h)
 }
 
 /* The controllers of one version and right, in a line. */
-static void add_controllers(json_t *rows, const struct arrow_cgroups *g, int version, bool writable)
+static void info_add_controllers(
+	json_t *rows, const struct arrow_cgroups *g, int version, bool writable)
 {
 	char title[32], names[512] = "";
 	size_t used = 0;
@@ -209,7 +210,7 @@ static void add_controllers(json_t *rows, const struct arrow_cgroups *g, int ver
 		info_add(rows, title, "%s (%s)", names + 1, writable ? "ours" : "read-only");
 }
 
-static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir *dir)
+static void info_add_dir(json_t *rows, const char *title, const struct arrow_host_dir *dir)
 {
 	_cleanup_free_ char *size = human_binary_size(dir->free);
 
@@ -219,7 +220,7 @@ static void add_dir(json_t *rows, const char *title, const struct arrow_host_dir
 }
 
 /* What holds a VM's process, and where that is less than it could be. */
-static void add_confinement(json_t *rows, const struct arrow_host *h)
+static void info_add_confinement(json_t *rows, const struct arrow_host *h)
 {
 	char have[64] = "", lack[64] = "";
 
@@ -242,17 +243,17 @@ static void add_confinement(json_t *rows, const struct arrow_host *h)
 			"in the guest only, as control groups cannot be created: %s", lack);
 }
 
-static json_t *rows_of(const struct arrow_host *h)
+static json_t *info_make_rows(const struct arrow_host *h)
 {
 	json_t *rows = json_array();
 
-	add_machine(rows, h);
-	add_engines(rows, h);
-	info_add(rows, "cgroups", "%s", layout_of(&h->cgroups));
+	info_add_machine(rows, h);
+	info_add_engines(rows, h);
+	info_add(rows, "cgroups", "%s", info_get_layout(&h->cgroups));
 	for (int version = 1; version <= 2; version++)
 		for (int writable = 1; writable >= 0; writable--)
-			add_controllers(rows, &h->cgroups, version, writable);
-	add_confinement(rows, h);
+			info_add_controllers(rows, &h->cgroups, version, writable);
+	info_add_confinement(rows, h);
 	info_add(rows, "Images", "%s", h->mkfs ? h->mkfs : "mkfs.erofs is not installed");
 	for (unsigned int i = 0; i < h->n_kernels; i++) {
 		const struct arrow_host_kernel *k = &h->kernels[i];
@@ -265,12 +266,12 @@ static json_t *rows_of(const struct arrow_host *h)
 			info_add(rows, title, "%s, %.12s, up to %u vCPU%s", k->state, k->id,
 				k->vcpus_max, k->vcpus_max == 1 ? "" : "s");
 	}
-	add_dir(rows, "Data", &h->data);
-	add_dir(rows, "State", &h->run);
+	info_add_dir(rows, "Data", &h->data);
+	info_add_dir(rows, "State", &h->run);
 	return rows;
 }
 
-static char *title_text(const json_t *row, const void *arg)
+static char *info_format_title(const json_t *row, const void *arg)
 {
 	char *text = NULL;
 
@@ -282,7 +283,7 @@ static char *title_text(const json_t *row, const void *arg)
 int cmd_info(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{NULL, NULL, title_text}, {NULL, "text", NULL}, {0}};
+		{NULL, NULL, info_format_title}, {NULL, "text", NULL}, {0}};
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
 	struct arrow_host host = {0};
@@ -294,7 +295,7 @@ int cmd_info(int argc, char **argv)
 	if (cli_paths_init(&paths, &error) < 0 || arrow_host_look(&host, &paths, &error) < 0) {
 		status = cli_error(&error);
 	} else {
-		json = as_json ? host_json(&host) : rows_of(&host);
+		json = as_json ? info_host_json(&host) : info_make_rows(&host);
 		status = as_json ? cli_print_json(json) : cli_print_table(json, columns, NULL);
 	}
 	json_decref(json);

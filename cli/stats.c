@@ -116,7 +116,7 @@ static bool stats_read(struct target *t)
 	return t->used < sizeof(t->text) - 1 && strlen(t->text) == t->used;
 }
 
-static double cpu_percent(const struct target *t)
+static double stats_percent_of_cpu(const struct target *t)
 {
 	unsigned long long wall = t->now[AT] - t->before[AT], cpu = t->now[CPU] - t->before[CPU];
 
@@ -125,76 +125,76 @@ static double cpu_percent(const struct target *t)
 	return 100.0 * (double)cpu / (double)wall;
 }
 
-static json_t *row_of(const struct target *t)
+static json_t *stats_make_row(const struct target *t)
 {
 	double memory = t->now[MEM_TOTAL]
 				? 100.0 * (double)t->now[MEM_USED] / (double)t->now[MEM_TOTAL]
 				: 0;
 
 	return json_pack("{ss ss sf sI sI sf sI sI sI sI sI}", "id", t->id, "name", t->name,
-		"cpu_percent", cpu_percent(t), "memory", (json_int_t)t->now[MEM_USED],
+		"cpu_percent", stats_percent_of_cpu(t), "memory", (json_int_t)t->now[MEM_USED],
 		"memory_limit", (json_int_t)t->now[MEM_TOTAL], "memory_percent", memory, "net_in",
 		(json_int_t)t->now[NET_IN], "net_out", (json_int_t)t->now[NET_OUT], "block_in",
 		(json_int_t)t->now[BLOCK_IN], "block_out", (json_int_t)t->now[BLOCK_OUT], "pids",
 		(json_int_t)t->now[PIDS]);
 }
 
-static unsigned long long size_of(const json_t *row, const char *key)
+static unsigned long long stats_get_size(const json_t *row, const char *key)
 {
 	return (unsigned long long)json_integer_value(json_object_get(row, key));
 }
 
-static char *id_text(const json_t *row, const void *arg)
+static char *stats_format_id(const json_t *row, const void *arg)
 {
 	return strndup(json_string_value(json_object_get(row, "id")), 12);
 }
 
-static char *percent_text(const json_t *row, const char *key)
+static char *stats_format_percent(const json_t *row, const char *key)
 {
 	return path_format("%.2f%%", json_real_value(json_object_get(row, key)));
 }
 
-static char *cpu_text(const json_t *row, const void *arg)
+static char *stats_format_cpu(const json_t *row, const void *arg)
 {
-	return percent_text(row, "cpu_percent");
+	return stats_format_percent(row, "cpu_percent");
 }
 
-static char *memory_percent_text(const json_t *row, const void *arg)
+static char *stats_format_memory_percent(const json_t *row, const void *arg)
 {
-	return percent_text(row, "memory_percent");
+	return stats_format_percent(row, "memory_percent");
 }
 
-static char *pair_text(const json_t *row, const char *first, const char *second)
+static char *stats_format_pair(const json_t *row, const char *first, const char *second)
 {
-	_cleanup_free_ char *a = human_binary_size(size_of(row, first));
-	_cleanup_free_ char *b = human_binary_size(size_of(row, second));
+	_cleanup_free_ char *a = human_binary_size(stats_get_size(row, first));
+	_cleanup_free_ char *b = human_binary_size(stats_get_size(row, second));
 
 	return a && b ? path_format("%s / %s", a, b) : NULL;
 }
 
-static char *memory_text(const json_t *row, const void *arg)
+static char *stats_format_memory(const json_t *row, const void *arg)
 {
-	return pair_text(row, "memory", "memory_limit");
+	return stats_format_pair(row, "memory", "memory_limit");
 }
 
-static char *net_text(const json_t *row, const void *arg)
+static char *stats_format_net(const json_t *row, const void *arg)
 {
-	return pair_text(row, "net_in", "net_out");
+	return stats_format_pair(row, "net_in", "net_out");
 }
 
-static char *block_text(const json_t *row, const void *arg)
+static char *stats_format_block(const json_t *row, const void *arg)
 {
-	return pair_text(row, "block_in", "block_out");
+	return stats_format_pair(row, "block_in", "block_out");
 }
 
 static const struct cli_column columns[] = {
-	{"ARROW ID", NULL, id_text},
+	{"ARROW ID", NULL, stats_format_id},
 	{"NAME", "name", NULL},
-	{"CPU %", NULL, cpu_text},
-	{"MEM USAGE / LIMIT", NULL, memory_text},
-	{"MEM %", NULL, memory_percent_text},
-	{"NET I/O", NULL, net_text},
-	{"BLOCK I/O", NULL, block_text},
+	{"CPU %", NULL, stats_format_cpu},
+	{"MEM USAGE / LIMIT", NULL, stats_format_memory},
+	{"MEM %", NULL, stats_format_memory_percent},
+	{"NET I/O", NULL, stats_format_net},
+	{"BLOCK I/O", NULL, stats_format_block},
 	{"PIDS", "pids", NULL},
 	{0},
 };
@@ -206,7 +206,7 @@ static int stats_show(const struct target *targets, size_t n, const struct input
 
 	for (size_t i = 0; i < n; i++)
 		if (targets[i].worker.out >= 0)
-			json_array_append_new(rows, row_of(&targets[i]));
+			json_array_append_new(rows, stats_make_row(&targets[i]));
 	if (!in->once && !in->json)
 		fputs("\033[2J\033[H", stdout);
 	status = in->json ? cli_print_json(rows) : cli_print_table(rows, columns, NULL);

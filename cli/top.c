@@ -28,24 +28,26 @@ struct input {
 	unsigned long long up_s; /* seconds since the guest booted */
 };
 
-static long long number(const json_t *row, const char *key)
+static long long top_read_number(const json_t *row, const char *key)
 {
 	return json_integer_value(json_object_get(row, key));
 }
 
-static char *cpu_text(const json_t *row, const void *arg)
+static char *top_format_cpu(const json_t *row, const void *arg)
 {
 	const struct input *in = arg;
-	long long hz = (long long)in->hz, lived = (long long)in->up_s - number(row, "start") / hz;
+	long long hz = (long long)in->hz,
+		  lived = (long long)in->up_s - top_read_number(row, "start") / hz;
 
-	return path_format("%lld", lived > 0 ? number(row, "ticks") * 100 / hz / lived : 0);
+	return path_format(
+		"%lld", lived > 0 ? top_read_number(row, "ticks") * 100 / hz / lived : 0);
 }
 
-static char *start_text(const json_t *row, const void *arg)
+static char *top_format_start(const json_t *row, const void *arg)
 {
 	const struct input *in = arg;
-	time_t start =
-		(time_t)(in->now - (long long)in->up_s + number(row, "start") / (long long)in->hz);
+	time_t start = (time_t)(in->now - (long long)in->up_s +
+				top_read_number(row, "start") / (long long)in->hz);
 	char text[32];
 	struct tm tm;
 
@@ -55,9 +57,9 @@ static char *start_text(const json_t *row, const void *arg)
 	return strdup(text);
 }
 
-static char *terminal_text(const json_t *row, const void *arg)
+static char *top_format_terminal(const json_t *row, const void *arg)
 {
-	unsigned long long device = (unsigned long long)number(row, "tty");
+	unsigned long long device = (unsigned long long)top_read_number(row, "tty");
 	unsigned long long major = device >> 8 & 0xfff,
 			   minor = (device & 0xff) | (device >> 12 & 0xfff00);
 
@@ -66,22 +68,22 @@ static char *terminal_text(const json_t *row, const void *arg)
 	return strdup(major == 5 && minor == 1 ? "console" : "?");
 }
 
-static char *time_of(const json_t *row, const void *arg)
+static char *top_format_time(const json_t *row, const void *arg)
 {
 	const struct input *in = arg;
-	long long s = number(row, "ticks") / (long long)in->hz;
+	long long s = top_read_number(row, "ticks") / (long long)in->hz;
 
 	return path_format("%02lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
 }
 
-static char *kib_rss(const json_t *row, const void *arg)
+static char *top_format_rss(const json_t *row, const void *arg)
 {
-	return path_format("%lld", number(row, "rss") / 1024);
+	return path_format("%lld", top_read_number(row, "rss") / 1024);
 }
 
-static char *kib_vsz(const json_t *row, const void *arg)
+static char *top_format_vsz(const json_t *row, const void *arg)
 {
-	return path_format("%lld", number(row, "vsz") / 1024);
+	return path_format("%lld", top_read_number(row, "vsz") / 1024);
 }
 
 static const struct {
@@ -91,24 +93,24 @@ static const struct {
 	{"user", {"UID", "user", NULL}},
 	{"pid", {"PID", "pid", NULL}},
 	{"ppid", {"PPID", "ppid", NULL}},
-	{"c", {"C", NULL, cpu_text}},
-	{"stime", {"STIME", NULL, start_text}},
-	{"tty", {"TTY", NULL, terminal_text}},
-	{"time", {"TIME", NULL, time_of}},
+	{"c", {"C", NULL, top_format_cpu}},
+	{"stime", {"STIME", NULL, top_format_start}},
+	{"tty", {"TTY", NULL, top_format_terminal}},
+	{"time", {"TIME", NULL, top_format_time}},
 	{"cmd", {"CMD", "command", NULL}},
 	{"args", {"COMMAND", "command", NULL}},
 	{"comm", {"COMMAND", "name", NULL}},
 	{"uid", {"UID", "uid", NULL}},
 	{"stat", {"S", "state", NULL}},
-	{"rss", {"RSS", NULL, kib_rss}},
-	{"vsz", {"VSZ", NULL, kib_vsz}},
+	{"rss", {"RSS", NULL, top_format_rss}},
+	{"vsz", {"VSZ", NULL, top_format_vsz}},
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 #define DEFAULT_FIELDS "user,pid,ppid,c,stime,tty,time,cmd"
 #define COLUMNS_MAX 32
 
 /* Fills in the columns of -o. Returns the name that is none, or NULL. */
-static const char *choose_columns(char *list, struct cli_column columns[COLUMNS_MAX + 1])
+static const char *top_choose_columns(char *list, struct cli_column columns[COLUMNS_MAX + 1])
 {
 	size_t n = 0;
 
@@ -162,7 +164,7 @@ static const struct argp top_argp = {options, top_parse, "ARROW",
 	NULL, NULL, NULL};
 
 /* A text of the guest, which may hold any bytes. */
-static json_t *text_of(char *text)
+static json_t *top_get_text(char *text)
 {
 	json_t *json = json_string(text);
 
@@ -173,7 +175,7 @@ static json_t *text_of(char *text)
 }
 
 /* A process: numbers and the user's name, the name, the command line. */
-static json_t *row_of(char *numbers, char *name, char *command)
+static json_t *top_make_row(char *numbers, char *name, char *command)
 {
 	unsigned long long pid, parent, uid, tty, ticks, start, size, rss;
 	char state[2] = "", user[33] = "";
@@ -183,15 +185,15 @@ static json_t *row_of(char *numbers, char *name, char *command)
 		    &state[0], &tty, &ticks, &start, &size, &rss, user) != 10)
 		return NULL;
 	row = json_pack("{sI sI sI so sI sI sI sI sI so so so}", "pid", (json_int_t)pid, "ppid",
-		(json_int_t)parent, "uid", (json_int_t)uid, "state", text_of(state), "tty",
+		(json_int_t)parent, "uid", (json_int_t)uid, "state", top_get_text(state), "tty",
 		(json_int_t)tty, "ticks", (json_int_t)(ticks & INT64_MAX), "start",
 		(json_int_t)(start & INT64_MAX), "vsz", (json_int_t)(size & INT64_MAX), "rss",
-		(json_int_t)(rss & INT64_MAX), "user", text_of(user), "name", text_of(name),
-		"command", text_of(command));
+		(json_int_t)(rss & INT64_MAX), "user", top_get_text(user), "name",
+		top_get_text(name), "command", top_get_text(command));
 	return row;
 }
 
-static int parse_answer(struct input *in, char *text, size_t size, json_t *rows)
+static int top_parse_answer(struct input *in, char *text, size_t size, json_t *rows)
 {
 	unsigned long long up_us;
 	char *end = text + size;
@@ -213,14 +215,14 @@ static int parse_answer(struct input *in, char *text, size_t size, json_t *rows)
 			part[i] = p;
 			p += strlen(p) + 1;
 		}
-		row = row_of(part[0], part[1], part[2]);
+		row = top_make_row(part[0], part[1], part[2]);
 		if (!row || json_array_append_new(rows, row) < 0)
 			return -EPROTO;
 	}
 	return 0;
 }
 
-static int get_rows(
+static int top_get_rows(
 	struct input *in, const struct arrow_paths *paths, json_t *rows, struct arrow_error *error)
 {
 	const char *argv[] = {"processes", NULL};
@@ -228,7 +230,7 @@ static int get_rows(
 	size_t size;
 	int r = arrow_worker_output(paths, in->name, argv, ANSWER_MAX, &text, &size, error);
 
-	if (r == 0 && parse_answer(in, text, size, rows) < 0)
+	if (r == 0 && top_parse_answer(in, text, size, rows) < 0)
 		r = arrow_fail(error, EPROTO, "invalid list of processes from the Arrow");
 	if (r == 0)
 		arrow_event_named(paths, in->name, "top");
@@ -249,12 +251,13 @@ int cmd_top(int argc, char **argv)
 
 	cli_parse(&top_argp, argc, argv, 0, &in);
 	list = strdup(in.fields ? in.fields : DEFAULT_FIELDS);
-	unknown = list ? choose_columns(list, columns) : "";
+	unknown = list ? top_choose_columns(list, columns) : "";
 	if (unknown) {
 		(void)arrow_fail_status(
 			&error, 1, EINVAL, "-o: no such column: '%s'; --help lists them", unknown);
 		status = cli_error(&error);
-	} else if (cli_paths_init(&paths, &error) < 0 || get_rows(&in, &paths, rows, &error) < 0) {
+	} else if (cli_paths_init(&paths, &error) < 0 ||
+		   top_get_rows(&in, &paths, rows, &error) < 0) {
 		status = cli_error(&error);
 	} else {
 		status = in.json ? cli_print_json(rows) : cli_print_table(rows, columns, &in);
