@@ -84,6 +84,9 @@ static int look_for_answer(struct channel *c, uint16_t request, struct control_a
 		if (f.stream != ARROW_CONTROL || f.type != ARROW_ANSWER ||
 			arrow_answer_decode(p, f.length, &got) < 0 || got.request != request)
 			continue;
+		if (got.err != 0 && got.size == 0) /* its run ended in the middle of the request */
+			return arrow_fail_status(error, 1, (int)got.err,
+				"the keeper of this Arrow could not do it: %m");
 		if (got.err != 0)
 			return arrow_fail_status(error, 1, (int)got.err, "%.*s", (int)got.size,
 				(const char *)got.data);

@@ -474,6 +474,8 @@ static int update_played(int reload_errno, char *asked, size_t size, uint32_t *p
 		play_keeper(listener, record[1], reload_errno);
 	close(record[1]);
 	r = arrow_update(&paths, i.id, &values, ARROW_UPDATE_PIDS | ARROW_UPDATE_MEMORY, &e);
+	/* An answer without words is told by its number, never by an empty line. */
+	assert_true(reload_errno == 0 || strstr(e.text, strerror(reload_errno)));
 	kill(keeper, SIGKILL);
 	waitpid(keeper, NULL, 0);
 	n = read_full(record[0], asked, size - 1);
