@@ -154,6 +154,8 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 		if (p->host.family != 4 && l->address6.family)
 			net_elements_port(elements, &p->host, p->host_port, p->udp, &l->address6,
 				p->guest_port);
+		else if (p->host.family != 4)
+			net_elements_carried(elements, &p->host, p->host_port, p->udp);
 	}
 }
 

@@ -39,6 +39,8 @@ static const struct set sets[NET_SETS] = {
 	[NET_SET_ANY4] = {"any4", NFPROTO_INET, 8, 8, false},
 	[NET_SET_PORTS6] = {"ports6", NFPROTO_INET, 24, 20, false},
 	[NET_SET_ANY6] = {"any6", NFPROTO_INET, 8, 20, false},
+	[NET_SET_CARRIED6] = {"carried6", NFPROTO_INET, 24, 0, false},
+	[NET_SET_CARRIED_ANY6] = {"carried_any6", NFPROTO_INET, 8, 0, false},
 	[NET_SET_FREE] = {"free", NFPROTO_BRIDGE, IFNAMSIZ, 0, false},
 	[NET_SET_MAC] = {"mac", NFPROTO_BRIDGE, IFNAMSIZ + 8, 0, false},
 	[NET_SET_ADDR4] = {"addr4", NFPROTO_BRIDGE, IFNAMSIZ + 4, 0, false},
@@ -140,20 +142,36 @@ void net_elements_gateway(struct net_elements *list, const struct net_address *a
 		put_address(e->key, address);
 }
 
+/* The key of a port of the host: its address, if it is of one only, protocol and number. */
+static void put_host_port(
+	uint8_t *key, const struct net_address *host, uint16_t host_port, bool udp)
+{
+	key += host->family ? put_address(key, host) : 0;
+	key[0] = udp ? IPPROTO_UDP : IPPROTO_TCP;
+	put_port(key + 4, host_port);
+}
+
 void net_elements_port(struct net_elements *list, const struct net_address *host,
 	uint16_t host_port, bool udp, const struct net_address *guest, uint16_t guest_port)
 {
 	bool six = guest->family == 6;
 	struct net_element *e = append(list, host->family ? (six ? NET_SET_PORTS6 : NET_SET_PORTS4)
 							  : (six ? NET_SET_ANY6 : NET_SET_ANY4));
-	uint8_t *key;
 
 	if (!e)
 		return;
-	key = e->key + (host->family ? put_address(e->key, host) : 0);
-	key[0] = udp ? IPPROTO_UDP : IPPROTO_TCP;
-	put_port(key + 4, host_port);
+	put_host_port(e->key, host, host_port, udp);
 	put_port(e->data + put_address(e->data, guest), guest_port);
+}
+
+void net_elements_carried(
+	struct net_elements *list, const struct net_address *host, uint16_t host_port, bool udp)
+{
+	struct net_element *e =
+		append(list, host->family ? NET_SET_CARRIED6 : NET_SET_CARRIED_ANY6);
+
+	if (e)
+		put_host_port(e->key, host, host_port, udp);
 }
 
 void net_elements_release(struct net_elements *list)

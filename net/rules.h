@@ -25,6 +25,8 @@ enum net_set {
 	NET_SET_ANY4,
 	NET_SET_PORTS6,
 	NET_SET_ANY6,
+	NET_SET_CARRIED6,
+	NET_SET_CARRIED_ANY6,
 	NET_SET_FREE,
 	NET_SET_MAC,
 	NET_SET_ADDR4,
@@ -63,6 +65,9 @@ void net_elements_gateway(struct net_elements *, const struct net_address *addre
 /* A published port. host is of family 0 for all addresses. */
 void net_elements_port(struct net_elements *, const struct net_address *host, uint16_t host_port,
 	bool udp, const struct net_address *guest, uint16_t guest_port);
+/* An IPv6 port of the host that arrow-proxy carries; host as above. */
+void net_elements_carried(
+	struct net_elements *, const struct net_address *host, uint16_t host_port, bool udp);
 void net_elements_release(struct net_elements *);
 
 /* Adds elements; those that are there already do not matter. Returns 0 or a negative errno:

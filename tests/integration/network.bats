@@ -254,6 +254,48 @@ END
   [ "$output" = 2 ]
 }
 
+@test "network: of the host an Arrow reaches names, what is published, and a ping" {
+  cat >serve.py <<'END'
+# A service of the host on all of its addresses.
+import socket
+s = socket.create_server(("::", 7777), family=socket.AF_INET6, dualstack_ipv6=True)
+while True:
+    c, _ = s.accept()
+    c.sendall(b"the-host\n")
+    c.close()
+END
+  ip netns exec "$NS" python3 serve.py 3>&- &
+  PIDS+=($!)
+  answers() { [ "$(peer timeout 5 busybox nc "$1" 7777 </dev/null)" = the-host ]; }
+  wait_for 30 answers 192.0.2.1
+  wait_for 30 answers 2001:db8::1
+  arrow network create --ipv6 open
+  arrow network create --ipv6 --internal inner
+  # One without an address of IPv6 is reached over that by arrow-proxy.
+  start web -p 8080:80 "$web"
+  for net in open inner; do
+    four=$(arrow network inspect $net | jq -r '.[0].IPAM.Config[0].Gateway')
+    six=$(arrow network inspect $net | jq -r '.[0].IPAM.Config[1].Gateway')
+    run busy --network $net "for a in $four $six 192.0.2.1 2001:db8::1; do
+        timeout 3 nc \$a 7777 </dev/null
+      done
+      ping -c 1 -W 10 $four >/dev/null && echo ping4
+      ping -c 1 -W 10 $six >/dev/null && echo ping6
+      nslookup \$(hostname) >/dev/null 2>&1 && echo names
+      timeout 5 wget -qO - http://192.0.2.1:8080
+      timeout 5 wget -qO - 'http://[2001:db8::1]:8080'
+      true"
+    echo "$net: $output"
+    [[ $output != *the-host* ]]
+    [[ $output == *ping4*ping6*names* ]]
+    if [ $net = open ]; then
+      [ "$(grep -c hello-from- <<<"$output")" -eq 2 ]
+    else
+      [[ $output != *hello-from-* ]]
+    fi
+  done
+}
+
 @test "network: an Arrow sends from its own addresses only" {
   start ear 'echo up; exec sleep 1000'
   tap=$(host ip -o link show type tun | sed -n 's/^[0-9]*: \(awt0[^:]*\):.*/\1/p' | tail -n 1)
@@ -289,6 +331,43 @@ END
   packets=$(host cat "/proc/net/dev" | sed -n "s/^ *$tap: *//p" | awk '{ print $10 }')
   echo "$sent sent, $packets came"
   [ "$packets" -lt $((sent / 2)) ]
+}
+
+@test "network: the connections that an Arrow begins are bounded, each Arrow for itself" {
+  arrow network create --subnet 10.97.0.0/24 one
+  ip netns exec "$PEER" busybox nc -ll -p 7000 -e /bin/echo hello-from-peer 3>&- &
+  PIDS+=($!)
+  start ear --network one 'echo up; exec sleep 1000'
+  # It stands for an Arrow, and is fast on every machine.
+  unshare -n sleep 1000 3>&- &
+  flood=$!
+  PIDS+=("$flood")
+  apart() { [ "$(readlink "/proc/$flood/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+  wait_for 30 apart
+  ip -n "$NS" link add flood type veth peer name eth0 netns "$flood"
+  ip -n "$NS" link set flood master "$(arrow network inspect one | jq -r '.[0].Bridge')" up
+  nsenter -t "$flood" -n sh -c 'ip addr add 10.97.0.77/24 dev eth0; ip link set eth0 up; ip route add default via 10.97.0.1'
+  # The peer counts, and does not answer.
+  peer nft 'add table inet counted; add chain inet counted heard { type filter hook prerouting priority -300; }
+    add rule inet counted heard udp dport > 1024 counter drop'
+  began=$SECONDS
+  nsenter -t "$flood" -n python3 - <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(1025, 61025):
+    s.sendto(b"x", ("192.0.2.2", port))
+END
+  came=$(peer nft list table inet counted | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p')
+  peer nft delete table inet counted
+  allowed=$((10000 + 1000 * (SECONDS - began + 2)))
+  known=$(host cat /proc/sys/net/netfilter/nf_conntrack_count)
+  echo "$came came, $known are known, $allowed are allowed"
+  [ "$allowed" -lt 60000 ]
+  [ "$came" -gt 1000 ]
+  [ "$came" -le "$allowed" ]
+  [ "$known" -le "$allowed" ]
+  run busy --network one 'nc 192.0.2.2 7000 </dev/null'
+  [ "$output" = hello-from-peer ]
 }
 
 @test "network: a firewall that is flushed is mended, by the watch and by the next start" {
