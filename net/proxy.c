@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "util/caps.h"
 #include "util/cleanup.h"
 #include "util/fds.h"
 #include "util/io.h"
@@ -398,6 +399,9 @@ int net_proxy_start(const struct net_sockets *sockets, const struct net_ports *p
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	p = calloc(1, sizeof(*p));
+	/* It reads what strangers send, and its sockets are bound already: it needs no rights. */
+	if (caps_keep(0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		_exit(1);
 	if (getppid() == parent && p && set_up(p, sockets, ports, guest) == 0)
 		run(p);
 	_exit(1);

@@ -25,6 +25,7 @@
 #include "net/lease.h"
 #include "net/rules.h"
 #include "net/watch_state.h"
+#include "util/caps.h"
 #include "util/cleanup.h"
 #include "util/fds.h"
 #include "util/io.h"
@@ -37,6 +38,11 @@
 #define RESTART_MS 500u         /* between two starts of a name server that ends */
 #define RETRY_MS 5000u          /* of one that does not come up */
 #define NOBODY 65534u           /* user and group of the name server */
+/* Rules and bridges; files, also below a directory of another user; the name server's user and end.
+ */
+#define WATCH_CAPS                                                                                 \
+	(CAPS_BIT(CAP_NET_ADMIN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_SETUID) |             \
+		CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_KILL))
 #define HOSTS_DIR "/mnt"        /* where the name server sees RUN/networks/<network>/hosts */
 
 struct watch {
@@ -308,6 +314,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 	_cleanup_free_ char *leases = net_watch_file(paths, network->name, "leases");
 	_cleanup_free_ char *alive = net_watch_file(paths, network->name, "alive");
 	sigset_t none;
+	bool names;
 
 	setsid();
 	leave_all(lock_fd, ready);
@@ -326,7 +333,11 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 		_exit(1);
 	/* That of the rules is not known: they may have been flushed since they were put in. */
 	w.empty = now_ms();
-	if (!is_joined(&w) && show_hosts(&w) == 0)
+	names = !is_joined(&w) && show_hosts(&w) == 0;
+	/* Interfaces that were taken over are given back in their own namespace. */
+	if (caps_keep(WATCH_CAPS | (is_joined(&w) ? CAPS_BIT(CAP_SYS_ADMIN) : 0)) < 0)
+		_exit(1);
+	if (names)
 		start_names(&w);
 	else
 		w.restart = UINT64_MAX;

@@ -370,6 +370,23 @@ END
   [ "$output" = hello-from-peer ]
 }
 
+# capabilities NAME: the sets of the processes of that name in the host's namespace, each once.
+capabilities() {
+  local pid
+  for pid in $(processes "$1"); do
+    sed -n 's/^Cap\(Prm\|Eff\|Bnd\):\t//p' "/proc/$pid/status"
+  done | sort -u
+}
+
+@test "network: the watch and the proxy keep the capabilities that they need, and no others" {
+  start web -p 8080:80 "$web"
+  [ "$(capabilities arrow-proxy)" = 0000000000000000 ]
+  # dac_override, kill, setgid, setuid, net_bind_service, net_admin
+  [ "$(capabilities arrow-net)" = 00000000000014e2 ]
+  run host wget -qO - http://127.0.0.1:8080
+  [[ $output == hello-from-* ]]
+}
+
 @test "network: a firewall that is flushed is mended, by the watch and by the next start" {
   start web -p 8080:80 "$web"
   host nft flush ruleset
