@@ -12,6 +12,7 @@
 
 #include "net/conntrack.h"
 #include "net/redirect.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/text.h"
@@ -250,19 +251,45 @@ int net_lease_each(const struct arrow_paths *paths, const char *network,
 
 struct sweep {
 	const struct arrow_paths *paths;
-	unsigned int alive, dead;
+	unsigned int alive;
 };
 
 static void sweep_one(struct net_lease *lease, bool dead, void *arg)
 {
 	struct sweep *sweep = arg;
 
-	if (dead) {
-		sweep->dead++;
+	if (dead)
 		close_keep_errno(net_lease_end(lease, sweep->paths));
-	} else {
+	else
 		sweep->alive++;
-	}
+}
+
+bool net_lease_sweep_one(const struct arrow_paths *paths, const char *network, const char *id)
+{
+	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct sweep sweep = {.paths = paths};
+	struct net_lease lease;
+	int r = dir ? read_lease(&lease, dirfd(dir), network, id) : -ENOENT;
+
+	if (!dir)
+		return false;
+	if (r >= 0)
+		sweep_one(&lease, r > 0, &sweep);
+	net_lease_release(&lease);
+	return sweep.alive > 0;
+}
+
+unsigned int net_lease_count(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *entry;
+	unsigned int n = 0;
+
+	while (dir && (entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	return n;
 }
 
 unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *network)
@@ -286,15 +313,28 @@ static void each_directory(const struct arrow_paths *paths,
 			net_lease_each(paths, entry->d_name, each, arg);
 }
 
-unsigned int net_lease_sweep_all(const struct arrow_paths *paths)
+void net_lease_sweep_all(const struct arrow_paths *paths)
 {
 	struct sweep sweep = {.paths = paths};
 
 	each_directory(paths, sweep_one, &sweep);
-	return sweep.dead;
+}
+
+void net_lease_sweep_unwatched(const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR &&
+			(strcmp(entry->d_name, NET_JOINED) == 0 ||
+				!net_watch_lives(paths, entry->d_name)))
+			net_lease_sweep(paths, entry->d_name);
 }
 
 struct choice {
+	const struct arrow_paths *paths;
 	struct net_address *taken; /* owned: addresses of one family */
 	size_t n;
 	uint8_t family;
@@ -304,8 +344,14 @@ struct choice {
 static void take_taken(struct net_lease *lease, bool dead, void *arg)
 {
 	struct choice *choice = arg;
-	struct net_address *larger = realloc(choice->taken, (choice->n + 1) * sizeof(*larger));
+	struct net_address *larger;
 
+	/* The watch comes to it in a moment; its address is free now. */
+	if (dead) {
+		close_keep_errno(net_lease_end(lease, choice->paths));
+		return;
+	}
+	larger = realloc(choice->taken, (choice->n + 1) * sizeof(*larger));
 	if (!larger) {
 		choice->failed = true;
 		return;
@@ -335,7 +381,7 @@ static int choose(struct net_address *address, const struct arrow_paths *paths,
 	const struct net_address *gateway = family == 6 ? &n->gateway6 : &n->gateway4;
 	struct net_address first = net_address_first(subnet), last = net_address_last(subnet);
 	struct net_address a = net_address_first(range), end = net_address_last(range);
-	struct choice choice = {.family = family};
+	struct choice choice = {.paths = paths, .family = family};
 	char text[NET_ADDRESS_TEXT];
 	int r = 0;
 

@@ -79,8 +79,17 @@ int net_lease_each(const struct arrow_paths *paths, const char *network,
 /* Takes back what dead Arrows had; hold the lock. Returns how many live. */
 unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *network);
 
-/* Sweeps all directories; hold the lock. Returns how many were dead. */
-unsigned int net_lease_sweep_all(const struct arrow_paths *paths);
+/* Takes back one lease if its keeper is gone; hold the lock. Returns true if the keeper lives. */
+bool net_lease_sweep_one(const struct arrow_paths *paths, const char *network, const char *id);
+
+/* How many leases a directory holds, dead ones too, without reading any. */
+unsigned int net_lease_count(const struct arrow_paths *paths, const char *network);
+
+/* Sweeps all directories; hold the lock. */
+void net_lease_sweep_all(const struct arrow_paths *paths);
+
+/* The same, but for networks whose watch lives: that sweeps them. */
+void net_lease_sweep_unwatched(const struct arrow_paths *paths);
 
 /*
  * The published ports of a living Arrow, by its name, its id or a prefix of that. Takes the lock.

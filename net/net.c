@@ -369,8 +369,11 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	r = net_sockets_bind(&a->sockets, &a->ports, error);
 	if (r == 0)
 		r = lock = net_lock(paths, error);
-	if (r >= 0)
+	/* A port that is free may still be led to a dead Arrow of another network. */
+	if (r >= 0 && a->ports.n)
 		net_lease_sweep_all(paths);
+	else if (r >= 0)
+		net_lease_sweep_unwatched(paths);
 	for (unsigned int i = 0; r >= 0 && i < plan->n; i++)
 		r = attach_card(a, plan, i, request, error);
 	for (unsigned int i = 0; r >= 0 && i < plan->n_idle; i++)

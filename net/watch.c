@@ -30,6 +30,7 @@
 #include "util/fds.h"
 #include "util/io.h"
 #include "util/process.h"
+#include "util/text.h"
 #include "util/title.h"
 
 #define LINGER_MS 5000u         /* an empty network stays so long: the next Arrow finds it up */
@@ -43,7 +44,16 @@
 #define WATCH_CAPS                                                                                 \
 	(CAPS_BIT(CAP_NET_ADMIN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_SETUID) |             \
 		CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_NET_BIND_SERVICE) | CAPS_BIT(CAP_KILL))
-#define HOSTS_DIR "/mnt"        /* where the name server sees RUN/networks/<network>/hosts */
+#define HOSTS_DIR "/mnt" /* where the name server sees RUN/networks/<network>/hosts */
+
+#define CHANGED_MAX 256u /* leases that are looked at singly */
+
+/* The leases that something happened to. */
+struct changed {
+	char ids[CHANGED_MAX][65];
+	size_t n;
+	bool all; /* more than these, or nobody knows which */
+};
 
 struct watch {
 	const struct net_network *network;
@@ -55,6 +65,7 @@ struct watch {
 	uint64_t restart; /* ms: not before */
 	uint64_t empty;   /* ms: since when nobody is on the network; 0: somebody is */
 	uint32_t generation;
+	struct changed changed;
 };
 
 /* The watch over the rules of Arrows on bridges of others: there is no bridge, and are no names. */
@@ -214,6 +225,30 @@ static int lock_current(struct watch *w, struct arrow_error *error)
 	_exit(0);
 }
 
+/*
+ * Takes back what dead Arrows had, of the leases that have changed. One that still lives is looked
+ * at again later: the lock of a file that is closed goes after the event of it. Returns how many
+ * Arrows are on the network.
+ */
+static unsigned int sweep_changed(struct watch *w)
+{
+	struct changed *c = &w->changed;
+	size_t kept = 0;
+
+	if (c->all) {
+		*c = (struct changed){0};
+		return net_lease_sweep(w->paths, w->network->name);
+	}
+	for (size_t i = 0; i < c->n; i++)
+		if (net_lease_sweep_one(w->paths, w->network->name, c->ids[i])) {
+			if (kept != i)
+				memcpy(c->ids[kept], c->ids[i], sizeof(c->ids[i]));
+			kept++;
+		}
+	c->n = kept;
+	return net_lease_count(w->paths, w->network->name);
+}
+
 /* Takes back what dead Arrows had. Returns true when the network was taken down. */
 static bool sweep(struct watch *w)
 {
@@ -223,7 +258,7 @@ static bool sweep(struct watch *w)
 
 	if (lock < 0)
 		return false;
-	if (net_lease_sweep(w->paths, w->network->name) > 0) {
+	if (sweep_changed(w) > 0) {
 		w->empty = 0;
 		return false;
 	}
@@ -255,12 +290,34 @@ static void check(struct watch *w)
 		w->generation = net_rules_generation();
 }
 
-static void drain(int fd)
+static void add_changed(struct changed *c, const char *id)
 {
-	char waste[4096];
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->ids[i], id) == 0)
+			return;
+	if (c->n == CHANGED_MAX || !text_copy(c->ids[c->n], sizeof(c->ids[c->n]), id))
+		c->all = true;
+	else
+		c->n++;
+}
 
-	while (read(fd, waste, sizeof(waste)) > 0)
-		;
+/* Takes what inotify tells: which leases were closed by their keepers, or removed. */
+static void take_events(struct watch *w)
+{
+	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	while ((n = read(w->events, buffer, sizeof(buffer))) > 0) {
+		const struct inotify_event *e;
+
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof(*e) + e->len)) {
+			e = (const struct inotify_event *)(buffer + at);
+			if (e->mask & IN_Q_OVERFLOW)
+				w->changed.all = true;
+			else if (e->len)
+				add_changed(&w->changed, e->name);
+		}
+	}
 }
 
 static void __attribute__((noreturn)) run(struct watch *w)
@@ -279,15 +336,16 @@ static void __attribute__((noreturn)) run(struct watch *w)
 		if (p[0].revents || w->empty) {
 			if (p[0].revents)
 				again = 2;
-			drain(w->events);
+			take_events(w);
 			if (sweep(w))
 				_exit(0);
 		}
 		if (now_ms() >= next_check) {
 			check(w);
-			/* The lock of a file that is closed goes after the event of it. */
 			if (again && again-- && sweep(w))
 				_exit(0);
+			if (!again)
+				w->changed.n = 0;
 			next_check = now_ms() + CHECK_MS;
 		}
 	}
@@ -333,6 +391,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 		_exit(1);
 	/* That of the rules is not known: they may have been flushed since they were put in. */
 	w.empty = now_ms();
+	w.changed.all = true;
 	names = !is_joined(&w) && show_hosts(&w) == 0;
 	/* Interfaces that were taken over are given back in their own namespace. */
 	if (caps_keep(WATCH_CAPS | (is_joined(&w) ? CAPS_BIT(CAP_SYS_ADMIN) : 0)) < 0)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -277,6 +278,76 @@ static void test_udp_flows_end_with_their_arrow(void **state)
 	remove_network("udp");
 }
 
+/* What inotify tells of a directory until nothing comes any more: how often each name was told. */
+static void count_opens(int fd, const char *const *names, unsigned int *counts, size_t n)
+{
+	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t size;
+
+	while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
+		const struct inotify_event *e;
+
+		for (ssize_t at = 0; at < size; at += (ssize_t)(sizeof(*e) + e->len)) {
+			e = (const struct inotify_event *)(buffer + at);
+			for (size_t i = 0; i < n; i++)
+				counts[i] += e->len && strcmp(e->name, names[i]) == 0;
+		}
+	}
+}
+
+/* The watch reads the lease of the Arrow that ends, and no other. */
+static void test_an_end_reads_one_lease(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network n = {0};
+	_cleanup_close_ int lock = -1, events = -1;
+	static const char *const ids[] = {
+		"a123456789abcdef", "b123456789abcdef", "c123456789abcdef"};
+	struct net_lease_wish wish = {.name = "box"};
+	_cleanup_free_ char *dir = path_format("%s/networks/many/leases", run);
+	_cleanup_free_ char *ended = path_format("%s/%s", dir, ids[0]);
+	uint64_t end = now_ms() + DEADLINE_MS;
+	struct net_lease leases[3];
+	unsigned int counts[3] = {0};
+
+	need_root(state);
+	lock = lock_networks();
+	create_network(&n, "many", NULL);
+	bring_up(&n);
+	for (size_t i = 0; i < 3; i++) {
+		wish.id = ids[i];
+		assert_int_equal(net_lease_take(&leases[i], &paths, &n, &wish, &error), 0);
+	}
+	events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	assert_true(inotify_add_watch(events, dir, IN_OPEN) >= 0);
+	/* It reads all once, as it begins. */
+	close(steal_fd(&lock));
+	while (!counts[0] || !counts[1] || !counts[2]) {
+		assert_true(now_ms() < end);
+		usleep(20000);
+		count_opens(events, ids, counts, 3);
+	}
+	lock = lock_networks();
+	count_opens(events, ids, counts, 3);
+	memset(counts, 0, sizeof(counts));
+	/* As a keeper that is killed does. */
+	close_keep_errno(steal_fd(&leases[0].fd));
+	close(steal_fd(&lock));
+	while (access(ended, F_OK) == 0) {
+		assert_true(now_ms() < end);
+		usleep(20000);
+	}
+	lock = lock_networks();
+	count_opens(events, ids, counts, 3);
+	assert_true(counts[0] > 0);
+	assert_int_equal(counts[1], 0);
+	assert_int_equal(counts[2], 0);
+	net_lease_release(&leases[0]);
+	for (size_t i = 1; i < 3; i++)
+		close_keep_errno(net_lease_end(&leases[i], &paths));
+	remove_network("many");
+}
+
 /* True for a system call that may leave something, in files or interfaces. */
 static bool is_change(const struct __ptrace_syscall_info *info)
 {
@@ -420,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
+		cmocka_unit_test(test_an_end_reads_one_lease),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
 	};
