@@ -29,7 +29,7 @@ struct message {
 	};
 };
 
-static struct nlmsghdr *begin(struct message *m, uint16_t type, uint16_t flags)
+static struct nlmsghdr *link_begin_request(struct message *m, uint16_t type, uint16_t flags)
 {
 	struct nlmsghdr *head;
 
@@ -42,7 +42,7 @@ static struct nlmsghdr *begin(struct message *m, uint16_t type, uint16_t flags)
 }
 
 /* Sends it and takes the answers up to the end or the error. Returns 0 or a negative errno. */
-static int talk(const struct nlmsghdr *request, mnl_cb_t each, void *arg)
+static int link_exchange(const struct nlmsghdr *request, mnl_cb_t each, void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	_cleanup_free_ char *buffer = malloc(BUFFER_SIZE);
@@ -72,11 +72,11 @@ static int talk(const struct nlmsghdr *request, mnl_cb_t each, void *arg)
 	return r;
 }
 
-/* As talk(), for a request whose answer is that it is done. */
-static int command(struct nlmsghdr *request)
+/* As link_exchange(), for a request whose answer is that it is done. */
+static int link_send(struct nlmsghdr *request)
 {
 	request->nlmsg_flags |= NLM_F_ACK;
-	return talk(request, NULL, NULL);
+	return link_exchange(request, NULL, NULL);
 }
 
 static bool is_bridge(const struct nlattr *info)
@@ -89,7 +89,7 @@ static bool is_bridge(const struct nlattr *info)
 	return false;
 }
 
-static int take_link(const struct nlmsghdr *head, void *arg)
+static int link_read_link(const struct nlmsghdr *head, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(head);
 	struct net_link *link = arg;
@@ -133,18 +133,18 @@ static int take_link(const struct nlmsghdr *head, void *arg)
 int net_link_find(const char *name, struct net_link *link)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_GETLINK, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_GETLINK, 0);
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(head, IFLA_IFNAME, name);
-	return talk(head, take_link, link);
+	return link_exchange(head, link_read_link, link);
 }
 
-static int take_first(const struct nlmsghdr *head, void *arg)
+static int link_read_first(const struct nlmsghdr *head, void *arg)
 {
 	struct net_link *found = arg, link;
 
-	take_link(head, &link);
+	link_read_link(head, &link);
 	if (!found->index && link.up && link.ethernet && !link.loopback)
 		*found = link;
 	return MNL_CB_OK;
@@ -153,19 +153,19 @@ static int take_first(const struct nlmsghdr *head, void *arg)
 int net_link_first(struct net_link *link)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_GETLINK, NLM_F_DUMP);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_GETLINK, NLM_F_DUMP);
 	int r;
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	*link = (struct net_link){0};
-	r = talk(head, take_first, link);
+	r = link_exchange(head, link_read_first, link);
 	return r < 0 ? r : link->index ? 0 : -ENODEV;
 }
 
 int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	struct nlattr *info, *data;
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
@@ -179,24 +179,24 @@ int net_link_make_bridge(const char *name, const uint8_t mac[6], uint32_t mtu)
 	mnl_attr_put_u8(head, IFLA_BR_MCAST_SNOOPING, 0); /* nobody asks who listens */
 	mnl_attr_nest_end(head, data);
 	mnl_attr_nest_end(head, info);
-	return command(head);
+	return link_send(head);
 }
 
 int net_link_set_alias(const char *name, const char *alias)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_SETLINK, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_SETLINK, 0);
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(head, IFLA_IFNAME, name);
 	mnl_attr_put_str(head, IFLA_IFALIAS, alias);
-	return command(head);
+	return link_send(head);
 }
 
 int net_link_up(int index, int master, uint32_t mtu)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_SETLINK, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_SETLINK, 0);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(head, sizeof(*info));
 
 	info->ifi_index = index;
@@ -206,37 +206,37 @@ int net_link_up(int index, int master, uint32_t mtu)
 		mnl_attr_put_u32(head, IFLA_MTU, mtu);
 	if (master)
 		mnl_attr_put_u32(head, IFLA_MASTER, (uint32_t)master);
-	return command(head);
+	return link_send(head);
 }
 
 int net_link_down(int index)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_SETLINK, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_SETLINK, 0);
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(head, sizeof(*info));
 
 	info->ifi_index = index;
 	info->ifi_change = IFF_UP;
 	mnl_attr_put_u32(head, IFLA_MASTER, 0);
-	return command(head);
+	return link_send(head);
 }
 
 int net_link_delete(const char *name)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_DELLINK, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_DELLINK, 0);
 	int r;
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(head, IFLA_IFNAME, name);
-	r = command(head);
+	r = link_send(head);
 	return r == -ENODEV ? 0 : r;
 }
 
 int net_link_add_address(int index, const struct net_address *address)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
 	struct ifaddrmsg *info = mnl_nlmsg_put_extra_header(head, sizeof(*info));
 	size_t size = net_address_bits(address->family) / 8;
 
@@ -251,7 +251,7 @@ int net_link_add_address(int index, const struct net_address *address)
 
 		mnl_attr_put(head, IFA_BROADCAST, size, last.bytes);
 	}
-	return command(head);
+	return link_send(head);
 }
 
 struct listing {
@@ -262,7 +262,7 @@ struct listing {
 };
 
 /* Fills in an address from an attribute of the right size. */
-static void take_bytes(
+static void link_read_bytes(
 	struct net_address *address, uint8_t family, uint8_t prefix, const struct nlattr *attr)
 {
 	size_t size = net_address_bits(family) / 8;
@@ -273,7 +273,7 @@ static void take_bytes(
 	memcpy(address->bytes, mnl_attr_get_payload(attr), size);
 }
 
-static int take_address(const struct nlmsghdr *head, void *arg)
+static int link_read_address(const struct nlmsghdr *head, void *arg)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(head);
 	const struct listing *listing = arg;
@@ -289,7 +289,7 @@ static int take_address(const struct nlmsghdr *head, void *arg)
 	{
 		if (mnl_attr_get_type(attr) == IFA_LOCAL ||
 			(mnl_attr_get_type(attr) == IFA_ADDRESS && !address.family))
-			take_bytes(&address, family, info->ifa_prefixlen, attr);
+			link_read_bytes(&address, family, info->ifa_prefixlen, attr);
 	}
 	if (address.family)
 		listing->address(&address, listing->arg);
@@ -300,13 +300,13 @@ int net_link_addresses(int index, void (*each)(const struct net_address *, void 
 {
 	struct listing listing = {.index = index, .address = each, .arg = arg};
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_GETADDR, NLM_F_DUMP);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_GETADDR, NLM_F_DUMP);
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct ifaddrmsg));
-	return talk(head, take_address, &listing);
+	return link_exchange(head, link_read_address, &listing);
 }
 
-static int take_route(const struct nlmsghdr *head, void *arg)
+static int link_read_route(const struct nlmsghdr *head, void *arg)
 {
 	const struct rtmsg *info = mnl_nlmsg_get_payload(head);
 	const struct listing *listing = arg;
@@ -321,9 +321,10 @@ static int take_route(const struct nlmsghdr *head, void *arg)
 	mnl_attr_for_each(attr, head, sizeof(*info))
 	{
 		if (mnl_attr_get_type(attr) == RTA_DST)
-			take_bytes(&route.to, family, info->rtm_dst_len, attr);
+			link_read_bytes(&route.to, family, info->rtm_dst_len, attr);
 		else if (mnl_attr_get_type(attr) == RTA_GATEWAY)
-			take_bytes(&route.via, family, (uint8_t)net_address_bits(family), attr);
+			link_read_bytes(
+				&route.via, family, (uint8_t)net_address_bits(family), attr);
 		else if (mnl_attr_get_type(attr) == RTA_OIF)
 			index = mnl_attr_get_u32(attr);
 	}
@@ -336,10 +337,10 @@ int net_link_routes(int index, void (*each)(const struct net_route *, void *arg)
 {
 	struct listing listing = {.index = index, .route = each, .arg = arg};
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_GETROUTE, NLM_F_DUMP);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_GETROUTE, NLM_F_DUMP);
 
 	mnl_nlmsg_put_extra_header(head, sizeof(struct rtmsg));
-	return talk(head, take_route, &listing);
+	return link_exchange(head, link_read_route, &listing);
 }
 
 int net_tap_open(char name[IFNAMSIZ])
@@ -359,10 +360,10 @@ int net_tap_open(char name[IFNAMSIZ])
 	return steal_fd(&fd);
 }
 
-static int add_ingress(int index)
+static int link_add_ingress(int index)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
 	struct tcmsg *tc = mnl_nlmsg_put_extra_header(head, sizeof(*tc));
 
 	tc->tcm_family = AF_UNSPEC;
@@ -370,7 +371,7 @@ static int add_ingress(int index)
 	tc->tcm_parent = TC_H_INGRESS;
 	tc->tcm_handle = INGRESS_HANDLE;
 	mnl_attr_put_strz(head, TCA_KIND, "ingress");
-	return command(head);
+	return link_send(head);
 }
 
 int net_link_redirect(int from, int to)
@@ -385,11 +386,11 @@ int net_link_redirect(int from, int to)
 	struct message m;
 	struct nlmsghdr *head;
 	struct tcmsg *tc;
-	int r = add_ingress(from);
+	int r = link_add_ingress(from);
 
 	if (r < 0)
 		return r;
-	head = begin(&m, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
+	head = link_begin_request(&m, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
 	tc = mnl_nlmsg_put_extra_header(head, sizeof(*tc));
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = from;
@@ -407,7 +408,7 @@ int net_link_redirect(int from, int to)
 	mnl_attr_nest_end(head, action);
 	mnl_attr_nest_end(head, actions);
 	mnl_attr_nest_end(head, options);
-	r = command(head);
+	r = link_send(head);
 	if (r < 0)
 		net_link_unredirect(from);
 	return r;
@@ -416,12 +417,12 @@ int net_link_redirect(int from, int to)
 int net_link_unredirect(int index)
 {
 	struct message m;
-	struct nlmsghdr *head = begin(&m, RTM_DELQDISC, 0);
+	struct nlmsghdr *head = link_begin_request(&m, RTM_DELQDISC, 0);
 	struct tcmsg *tc = mnl_nlmsg_put_extra_header(head, sizeof(*tc));
 
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = index;
 	tc->tcm_parent = TC_H_INGRESS;
 	tc->tcm_handle = INGRESS_HANDLE;
-	return command(head);
+	return link_send(head);
 }

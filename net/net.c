@@ -334,7 +334,7 @@ static int attach_idle(
 }
 
 /* What makes no sense in a mode. */
-static int check(
+static int net_check_request(
 	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
 {
 	enum net_mode mode;
@@ -359,7 +359,7 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	struct arrow_error *error)
 {
 	_cleanup_close_ int lock = -1;
-	int r = check(plan, request, error);
+	int r = net_check_request(plan, request, error);
 
 	*a = (struct net_attachment){.paths = *paths};
 	if (r < 0 || plan->n + plan->n_idle == 0)
@@ -451,7 +451,7 @@ static bool wait_for_dead(const struct net_attachment *a)
 	return false;
 }
 
-static void __attribute__((noreturn)) mend(const struct net_attachment *a)
+static void __attribute__((noreturn)) net_mend_and_exit(const struct net_attachment *a)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct net_findings findings;
@@ -475,7 +475,7 @@ void net_mend(const struct net_attachment *a, int fd)
 	pid = fork();
 	if (pid == 0) {
 		if (fork() == 0)
-			mend(a);
+			net_mend_and_exit(a);
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)

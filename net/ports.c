@@ -15,7 +15,7 @@
 #define RANDOM_TRIES 64
 #define PORTS_MAX 4096u /* of one Arrow */
 
-static int add(struct net_ports *ports, const struct net_port *port)
+static int ports_add(struct net_ports *ports, const struct net_port *port)
 {
 	struct net_port *larger;
 
@@ -30,7 +30,7 @@ static int add(struct net_ports *ports, const struct net_port *port)
 }
 
 /* Reads FIRST or FIRST-LAST up to the end. */
-static int parse_range(const char *text, uint16_t *first, uint16_t *last)
+static int ports_parse_range(const char *text, uint16_t *first, uint16_t *last)
 {
 	unsigned long a, b;
 	char *end;
@@ -48,7 +48,7 @@ static int parse_range(const char *text, uint16_t *first, uint16_t *last)
 }
 
 /* Cuts "/udp" off. */
-static int parse_protocol(char *text, bool *udp)
+static int ports_parse_protocol(char *text, bool *udp)
 {
 	char *slash = strchr(text, '/');
 
@@ -61,7 +61,7 @@ static int parse_protocol(char *text, bool *udp)
 }
 
 /* Takes [ADDRESS:][HOST:] in front of the guest's port. */
-static int parse_host(char *text, struct net_address *address, char **ports)
+static int ports_parse_host(char *text, struct net_address *address, char **ports)
 {
 	char *end, *start = text;
 
@@ -90,28 +90,28 @@ static int parse_host(char *text, struct net_address *address, char **ports)
 	return 0;
 }
 
-static int parse(struct net_ports *ports, char *text)
+static int ports_parse(struct net_ports *ports, char *text)
 {
 	uint16_t guest = 0, guest_last = 0, host = 0, host_last = 0;
 	struct net_port port = {0};
 	char *colon, *host_text = NULL;
-	int r = parse_protocol(text, &port.udp);
+	int r = ports_parse_protocol(text, &port.udp);
 
 	if (r < 0)
 		return r;
 	colon = strrchr(text, ':');
 	if (colon) {
 		*colon = '\0';
-		r = parse_range(colon + 1, &guest, &guest_last);
+		r = ports_parse_range(colon + 1, &guest, &guest_last);
 		if (r == 0)
-			r = parse_host(text, &port.host, &host_text);
+			r = ports_parse_host(text, &port.host, &host_text);
 		if (r == 0 && *host_text) {
-			r = parse_range(host_text, &host, &host_last);
+			r = ports_parse_range(host_text, &host, &host_last);
 			if (r == 0 && host == 0 && host_last)
 				r = -EINVAL;
 		}
 	} else {
-		r = parse_range(text, &guest, &guest_last);
+		r = ports_parse_range(text, &guest, &guest_last);
 	}
 	if (r < 0 || guest == 0)
 		return -EINVAL;
@@ -124,7 +124,7 @@ static int parse(struct net_ports *ports, char *text)
 		port.guest_port = (uint16_t)(guest + i);
 		port.host_port = host ? (uint16_t)(host + i) : 0;
 		port.host_last = guest == guest_last ? host_last : port.host_port;
-		r = add(ports, &port);
+		r = ports_add(ports, &port);
 	}
 	return r;
 }
@@ -132,7 +132,7 @@ static int parse(struct net_ports *ports, char *text)
 int net_ports_parse(struct net_ports *ports, const char *text, struct arrow_error *error)
 {
 	_cleanup_free_ char *copy = strdup(text);
-	int r = copy ? parse(ports, copy) : -ENOMEM;
+	int r = copy ? ports_parse(ports, copy) : -ENOMEM;
 
 	if (r == -E2BIG)
 		return arrow_fail(error, E2BIG, "at most %u ports can be published", PORTS_MAX);
@@ -147,15 +147,15 @@ int net_ports_expose(struct net_ports *ports, const char *text, struct arrow_err
 	_cleanup_free_ char *copy = strdup(text);
 	struct net_port port = {0};
 	uint16_t first = 0, last = 0;
-	int r = copy ? parse_protocol(copy, &port.udp) : -ENOMEM;
+	int r = copy ? ports_parse_protocol(copy, &port.udp) : -ENOMEM;
 
 	if (r == 0)
-		r = parse_range(copy, &first, &last);
+		r = ports_parse_range(copy, &first, &last);
 	if (r == 0 && first == 0)
 		r = -EINVAL;
 	for (unsigned int p = first; p <= last && r == 0; p++) {
 		port.guest_port = (uint16_t)p;
-		r = add(ports, &port);
+		r = ports_add(ports, &port);
 	}
 	return r < 0 ? arrow_fail(error, -r,
 			       "invalid exposed port '%s': give one such as 80, 80-90 or 53/udp",
@@ -168,7 +168,7 @@ int net_ports_copy(struct net_ports *to, const struct net_ports *from)
 	int r = 0;
 
 	for (size_t i = 0; i < from->n && r == 0; i++)
-		r = add(to, &from->v[i]);
+		r = ports_add(to, &from->v[i]);
 	return r;
 }
 
@@ -195,7 +195,7 @@ json_t *net_ports_json(const struct net_ports *ports)
 	return list;
 }
 
-static bool take_port(const json_t *o, const char *key, uint16_t *port)
+static bool ports_take_number(const json_t *o, const char *key, uint16_t *port)
 {
 	json_int_t n = json_integer_value(json_object_get(o, key));
 
@@ -240,12 +240,12 @@ int net_ports_from_json(struct net_ports *ports, const json_t *json)
 		struct net_port p = {0};
 
 		if (!host || (*host && net_address_parse(host, &p.host) < 0) ||
-			!take_port(o, "host_port", &p.host_port) ||
-			!take_port(o, "host_last", &p.host_last) ||
-			!take_port(o, "guest_port", &p.guest_port))
+			!ports_take_number(o, "host_port", &p.host_port) ||
+			!ports_take_number(o, "host_last", &p.host_last) ||
+			!ports_take_number(o, "guest_port", &p.guest_port))
 			return -EBADMSG;
 		p.udp = protocol && strcmp(protocol, "udp") == 0;
-		r = add(ports, &p);
+		r = ports_add(ports, &p);
 		if (r < 0)
 			return r;
 	}
@@ -253,7 +253,8 @@ int net_ports_from_json(struct net_ports *ports, const json_t *json)
 }
 
 /* Binds one socket. Returns it or a negative errno; *port gets the number. */
-static int bind_one(const struct net_address *address, uint8_t family, uint16_t *port, bool udp)
+static int sockets_bind_one(
+	const struct net_address *address, uint8_t family, uint16_t *port, bool udp)
 {
 	_cleanup_close_ int fd = socket(family == 6 ? AF_INET6 : AF_INET,
 		(udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -282,18 +283,18 @@ static int bind_one(const struct net_address *address, uint8_t family, uint16_t 
 }
 
 /* Binds what a port needs at one number. Returns 0 or a negative errno. */
-static int bind_port(const struct net_port *port, uint16_t *number, int fds[2])
+static int sockets_bind_port(const struct net_port *port, uint16_t *number, int fds[2])
 {
 	int r;
 
 	fds[0] = fds[1] = -1;
 	if (port->host.family != 6) {
-		r = fds[0] = bind_one(&port->host, 4, number, port->udp);
+		r = fds[0] = sockets_bind_one(&port->host, 4, number, port->udp);
 		if (r < 0)
 			return r;
 	}
 	if (port->host.family != 4) {
-		r = fds[1] = bind_one(&port->host, 6, number, port->udp);
+		r = fds[1] = sockets_bind_one(&port->host, 6, number, port->udp);
 		/* A host without IPv6 has none of its addresses either. */
 		if ((r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL) && !port->host.family)
 			r = 0;
@@ -305,7 +306,7 @@ static int bind_port(const struct net_port *port, uint16_t *number, int fds[2])
 	return 0;
 }
 
-static int find_port(struct net_port *port, int fds[2])
+static int sockets_bind_free(struct net_port *port, int fds[2])
 {
 	uint16_t number;
 	int r = -EADDRINUSE;
@@ -314,19 +315,19 @@ static int find_port(struct net_port *port, int fds[2])
 		/* One that is free for IPv4 may be taken for IPv6. */
 		for (int i = 0; i < RANDOM_TRIES && r == -EADDRINUSE; i++) {
 			number = 0;
-			r = bind_port(port, &number, fds);
+			r = sockets_bind_port(port, &number, fds);
 		}
 	}
 	for (unsigned int p = port->host_port; p && p <= port->host_last && r == -EADDRINUSE; p++) {
 		number = (uint16_t)p;
-		r = bind_port(port, &number, fds);
+		r = sockets_bind_port(port, &number, fds);
 	}
 	if (r == 0)
 		port->host_port = port->host_last = number;
 	return r;
 }
 
-static int keep(struct net_sockets *sockets, int fd, size_t port)
+static int sockets_keep(struct net_sockets *sockets, int fd, size_t port)
 {
 	struct net_socket *larger = realloc(sockets->v, (sockets->n + 1) * sizeof(*larger));
 
@@ -345,7 +346,7 @@ int net_sockets_bind(
 	for (size_t i = 0; i < ports->n; i++) {
 		struct net_port *p = &ports->v[i];
 		char text[NET_ADDRESS_TEXT];
-		int fds[2], r = find_port(p, fds);
+		int fds[2], r = sockets_bind_free(p, fds);
 
 		net_address_text(&p->host, false, text);
 		if (r < 0)
@@ -355,7 +356,7 @@ int net_sockets_bind(
 				: r == -EADDRNOTAVAIL ? "this host does not have that address"
 						      : "ports below 1024 require root");
 		for (int k = 0; k < 2; k++) {
-			r = fds[k] < 0 ? 0 : keep(sockets, steal_fd(&fds[k]), i);
+			r = fds[k] < 0 ? 0 : sockets_keep(sockets, steal_fd(&fds[k]), i);
 			if (r < 0)
 				return arrow_fail(error, ENOMEM, "out of memory");
 		}

@@ -75,7 +75,7 @@ struct proxy {
 	char buffer[DATAGRAM_MAX];
 };
 
-static socklen_t guest_address(const struct listener *l, struct sockaddr_storage *to)
+static socklen_t proxy_guest_address(const struct listener *l, struct sockaddr_storage *to)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)to;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
@@ -93,7 +93,7 @@ static socklen_t guest_address(const struct listener *l, struct sockaddr_storage
 	return sizeof(*in);
 }
 
-static int watch(struct proxy *p, struct source *source, uint32_t events)
+static int proxy_watch_source(struct proxy *p, struct source *source, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = source};
 
@@ -101,10 +101,10 @@ static int watch(struct proxy *p, struct source *source, uint32_t events)
 }
 
 /* A socket that is connected, or being connected, to the Arrow. */
-static int connect_guest(const struct listener *l, int type)
+static int proxy_connect_guest(const struct listener *l, int type)
 {
 	struct sockaddr_storage to;
-	socklen_t size = guest_address(l, &to);
+	socklen_t size = proxy_guest_address(l, &to);
 	_cleanup_close_ int fd = socket(to.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || (connect(fd, (struct sockaddr *)&to, size) < 0 && errno != EINPROGRESS))
@@ -112,7 +112,7 @@ static int connect_guest(const struct listener *l, int type)
 	return steal_fd(&fd);
 }
 
-static void end(struct proxy *p, struct connection *c)
+static void proxy_end_connection(struct proxy *p, struct connection *c)
 {
 	if (c->dead)
 		return;
@@ -127,7 +127,7 @@ static void end(struct proxy *p, struct connection *c)
 }
 
 /* Moves what one side sent to the other, as far as it goes. False if the connection is broken. */
-static bool move(struct side *from, struct side *to)
+static bool proxy_move_bytes(struct side *from, struct side *to)
 {
 	for (;;) {
 		bool moved = false;
@@ -165,7 +165,7 @@ static bool move(struct side *from, struct side *to)
 	return true;
 }
 
-static void carry(struct proxy *p, struct connection *c, uint32_t events)
+static void proxy_carry_connection(struct proxy *p, struct connection *c, uint32_t events)
 {
 	int err = 0;
 	socklen_t size = sizeof(err);
@@ -175,19 +175,19 @@ static void carry(struct proxy *p, struct connection *c, uint32_t events)
 	if (c->connecting) {
 		if (getsockopt(c->side[1].source.fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0 ||
 			err) {
-			end(p, c);
+			proxy_end_connection(p, c);
 			return;
 		}
 		if (!(events & (EPOLLOUT | EPOLLHUP | EPOLLERR)))
 			return;
 		c->connecting = false;
 	}
-	if (!move(&c->side[0], &c->side[1]) || !move(&c->side[1], &c->side[0]) ||
-		(c->side[0].shut && c->side[1].shut))
-		end(p, c);
+	if (!proxy_move_bytes(&c->side[0], &c->side[1]) ||
+		!proxy_move_bytes(&c->side[1], &c->side[0]) || (c->side[0].shut && c->side[1].shut))
+		proxy_end_connection(p, c);
 }
 
-static void begin(struct proxy *p, const struct listener *l, int client)
+static void proxy_begin_connection(struct proxy *p, const struct listener *l, int client)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 	int yes = 1;
@@ -201,30 +201,32 @@ static void begin(struct proxy *p, const struct listener *l, int client)
 			(struct side){.source = {TCP_SIDE, -1}, .connection = c, .pipe = {-1, -1}};
 	c->side[0].source.fd = client;
 	c->connecting = true;
-	c->side[1].source.fd = connect_guest(l, SOCK_STREAM);
+	c->side[1].source.fd = proxy_connect_guest(l, SOCK_STREAM);
 	setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	if (c->side[1].source.fd < 0 || pipe2(c->side[0].pipe, O_CLOEXEC | O_NONBLOCK) < 0 ||
 		pipe2(c->side[1].pipe, O_CLOEXEC | O_NONBLOCK) < 0 ||
-		watch(p, &c->side[0].source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0 ||
-		watch(p, &c->side[1].source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
-		end(p, c);
+		proxy_watch_source(
+			p, &c->side[0].source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0 ||
+		proxy_watch_source(
+			p, &c->side[1].source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0) {
+		proxy_end_connection(p, c);
 		return;
 	}
 	setsockopt(c->side[1].source.fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 }
 
-static void accept_clients(struct proxy *p, const struct listener *l)
+static void proxy_accept_clients(struct proxy *p, const struct listener *l)
 {
 	int fd;
 
 	while ((fd = accept4(l->source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		begin(p, l, fd);
+		proxy_begin_connection(p, l, fd);
 	/* Without descriptors the client waits in the queue, and so do we, or we would spin. */
 	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 		p->accept_again = now_ms() + 100;
 }
 
-static struct flow *find_flow(struct proxy *p, const struct listener *l,
+static struct flow *proxy_find_flow(struct proxy *p, const struct listener *l,
 	const struct sockaddr_storage *client, socklen_t size)
 {
 	uint64_t now = now_ms();
@@ -241,18 +243,18 @@ static struct flow *find_flow(struct proxy *p, const struct listener *l,
 	}
 	close_keep_errno(oldest->source.fd);
 	*oldest = (struct flow){
-		.source = {FLOW, connect_guest(l, SOCK_DGRAM)},
+		.source = {FLOW, proxy_connect_guest(l, SOCK_DGRAM)},
 		.listener = l,
 		.client = *client,
 		.client_size = size,
 		.last_ms = now,
 	};
-	if (oldest->source.fd >= 0 && watch(p, &oldest->source, EPOLLIN) < 0)
+	if (oldest->source.fd >= 0 && proxy_watch_source(p, &oldest->source, EPOLLIN) < 0)
 		close(steal_fd(&oldest->source.fd));
 	return oldest->source.fd >= 0 ? oldest : NULL;
 }
 
-static void serve(struct proxy *p, const struct listener *l)
+static void proxy_serve_datagrams(struct proxy *p, const struct listener *l)
 {
 	struct sockaddr_storage client = {0};
 	socklen_t size = sizeof(client);
@@ -260,7 +262,7 @@ static void serve(struct proxy *p, const struct listener *l)
 
 	while ((n = recvfrom(l->source.fd, p->buffer, sizeof(p->buffer), 0,
 			(struct sockaddr *)&client, &size)) >= 0) {
-		struct flow *f = find_flow(p, l, &client, size);
+		struct flow *f = proxy_find_flow(p, l, &client, size);
 
 		if (f) {
 			f->last_ms = now_ms();
@@ -272,7 +274,7 @@ static void serve(struct proxy *p, const struct listener *l)
 	}
 }
 
-static void answer(struct proxy *p, struct flow *f)
+static void proxy_answer_client(struct proxy *p, struct flow *f)
 {
 	ssize_t n;
 
@@ -285,7 +287,7 @@ static void answer(struct proxy *p, struct flow *f)
 	}
 }
 
-static void forget_old_flows(struct proxy *p)
+static void proxy_forget_old_flows(struct proxy *p)
 {
 	uint64_t now = now_ms();
 
@@ -297,7 +299,7 @@ static void forget_old_flows(struct proxy *p)
 	}
 }
 
-static void run(struct proxy *p)
+static void proxy_run(struct proxy *p)
 {
 	struct epoll_event events[EVENTS];
 
@@ -309,16 +311,17 @@ static void run(struct proxy *p)
 
 			switch (s->kind) {
 			case LISTENER:
-				accept_clients(p, (struct listener *)s);
+				proxy_accept_clients(p, (struct listener *)s);
 				break;
 			case SERVER:
-				serve(p, (struct listener *)s);
+				proxy_serve_datagrams(p, (struct listener *)s);
 				break;
 			case TCP_SIDE:
-				carry(p, ((struct side *)s)->connection, events[i].events);
+				proxy_carry_connection(
+					p, ((struct side *)s)->connection, events[i].events);
 				break;
 			case FLOW:
-				answer(p, (struct flow *)s);
+				proxy_answer_client(p, (struct flow *)s);
 				break;
 			}
 		}
@@ -332,15 +335,15 @@ static void run(struct proxy *p)
 			p->accept_again = 0;
 			for (size_t i = 0; i < p->n; i++)
 				if (p->listeners[i].source.kind == LISTENER)
-					accept_clients(p, &p->listeners[i]);
+					proxy_accept_clients(p, &p->listeners[i]);
 		}
 		if (n == 0)
-			forget_old_flows(p);
+			proxy_forget_old_flows(p);
 	}
 }
 
 /* Closes all but stdio and the sockets. Returns 0 or a negative errno. */
-static int close_others(const struct net_sockets *sockets)
+static int proxy_close_others(const struct net_sockets *sockets)
 {
 	_cleanup_free_ int *fds = calloc(sockets->n, sizeof(*fds));
 
@@ -352,11 +355,11 @@ static int close_others(const struct net_sockets *sockets)
 	return 0;
 }
 
-static int set_up(struct proxy *p, const struct net_sockets *sockets, const struct net_ports *ports,
-	const struct net_address *guest)
+static int proxy_set_up(struct proxy *p, const struct net_sockets *sockets,
+	const struct net_ports *ports, const struct net_address *guest)
 {
 	struct rlimit files;
-	int r = close_others(sockets);
+	int r = proxy_close_others(sockets);
 
 	if (r < 0)
 		return r;
@@ -379,7 +382,7 @@ static int set_up(struct proxy *p, const struct net_sockets *sockets, const stru
 			.guest = *guest,
 			.port = port->guest_port,
 		};
-		r = watch(p, &p->listeners[p->n].source, EPOLLIN | EPOLLET);
+		r = proxy_watch_source(p, &p->listeners[p->n].source, EPOLLIN | EPOLLET);
 	}
 	return r;
 }
@@ -402,7 +405,7 @@ int net_proxy_start(const struct net_sockets *sockets, const struct net_ports *p
 	/* It reads what strangers send, and its sockets are bound already: it needs no rights. */
 	if (caps_keep(0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(1);
-	if (getppid() == parent && p && set_up(p, sockets, ports, guest) == 0)
-		run(p);
+	if (getppid() == parent && p && proxy_set_up(p, sockets, ports, guest) == 0)
+		proxy_run(p);
 	_exit(1);
 }

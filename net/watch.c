@@ -69,13 +69,13 @@ struct watch {
 };
 
 /* The watch over the rules of Arrows on bridges of others: there is no bridge, and are no names. */
-static bool is_joined(const struct watch *w)
+static bool watch_is_joined(const struct watch *w)
 {
 	return strcmp(w->network->name, NET_JOINED) == 0;
 }
 
 /* Asks the name server for its version until it answers. */
-static bool wait_names(const struct watch *w)
+static bool watch_wait_names(const struct watch *w)
 {
 	/* version.bind, TXT, class CHAOS: answered by itself. */
 	static const uint8_t question[] = "\x41\x52\x01\0\0\1\0\0\0\0\0\0\7version\4bind\0\0\x10\0";
@@ -112,7 +112,7 @@ static bool wait_names(const struct watch *w)
  * Nobody who may take port 53. The name server does not change its user itself: the kernel then
  * forgets that it is to die with the watch.
  */
-static int become_nobody(void)
+static int watch_become_nobody(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	const uint32_t port = 1u << CAP_NET_BIND_SERVICE;
@@ -126,7 +126,7 @@ static int become_nobody(void)
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
 }
 
-static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t parent)
+static void __attribute__((noreturn)) watch_run_names(const struct watch *w, pid_t parent)
 {
 	char address[NET_ADDRESS_TEXT];
 	_cleanup_free_ char *program = process_find("dnsmasq"), *listen = NULL;
@@ -138,7 +138,7 @@ static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t par
 		"--listen-address=%s", net_address_text(&w->network->gateway4, false, address));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (!program || !listen || become_nobody() < 0 || getppid() != parent)
+	if (!program || !listen || watch_become_nobody() < 0 || getppid() != parent)
 		_exit(127);
 	execl(program, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts",
 		"--hostsdir=" HOSTS_DIR, "--bind-interfaces", listen, "--pid-file",
@@ -149,7 +149,7 @@ static void __attribute__((noreturn)) run_names(const struct watch *w, pid_t par
 	_exit(127);
 }
 
-static void stop_names(struct watch *w)
+static void watch_stop_names(struct watch *w)
 {
 	if (!w->names)
 		return;
@@ -160,7 +160,7 @@ static void stop_names(struct watch *w)
 	close_keep_errno(steal_fd(&w->names_fd));
 }
 
-static void start_names(struct watch *w)
+static void watch_start_names(struct watch *w)
 {
 	_cleanup_free_ char *mark = net_watch_file(w->paths, w->network->name, "names");
 	pid_t parent = getpid();
@@ -168,7 +168,7 @@ static void start_names(struct watch *w)
 	w->restart = now_ms() + RESTART_MS;
 	w->names = fork();
 	if (w->names == 0)
-		run_names(w, parent);
+		watch_run_names(w, parent);
 	if (w->names < 0) {
 		w->names = 0;
 		return;
@@ -177,17 +177,17 @@ static void start_names(struct watch *w)
 	if (w->names_fd >= 0)
 		fcntl(w->names_fd, F_SETFD, FD_CLOEXEC);
 	/* The mark stays while one that was killed is started again: Arrows get its address. */
-	if (mark && wait_names(w)) {
+	if (mark && watch_wait_names(w)) {
 		close_keep_errno(open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	} else if (mark) {
 		unlink(mark);
-		stop_names(w);
+		watch_stop_names(w);
 		w->restart = now_ms() + RETRY_MS;
 	}
 }
 
 /* The name server's user cannot enter RUN: it gets the directory where it can. */
-static int show_hosts(const struct watch *w)
+static int watch_show_hosts(const struct watch *w)
 {
 	_cleanup_free_ char *hosts = net_watch_file(w->paths, w->network->name, "hosts");
 
@@ -198,7 +198,7 @@ static int show_hosts(const struct watch *w)
 	return 0;
 }
 
-static void remove_joined(const struct watch *w)
+static void watch_remove_joined(const struct watch *w)
 {
 	_cleanup_free_ char *dir = path_format("%s/networks/" NET_JOINED, w->paths->run);
 
@@ -210,7 +210,7 @@ static void remove_joined(const struct watch *w)
  * Takes the lock of all networks, for the network that this is the watch of. One of that name that
  * was made since has a watch of its own, and its lock is another file.
  */
-static int lock_current(struct watch *w, struct arrow_error *error)
+static int watch_lock_current(struct watch *w, struct arrow_error *error)
 {
 	_cleanup_free_ char *path = net_watch_file(w->paths, w->network->name, "watch");
 	int lock = net_lock(w->paths, error);
@@ -221,7 +221,7 @@ static int lock_current(struct watch *w, struct arrow_error *error)
 	if (stat(path, &now) == 0 && now.st_ino == ours.st_ino && now.st_dev == ours.st_dev)
 		return lock;
 	/* Before the lock goes: its address may be the next one's. */
-	stop_names(w);
+	watch_stop_names(w);
 	_exit(0);
 }
 
@@ -230,7 +230,7 @@ static int lock_current(struct watch *w, struct arrow_error *error)
  * at again later: the lock of a file that is closed goes after the event of it. Returns how many
  * Arrows are on the network.
  */
-static unsigned int sweep_changed(struct watch *w)
+static unsigned int watch_sweep_changed(struct watch *w)
 {
 	struct changed *c = &w->changed;
 	size_t kept = 0;
@@ -250,15 +250,15 @@ static unsigned int sweep_changed(struct watch *w)
 }
 
 /* Takes back what dead Arrows had. Returns true when the network was taken down. */
-static bool sweep(struct watch *w)
+static bool watch_sweep(struct watch *w)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_close_ int lock = lock_current(w, &error);
+	_cleanup_close_ int lock = watch_lock_current(w, &error);
 	uint64_t now = now_ms();
 
 	if (lock < 0)
 		return false;
-	if (sweep_changed(w) > 0) {
+	if (watch_sweep_changed(w) > 0) {
 		w->empty = 0;
 		return false;
 	}
@@ -266,31 +266,32 @@ static bool sweep(struct watch *w)
 		w->empty = now;
 	if (now - w->empty < LINGER_MS)
 		return false;
-	stop_names(w);
-	if (is_joined(w))
-		remove_joined(w);
+	watch_stop_names(w);
+	if (watch_is_joined(w))
+		watch_remove_joined(w);
 	else
 		net_bridge_down(w->network, w->paths);
 	return true;
 }
 
 /* A firewall that somebody flushed, or a bridge that somebody removed. */
-static void check(struct watch *w)
+static void watch_check_rules(struct watch *w)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int lock = -1;
 	uint32_t generation = net_rules_generation();
 
-	if (generation == w->generation && (is_joined(w) || net_bridge_stands(w->network)))
+	if (generation == w->generation && (watch_is_joined(w) || net_bridge_stands(w->network)))
 		return;
-	lock = lock_current(w, &error);
+	lock = watch_lock_current(w, &error);
 	/* To put in what is there changes nothing, so what there is need not be compared. */
-	if (lock >= 0 && (is_joined(w) ? net_joined_repair(w->paths, &error)
-				       : net_bridge_repair(w->network, w->paths, &error)) == 0)
+	if (lock >= 0 &&
+		(watch_is_joined(w) ? net_joined_repair(w->paths, &error)
+				    : net_bridge_repair(w->network, w->paths, &error)) == 0)
 		w->generation = net_rules_generation();
 }
 
-static void add_changed(struct changed *c, const char *id)
+static void watch_add_changed(struct changed *c, const char *id)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (strcmp(c->ids[i], id) == 0)
@@ -302,7 +303,7 @@ static void add_changed(struct changed *c, const char *id)
 }
 
 /* Takes what inotify tells: which leases were closed by their keepers, or removed. */
-static void take_events(struct watch *w)
+static void watch_take_events(struct watch *w)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
@@ -315,12 +316,12 @@ static void take_events(struct watch *w)
 			if (e->mask & IN_Q_OVERFLOW)
 				w->changed.all = true;
 			else if (e->len)
-				add_changed(&w->changed, e->name);
+				watch_add_changed(&w->changed, e->name);
 		}
 	}
 }
 
-static void __attribute__((noreturn)) run(struct watch *w)
+static void __attribute__((noreturn)) watch_run(struct watch *w)
 {
 	uint64_t next_check = now_ms() + CHECK_MS;
 
@@ -330,19 +331,19 @@ static void __attribute__((noreturn)) run(struct watch *w)
 		if (poll(p, 2, CHECK_MS) < 0 && errno != EINTR)
 			_exit(1);
 		if (p[1].revents)
-			stop_names(w);
+			watch_stop_names(w);
 		if (!w->names && now_ms() >= w->restart)
-			start_names(w);
+			watch_start_names(w);
 		if (p[0].revents || w->empty) {
 			if (p[0].revents)
 				again = 2;
-			take_events(w);
-			if (sweep(w))
+			watch_take_events(w);
+			if (watch_sweep(w))
 				_exit(0);
 		}
 		if (now_ms() >= next_check) {
-			check(w);
-			if (again && again-- && sweep(w))
+			watch_check_rules(w);
+			if (again && again-- && watch_sweep(w))
 				_exit(0);
 			if (!again)
 				w->changed.n = 0;
@@ -352,7 +353,7 @@ static void __attribute__((noreturn)) run(struct watch *w)
 }
 
 /* Closes all but the two and stdio, which becomes /dev/null. */
-static void leave_all(int keep_a, int keep_b)
+static void watch_leave_all(int keep_a, int keep_b)
 {
 	const int keep[] = {keep_a, keep_b};
 	int null_fd;
@@ -364,8 +365,8 @@ static void leave_all(int keep_a, int keep_b)
 	close_keep_errno(null_fd);
 }
 
-static void __attribute__((noreturn))
-child(const struct net_network *network, const struct arrow_paths *paths, int lock_fd, int ready)
+static void __attribute__((noreturn)) watch_become(
+	const struct net_network *network, const struct arrow_paths *paths, int lock_fd, int ready)
 {
 	struct watch w = {
 		.network = network, .paths = paths, .lock = lock_fd, .names_fd = -1, .events = -1};
@@ -375,7 +376,7 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 	bool names;
 
 	setsid();
-	leave_all(lock_fd, ready);
+	watch_leave_all(lock_fd, ready);
 	title_set("arrow-net", network->name);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -392,21 +393,21 @@ child(const struct net_network *network, const struct arrow_paths *paths, int lo
 	/* That of the rules is not known: they may have been flushed since they were put in. */
 	w.empty = now_ms();
 	w.changed.all = true;
-	names = !is_joined(&w) && show_hosts(&w) == 0;
+	names = !watch_is_joined(&w) && watch_show_hosts(&w) == 0;
 	/* Interfaces that were taken over are given back in their own namespace. */
-	if (caps_keep(WATCH_CAPS | (is_joined(&w) ? CAPS_BIT(CAP_SYS_ADMIN) : 0)) < 0)
+	if (caps_keep(WATCH_CAPS | (watch_is_joined(&w) ? CAPS_BIT(CAP_SYS_ADMIN) : 0)) < 0)
 		_exit(1);
 	if (names)
-		start_names(&w);
+		watch_start_names(&w);
 	else
 		w.restart = UINT64_MAX;
 	if (write(ready, "r", 1) != 1)
 		_exit(1);
 	close(ready);
-	run(&w);
+	watch_run(&w);
 }
 
-static int make_dirs(const struct arrow_paths *paths, const char *network)
+static int watch_make_dirs(const struct arrow_paths *paths, const char *network)
 {
 	_cleanup_free_ char *leases = net_watch_file(paths, network, "leases");
 	_cleanup_free_ char *hosts = net_watch_file(paths, network, "hosts");
@@ -426,7 +427,7 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	_cleanup_free_ char *path = net_watch_file(paths, network->name, "watch");
 	_cleanup_free_ char *names = net_watch_file(paths, network->name, "names");
 	_cleanup_close_ int lock = -1, ready = -1;
-	int r = make_dirs(paths, network->name), fds[2];
+	int r = watch_make_dirs(paths, network->name), fds[2];
 	pid_t pid;
 	char byte;
 
@@ -448,7 +449,7 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	pid = fork();
 	if (pid == 0) {
 		if (fork() == 0)
-			child(network, paths, lock, fds[1]);
+			watch_become(network, paths, lock, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);

@@ -27,7 +27,8 @@ static int no_memory(struct arrow_error *error)
 }
 
 /* Its networks by name. One that was made before these were stored has what can be had now. */
-static int name_networks(struct arrow_spec *spec, const char *arrow, struct arrow_error *error)
+static int connect_name_networks(
+	struct arrow_spec *spec, const char *arrow, struct arrow_error *error)
 {
 	if (spec->source.from)
 		return arrow_fail_status(error, 1, EINVAL,
@@ -39,21 +40,21 @@ static int name_networks(struct arrow_spec *spec, const char *arrow, struct arro
 }
 
 /* The same network under another name that --network takes. */
-static const char *canonical(const char *name)
+static const char *connect_canonical_name(const char *name)
 {
 	return strcmp(name, "default") == 0 ? NET_DEFAULT : name;
 }
 
-static size_t find(const struct arrow_strings *networks, const char *name)
+static size_t connect_find_network(const struct arrow_strings *networks, const char *name)
 {
 	size_t i = 0;
 
-	while (i < networks->n && strcmp(canonical(networks->v[i]), name) != 0)
+	while (i < networks->n && strcmp(connect_canonical_name(networks->v[i]), name) != 0)
 		i++;
 	return i;
 }
 
-static void take_away(struct arrow_strings *list, size_t index)
+static void connect_take_away(struct arrow_strings *list, size_t index)
 {
 	free(list->v[index]);
 	/* With the NULL behind the last one. */
@@ -62,7 +63,7 @@ static void take_away(struct arrow_strings *list, size_t index)
 }
 
 /* An address that is chosen has to be one of the network's. */
-static int take_address(char **to, const char *text, const struct net_address *subnet,
+static int connect_take_address(char **to, const char *text, const struct net_address *subnet,
 	const struct net_network *n, bool first, struct arrow_error *error)
 {
 	struct net_address a;
@@ -83,7 +84,7 @@ static int take_address(char **to, const char *text, const struct net_address *s
 }
 
 /* What is on the first network only. */
-static void forget_first(struct arrow_spec *spec)
+static void connect_forget_first(struct arrow_spec *spec)
 {
 	free(STEAL(spec->net.ip));
 	free(STEAL(spec->net.ip6));
@@ -99,20 +100,20 @@ struct change {
 	const char *left; /* name or id of the network that is left */
 };
 
-static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	const struct change *change = arg;
 	const struct arrow_connection *c = change->connection;
 	const struct net_network *n = change->network;
 	bool first;
-	int r = name_networks(spec, change->arrow, error);
+	int r = connect_name_networks(spec, change->arrow, error);
 
 	if (r < 0)
 		return r;
-	if (find(&spec->net.names, n->name) < spec->net.names.n)
+	if (connect_find_network(&spec->net.names, n->name) < spec->net.names.n)
 		return arrow_fail_status(error, 1, EEXIST, "Arrow %s is on network %s already",
 			change->arrow, n->name);
-	if (find(&spec->net.names, USER) < spec->net.names.n)
+	if (connect_find_network(&spec->net.names, USER) < spec->net.names.n)
 		return arrow_fail_status(error, 1, EINVAL,
 			"Arrow %s is on the user-mode network, which cannot be combined with others: "
 			"run 'arrow network disconnect user %s' first",
@@ -122,11 +123,11 @@ static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 			"Arrow %s is on %u networks already, which is the maximum", change->arrow,
 			NET_CARDS_MAX);
 	if (strcmp(spec->net.names.v[0], NONE) == 0)
-		take_away(&spec->net.names, 0);
+		connect_take_away(&spec->net.names, 0);
 	first = spec->net.names.n == 0;
-	r = take_address(&spec->net.ip, c->ip, &n->subnet4, n, first, error);
+	r = connect_take_address(&spec->net.ip, c->ip, &n->subnet4, n, first, error);
 	if (r == 0)
-		r = take_address(&spec->net.ip6, c->ip6, &n->subnet6, n, first, error);
+		r = connect_take_address(&spec->net.ip6, c->ip6, &n->subnet6, n, first, error);
 	for (size_t i = 0; r == 0 && i < c->aliases->n; i++) {
 		if (!net_lease_name_is_valid(c->aliases->v[i]))
 			r = arrow_fail_status(error, 1, EINVAL,
@@ -140,34 +141,34 @@ static int add(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 	return r;
 }
 
-static int leave(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+static int connect_leave_network(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
 	const struct change *change = arg;
 	struct arrow_strings *networks = &spec->net.names;
-	const char *name = canonical(change->left);
-	int r = name_networks(spec, change->arrow, error);
+	const char *name = connect_canonical_name(change->left);
+	int r = connect_name_networks(spec, change->arrow, error);
 	size_t at;
 
 	if (r < 0)
 		return r;
-	at = find(networks, name);
+	at = connect_find_network(networks, name);
 	/* By its name, for that may be no network of Arrow's, or gone; or by its id. */
 	if (at == networks->n && net_network_find(&n, change->paths, name) == 0)
-		at = find(networks, n.name);
+		at = connect_find_network(networks, n.name);
 	if (at == networks->n || strcmp(networks->v[at], NONE) == 0)
 		return arrow_fail_status(error, 1, ENOENT, "Arrow %s is not on network %s",
 			change->arrow, change->left);
-	take_away(networks, at);
+	connect_take_away(networks, at);
 	if (at == 0)
-		forget_first(spec);
+		connect_forget_first(spec);
 	if (networks->n == 0 && arrow_strings_add(networks, NONE) < 0)
 		return no_memory(error);
 	return 0;
 }
 
 /* Tells the guest which networks its cards are on. */
-static int tell_guest(const struct arrow_paths *paths, const char *id,
+static int connect_tell_guest(const struct arrow_paths *paths, const char *id,
 	const struct control_answer *records, struct arrow_error *error)
 {
 	/* The worker says why it takes no more. */
@@ -196,19 +197,19 @@ static int tell_guest(const struct arrow_paths *paths, const char *id,
 }
 
 /* Has the keeper be on the networks that are stored now. */
-static int ask_keeper(const struct arrow_paths *paths, const struct arrow_instance *i, bool tell,
-	struct arrow_error *error)
+static int connect_ask_keeper(const struct arrow_paths *paths, const struct arrow_instance *i,
+	bool tell, struct arrow_error *error)
 {
 	struct control_answer records = {0};
 	int r = control_ask(i, ARROW_NETWORKS, NULL, 0, ANSWER_MS, &records, error);
 
 	if (r == 0 && tell && records.size)
-		r = tell_guest(paths, i->id, &records, error);
+		r = connect_tell_guest(paths, i->id, &records, error);
 	free(records.data);
 	return r;
 }
 
-static int copy_text(char **to, const char *text)
+static int connect_copy_text(char **to, const char *text)
 {
 	free(*to);
 	*to = text ? strdup(text) : NULL;
@@ -216,7 +217,7 @@ static int copy_text(char **to, const char *text)
 }
 
 /* As it was before: a change that could not be made in what runs. */
-static int restore(struct arrow_spec *spec, void *arg, struct arrow_error *error)
+static int connect_restore_spec(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	const struct arrow_spec *before = arg;
 
@@ -224,15 +225,15 @@ static int restore(struct arrow_spec *spec, void *arg, struct arrow_error *error
 	arrow_strings_release(&spec->net.aliases);
 	if (arrow_strings_add_all(&spec->net.names, before->net.names.v) < 0 ||
 		arrow_strings_add_all(&spec->net.aliases, before->net.aliases.v) < 0 ||
-		copy_text(&spec->net.ip, before->net.ip) < 0 ||
-		copy_text(&spec->net.ip6, before->net.ip6) < 0 ||
-		copy_text(&spec->net.mac, before->net.mac) < 0)
+		connect_copy_text(&spec->net.ip, before->net.ip) < 0 ||
+		connect_copy_text(&spec->net.ip6, before->net.ip6) < 0 ||
+		connect_copy_text(&spec->net.mac, before->net.mac) < 0)
 		return no_memory(error);
 	return 0;
 }
 
 /* Here, so that the keeper need not wait for its name server: it stays up for a while. */
-static int bring_up(const struct change *change, struct arrow_error *error)
+static int connect_bring_up(const struct change *change, struct arrow_error *error)
 {
 	_cleanup_close_ int lock = net_lock(change->paths, error);
 
@@ -242,18 +243,18 @@ static int bring_up(const struct change *change, struct arrow_error *error)
 typedef int change_spec(struct arrow_spec *, void *, struct arrow_error *);
 
 /* The keeper does it at once, too. */
-static int change_running(struct change *change, const struct arrow_instance *i,
+static int connect_change_running(struct change *change, const struct arrow_instance *i,
 	const struct arrow_spec *before, change_spec *how, struct arrow_error *error)
 {
 	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
-	int r = change->connection ? bring_up(change, error) : 0;
+	int r = change->connection ? connect_bring_up(change, error) : 0;
 
 	if (r == 0)
 		r = arrow_instance_change(change->paths, i->id, how, change, error);
 
 	if (r < 0)
 		return r;
-	r = ask_keeper(change->paths, i, true, error);
+	r = connect_ask_keeper(change->paths, i, true, error);
 	if (r == 0)
 		return 0;
 	/* It ended just now: what is stored counts for the next start. */
@@ -267,8 +268,9 @@ static int change_running(struct change *change, const struct arrow_instance *i,
 		arrow_error_clear(error);
 		return 0;
 	}
-	if (arrow_instance_change(change->paths, i->id, restore, (void *)before, &ignored) == 0)
-		(void)!ask_keeper(change->paths, i, false, &ignored);
+	if (arrow_instance_change(
+		    change->paths, i->id, connect_restore_spec, (void *)before, &ignored) == 0)
+		(void)!connect_ask_keeper(change->paths, i, false, &ignored);
 	r = arrow_error_prefix(error, r, "cannot %s Arrow %s",
 		change->connection ? "connect" : "disconnect", i->name);
 	error->status = 1;
@@ -292,11 +294,11 @@ static int change(struct change *change, change_spec *how, struct arrow_error *e
 			r = arrow_instance_change(change->paths, id, how, change, error);
 			/* Of one that runs its keeper tells. */
 			if (r == 0 && change->left)
-				net_network_event_by_name(
-					change->paths, canonical(change->left), "disconnect", id);
+				net_network_event_by_name(change->paths,
+					connect_canonical_name(change->left), "disconnect", id);
 		} else if (r == -EBUSY) {
 			arrow_error_clear(error);
-			r = change_running(change, &instance, &before, how, error);
+			r = connect_change_running(change, &instance, &before, how, error);
 		}
 	}
 	if (instance.dir)
@@ -314,10 +316,10 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 
 	if (lock < 0)
 		return lock;
-	r = net_network_open(&n, paths, canonical(connection->network), error);
+	r = net_network_open(&n, paths, connect_canonical_name(connection->network), error);
 	/* A keeper that ends needs it. */
 	close_keep_errno(lock);
-	return r < 0 ? r : change(&c, add, error);
+	return r < 0 ? r : change(&c, connect_add_network, error);
 }
 
 int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const char *network,
@@ -325,5 +327,5 @@ int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const c
 {
 	struct change c = {.paths = paths, .arrow = arrow, .left = network};
 
-	return change(&c, leave, error);
+	return change(&c, connect_leave_network, error);
 }
