@@ -46,7 +46,7 @@ static int open_console(void)
 	return fd;
 }
 
-static void __attribute__((noreturn)) end(int console, const char *text)
+static void __attribute__((noreturn)) alone_end(int console, const char *text)
 {
 	if (text)
 		dprintf(console >= 0 ? console : STDERR_FILENO, "arrow: %s\r\n", text);
@@ -57,7 +57,7 @@ static void __attribute__((noreturn)) end(int console, const char *text)
 	_exit(1);
 }
 
-static int do_job(struct stage *stage, struct process *program, struct failure *failure)
+static int alone_do_job(struct stage *stage, struct process *program, struct failure *failure)
 {
 	static struct job job; /* large */
 	const char *why;
@@ -85,7 +85,7 @@ static int do_job(struct stage *stage, struct process *program, struct failure *
 }
 
 /* Copies what is there. False at the end of it. */
-static bool copy(int from, int to)
+static bool alone_copy(int from, int to)
 {
 	char buf[8192];
 	ssize_t n = read(from, buf, sizeof(buf));
@@ -96,7 +96,7 @@ static bool copy(int from, int to)
 }
 
 /* Carries the streams until the program has ended and all that it wrote is out. */
-static int carry(const struct process *program, int console)
+static int alone_carry(const struct process *program, int console)
 {
 	struct pollfd fds[3] = {{program->out[0].fd, POLLIN, 0}, {program->out[1].fd, POLLIN, 0},
 		{program->in.fd >= 0 ? console : -1, POLLIN, 0}};
@@ -108,10 +108,10 @@ static int carry(const struct process *program, int console)
 		int n = poll(fds, 3, ORPHANS_MS);
 
 		for (int i = 0; n > 0 && i < 2; i++)
-			if (fds[i].revents && !copy(fds[i].fd, console))
+			if (fds[i].revents && !alone_copy(fds[i].fd, console))
 				fds[i].fd = -1;
 		/* A program that reads slowly holds the console's input up, and nothing else. */
-		if (n > 0 && fds[2].revents && !copy(console, program->in.fd))
+		if (n > 0 && fds[2].revents && !alone_copy(console, program->in.fd))
 			fds[2].fd = -1;
 		while ((pid = waitpid(-1, &ended, WNOHANG)) > 0) {
 			if (pid != program->pid)
@@ -141,21 +141,21 @@ int main(void)
 	}
 	r = stage_prepare(&stage, &what);
 	if (r < 0)
-		end(-1, what);
+		alone_end(-1, what);
 	if (identity_prepare() < 0)
-		end(-1, "there is no /dev/urandom");
+		alone_end(-1, "there is no /dev/urandom");
 	identity_loopback();
 	network_prepare(&stage);
 	console = open_console();
 	if (console < 0)
-		end(-1, "there is no " CONSOLE);
-	if (do_job(&stage, &program, &failure) < 0)
-		end(console, failure.text);
-	status = carry(&program, console);
+		alone_end(-1, "there is no " CONSOLE);
+	if (alone_do_job(&stage, &program, &failure) < 0)
+		alone_end(console, failure.text);
+	status = alone_carry(&program, console);
 	if (status == 0)
-		end(console, NULL);
+		alone_end(console, NULL);
 	snprintf(text, sizeof(text), "the program ended with %s %d",
 		WIFSIGNALED(status) ? "signal" : "status",
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	end(console, text);
+	alone_end(console, text);
 }

@@ -45,7 +45,7 @@ struct walk {
 	char path[PATH_MAX];
 };
 
-static void tell(struct walk *w, char kind, bool *changed)
+static void changes_tell(struct walk *w, char kind, bool *changed)
 {
 	char record[PATH_MAX + 4];
 	int n = snprintf(record, sizeof(record), "%c %s", kind, w->path);
@@ -55,7 +55,7 @@ static void tell(struct walk *w, char kind, bool *changed)
 		w->err = write_full(w->out, record, (size_t)n + 1);
 }
 
-static bool listed(const char *path, const char *const *list, size_t count)
+static bool changes_is_listed(const char *path, const char *const *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(path, list[i]) == 0)
@@ -65,7 +65,7 @@ static bool listed(const char *path, const char *const *list, size_t count)
 }
 
 /* Shell's sort: a tenth of the code of the library's qsort(), and quick enough for names. */
-static void sort(char **names, size_t count)
+static void names_sort(char **names, size_t count)
 {
 	for (size_t gap = count / 2; gap > 0; gap /= 2) {
 		for (size_t i = gap; i < count; i++) {
@@ -80,7 +80,7 @@ static void sort(char **names, size_t count)
 }
 
 /* Adds the names in a directory to a list, which stays NULL-terminated. */
-static int add_names(int dir, char ***names, size_t *count)
+static int names_add(int dir, char ***names, size_t *count)
 {
 	int fd = openat(dir, ".", DIR_FLAGS);
 	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -109,16 +109,16 @@ static int add_names(int dir, char ***names, size_t *count)
 }
 
 /* All names of a directory, sorted, each once: those of the upper one, and of what it hides. */
-static int list(int upper, int lower, bool hides, char ***names)
+static int names_read(int upper, int lower, bool hides, char ***names)
 {
 	size_t count = 0, kept = 0;
-	int r = add_names(upper, names, &count);
+	int r = names_add(upper, names, &count);
 
 	if (r == 0 && hides && lower >= 0)
-		r = add_names(lower, names, &count);
+		r = names_add(lower, names, &count);
 	if (r < 0 || count == 0)
 		return r;
-	sort(*names, count);
+	names_sort(*names, count);
 	for (size_t i = 0; i < count; i++) {
 		if (kept > 0 && strcmp((*names)[kept - 1], (*names)[i]) == 0)
 			free((*names)[i]);
@@ -136,7 +136,7 @@ static bool is_opaque(int dir)
 	return fgetxattr(dir, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
-static bool same_link(int upper, int lower, const char *name)
+static bool is_same_link(int upper, int lower, const char *name)
 {
 	char a[PATH_MAX], b[PATH_MAX];
 	ssize_t n = readlinkat(upper, name, a, sizeof(a));
@@ -154,7 +154,7 @@ static bool differs(
 	if (S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode))
 		return a->st_rdev != b->st_rdev;
 	if (S_ISLNK(a->st_mode))
-		return !same_link(upper, lower, name);
+		return !is_same_link(upper, lower, name);
 	/* An image may keep whole seconds only. */
 	return a->st_size != b->st_size || a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
 	       (a->st_mtim.tv_nsec != b->st_mtim.tv_nsec && b->st_mtim.tv_nsec != 0);
@@ -163,7 +163,7 @@ static bool differs(
 static int walk_dir(struct walk *w, int upper, int lower, bool top, bool *changed);
 
 /* Whether anything in a directory changed. */
-static int look_inside(struct walk *w, int upper, int lower, bool *inside)
+static int walk_look_inside(struct walk *w, int upper, int lower, bool *inside)
 {
 	bool quiet = w->quiet;
 	int r;
@@ -187,11 +187,11 @@ static int walk_subdir(
 		return errno == ENOENT ? 0 : -errno;
 	if (same) {
 		/* Told only if something in it changed, and in front of that. */
-		r = look_inside(w, dir, below, &inside);
+		r = walk_look_inside(w, dir, below, &inside);
 		if (r < 0 || !inside)
 			return r;
 	}
-	tell(w, was ? 'C' : 'A', changed);
+	changes_tell(w, was ? 'C' : 'A', changed);
 	return w->quiet || w->err < 0 ? w->err : walk_dir(w, dir, below, false, &inside);
 }
 
@@ -201,21 +201,21 @@ static int walk_name(struct walk *w, int upper, int lower, const char *name, boo
 	struct stat a, b;
 	bool was = lower >= 0 && fstatat(lower, name, &b, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (listed(w->path, own, sizeof(own) / sizeof(own[0])))
+	if (changes_is_listed(w->path, own, sizeof(own) / sizeof(own[0])))
 		return 0;
 	if (fstatat(upper, name, &a, AT_SYMLINK_NOFOLLOW) < 0 ||
 		(S_ISCHR(a.st_mode) && a.st_rdev == makedev(0, 0))) {
 		if (was)
-			tell(w, 'D', changed);
+			changes_tell(w, 'D', changed);
 		return w->err;
 	}
 	if (S_ISDIR(a.st_mode))
 		return walk_subdir(w, upper, lower, name, was,
 			was ? !differs(upper, lower, name, &a, &b)
-			    : listed(w->path, made, sizeof(made) / sizeof(made[0])),
+			    : changes_is_listed(w->path, made, sizeof(made) / sizeof(made[0])),
 			changed);
 	if (!was || differs(upper, lower, name, &a, &b))
-		tell(w, was ? 'C' : 'A', changed);
+		changes_tell(w, was ? 'C' : 'A', changed);
 	return w->err;
 }
 
@@ -223,7 +223,7 @@ static int walk_dir(struct walk *w, int upper, int lower, bool top, bool *change
 {
 	size_t length = top ? 0 : strlen(w->path);
 	_cleanup_strv_ char **names = NULL;
-	int r = list(upper, lower, is_opaque(upper), &names);
+	int r = names_read(upper, lower, is_opaque(upper), &names);
 
 	for (char **name = names; r == 0 && name && *name; name++) {
 		int n = snprintf(w->path + length, sizeof(w->path) - length, "/%s", *name);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* read(), with 0 for "nothing now": EAGAIN, or no host at the other end, who may yet come. */
-static int take(struct channel *channel, void *data, size_t size)
+static int channel_read(struct channel *channel, void *data, size_t size)
 {
 	ssize_t n;
 
@@ -19,9 +19,10 @@ static int take(struct channel *channel, void *data, size_t size)
 	return n == 0 || errno == EAGAIN ? 0 : -errno;
 }
 
-static int take_header(struct channel *channel)
+static int channel_take_header(struct channel *channel)
 {
-	int n = take(channel, channel->header + channel->have, ARROW_FRAME_HEADER - channel->have);
+	int n = channel_read(
+		channel, channel->header + channel->have, ARROW_FRAME_HEADER - channel->have);
 
 	if (n <= 0)
 		return n;
@@ -36,11 +37,11 @@ static int take_header(struct channel *channel)
 	return n;
 }
 
-static int take_payload(struct channel *channel, const struct channel_sink *sink)
+static int channel_take_payload(struct channel *channel, const struct channel_sink *sink)
 {
 	size_t size = 0;
 	uint8_t *to = sink->room(sink->arg, &channel->frame, &size);
-	int n = take(channel, to, size < channel->left ? size : channel->left);
+	int n = channel_read(channel, to, size < channel->left ? size : channel->left);
 
 	if (n > 0) {
 		sink->took(sink->arg, &channel->frame, (size_t)n);
@@ -55,7 +56,8 @@ int channel_receive(struct channel *channel, const struct channel_sink *sink, si
 
 	while (channel->readable && done < budget) {
 		bool in_header = channel->have < ARROW_FRAME_HEADER;
-		int n = in_header ? take_header(channel) : take_payload(channel, sink);
+		int n = in_header ? channel_take_header(channel)
+				  : channel_take_payload(channel, sink);
 
 		if (n < 0)
 			return n;
@@ -100,7 +102,7 @@ int channel_send(struct channel *channel)
 }
 
 /* Where a frame with `size` bytes may go that leaves `reserve` bytes free, or NULL. */
-static uint8_t *queue_room(struct channel *channel, size_t size, size_t reserve)
+static uint8_t *channel_queue_room(struct channel *channel, size_t size, size_t reserve)
 {
 	size_t need = ARROW_FRAME_HEADER + size + reserve;
 
@@ -112,10 +114,10 @@ static uint8_t *queue_room(struct channel *channel, size_t size, size_t reserve)
 	return need <= CHANNEL_QUEUE - channel->tail ? channel->queue + channel->tail : NULL;
 }
 
-static int put(struct channel *channel, uint16_t stream, uint16_t type, const void *payload,
-	size_t size, size_t reserve)
+static int channel_queue(struct channel *channel, uint16_t stream, uint16_t type,
+	const void *payload, size_t size, size_t reserve)
 {
-	uint8_t *to = queue_room(channel, size, reserve);
+	uint8_t *to = channel_queue_room(channel, size, reserve);
 
 	if (!to)
 		return -ENOBUFS;
@@ -130,19 +132,19 @@ static int put(struct channel *channel, uint16_t stream, uint16_t type, const vo
 int channel_put(
 	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size)
 {
-	return put(channel, stream, type, payload, size, 0);
+	return channel_queue(channel, stream, type, payload, size, 0);
 }
 
 int channel_offer(
 	struct channel *channel, uint16_t stream, uint16_t type, const void *payload, size_t size)
 {
-	return put(channel, stream, type, payload, size, CHANNEL_LIFE);
+	return channel_queue(channel, stream, type, payload, size, CHANNEL_LIFE);
 }
 
 int channel_put_from(struct channel *channel, uint16_t stream, int fd, size_t max)
 {
 	size_t size = max < CHANNEL_PAYLOAD ? max : CHANNEL_PAYLOAD;
-	uint8_t *to = queue_room(channel, size, CHANNEL_RESERVE);
+	uint8_t *to = channel_queue_room(channel, size, CHANNEL_RESERVE);
 	ssize_t n;
 
 	if (!to)

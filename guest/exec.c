@@ -31,11 +31,11 @@ static int exec_start(
 	if (loader->life != LIFE_RUN)
 		return fail(failure, 126, ESRCH, "the Arrow is not running");
 	if (records.overflow || records.size == 0)
-		return fail(failure, 125, EINVAL, "what to execute is %s",
-			records.overflow ? "too large for the Arrow's memory" : "not said");
+		return fail(failure, 125, EINVAL, "the command is %s",
+			records.overflow ? "too large for the Arrow's memory" : "missing");
 	r = job_decode_exec(records.data, records.size, &job, &why);
 	if (r < 0)
-		return fail(failure, 125, -r, "what to execute is malformed: %s", why);
+		return fail(failure, 125, -r, "the command is malformed: %s", why);
 
 	env = job_merge_env(program->env, job.env);
 	if (!env) {

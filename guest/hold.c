@@ -29,14 +29,14 @@ struct shared {
 };
 
 /* By the kernel itself: musl says of sched_setscheduler() that there is none. */
-static int run_before_all(void)
+static int hold_run_first(void)
 {
 	const struct sched_param first = {.sched_priority = 99};
 
 	return syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first) < 0 ? -errno : 0;
 }
 
-static int move_to(pid_t pid, unsigned int cpu)
+static int hold_move_to(pid_t pid, unsigned int cpu)
 {
 	unsigned long set[HOLD_CPUS / 64] = {0};
 
@@ -44,7 +44,7 @@ static int move_to(pid_t pid, unsigned int cpu)
 	return syscall(SYS_sched_setaffinity, pid, sizeof(set), set) < 0 ? -errno : 0;
 }
 
-static void __attribute__((noreturn)) occupy(struct shared *shared)
+static void __attribute__((noreturn)) hold_occupy(struct shared *shared)
 {
 	atomic_fetch_add(&shared->ready, 1);
 	while (!atomic_load(&shared->over))
@@ -53,7 +53,7 @@ static void __attribute__((noreturn)) occupy(struct shared *shared)
 }
 
 /* Takes the processors but for `own`. Returns 0 or a negative errno. */
-static int take_others(struct hold *hold, unsigned int own)
+static int hold_take_others(struct hold *hold, unsigned int own)
 {
 	uint64_t deadline = now_ms() + READY_DEADLINE_MS;
 	struct shared *shared;
@@ -71,11 +71,11 @@ static int take_others(struct hold *hold, unsigned int own)
 			continue;
 		pid = (pid_t)syscall(SYS_fork); /* the library has nothing to do in the child */
 		if (pid == 0)
-			occupy(shared);
+			hold_occupy(shared);
 		if (pid < 0)
 			return -errno;
 		/* It is as urgent as the loader, on whose processor it would never run. */
-		r = move_to(pid, cpu);
+		r = hold_move_to(pid, cpu);
 		if (r < 0)
 			return r;
 		hold->others++;
@@ -96,11 +96,11 @@ int hold_begin(struct hold *hold)
 	/* A kernel for one processor knows of no affinity: there are no others then. */
 	(void)syscall(SYS_sched_getaffinity, 0, sizeof(hold->before), hold->before);
 	(void)syscall(SYS_getcpu, &own, NULL, NULL);
-	r = run_before_all();
+	r = hold_run_first();
 	if (r == 0)
-		(void)move_to(0, own);
+		(void)hold_move_to(0, own);
 	if (r == 0)
-		r = take_others(hold, own);
+		r = hold_take_others(hold, own);
 	if (r < 0)
 		hold_end(hold);
 	return r;

@@ -52,9 +52,9 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 		if (why)
 			return why;
 		if (kind == KIND_EXEC && !is_of_process(record.tag))
-			return "a record tells of the Arrow, not of a process";
+			return "a record is about the Arrow, not about a process";
 		if (kind == KIND_NETWORK && !is_of_network(record.tag))
-			return "a record does not tell of networks";
+			return "a record is not about networks";
 		counts->of[record.tag]++;
 		if (counts->of[record.tag] > 1 && !arrow_record_repeats(record.tag))
 			return "a record that may come once comes twice";
@@ -62,9 +62,9 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 	if (kind == KIND_NETWORK)
 		return NULL;
 	if (kind == KIND_IDENTITY && counts->of[ARROW_JOB_ARG] + counts->of[ARROW_JOB_MOUNT] > 0)
-		return "it brings a program or a mount";
+		return "it has a program or a mount";
 	if (kind != KIND_IDENTITY && counts->of[ARROW_JOB_ARG] == 0)
-		return "it names no program";
+		return "it has no program";
 	/* Without it, clones of one template would share their random numbers. */
 	if (kind != KIND_EXEC && counts->of[ARROW_JOB_SEED] == 0)
 		return "it has no seed";

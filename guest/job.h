@@ -70,7 +70,7 @@ int job_decode_network(uint8_t *data, size_t size, struct job *job, const char *
 /*
  * The environment of a process beside the program: the program's, with the own variables in place
  * of those of the same name, and behind them. Returns a list that the caller frees, of strings
- * that stay with the two; or NULL for want of memory.
+ * that stay with the two; or NULL when out of memory.
  */
 char **job_merge_env(char **program, char **own) __attribute__((warn_unused_result));
 

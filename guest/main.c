@@ -72,7 +72,7 @@ static uint64_t guest_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void note_time(struct loader *loader, const char *phase, uint64_t us)
+static void tell_phase(struct loader *loader, const char *phase, uint64_t us)
 {
 	if (loader->notes)
 		tell_note(loader, "%s at %u.%03u ms of the guest's time", phase,
@@ -80,7 +80,7 @@ static void note_time(struct loader *loader, const char *phase, uint64_t us)
 }
 
 /* Queues a frame that must not be lost: the reserve of the queue has room for all of a life. */
-static void tell(struct loader *loader, uint16_t type, const void *payload, size_t size)
+static void tell_frame(struct loader *loader, uint16_t type, const void *payload, size_t size)
 {
 	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, size) < 0)
 		die("report to the host", -ENOBUFS);
@@ -90,7 +90,7 @@ static void tell_failed(struct loader *loader, const struct failure *failure)
 {
 	uint8_t payload[ARROW_FAILED_MAX];
 
-	tell(loader, ARROW_FAILED, payload, failure_encode(payload, PROGRAM, failure));
+	tell_frame(loader, ARROW_FAILED, payload, failure_encode(payload, PROGRAM, failure));
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 }
@@ -101,7 +101,7 @@ static void tell_started(struct loader *loader)
 	uint8_t payload[ARROW_STARTED_BYTES];
 
 	arrow_started_encode(payload, &(struct arrow_started){PROGRAM, pid});
-	tell(loader, ARROW_STARTED, payload, sizeof(payload));
+	tell_frame(loader, ARROW_STARTED, payload, sizeof(payload));
 }
 
 static void tell_ready(struct loader *loader)
@@ -111,7 +111,7 @@ static void tell_ready(struct loader *loader)
 	stage_watch_log(&loader->stage);
 	loader->ready_us = guest_us();
 	arrow_number_encode(payload, ARROW_PROTOCOL_VERSION);
-	tell(loader, ARROW_READY, payload, sizeof(payload));
+	tell_frame(loader, ARROW_READY, payload, sizeof(payload));
 }
 
 static void tell_exited(struct loader *loader, uint32_t how, uint32_t value)
@@ -119,11 +119,11 @@ static void tell_exited(struct loader *loader, uint32_t how, uint32_t value)
 	uint8_t payload[ARROW_EXITED_BYTES];
 
 	arrow_exited_encode(payload, &(struct arrow_exited){PROGRAM, how, value});
-	tell(loader, ARROW_EXITED, payload, sizeof(payload));
+	tell_frame(loader, ARROW_EXITED, payload, sizeof(payload));
 }
 
 /* Does the job up to the program's start. It is kept, for processes beside the program. */
-static int do_job(struct loader *loader, struct failure *failure)
+static int life_do_job(struct loader *loader, struct failure *failure)
 {
 	struct process *program = &loader->processes[PROGRAM - 1];
 	struct records *records = &loader->records;
@@ -146,8 +146,8 @@ static int do_job(struct loader *loader, struct failure *failure)
 			return fail(failure, 125, -r, "cannot make the buffer of stdin: %m");
 	}
 	loader->notes = job->flags & ARROW_JOB_NOTES;
-	note_time(loader, "ready", loader->ready_us);
-	note_time(loader, "job taken", guest_us());
+	tell_phase(loader, "ready", loader->ready_us);
+	tell_phase(loader, "job taken", guest_us());
 	clock_ask(loader);
 	r = identity_unique(job, failure);
 	if (r == 0)
@@ -158,23 +158,23 @@ static int do_job(struct loader *loader, struct failure *failure)
 		r = root_enter(&loader->stage, job, failure);
 	loader->outlives = job_outlives(job);
 	if (r == 0) {
-		note_time(loader, "root entered", guest_us());
+		tell_phase(loader, "root entered", guest_us());
 		r = clock_wait(loader);
 		if (r < 0)
-			return fail(failure, 125, EPROTO, "the host does not say the time: %m");
+			return fail(failure, 125, EPROTO, "the host did not tell the time: %m");
 		r = start_process(&loader->stage, job, true, program, failure);
 	}
 	if (r == 0) {
 		tell_started(loader);
-		note_time(loader, "program started", guest_us());
+		tell_phase(loader, "program started", guest_us());
 	}
 	return r;
 }
 
-static void begin(struct loader *loader)
+static void life_begin(struct loader *loader)
 {
 	struct failure failure = {0};
-	int r = do_job(loader, &failure);
+	int r = life_do_job(loader, &failure);
 
 	if (r == 0) {
 		loader->top = PROGRAM;
@@ -187,9 +187,9 @@ static void begin(struct loader *loader)
 	tell_failed(loader, &failure);
 }
 
-static int watch(struct loader *loader);
+static int loop_watch(struct loader *loader);
 
-static void rehearse(struct loader *loader)
+static void life_rehearse(struct loader *loader)
 {
 	int r = warm_rehearse(&loader->stage);
 
@@ -199,14 +199,14 @@ static void rehearse(struct loader *loader)
 		loader->rehearsal = true;
 		close(loader->epoll);
 		close(loader->signals);
-		r = watch(loader);
+		r = loop_watch(loader);
 		if (r < 0)
 			die("set up its event loop", r);
 	}
 	tell_ready(loader);
 }
 
-static void restore(struct loader *loader)
+static void life_restore(struct loader *loader)
 {
 	struct failure failure = {0};
 
@@ -216,7 +216,7 @@ static void restore(struct loader *loader)
 		tell_started(loader);
 }
 
-static void take_signal(struct loader *loader, const struct arrow_frame *frame)
+static void control_take_signal(struct loader *loader, const struct arrow_frame *frame)
 {
 	struct arrow_signal signal;
 	struct process *p;
@@ -231,7 +231,7 @@ static void take_signal(struct loader *loader, const struct arrow_frame *frame)
 	kill(p->pid, (int)signal.signal);
 }
 
-static void take_winsize(struct loader *loader, const struct arrow_frame *frame)
+static void control_take_winsize(struct loader *loader, const struct arrow_frame *frame)
 {
 	struct arrow_winsize size;
 	struct process *p;
@@ -243,7 +243,7 @@ static void take_winsize(struct loader *loader, const struct arrow_frame *frame)
 		tty_resize(p->tty, size.rows, size.columns);
 }
 
-static void take_time(struct loader *loader, const struct arrow_frame *frame)
+static void control_take_time(struct loader *loader, const struct arrow_frame *frame)
 {
 	struct arrow_time time;
 
@@ -255,7 +255,7 @@ static void take_time(struct loader *loader, const struct arrow_frame *frame)
 		clock_ask(loader);
 }
 
-static void take_control(struct loader *loader, const struct arrow_frame *frame)
+static void control_take(struct loader *loader, const struct arrow_frame *frame)
 {
 	uint32_t number;
 
@@ -264,13 +264,13 @@ static void take_control(struct loader *loader, const struct arrow_frame *frame)
 	switch ((enum arrow_frame_type)frame->type) {
 	case ARROW_JOB_END:
 		if (loader->life == LIFE_WAIT)
-			begin(loader);
+			life_begin(loader);
 		break;
 	case ARROW_SIGNAL:
-		take_signal(loader, frame);
+		control_take_signal(loader, frame);
 		break;
 	case ARROW_WINSIZE:
-		take_winsize(loader, frame);
+		control_take_winsize(loader, frame);
 		break;
 	case ARROW_EXEC_END:
 		if (arrow_exec_end_decode(loader->control, frame->length, &number) == 0)
@@ -286,14 +286,14 @@ static void take_control(struct loader *loader, const struct arrow_frame *frame)
 		break;
 	case ARROW_RESTORE:
 		if (loader->held)
-			restore(loader);
+			life_restore(loader);
 		break;
 	case ARROW_TIME:
-		take_time(loader, frame);
+		control_take_time(loader, frame);
 		break;
 	case ARROW_WARM:
 		if (loader->life == LIFE_WAIT && !loader->rehearsal)
-			rehearse(loader);
+			life_rehearse(loader);
 		break;
 	case ARROW_JOB:
 	case ARROW_EXEC:
@@ -313,7 +313,7 @@ static void take_control(struct loader *loader, const struct arrow_frame *frame)
 }
 
 /* Reports how a process ended. With the program ends everything else. */
-static void process_ended(struct loader *loader, uint32_t number, int status)
+static void life_process_ended(struct loader *loader, uint32_t number, int status)
 {
 	struct process *p = &loader->processes[number - 1];
 	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !p->host_killed;
@@ -343,7 +343,7 @@ static void process_ended(struct loader *loader, uint32_t number, int status)
 			"out of memory: the kernel killed a process of the Arrow; give it more with -m");
 }
 
-static void reap(struct loader *loader)
+static void life_reap(struct loader *loader)
 {
 	struct signalfd_siginfo info;
 	bool ran = loader->life == LIFE_RUN;
@@ -357,7 +357,7 @@ static void reap(struct loader *loader)
 			struct process *p = &loader->processes[i];
 
 			if (p->used && p->alive && p->pid == pid)
-				process_ended(loader, i + 1, status);
+				life_process_ended(loader, i + 1, status);
 		}
 	}
 	loader->children = pid == 0;
@@ -370,7 +370,7 @@ static void reap(struct loader *loader)
 }
 
 /* Takes the next step towards the end, when its time has come. */
-static void end_of_life(struct loader *loader)
+static void life_step(struct loader *loader)
 {
 	uint64_t now;
 
@@ -386,7 +386,7 @@ static void end_of_life(struct loader *loader)
 			return;
 		if (loader->outlives)
 			sync();
-		tell(loader, ARROW_DONE, NULL, 0);
+		tell_frame(loader, ARROW_DONE, NULL, 0);
 		loader->life = LIFE_DONE;
 		loader->deadline = now + LINGER_MS;
 	} else if (now >= loader->deadline) {
@@ -395,7 +395,7 @@ static void end_of_life(struct loader *loader)
 }
 
 /* How long the loop may sleep, in ms; -1 for as long as nothing happens. */
-static int patience(struct loader *loader)
+static int loop_timeout(struct loader *loader)
 {
 	uint64_t now;
 
@@ -409,7 +409,7 @@ static int patience(struct loader *loader)
 	return stream_retry(loader) ? 50 : -1;
 }
 
-static void wait_for_events(struct loader *loader, int timeout)
+static void loop_wait(struct loader *loader, int timeout)
 {
 	struct epoll_event events[16];
 	int n = epoll_wait(loader->epoll, events, 16, timeout);
@@ -418,7 +418,7 @@ static void wait_for_events(struct loader *loader, int timeout)
 		uint64_t what = events[i].data.u64;
 
 		if (what == WATCH_SIGNALS) {
-			reap(loader);
+			life_reap(loader);
 		} else if (what == WATCH_PORT) {
 			loader->channel.readable = true;
 			loader->channel.writable = true;
@@ -428,7 +428,7 @@ static void wait_for_events(struct loader *loader, int timeout)
 	}
 }
 
-static void run(struct loader *loader)
+static void loop_run(struct loader *loader)
 {
 	struct channel_sink sink = stream_sink(loader);
 
@@ -439,7 +439,7 @@ static void run(struct loader *loader)
 
 		exec_pump(loader);
 		moved = stream_pump(loader);
-		end_of_life(loader);
+		life_step(loader);
 		sent = channel_send(&loader->channel);
 		/* A host that breaks the protocol gets no Arrow, and the channel is lost with it.
 		 */
@@ -449,7 +449,7 @@ static void run(struct loader *loader)
 			channel_idle(&loader->channel))
 			_exit(0);
 		moved |= received > 0 || sent > 0;
-		wait_for_events(loader, moved ? 0 : patience(loader));
+		loop_wait(loader, moved ? 0 : loop_timeout(loader));
 	}
 }
 
@@ -469,7 +469,7 @@ static int open_port(void)
 }
 
 /* The pipes of the program to come. */
-static int watch_pipes(struct loader *loader)
+static int loop_watch_pipes(struct loader *loader)
 {
 	int r = stage_pipes(&loader->stage);
 
@@ -485,7 +485,7 @@ static int watch_pipes(struct loader *loader)
 	return r;
 }
 
-static int watch(struct loader *loader)
+static int loop_watch(struct loader *loader)
 {
 	struct epoll_event port = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = WATCH_PORT};
 	struct epoll_event child = {.events = EPOLLIN, .data.u64 = WATCH_SIGNALS};
@@ -501,7 +501,7 @@ static int watch(struct loader *loader)
 		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->signals, &child) < 0 ||
 		epoll_ctl(loader->epoll, EPOLL_CTL_ADD, loader->channel.fd, &port) < 0)
 		return -errno;
-	return watch_pipes(loader);
+	return loop_watch_pipes(loader);
 }
 
 /* So that a job finds a little memory of each size, and the kernel need not be asked. */
@@ -528,7 +528,7 @@ int main(void)
 		dprintf(STDERR_FILENO, "the loader runs as PID 1 of an Arrow only\n");
 		return 125;
 	}
-	loader.take_control = take_control; /* here, so that none of it is in the file */
+	loader.take_control = control_take; /* here, so that none of it is in the file */
 	r = stage_prepare(&loader.stage, &what);
 	if (r < 0)
 		die(what, r);
@@ -542,11 +542,11 @@ int main(void)
 	loader.channel.fd = open_port();
 	if (loader.channel.fd < 0)
 		die("open the control channel " ARROW_PORT_NODE, loader.channel.fd);
-	r = watch(&loader);
+	r = loop_watch(&loader);
 	if (r < 0)
 		die("set up its event loop", r);
 	root_mount(&loader.stage);
 	touch_memory();
 	tell_ready(&loader);
-	run(&loader);
+	loop_run(&loader);
 }

@@ -44,7 +44,7 @@ struct receiver {
 	size_t n_directories, room;
 };
 
-static int take(struct receiver *r, void *data, size_t size)
+static int receiver_read(struct receiver *r, void *data, size_t size)
 {
 	ssize_t n = read_full(r->in, data, size);
 
@@ -53,22 +53,22 @@ static int take(struct receiver *r, void *data, size_t size)
 	return (size_t)n == size ? 0 : -EPIPE; /* the host is gone */
 }
 
-static int take_entry(struct receiver *r)
+static int receiver_read_entry(struct receiver *r)
 {
 	uint8_t head[ENTRY_HEAD];
-	int rc = take(r, head, sizeof(head));
+	int rc = receiver_read(r, head, sizeof(head));
 
 	if (rc == 0 && arrow_entry_decode(head, &r->e) < 0)
 		rc = -EPROTO;
 	if (rc < 0 || r->e.type >= ENTRY_END)
 		return rc;
-	rc = take(r, r->name, r->e.name);
+	rc = receiver_read(r, r->name, r->e.name);
 	if (rc == 0)
-		rc = take(r, r->link, r->e.link);
+		rc = receiver_read(r, r->link, r->e.link);
 	if (rc == 0)
-		rc = take(r, r->xattrs, r->e.xattrs);
+		rc = receiver_read(r, r->xattrs, r->e.xattrs);
 	if (rc == 0)
-		rc = take(r, r->segments, (size_t)r->e.segments * ENTRY_SEGMENT);
+		rc = receiver_read(r, r->segments, (size_t)r->e.segments * ENTRY_SEGMENT);
 	if (rc < 0)
 		return rc;
 	r->name[r->e.name] = '\0';
@@ -117,7 +117,7 @@ static int open_parent(struct receiver *r, char *name, const char **part)
 	return fd;
 }
 
-static int set_xattrs(struct receiver *r, int fd)
+static int receiver_set_xattrs(struct receiver *r, int fd)
 {
 	struct arrow_entry_xattr x;
 	uint32_t at = 0;
@@ -133,7 +133,7 @@ static int set_xattrs(struct receiver *r, int fd)
 }
 
 /* In this order: chown() takes setuid and capabilities away. */
-static int set_all(struct receiver *r, int fd)
+static int receiver_set_metadata(struct receiver *r, int fd)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 		{.tv_sec = (time_t)r->e.mtime, .tv_nsec = (long)r->e.mtime_ns}};
@@ -141,7 +141,7 @@ static int set_all(struct receiver *r, int fd)
 
 	if (fchown(fd, r->e.uid, r->e.gid) < 0 || fchmod(fd, r->e.mode) < 0)
 		return -errno;
-	rc = set_xattrs(r, fd);
+	rc = receiver_set_xattrs(r, fd);
 	if (rc == 0 && futimens(fd, times) < 0)
 		rc = -errno;
 	return rc;
@@ -177,14 +177,14 @@ static int receive_file(struct receiver *r, int parent, const char *part)
 		while (rc == 0 && s.length > 0) {
 			size_t n = s.length < BUFFER ? (size_t)s.length : BUFFER;
 
-			rc = take(r, r->buffer, n);
+			rc = receiver_read(r, r->buffer, n);
 			if (rc == 0)
 				rc = write_at(fd, r->buffer, n, s.offset);
 			s.offset += n;
 			s.length -= n;
 		}
 	}
-	return rc == 0 ? set_all(r, fd) : rc;
+	return rc == 0 ? receiver_set_metadata(r, fd) : rc;
 }
 
 static int receive_directory(struct receiver *r, int parent, const char *part)
@@ -200,7 +200,7 @@ static int receive_directory(struct receiver *r, int parent, const char *part)
 	/* The directory that all goes to stays as it is. */
 	if (fd < 0 || !own)
 		return fd < 0 ? -errno : 0;
-	rc = set_all(r, fd);
+	rc = receiver_set_metadata(r, fd);
 	if (rc < 0)
 		return rc;
 	if (r->n_directories == r->room) {
@@ -255,7 +255,7 @@ static int receive_other(struct receiver *r, int parent, const char *part)
 }
 
 /* Makes way for what comes. A directory stays for a directory, and for nothing else. */
-static int clear_way(struct receiver *r, int parent, const char *part)
+static int receiver_clear_way(struct receiver *r, int parent, const char *part)
 {
 	struct stat st;
 
@@ -272,7 +272,7 @@ static int receive_entry(struct receiver *r)
 {
 	const char *part;
 	_cleanup_close_ int parent = open_parent(r, r->name, &part);
-	int rc = parent < 0 ? parent : clear_way(r, parent, part);
+	int rc = parent < 0 ? parent : receiver_clear_way(r, parent, part);
 
 	if (rc < 0)
 		return rc;
@@ -296,7 +296,7 @@ static int receive_entry(struct receiver *r)
 }
 
 /* The last one first, so that the times of those around it hold. */
-static void set_times(struct receiver *r)
+static void receiver_set_times(struct receiver *r)
 {
 	for (size_t i = r->n_directories; i-- > 0;) {
 		struct directory *d = &r->directories[i];
@@ -323,11 +323,11 @@ int worker_receive(int in, int out, const char *dir)
 	r->in = in;
 	r->dir = fd;
 	do {
-		rc = take_entry(r);
+		rc = receiver_read_entry(r);
 		if (rc == 0 && r->e.type < ENTRY_END)
 			rc = receive_entry(r);
 	} while (rc == 0 && r->e.type < ENTRY_END);
-	set_times(r);
+	receiver_set_times(r);
 	if (rc < 0) {
 		errno = -rc;
 		return entries_error(out, "cannot write", *r->name ? r->name : dir);

@@ -174,7 +174,7 @@ static int restore_become(struct loader *loader, struct job *job, struct failure
 	if (r == 0 && clock_wait(loader) == 0)
 		clock_ask(loader);
 	if (r == 0 && clock_wait(loader) < 0)
-		r = fail(failure, 125, EPROTO, "the host does not say the time: %m");
+		r = fail(failure, 125, EPROTO, "the host did not tell the time: %m");
 	if (r == 0)
 		r = network_renew(&loader->stage, job, failure);
 	if (r < 0)

@@ -68,7 +68,7 @@ static const char *env_get(char **env, const char *name)
 }
 
 /* Only what the child shows on its way to execve(); the rest of struct start is made before. */
-static int limit(struct start *s)
+static int child_set_rlimits(struct start *s)
 {
 	const struct job *job = s->job;
 
@@ -85,7 +85,7 @@ static int limit(struct start *s)
 }
 
 /* Becomes the user with the job's capabilities: what root keeps, and nothing for others. */
-static int drop_privileges(struct start *s)
+static int child_drop_privileges(struct start *s)
 {
 	const struct user *user = &s->user;
 	uint64_t caps = s->job->caps;
@@ -174,7 +174,7 @@ static int exec_failed(struct start *s, int err)
  * Executes the program that argv[0] means; a name without a slash is looked for in PATH. The kernel
  * is asked first, and only when it refuses is it found out why.
  */
-static void execute(struct start *s)
+static void child_execute(struct start *s)
 {
 	const char *name = s->job->argv[0], *dir = s->path;
 	int err;
@@ -205,7 +205,7 @@ static void execute(struct start *s)
 }
 
 /* A session of its own with the three streams. */
-static bool connect_stdio(struct start *s)
+static bool child_connect_stdio(struct start *s)
 {
 	setsid();
 	if (s->tty && ioctl(s->stdio[0], TIOCSCTTY, 0) < 0) {
@@ -221,41 +221,41 @@ static bool connect_stdio(struct start *s)
 	return true;
 }
 
-static void child(struct start *s)
+static void child_run(struct start *s)
 {
 	sigset_t none;
 
-	if (!connect_stdio(s))
+	if (!child_connect_stdio(s))
 		return;
 	umask(022);
-	if (limit(s) < 0)
+	if (child_set_rlimits(s) < 0)
 		return;
 	if (chdir(s->job->cwd) < 0) {
 		fail(s->failure, 126, errno, "cannot enter the working directory %s: %m",
 			s->job->cwd);
 		return;
 	}
-	if (drop_privileges(s) < 0)
+	if (child_drop_privileges(s) < 0)
 		return;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execute(s);
+	child_execute(s);
 }
 
 /* Not inlined, so that nothing of the child's frames is shared with code of the parent. */
-static __attribute__((noinline)) pid_t spawn(struct start *s)
+static __attribute__((noinline)) pid_t start_program(struct start *s)
 {
 	pid_t pid = vfork();
 
 	if (pid == 0) {
-		child(s);
+		child_run(s);
 		_exit(127);
 	}
 	return pid;
 }
 
 /* A worker is the loader itself, forked, with nothing of it open but what a worker uses. */
-static pid_t fork_worker(struct start *s)
+static pid_t start_worker(struct start *s)
 {
 	pid_t pid = fork();
 	sigset_t none;
@@ -264,7 +264,7 @@ static pid_t fork_worker(struct start *s)
 
 	if (pid != 0)
 		return pid;
-	if (!connect_stdio(s))
+	if (!child_connect_stdio(s))
 		_exit(125);
 	close_all_but(keep, sizeof(keep) / sizeof(*keep));
 	sigemptyset(&none);
@@ -278,7 +278,7 @@ static pid_t fork_worker(struct start *s)
  * Reads a file of users, "/etc/...". The first program's root is still what the image holds, so it
  * is read there, where no link leads elsewhere: overlayfs would begin to keep book of /etc.
  */
-static int read_ids(const struct start *s, const char *path, char **text)
+static int start_read_ids(const struct start *s, const char *path, char **text)
 {
 	int image = s->stage->lower;
 	struct stat etc, file;
@@ -294,16 +294,16 @@ static int read_ids(const struct start *s, const char *path, char **text)
 }
 
 /* Reads the root's users and finds the job's. A root without these files has none. */
-static int find_user(struct start *s)
+static int start_find_user(struct start *s)
 {
 	_cleanup_free_ char *passwd = NULL;
 	_cleanup_free_ char *group = NULL;
 	char why[256];
-	int r = read_ids(s, "/etc/passwd", &passwd);
+	int r = start_read_ids(s, "/etc/passwd", &passwd);
 
 	if (r < 0 && r != -ENOENT)
 		return fail(s->failure, 125, -r, "cannot read /etc/passwd of the root: %m");
-	r = read_ids(s, "/etc/group", &group);
+	r = start_read_ids(s, "/etc/group", &group);
 	if (r < 0 && r != -ENOENT)
 		return fail(s->failure, 125, -r, "cannot read /etc/group of the root: %m");
 	r = user_find(
@@ -312,7 +312,7 @@ static int find_user(struct start *s)
 }
 
 /* The job's environment with HOME, if it lacks it. The array and the string are of the caller. */
-static int make_env(struct start *s, char ***env, char **home)
+static int start_make_env(struct start *s, char ***env, char **home)
 {
 	size_t count = 0, kept = 0;
 	const char *given = env_get(s->job->env, "HOME");
@@ -339,7 +339,7 @@ static int make_env(struct start *s, char ***env, char **home)
 }
 
 /* That of a stream; those of the program's output are there already, and watched. */
-static int make_pipe(struct start *s, struct process *p, int fd)
+static int start_make_pipe(struct start *s, struct process *p, int fd)
 {
 	int *ours = fd == 0 ? &p->in.fd : &p->out[fd - 1].fd, r = 0;
 
@@ -352,7 +352,7 @@ static int make_pipe(struct start *s, struct process *p, int fd)
 	return r < 0 ? fail(s->failure, 125, -r, "cannot make a pipe: %m") : 0;
 }
 
-static int make_stdio(struct start *s, struct process *p)
+static int start_make_stdio(struct start *s, struct process *p)
 {
 	bool carried = s->job->flags & ARROW_JOB_STDIN;
 	int r;
@@ -368,9 +368,9 @@ static int make_stdio(struct start *s, struct process *p)
 		p->out[1].tell = true; /* stderr of a terminal is its stdout: the end, at once */
 		p->in.fd = carried ? p->tty : -1;
 	} else {
-		r = carried ? make_pipe(s, p, 0) : 0;
+		r = carried ? start_make_pipe(s, p, 0) : 0;
 		for (int fd = 1; r == 0 && fd < 3; fd++)
-			r = make_pipe(s, p, fd);
+			r = start_make_pipe(s, p, fd);
 		if (r < 0)
 			return r;
 		/* A privileged Arrow has another /dev. */
@@ -398,13 +398,13 @@ static int make_stdio(struct start *s, struct process *p)
 	return 0;
 }
 
-static void close_stdio(const struct start *s)
+static void start_close_stdio(const struct start *s)
 {
 	for (int fd = 0; fd < 3; fd++)
 		close_keep_errno(s->stdio[fd]);
 }
 
-static int launch(struct start *s, pid_t *pid)
+static int start_launch(struct start *s, pid_t *pid)
 {
 	const struct job *job = s->job;
 	bool held = limits_hold(job, s->first);
@@ -412,7 +412,7 @@ static int launch(struct start *s, pid_t *pid)
 
 	if (r < 0)
 		return r;
-	*pid = s->worker ? fork_worker(s) : spawn(s);
+	*pid = s->worker ? start_worker(s) : start_program(s);
 	if (*pid < 0)
 		r = fail(s->failure, 125, errno, "cannot make a process: %m");
 	else if (s->failure->status)
@@ -454,14 +454,14 @@ int start_process(struct stage *stage, const struct job *job, bool first, struct
 				job->argv[0]);
 	}
 
-	r = s->worker ? 0 : find_user(s);
+	r = s->worker ? 0 : start_find_user(s);
 	if (r == 0)
-		r = make_env(s, &env, &home);
+		r = start_make_env(s, &env, &home);
 	if (r == 0)
-		r = make_stdio(s, process);
+		r = start_make_stdio(s, process);
 	if (r == 0)
-		r = launch(s, &pid);
-	close_stdio(s);
+		r = start_launch(s, &pid);
+	start_close_stdio(s);
 	if (r < 0) {
 		process_close_streams(process);
 		return r;

@@ -46,6 +46,8 @@ int arrow_entry_decode(const uint8_t in[ENTRY_HEAD], struct arrow_entry *e)
 		e->name < 1 || e->name > ENTRY_NAME_MAX || e->link > ENTRY_NAME_MAX ||
 		e->xattrs > ENTRY_XATTRS_MAX || e->segments > ENTRY_SEGMENTS_MAX)
 		return -EPROTO;
+	if (e->type == ENTRY_ERROR && e->major > ARROW_ERRNO_MAX)
+		return -EPROTO;
 	if (e->type != ENTRY_FILE && (e->size != 0 || e->segments != 0))
 		return -EPROTO;
 	if ((e->type == ENTRY_LINK || e->type == ENTRY_HARD_LINK) != (e->link > 0))

@@ -18,7 +18,6 @@
 #include "protocol/protocol.h"
 
 #define ARROW_SIGNAL_MAX 64u
-#define ARROW_ERRNO_MAX 4095u
 
 struct arrow_frame {
 	uint16_t stream;

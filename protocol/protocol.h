@@ -4,7 +4,8 @@
 
 /*
  * The wire format between host and guest, used unchanged by both sides and, between a client and
- * its keeper, on the attach socket. docs/protocol.md explains it; this header is the authority.
+ * its keeper, on the attach socket. docs/protocol.md explains it; this header and those of the
+ * encoders and decoders (frame.h, record.h, entries.h) are the authority.
  *
  * A channel is a byte stream of frames: an 8 byte header, then `length` bytes. All integers are
  * little-endian. Stream 0 is the control stream. Process p (1 is the program of the Arrow) has
@@ -25,6 +26,7 @@
 #define ARROW_JOB_MAX (16u * 1024u * 1024u) /* a whole job, bytes */
 #define ARROW_TEXT_MAX 1024u                /* a line of text in a frame, bytes */
 #define ARROW_EXEC_MAX (4u * 1024u * 1024u) /* the records of one EXEC, bytes */
+#define ARROW_ERRNO_MAX 4095u               /* errors of Linux */
 #define ARROW_PROCESSES 256u                /* processes are numbered from 1 to this */
 
 #define ARROW_CONTROL 0u
@@ -108,7 +110,7 @@ enum arrow_request_type {
 enum arrow_exit {
 	ARROW_EXIT_STATUS = 0, /* value is the exit status */
 	ARROW_EXIT_SIGNAL = 1, /* value is the signal that ended it */
-	ARROW_EXIT_OOM = 2,    /* killed for want of memory; value is the signal */
+	ARROW_EXIT_OOM = 2,    /* killed when out of memory; value is the signal */
 };
 
 /*

@@ -14,7 +14,6 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define ERRNO_MAX 4095u /* of Linux */
 #define MODES 01777u    /* without owners there are no set-id bits either */
 
 int entries_archive_failed(struct archive *a, struct arrow_error *error, const char *what)
@@ -25,7 +24,8 @@ int entries_archive_failed(struct archive *a, struct arrow_error *error, const c
 	return arrow_fail(error, err > 0 ? err : EIO, "%s: %s", what, text ? text : "it failed");
 }
 
-static int take(struct entries_reader *reader, void *data, size_t size, struct arrow_error *error)
+static int entries_read(
+	struct entries_reader *reader, void *data, size_t size, struct arrow_error *error)
 {
 	ssize_t n = read_full(reader->fd, data, size);
 
@@ -50,7 +50,7 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 {
 	struct arrow_entry *e = &reader->e;
 	uint8_t head[ENTRY_HEAD];
-	int r = take(reader, head, sizeof(head), error);
+	int r = entries_read(reader, head, sizeof(head), error);
 
 	if (r < 0)
 		return r;
@@ -58,28 +58,27 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 		return arrow_fail(error, EPROTO, "the Arrow sent an invalid list of files");
 	if (e->type == ENTRY_END)
 		return 0;
-	r = take(reader, reader->name, e->name, error);
+	r = entries_read(reader, reader->name, e->name, error);
 	reader->name[e->name] = '\0';
 	if (r == 0 && e->type == ENTRY_ERROR) {
 		make_printable(reader->name);
-		return arrow_fail(error,
-			e->major > 0 && e->major <= ERRNO_MAX ? (int)e->major : EIO, "%s",
-			reader->name);
+		return arrow_fail(error, e->major ? (int)e->major : EIO, "%s", reader->name);
 	}
 	if (r == 0)
-		r = take(reader, reader->link, e->link, error);
+		r = entries_read(reader, reader->link, e->link, error);
 	reader->link[e->link] = '\0';
 	if (r == 0)
-		r = take(reader, reader->xattrs, e->xattrs, error);
+		r = entries_read(reader, reader->xattrs, e->xattrs, error);
 	if (r == 0)
-		r = take(reader, reader->segments, (size_t)e->segments * ENTRY_SEGMENT, error);
+		r = entries_read(
+			reader, reader->segments, (size_t)e->segments * ENTRY_SEGMENT, error);
 	if (r < 0)
 		return r;
 	if (!arrow_entry_name_ok(reader->name, e->name) || strlen(reader->link) != e->link ||
 		(e->type == ENTRY_HARD_LINK && !arrow_entry_name_ok(reader->link, e->link)) ||
 		!arrow_entry_segments_ok(e, reader->segments))
 		return arrow_fail(error, EPROTO,
-			"the Arrow sent a file that leads out of the place it is copied to");
+			"the Arrow sent a file with a name that leads out of the destination");
 	return 1;
 }
 
@@ -225,7 +224,7 @@ static int copy_data(
 			size_t n = left < ENTRIES_BUFFER ? (size_t)left : ENTRIES_BUFFER;
 			la_ssize_t done;
 
-			r = take(reader, buffer, n, error);
+			r = entries_read(reader, buffer, n, error);
 			if (r < 0)
 				return r;
 			done = on_disk ? archive_write_data_block(to, buffer, n, (la_int64_t)at)

@@ -38,7 +38,7 @@ static int clean_name(const char *name, char **clean, struct arrow_error *error)
 
 		if (n == 2 && name[0] == '.' && name[1] == '.')
 			return arrow_fail(error, EINVAL,
-				"a name of the archive leads out of it by '..'; nothing of it or behind it was copied");
+				"a name in the archive contains '..'; neither it nor what follows it was copied");
 		if (n > 0 && !(n == 1 && name[0] == '.')) {
 			if (used)
 				out[used++] = '/';
@@ -137,7 +137,7 @@ struct source {
 	bool ended;
 };
 
-static int read_at(struct source *s, uint64_t at, uint8_t *to, size_t want, size_t *got,
+static int source_read_at(struct source *s, uint64_t at, uint8_t *to, size_t want, size_t *got,
 	struct arrow_error *error)
 {
 	while (!s->ended && at >= s->offset + s->size) {
@@ -168,9 +168,9 @@ static int read_at(struct source *s, uint64_t at, uint8_t *to, size_t want, size
 	return 0;
 }
 
-static int gone(struct arrow_error *error)
+static int entries_gone(struct arrow_error *error)
 {
-	return arrow_fail(error, EPIPE, "the Arrow takes no more files");
+	return arrow_fail(error, EPIPE, "the Arrow stopped taking files");
 }
 
 static int send_data(struct archive *from, const struct arrow_entry *e, const uint8_t *segments,
@@ -185,13 +185,13 @@ static int send_data(struct archive *from, const struct arrow_entry *e, const ui
 
 		while (left > 0) {
 			size_t n = 0;
-			int r = read_at(&source, at, buffer,
+			int r = source_read_at(&source, at, buffer,
 				left < ENTRIES_BUFFER ? (size_t)left : ENTRIES_BUFFER, &n, error);
 
 			if (r < 0)
 				return r;
 			if (write_full(fd, buffer, n) < 0)
-				return gone(error);
+				return entries_gone(error);
 			at += n;
 			left -= n;
 		}
@@ -248,7 +248,7 @@ static int send_entry(struct archive *from, struct archive_entry *entry, const c
 	if (write_full(fd, head, sizeof(head)) < 0 || write_full(fd, name, e.name) < 0 ||
 		write_full(fd, link, e.link) < 0 || write_full(fd, packed->xattrs, e.xattrs) < 0 ||
 		write_full(fd, packed->segments, (size_t)e.segments * ENTRY_SEGMENT) < 0)
-		return gone(error);
+		return entries_gone(error);
 	return send_data(from, &e, packed->segments, fd, error);
 }
 
@@ -257,7 +257,7 @@ static int send_end(int fd, struct arrow_error *error)
 	uint8_t head[ENTRY_HEAD];
 
 	arrow_entry_encode(head, &(struct arrow_entry){.type = ENTRY_END});
-	return write_full(fd, head, sizeof(head)) < 0 ? gone(error) : 0;
+	return write_full(fd, head, sizeof(head)) < 0 ? entries_gone(error) : 0;
 }
 
 int entries_send_archive(struct archive *from, int fd, const struct entries_options *options,

@@ -30,7 +30,8 @@
 #define END_MS 10000u    /* for its end, once its streams are closed */
 
 /* Connects to the keeper of an Arrow that runs. Returns the socket. */
-static int connect_to(const struct arrow_paths *paths, const char *name, struct arrow_error *error)
+static int exec_connect(
+	const struct arrow_paths *paths, const char *name, struct arrow_error *error)
 {
 	struct arrow_instance instance;
 	char id[ARROW_ID_HEX];
@@ -47,7 +48,7 @@ static int connect_to(const struct arrow_paths *paths, const char *name, struct 
 	return fd;
 }
 
-static int send_frame(int fd, uint16_t type, const void *data, size_t size)
+static int exec_send_frame(int fd, uint16_t type, const void *data, size_t size)
 {
 	uint8_t head[ARROW_FRAME_HEADER + ARROW_EXEC_HEAD];
 	int r;
@@ -61,7 +62,7 @@ static int send_frame(int fd, uint16_t type, const void *data, size_t size)
 }
 
 /* Says what to execute. The socket blocks; a keeper always reads. */
-static int request(int fd, const struct arrow_exec *exec, struct arrow_error *error)
+static int exec_send_request(int fd, const struct arrow_exec *exec, struct arrow_error *error)
 {
 	/* The keeper may refuse while we still write. */
 	_cleanup_sigpipe_ struct sigpipe_block block = sigpipe_block();
@@ -75,11 +76,11 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 
 		if (n > ARROW_FRAME_MAX - ARROW_EXEC_HEAD)
 			n = ARROW_FRAME_MAX - ARROW_EXEC_HEAD;
-		r = send_frame(fd, ARROW_EXEC, job.data + at, n);
+		r = exec_send_frame(fd, ARROW_EXEC, job.data + at, n);
 		at += n;
 	}
 	if (r == 0)
-		r = send_frame(fd, ARROW_EXEC_END, NULL, 0);
+		r = exec_send_frame(fd, ARROW_EXEC_END, NULL, 0);
 	arrow_job_release(&job);
 	/* A keeper that refuses closes its end, after it has said why. */
 	return r < 0 && r != -EPIPE && r != -ECONNRESET
@@ -88,7 +89,7 @@ static int request(int fd, const struct arrow_exec *exec, struct arrow_error *er
 }
 
 /* whole: all that a worker says has the time that else its next bytes have. */
-static int attend(int fd, const struct arrow_paths *paths, const struct arrow_exec *exec,
+static int exec_attend(int fd, const struct arrow_paths *paths, const struct arrow_exec *exec,
 	bool whole, int *status, struct arrow_error *error)
 {
 	const struct arrow_spec spec = {
@@ -109,7 +110,7 @@ static int attend(int fd, const struct arrow_paths *paths, const struct arrow_ex
 	bool detached;
 	int r;
 
-	r = request(fd, exec, error);
+	r = exec_send_request(fd, exec, error);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -128,15 +129,15 @@ int arrow_exec(const struct arrow_paths *paths, const char *name, const struct a
 			"the input is not a terminal: leave out -t, or run it in a terminal");
 	if (exec->tty)
 		client_window(&sized.rows, &sized.columns);
-	fd = connect_to(paths, name, error);
-	return fd < 0 ? fd : attend(fd, paths, &sized, false, status, error);
+	fd = exec_connect(paths, name, error);
+	return fd < 0 ? fd : exec_attend(fd, paths, &sized, false, status, error);
 }
 
 /*
  * The process that carries a worker's streams: it ends with the one that started it. Of that one it
  * keeps nothing else open: pipes of other workers would never end.
  */
-static void __attribute__((noreturn)) carry(int fd, const struct arrow_paths *paths,
+static void __attribute__((noreturn)) worker_carry(int fd, const struct arrow_paths *paths,
 	const struct arrow_exec *exec, bool whole, int in, int out, int words, pid_t parent)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -149,7 +150,7 @@ static void __attribute__((noreturn)) carry(int fd, const struct arrow_paths *pa
 		dup2(out, 1) < 0 || dup2(null_fd, 2) < 0)
 		_exit(1);
 	close_all_but(keep, sizeof(keep) / sizeof(*keep));
-	r = attend(fd, paths, exec, whole, &status, &error);
+	r = exec_attend(fd, paths, exec, whole, &status, &error);
 	if (r < 0 && error.text && write_full(words, error.text, strlen(error.text)) < 0)
 		_exit(1);
 	_exit(r < 0 ? 1 : 0);
@@ -168,7 +169,7 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 	struct arrow_exec exec = {.worker = true, .interactive = input};
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, words[2] = {-1, -1}, r = 0;
 	pid_t parent = getpid();
-	_cleanup_close_ int fd = connect_to(paths, name, error);
+	_cleanup_close_ int fd = exec_connect(paths, name, error);
 
 	*worker = (struct arrow_worker){.in = -1, .out = -1, .words = -1, .carrier = -1};
 	if (fd == -ESRCH) {
@@ -192,7 +193,7 @@ int arrow_worker_start(const struct arrow_paths *paths, const char *name, const 
 			r = arrow_fail(error, errno, "cannot make a process: %m");
 	}
 	if (worker->carrier == 0)
-		carry(steal_fd(&fd), paths, &exec, flags & ARROW_WORKER_SHORT, in[0], out[1],
+		worker_carry(steal_fd(&fd), paths, &exec, flags & ARROW_WORKER_SHORT, in[0], out[1],
 			words[1], parent);
 	arrow_strings_release(&exec.args);
 	if (r < 0) {

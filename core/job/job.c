@@ -161,12 +161,12 @@ static int check_exec_size(const char *text, size_t *total, struct arrow_error *
 
 	if (n > EXEC_STRING_MAX)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, E2BIG,
-			"an argument or variable of %zu bytes is longer than Linux takes (%u): '%.32s...'",
+			"an argument or variable of %zu bytes is longer than Linux allows (%u): '%.32s...'",
 			n, EXEC_STRING_MAX, text);
 	*total += n + sizeof(char *);
 	if (*total > EXEC_MAX)
 		return arrow_fail_status(error, ARROW_STATUS_NOT_EXEC, E2BIG,
-			"arguments and environment are longer than Linux takes (%u bytes together)",
+			"arguments and environment are longer than Linux allows (%u bytes together)",
 			EXEC_MAX);
 	return 0;
 }
@@ -229,11 +229,11 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 			return r;
 	} else if (spec->process.args.n == 0 && spec->source.image) {
 		return arrow_fail(error, EINVAL,
-			"no command: the image %s names none; say which program of it to run, as in 'arrow run %s /bin/sh'",
+			"no command: the image %s has no default command; name a program in it, as in 'arrow run %s /bin/sh'",
 			spec->source.image, spec->source.image);
 	} else if (spec->process.args.n == 0) {
 		return arrow_fail(error, EINVAL,
-			"no command: say which program of %s to run, as in 'arrow run --rootfs %s /bin/sh'",
+			"no command: name a program in %s, as in 'arrow run --rootfs %s /bin/sh'",
 			spec->source.rootfs, spec->source.rootfs);
 	}
 	for (size_t i = 0; i < spec->process.args.n; i++) {
@@ -441,7 +441,7 @@ static int finish(struct arrow_job *job, struct arrow_error *error)
 
 	job->stable = job->size;
 	if (job->failed) {
-		r = arrow_fail(error, -job->failed, "cannot describe the job: %m");
+		r = arrow_fail(error, -job->failed, "cannot encode the job: %m");
 		arrow_job_release(job);
 	}
 	return r;
@@ -536,7 +536,7 @@ int arrow_job_encode_exec(
 		add_string(job, ARROW_JOB_USER, exec->user);
 	add_window(job, exec->tty, exec->rows, exec->columns);
 	if (r == 0 && job->failed)
-		r = arrow_fail(error, -job->failed, "cannot describe what to execute: %m");
+		r = arrow_fail(error, -job->failed, "cannot encode the command: %m");
 	if (r < 0)
 		arrow_job_release(job);
 	return r;

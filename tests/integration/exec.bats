@@ -492,6 +492,17 @@ END
     start_arrow "own$n" >/dev/null
   done
   names=(shared own own1 own2 own3)
+  "$ARROW" stats "${names[@]}" >live 3>&- &
+  pid=$!
+  pids=$pid
+  wait_for 60 grep -q own3 live
+  carriers=$(pgrep -P "$pid")
+  [ "$(wc -w <<<"$carriers")" -eq 5 ]
+  shared=$(for carrier in $carriers; do readlink "/proc/$carrier/fd/"*; done | grep pipe: | sort | uniq -d)
+  kill "$pid"
+  wait "$pid" || true
+  pids=
+  [ -z "$shared" ] || { echo "held by two processes: $shared"; return 1; }
   run timeout 60 "$ARROW" stats --no-stream
   [ "$status" -eq 0 ]
   [ "${#lines[@]}" -eq 6 ]

@@ -63,7 +63,7 @@ teardown() {
   for i in $(seq 40); do printf 'W%s=%065000d\n' "$i" 0; done >env
   run arrow run --env-file env "$B" env
   [ "$status" -eq 126 ]
-  [[ $output == 'arrow: arguments and environment are longer than Linux takes'* ]]
+  [[ $output == 'arrow: arguments and environment are longer than Linux allows'* ]]
 }
 
 @test "run: stdout and stderr stay apart" {

@@ -259,7 +259,7 @@ static void an_exec_says_only_what_differs_from_the_program(void **state)
 	job_release(&job);
 	free(STEAL(copy));
 
-	/* What tells of the Arrow has no place in it. */
+	/* A record about the Arrow has no place in it. */
 	ADD_MOUNT(&b, ARROW_MOUNT_TMPFS, 0, "\0/run");
 	assert_int_equal(decode_exec(&b, &job, &copy), -EINVAL);
 }

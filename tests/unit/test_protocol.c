@@ -535,6 +535,19 @@ static void attributes_of_files_come_back_as_they_were(void **state)
 	assert_int_equal(arrow_entry_xattr_encode(xattrs, 0, &x), 0);
 }
 
+static void an_error_of_files_has_an_errno(void **state)
+{
+	struct arrow_entry e = {.type = ENTRY_ERROR, .name = 1, .major = ARROW_ERRNO_MAX}, got;
+	uint8_t head[ENTRY_HEAD];
+
+	arrow_entry_encode(head, &e);
+	assert_int_equal(arrow_entry_decode(head, &got), 0);
+	assert_int_equal(got.major, ARROW_ERRNO_MAX);
+	e.major++;
+	arrow_entry_encode(head, &e);
+	assert_int_equal(arrow_entry_decode(head, &got), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +560,7 @@ int main(void)
 		cmocka_unit_test(record_values_come_back_as_they_were),
 		cmocka_unit_test(record_values_out_of_range_are_refused),
 		cmocka_unit_test(attributes_of_files_come_back_as_they_were),
+		cmocka_unit_test(an_error_of_files_has_an_errno),
 	};
 
 	return cmocka_run_group_tests_name("protocol", tests, NULL, NULL);
