@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest/limits.h"
+#include "guest/cgroup.h"
 #include "guest/tty.h"
 #include "guest/user.h"
 #include "guest/worker.h"
@@ -407,8 +407,8 @@ static void start_close_stdio(const struct start *s)
 static int start_launch(struct start *s, pid_t *pid)
 {
 	const struct job *job = s->job;
-	bool held = limits_hold(job, s->first);
-	int r = held ? limits_enter(s->job, s->first, s->failure) : 0;
+	bool held = cgroup_holds(job, s->first);
+	int r = held ? cgroup_enter(s->job, s->first, s->failure) : 0;
 
 	if (r < 0)
 		return r;
@@ -417,7 +417,7 @@ static int start_launch(struct start *s, pid_t *pid)
 		r = fail(s->failure, 125, errno, "cannot make a process: %m");
 	else if (s->failure->status)
 		r = -s->failure->err;
-	if (held && limits_leave() < 0 && r == 0)
+	if (held && cgroup_leave() < 0 && r == 0)
 		r = fail(s->failure, 125, errno, "cannot leave the cgroup of the program: %m");
 	return r;
 }

@@ -3,7 +3,7 @@
  * The cgroup that holds the program, and what is executed beside it, to a part of a CPU and to a
  * number of processes. It is made when there is a limit: with the job, or later by the worker.
  */
-#include "guest/limits.h"
+#include "guest/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,12 +62,12 @@ static int set_pids(uint32_t max)
 	return set_limit("+pids", "pids.max", value);
 }
 
-bool limits_hold(const struct job *job, bool first)
+bool cgroup_holds(const struct job *job, bool first)
 {
 	return job->cpu_max || job->pids_max || (!first && access(PROGRAM_GROUP, F_OK) == 0);
 }
 
-int limits_enter(const struct job *job, bool first, struct failure *failure)
+int cgroup_enter(const struct job *job, bool first, struct failure *failure)
 {
 	int r = first && job->cpu_max ? set_cpu(job->cpu_max) : 0;
 
@@ -81,7 +81,7 @@ int limits_enter(const struct job *job, bool first, struct failure *failure)
 		     : 0;
 }
 
-int limits_leave(void)
+int cgroup_leave(void)
 {
 	return cgroup_write(ROOT_GROUP "/cgroup.procs", "0");
 }
