@@ -81,7 +81,7 @@ static char *guest_part(char *arg)
 	return colon + 1;
 }
 
-static int copy(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int cp_run(struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	char *from = guest_part(in->source), *to = guest_part(in->destination);
 
@@ -112,7 +112,7 @@ int cmd_cp(int argc, char **argv)
 	int status = 0;
 
 	cli_parse(&cp_argp, argc, argv, 0, &in);
-	if (cli_paths_init(&paths, &error) < 0 || copy(&in, &paths, &error) < 0) {
+	if (cli_paths_init(&paths, &error) < 0 || cp_run(&in, &paths, &error) < 0) {
 		error.status = 1; /* as Docker has it */
 		status = cli_error(&error);
 	}

@@ -78,10 +78,10 @@ struct doctor {
 };
 
 /* Notes a check. mend: the command that mends it, or NULL. */
-static void note(struct doctor *d, enum state state, const char *check, const char *mend,
+static void doctor_note(struct doctor *d, enum state state, const char *check, const char *mend,
 	const char *fmt, ...) ARROW_PRINTF(5, 6);
 
-static void note(struct doctor *d, enum state state, const char *check, const char *mend,
+static void doctor_note(struct doctor *d, enum state state, const char *check, const char *mend,
 	const char *fmt, ...)
 {
 	va_list ap;
@@ -100,11 +100,11 @@ static void doctor_note_found(struct doctor *d, const char *check, unsigned int 
 	const char *wrong, const char *mended)
 {
 	if (found == 0)
-		note(d, OK, check, NULL, "none");
+		doctor_note(d, OK, check, NULL, "none");
 	else if (d->fix)
-		note(d, FIXED, check, NULL, "%s: %u", mended, found);
+		doctor_note(d, FIXED, check, NULL, "%s: %u", mended, found);
 	else
-		note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", wrong, found);
+		doctor_note(d, OPTIONAL, check, "arrow doctor --fix", "%s: %u", wrong, found);
 }
 
 /* Something that was left behind: its number, counted or removed. */
@@ -115,7 +115,7 @@ static void doctor_note_left(struct doctor *d, const char *check, const char *wh
 
 	snprintf(removed, sizeof(removed), "removed %s", what);
 	if (r < 0)
-		note(d, OPTIONAL, check, NULL, "%s", error->text);
+		doctor_note(d, OPTIONAL, check, NULL, "%s", error->text);
 	else
 		doctor_note_found(d, check, found, what, removed);
 }
@@ -144,7 +144,7 @@ static void doctor_check_networks(struct doctor *d, const struct arrow_paths *pa
 	struct net_findings f;
 
 	if (net_settle(paths, d->fix, &f, &error) < 0) {
-		note(d, OPTIONAL, "networks", NULL, "%s", error.text);
+		doctor_note(d, OPTIONAL, "networks", NULL, "%s", error.text);
 		return;
 	}
 	doctor_note_found(d, "leftover addresses", f.dead, "addresses and names of killed Arrows",
@@ -169,9 +169,9 @@ static void doctor_note_image(const char *digest, const char *what, void *arg)
 
 	c->wrong++;
 	if (damaged && c->d->fix)
-		note(c->d, FIXED, "damaged image", NULL, "removed the blob %.19s", digest);
+		doctor_note(c->d, FIXED, "damaged image", NULL, "removed the blob %.19s", digest);
 	else
-		note(c->d, OPTIONAL, damaged ? "damaged image" : "incomplete image",
+		doctor_note(c->d, OPTIONAL, damaged ? "damaged image" : "incomplete image",
 			damaged ? "arrow doctor --fix" : "pull or load the image again",
 			"the blob %.19s is %s", digest, what);
 }
@@ -185,9 +185,9 @@ static void doctor_check_images(struct doctor *d, const struct arrow_paths *path
 	int r = arrow_images_verify(paths, d->fix, &checked, &left, doctor_note_image, &c, &error);
 
 	if (r < 0)
-		note(d, OPTIONAL, "image store", NULL, "%s", error.text);
+		doctor_note(d, OPTIONAL, "image store", NULL, "%s", error.text);
 	else if (c.wrong == 0)
-		note(d, OK, "image digests", NULL, "%u checked", checked);
+		doctor_note(d, OK, "image digests", NULL, "%u checked", checked);
 	if (r == 0)
 		doctor_note_left(d, "unused images", "blobs and root images that no image uses", r,
 			left, &error);
@@ -202,14 +202,15 @@ static void doctor_check_damaged(struct doctor *d, const struct arrow_paths *pat
 
 	if (own && d->fix) {
 		if (arrow_kernel_remove(store, id, &error) < 0)
-			note(d, OPTIONAL, "damaged kernel", NULL, "%s", error.text);
+			doctor_note(d, OPTIONAL, "damaged kernel", NULL, "%s", error.text);
 		else
-			note(d, FIXED, "damaged kernel", NULL, "removed %.12s (%s)", id, profile);
+			doctor_note(d, FIXED, "damaged kernel", NULL, "removed %.12s (%s)", id,
+				profile);
 		return;
 	}
 	mend = path_format("sudo arrow kernel rm %.12s", id);
-	note(d, OPTIONAL, "damaged kernel", own ? "arrow doctor --fix" : mend, "%.12s (%s) in %s",
-		id, profile, store);
+	doctor_note(d, OPTIONAL, "damaged kernel", own ? "arrow doctor --fix" : mend,
+		"%.12s (%s) in %s", id, profile, store);
 }
 
 /* The digests of all kernels, whether a profile names them or not. */
@@ -224,7 +225,7 @@ static void doctor_check_digests(struct doctor *d, const struct arrow_paths *pat
 		size_t i;
 
 		if (arrow_kernel_list(stores, true, &list, &error) < 0) {
-			note(d, OPTIONAL, "kernel store", NULL, "%s", error.text);
+			doctor_note(d, OPTIONAL, "kernel store", NULL, "%s", error.text);
 			continue;
 		}
 		json_array_foreach (list, i, kernel) {
@@ -243,7 +244,7 @@ static void doctor_check_digests(struct doctor *d, const struct arrow_paths *pat
 		json_decref(list);
 	}
 	if (damaged == 0)
-		note(d, OK, "kernel digests", NULL, "%u checked", whole);
+		doctor_note(d, OK, "kernel digests", NULL, "%u checked", whole);
 }
 
 static void doctor_check_dir(struct doctor *d, const char *check, const struct arrow_host_dir *dir,
@@ -253,11 +254,11 @@ static void doctor_check_dir(struct doctor *d, const char *check, const struct a
 	_cleanup_free_ char *size = human_binary_size(dir->free);
 
 	if (!dir->writable)
-		note(d, MISSING, check, mend, "%s is not writable", dir->path);
+		doctor_note(d, MISSING, check, mend, "%s is not writable", dir->path);
 	else if (dir->free < room)
-		note(d, MISSING, check, mend, "only %s are free in %s", size, dir->path);
+		doctor_note(d, MISSING, check, mend, "only %s are free in %s", size, dir->path);
 	else
-		note(d, OK, check, NULL, "%s, %s free", dir->path, size);
+		doctor_note(d, OK, check, NULL, "%s, %s free", dir->path, size);
 }
 
 static void doctor_check_engine(struct doctor *d, const struct arrow_host *h)
@@ -272,24 +273,25 @@ static void doctor_check_engine(struct doctor *d, const struct arrow_host *h)
 			mend = path_format("sudo apt-get install %s%s",
 				e->path ? "--reinstall " : "", e->engine->package);
 		if (!e->problem && (e->own || !e->path))
-			note(d, OK, e->engine->name, NULL, "%s", e->version);
+			doctor_note(d, OK, e->engine->name, NULL, "%s", e->version);
 		else if (!e->problem)
-			note(d, OPTIONAL, e->engine->name, "sudo make hypervisor",
+			doctor_note(d, OPTIONAL, e->engine->name, "sudo make hypervisor",
 				"%s; the one built for Arrow starts faster and takes less memory",
 				e->version);
 		else if (!e->path && e->engine->program)
-			note(d, e->engine == h->choice.engine ? MISSING : OPTIONAL, e->engine->name,
-				mend, "%s is not installed", e->engine->program);
+			doctor_note(d, e->engine == h->choice.engine ? MISSING : OPTIONAL,
+				e->engine->name, mend, "%s is not installed", e->engine->program);
 		else
-			note(d, e->engine == h->choice.engine ? MISSING : OPTIONAL, e->engine->name,
-				mend, "%s", e->problem);
+			doctor_note(d, e->engine == h->choice.engine ? MISSING : OPTIONAL,
+				e->engine->name, mend, "%s", e->problem);
 	}
-	note(d, kvm->usable ? OK : OPTIONAL, "KVM", kvm->mend[0] ? kvm->mend : NULL, "%s%s",
+	doctor_note(d, kvm->usable ? OK : OPTIONAL, "KVM", kvm->mend[0] ? kvm->mend : NULL, "%s%s",
 		kvm->usable ? "" : "programs run slower by TCG; ", kvm->reason);
 	if (h->mkfs)
-		note(d, OK, ARROW_IMAGE_TOOL, NULL, "%s", h->mkfs);
+		doctor_note(d, OK, ARROW_IMAGE_TOOL, NULL, "%s", h->mkfs);
 	else
-		note(d, MISSING, ARROW_IMAGE_TOOL, "sudo apt-get install " ARROW_IMAGE_PACKAGE,
+		doctor_note(d, MISSING, ARROW_IMAGE_TOOL,
+			"sudo apt-get install " ARROW_IMAGE_PACKAGE,
 			"not installed; required to build root images");
 }
 
@@ -302,11 +304,12 @@ static void doctor_check_build(struct doctor *d, bool needed)
 	if (arrow_kernel_build_needs(&packages, &error) < 0)
 		return;
 	if (*packages == '\0') {
-		note(d, OK, "kernel build", NULL, "source and tools are installed");
+		doctor_note(d, OK, "kernel build", NULL, "source and tools are installed");
 		return;
 	}
 	mend = path_format("sudo apt-get install %s", packages);
-	note(d, needed ? MISSING : OPTIONAL, "kernel build", mend, "not installed: %s", packages);
+	doctor_note(d, needed ? MISSING : OPTIONAL, "kernel build", mend, "not installed: %s",
+		packages);
 }
 
 static void doctor_check_kernels(struct doctor *d, const struct arrow_host *h)
@@ -322,13 +325,13 @@ static void doctor_check_kernels(struct doctor *d, const struct arrow_host *h)
 		_cleanup_free_ char *mend = path_format("arrow kernel build %s", k->profile);
 
 		if (!k->problem)
-			note(d, OK, check, NULL, "%.12s", k->id);
+			doctor_note(d, OK, check, NULL, "%.12s", k->id);
 		else if (strcmp(k->state, "missing") == 0)
-			note(d, MISSING, check, mend, "not built");
+			doctor_note(d, MISSING, check, mend, "not built");
 		else if (strcmp(k->state, "old") == 0)
-			note(d, MISSING, check, mend, "built for another version of Arrow");
+			doctor_note(d, MISSING, check, mend, "built for another version of Arrow");
 		else
-			note(d, MISSING, check, mend, "%s", k->state);
+			doctor_note(d, MISSING, check, mend, "%s", k->state);
 	}
 }
 
@@ -380,29 +383,29 @@ static void doctor_check_user(struct doctor *d, const struct arrow_host *h)
 	int fd = -1;
 
 	if (h->uid == 0) {
-		note(d, OK, "user", NULL, "root");
+		doctor_note(d, OK, "user", NULL, "root");
 		return;
 	}
 	if (h->userns_err) {
-		note(d, OPTIONAL, "volumes", doctor_mend_userns(),
+		doctor_note(d, OPTIONAL, "volumes", doctor_mend_userns(),
 			"-v and --rootfs require a user namespace: %s", strerror(h->userns_err));
 		return;
 	}
 	if (arrow_userns_create(&fd, &error) < 0) {
-		note(d, OPTIONAL, "volumes", NULL, "%s", error.text);
+		doctor_note(d, OPTIONAL, "volumes", NULL, "%s", error.text);
 		return;
 	}
 	close(fd);
-	note(d, OK, "volumes", NULL, "user namespaces work");
+	doctor_note(d, OK, "volumes", NULL, "user namespaces work");
 	if (!h->subuids.count || !h->subgids.count) {
 		mend = doctor_mend_subid(h->user);
-		note(d, OPTIONAL, "user ids", mend,
+		doctor_note(d, OPTIONAL, "user ids", mend,
 			"all files in -v and --rootfs belong to you: no ids in " ARROW_SUBUID);
 	} else if (!h->newuidmap) {
-		note(d, OPTIONAL, "user ids", "sudo apt-get install uidmap",
+		doctor_note(d, OPTIONAL, "user ids", "sudo apt-get install uidmap",
 			"all files in -v and --rootfs belong to you: newuidmap is not installed");
 	} else {
-		note(d, OK, "user ids", NULL, "%u users, %u groups", h->subuids.count,
+		doctor_note(d, OK, "user ids", NULL, "%u users, %u groups", h->subuids.count,
 			h->subgids.count);
 	}
 }
@@ -411,15 +414,15 @@ static void doctor_check_user(struct doctor *d, const struct arrow_host *h)
 static void doctor_check_confinement(struct doctor *d, const struct arrow_host *h)
 {
 	if (h->jail_own_user)
-		note(d, OK, "jail", NULL, "each VM has its own user and namespaces");
+		doctor_note(d, OK, "jail", NULL, "each VM has its own user and namespaces");
 	else if (h->jail_namespaces)
-		note(d, OK, "jail", NULL, "each VM has its own namespaces");
+		doctor_note(d, OK, "jail", NULL, "each VM has its own namespaces");
 	else
-		note(d, OPTIONAL, "jail", doctor_mend_userns(),
+		doctor_note(d, OPTIONAL, "jail", doctor_mend_userns(),
 			"cannot create namespaces: QEMU runs with your rights, restricted only by a system call filter");
 	for (unsigned int i = 0; i < ARROW_HOST_GROUPS; i++)
 		if (!h->groups[i])
-			note(d, OPTIONAL, "limits", NULL,
+			doctor_note(d, OPTIONAL, "limits", NULL,
 				"cannot create a control group for %s: its limits apply in the guest only, or not at all",
 				arrow_host_controllers[i]);
 }
@@ -429,11 +432,12 @@ static void doctor_check_memory(struct doctor *d, const struct arrow_host *h)
 	_cleanup_free_ char *size = human_binary_size(h->memory_available);
 
 	if (h->memory_available < ARROW_MEMORY_MIN)
-		note(d, MISSING, "memory", NULL, "only %s are available", size);
+		doctor_note(d, MISSING, "memory", NULL, "only %s are available", size);
 	else if (h->memory_available < ARROW_DEFAULT_MEMORY)
-		note(d, OPTIONAL, "memory", NULL, "only %s are available; give less with -m", size);
+		doctor_note(d, OPTIONAL, "memory", NULL, "only %s are available; give less with -m",
+			size);
 	else
-		note(d, OK, "memory", NULL, "%s are available", size);
+		doctor_note(d, OK, "memory", NULL, "%s are available", size);
 }
 
 static int doctor_examine(struct doctor *d, struct arrow_error *error)
@@ -451,8 +455,8 @@ static int doctor_examine(struct doctor *d, struct arrow_error *error)
 		doctor_check_digests(d, &paths);
 		doctor_check_images(d, &paths);
 	} else {
-		note(d, MISSING, "directories", "export ARROW_DATA_DIR=DIR ARROW_RUN_DIR=DIR", "%s",
-			why.text);
+		doctor_note(d, MISSING, "directories",
+			"export ARROW_DATA_DIR=DIR ARROW_RUN_DIR=DIR", "%s", why.text);
 	}
 	r = arrow_host_look(&host, has_paths ? &paths : NULL, error);
 	if (r == 0) {

@@ -66,20 +66,20 @@ static const struct argp_option options[] = {
 };
 /* clang-format on */
 
-static error_t add(struct arrow_strings *list, const char *text)
+static error_t network_add_cards(struct arrow_strings *list, const char *text)
 {
 	return arrow_strings_add(list, text) < 0 ? ENOMEM : 0;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t network_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
 
 	switch (key) {
 	case OPT_SUBNET:
-		return add(&in->subnets, arg);
+		return network_add_cards(&in->subnets, arg);
 	case OPT_GATEWAY:
-		return add(&in->gateways, arg);
+		return network_add_cards(&in->gateways, arg);
 	case OPT_RANGE:
 		in->range = arg;
 		return 0;
@@ -90,9 +90,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->ipv6 = true;
 		return 0;
 	case OPT_LABEL:
-		return add(&in->labels, arg);
+		return network_add_cards(&in->labels, arg);
 	case 'o':
-		return add(&in->options, arg);
+		return network_add_cards(&in->options, arg);
 	case 'd':
 		if (strcmp(arg, "bridge") != 0)
 			argp_error(state, "unknown driver '%s'; the only driver is bridge", arg);
@@ -104,7 +104,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		in->quiet = true;
 		return 0;
 	case OPT_ALIAS:
-		return add(&in->aliases, arg);
+		return network_add_cards(&in->aliases, arg);
 	case OPT_IP:
 		in->ip = arg;
 		return 0;
@@ -122,7 +122,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			in->command = arg;
 			return 0;
 		}
-		return add(&in->names, arg);
+		return network_add_cards(&in->names, arg);
 	case ARGP_KEY_END:
 		if (!in->command)
 			argp_error(state,
@@ -135,7 +135,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp network_argp = {
 	options,
-	parse,
+	network_parse,
 	"create NAME\nls\ninspect NETWORK...\nconnect NETWORK ARROW\ndisconnect NETWORK ARROW\nrm NETWORK...\nprune",
 	"Create, show and remove networks.\v"
 	"'arrow run --network NAME' puts an Arrow on a network. connect and disconnect change that, also while the Arrow runs; a running Arrow has one spare network card. "
@@ -146,7 +146,7 @@ static const struct argp network_argp = {
 	NULL,
 };
 
-static int create(
+static int network_create(
 	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
@@ -173,7 +173,7 @@ struct collecting {
 	json_t *list;
 };
 
-static int collect(const struct net_network *n, void *arg, struct arrow_error *error)
+static int network_collect(const struct net_network *n, void *arg, struct arrow_error *error)
 {
 	struct collecting *c = arg;
 
@@ -210,7 +210,8 @@ static char *arrows_text(const json_t *row, const void *arg)
 		       : text;
 }
 
-static int ls(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_list(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	static const struct cli_column columns[] = {
 		{"NETWORK ID", NULL, id_text},
@@ -223,7 +224,7 @@ static int ls(const struct input *in, const struct arrow_paths *paths, struct ar
 	};
 	static const struct cli_column names[] = {{NULL, "Name", NULL}, {NULL, NULL, NULL}};
 	struct collecting c = {.paths = paths, .list = json_array()};
-	int r = net_network_list(paths, collect, &c, error);
+	int r = net_network_list(paths, network_collect, &c, error);
 
 	if (r == 0)
 		r = in->json ? cli_print_json(c.list)
@@ -232,7 +233,7 @@ static int ls(const struct input *in, const struct arrow_paths *paths, struct ar
 	return r;
 }
 
-static int inspect(
+static int network_inspect(
 	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	json_t *list = json_array();
@@ -251,7 +252,8 @@ static int inspect(
 	return r;
 }
 
-static int rm(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_remove(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	for (size_t i = 0; i < in->names.n; i++) {
 		int r = net_network_remove(paths, in->names.v[i], error);
@@ -263,10 +265,11 @@ static int rm(const struct input *in, const struct arrow_paths *paths, struct ar
 	return cli_flush();
 }
 
-static int prune(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_prune(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	struct collecting c = {.paths = paths, .list = json_array()};
-	int r = net_network_list(paths, collect, &c, error);
+	int r = net_network_list(paths, network_collect, &c, error);
 	size_t index;
 	json_t *o;
 
@@ -287,7 +290,8 @@ static int prune(const struct input *in, const struct arrow_paths *paths, struct
 	return r < 0 ? r : cli_flush();
 }
 
-static int join(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_join(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	signal(SIGPIPE, SIG_IGN); /* a guest that takes no more is told of by an error */
 	return arrow_connect(paths, in->names.v[1],
@@ -300,13 +304,15 @@ static int join(const struct input *in, const struct arrow_paths *paths, struct 
 		error);
 }
 
-static int leave(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_leave(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	signal(SIGPIPE, SIG_IGN);
 	return arrow_disconnect(paths, in->names.v[1], in->names.v[0], error);
 }
 
-static int run(const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
+static int network_run(
+	const struct input *in, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	static const struct {
 		const char *name;
@@ -314,14 +320,14 @@ static int run(const struct input *in, const struct arrow_paths *paths, struct a
 		size_t least, most; /* names */
 		bool locked;
 	} known[] = {
-		{"create", create, 1, 1, true},
-		{"ls", ls, 0, 0, true},
-		{"list", ls, 0, 0, true},
-		{"inspect", inspect, 1, SIZE_MAX, true},
-		{"connect", join, 2, 2, false},
-		{"disconnect", leave, 2, 2, false},
-		{"rm", rm, 1, SIZE_MAX, true},
-		{"prune", prune, 0, 0, true},
+		{"create", network_create, 1, 1, true},
+		{"ls", network_list, 0, 0, true},
+		{"list", network_list, 0, 0, true},
+		{"inspect", network_inspect, 1, SIZE_MAX, true},
+		{"connect", network_join, 2, 2, false},
+		{"disconnect", network_leave, 2, 2, false},
+		{"rm", network_remove, 1, SIZE_MAX, true},
+		{"prune", network_prune, 0, 0, true},
 	};
 	_cleanup_close_ int lock = -1;
 	struct net_findings findings;
@@ -361,7 +367,7 @@ int cmd_network(int argc, char **argv)
 	cli_parse(&network_argp, argc, argv, 0, &in);
 	r = cli_paths_init(&paths, &error);
 	if (r == 0)
-		r = run(&in, &paths, &error);
+		r = network_run(&in, &paths, &error);
 	if (r < 0)
 		r = cli_error(&error);
 	arrow_paths_release(&paths);

@@ -169,8 +169,9 @@ static int check_local(const struct transfer_options *o, const struct oci_refere
 	return e;
 }
 
-static int transfer(const struct input *in, const struct transfer_options *given, struct http *h,
-	struct oci_reference *reference, const char *data, struct arrow_error *error)
+static int pull_transfer(const struct input *in, const struct transfer_options *given,
+	struct http *h, struct oci_reference *reference, const char *data,
+	struct arrow_error *error)
 {
 	_cleanup_registry_ struct registry r = {0};
 	_cleanup_oci_store_ struct oci_store store = {.fd = -1, .blobs_fd = -1, .lock_fd = -1};
@@ -255,7 +256,7 @@ static int transfer_run(struct input *in, struct arrow_error *error)
 	if (e == 0 && !(h = http_new(&registry.http)))
 		e = arrow_no_memory(error);
 	if (e == 0)
-		e = transfer(in, &o, h, &reference, paths.data, error);
+		e = pull_transfer(in, &o, h, &reference, paths.data, error);
 	http_free(h);
 	if (e == 0)
 		transfer_write_event(paths.data, in->push ? "push" : "pull", &reference);

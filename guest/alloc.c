@@ -26,7 +26,7 @@ static struct piece *lists[LARGEST + 1];
 static char *heap;
 static size_t left; /* of it */
 
-static void *map(size_t size)
+static void *alloc_map(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -41,13 +41,13 @@ static unsigned int class_of(size_t size)
 	return class < SMALLEST ? SMALLEST : class;
 }
 
-static struct piece *carve(size_t size)
+static struct piece *alloc_carve(size_t size)
 {
 	struct piece *p;
 
 	/* What was left of a heap is lost, which is less than a piece. */
 	if (left < size) {
-		heap = map((size_t)1 << HEAP);
+		heap = alloc_map((size_t)1 << HEAP);
 		left = heap ? (size_t)1 << HEAP : 0;
 	}
 	if (!heap)
@@ -59,7 +59,7 @@ static struct piece *carve(size_t size)
 }
 
 /* Of its own name, for the compiler knows what malloc() and memset() are together. */
-static void *take(size_t size)
+static void *alloc_take(size_t size)
 {
 	struct piece *p;
 	unsigned int class;
@@ -71,14 +71,14 @@ static void *take(size_t size)
 	class = class_of(size + HEAD);
 	if (class > LARGEST) {
 		size = (size + HEAD + PAGE - 1) & ~(PAGE - 1);
-		p = map(size);
+		p = alloc_map(size);
 	} else {
 		size = (size_t)1 << class;
 		p = lists[class];
 		if (p)
 			lists[class] = p->next;
 		else
-			p = carve(size);
+			p = alloc_carve(size);
 	}
 	if (!p) {
 		errno = ENOMEM;
@@ -90,7 +90,7 @@ static void *take(size_t size)
 
 void *malloc(size_t size)
 {
-	return take(size);
+	return alloc_take(size);
 }
 
 void free(void *data)
@@ -119,7 +119,7 @@ void *calloc(size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	p = take(bytes);
+	p = alloc_take(bytes);
 	return p ? memset(p, 0, bytes) : NULL;
 }
 
@@ -129,11 +129,11 @@ void *realloc(void *data, size_t size)
 	void *larger;
 
 	if (!data)
-		return take(size);
+		return alloc_take(size);
 	p = (struct piece *)data - 1;
 	if (size <= p->size - HEAD && size > p->size / 4)
 		return data;
-	larger = take(size);
+	larger = alloc_take(size);
 	if (!larger)
 		return NULL;
 	memcpy(larger, data, size < p->size - HEAD ? size : p->size - HEAD);

@@ -144,7 +144,7 @@ static bool is_same_link(int upper, int lower, const char *name)
 	return n >= 0 && readlinkat(lower, name, b, sizeof(b)) == n && memcmp(a, b, (size_t)n) == 0;
 }
 
-static bool differs(
+static bool changes_differ(
 	int upper, int lower, const char *name, const struct stat *a, const struct stat *b)
 {
 	if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid)
@@ -211,10 +211,10 @@ static int walk_name(struct walk *w, int upper, int lower, const char *name, boo
 	}
 	if (S_ISDIR(a.st_mode))
 		return walk_subdir(w, upper, lower, name, was,
-			was ? !differs(upper, lower, name, &a, &b)
+			was ? !changes_differ(upper, lower, name, &a, &b)
 			    : changes_is_listed(w->path, made, sizeof(made) / sizeof(made[0])),
 			changed);
-	if (!was || differs(upper, lower, name, &a, &b))
+	if (!was || changes_differ(upper, lower, name, &a, &b))
 		changes_tell(w, was ? 'C' : 'A', changed);
 	return w->err;
 }

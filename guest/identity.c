@@ -31,7 +31,7 @@ int identity_prepare(void)
 	return random_fd < 0 ? -errno : 0;
 }
 
-static int reseed(const struct job *job)
+static int identity_reseed(const struct job *job)
 {
 	struct {
 		int bits, bytes;
@@ -51,7 +51,7 @@ int identity_unique(const struct job *job, struct failure *failure)
 {
 	struct timespec now = {
 		.tv_sec = (time_t)job->clock.seconds, .tv_nsec = job->clock.nanoseconds};
-	int r = reseed(job);
+	int r = identity_reseed(job);
 
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot seed the guest's random numbers: %m");
@@ -107,7 +107,7 @@ struct etc {
 };
 
 /* Writes a file of /etc anew, so that a link in its place leads nowhere. */
-static int replace(const struct etc *etc, const char *name, const char *text)
+static int identity_replace_file(const struct etc *etc, const char *name, const char *text)
 {
 	_cleanup_close_ int fd = -1;
 
@@ -119,7 +119,7 @@ static int replace(const struct etc *etc, const char *name, const char *text)
 }
 
 /* True if a line "address name..." of the job names the host. */
-static bool names(const char *line, const char *hostname)
+static bool identity_set_names(const char *line, const char *hostname)
 {
 	size_t length = strlen(hostname);
 
@@ -160,12 +160,12 @@ static int write_hosts(const struct job *job, const struct etc *etc)
 
 		at = stpcpy(mempcpy(at, *h, address), "\t");
 		at = stpcpy(stpcpy(at, name), "\n");
-		named = named || names(*h, job->hostname);
+		named = named || identity_set_names(*h, job->hostname);
 	}
 	/* Without a network of its own, an Arrow finds itself on the loopback. */
 	if (!named)
 		stpcpy(stpcpy(stpcpy(at, "127.0.0.1\t"), job->hostname), "\n");
-	return replace(etc, "hosts", text);
+	return identity_replace_file(etc, "hosts", text);
 }
 
 static int write_machine_id(const struct job *job, const struct etc *etc)
@@ -181,7 +181,7 @@ static int write_machine_id(const struct job *job, const struct etc *etc)
 		*at++ = "0123456789abcdef"[job->machine_id[i] & 15];
 	}
 	stpcpy(at, "\n");
-	return replace(etc, "machine-id", text);
+	return identity_replace_file(etc, "machine-id", text);
 }
 
 static int link_mtab(const struct etc *etc)
@@ -209,7 +209,7 @@ void identity_forget_machine(const uint8_t machine_id[16])
 
 static int write_resolver(const struct job *job, const struct etc *etc)
 {
-	return job->resolv ? replace(etc, "resolv.conf", job->resolv) : 0;
+	return job->resolv ? identity_replace_file(etc, "resolv.conf", job->resolv) : 0;
 }
 
 static int write_files(const struct job *job, const struct etc *etc, struct failure *failure)
@@ -219,7 +219,7 @@ static int write_files(const struct job *job, const struct etc *etc, struct fail
 
 	if (job->hostname) {
 		stpcpy(stpncpy(name, job->hostname, 64), "\n");
-		r = replace(etc, "hostname", name);
+		r = identity_replace_file(etc, "hostname", name);
 	} else if (etc->ours && unlinkat(etc->dir, "hostname", 0) < 0) {
 		r = -errno;
 	}

@@ -283,7 +283,7 @@ int job_decode_identity(uint8_t *data, size_t size, struct job *job, const char 
 	return decode(data, size, KIND_IDENTITY, job, why);
 }
 
-static bool sets(char **env, const char *pair)
+static bool job_sets_variable(char **env, const char *pair)
 {
 	size_t name = strcspn(pair, "=") + 1;
 
@@ -307,12 +307,12 @@ char **job_merge_env(char **program, char **own)
 	if (!env)
 		return NULL;
 	for (char **e = program; *e; e++) {
-		if (!sets(own, *e))
+		if (!job_sets_variable(own, *e))
 			env[kept++] = *e;
 	}
 	/* Of two of one name the later counts. */
 	for (char **e = own; *e; e++) {
-		if (!sets(e + 1, *e))
+		if (!job_sets_variable(e + 1, *e))
 			env[kept++] = *e;
 	}
 	return env;

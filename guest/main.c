@@ -33,7 +33,7 @@
 #define WATCH_SIGNALS UINT64_C(0x10001)
 
 /* Says why there can be no Arrow to the kernel's log, the only ear left, and ends the VM. */
-static void die(const char *what, int err)
+static void loader_die(const char *what, int err)
 {
 	char line[256];
 	int n = snprintf(
@@ -83,7 +83,7 @@ static void tell_phase(struct loader *loader, const char *phase, uint64_t us)
 static void tell_frame(struct loader *loader, uint16_t type, const void *payload, size_t size)
 {
 	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, size) < 0)
-		die("report to the host", -ENOBUFS);
+		loader_die("report to the host", -ENOBUFS);
 }
 
 static void tell_failed(struct loader *loader, const struct failure *failure)
@@ -180,7 +180,7 @@ static void life_begin(struct loader *loader)
 		loader->top = PROGRAM;
 		r = stream_watch(loader, PROGRAM);
 		if (r < 0)
-			die("watch the program's streams", r);
+			loader_die("watch the program's streams", r);
 		loader->life = LIFE_RUN;
 		return;
 	}
@@ -194,14 +194,14 @@ static void life_rehearse(struct loader *loader)
 	int r = warm_rehearse(&loader->stage);
 
 	if (r < 0)
-		die("rehearse a job", r);
+		loader_die("rehearse a job", r);
 	if (r == 1) {
 		loader->rehearsal = true;
 		close(loader->epoll);
 		close(loader->signals);
 		r = loop_watch(loader);
 		if (r < 0)
-			die("set up its event loop", r);
+			loader_die("set up its event loop", r);
 	}
 	tell_ready(loader);
 }
@@ -444,7 +444,7 @@ static void loop_run(struct loader *loader)
 		/* A host that breaks the protocol gets no Arrow, and the channel is lost with it.
 		 */
 		if (received < 0 || sent < 0)
-			die("use the control channel", received < 0 ? received : sent);
+			loader_die("use the control channel", received < 0 ? received : sent);
 		if (loader->rehearsal && loader->life == LIFE_DONE &&
 			channel_idle(&loader->channel))
 			_exit(0);
@@ -531,20 +531,20 @@ int main(void)
 	loader.take_control = control_take; /* here, so that none of it is in the file */
 	r = stage_prepare(&loader.stage, &what);
 	if (r < 0)
-		die(what, r);
+		loader_die(what, r);
 	r = identity_prepare();
 	if (r < 0)
-		die("open the random numbers", r);
+		loader_die("open the random numbers", r);
 	identity_loopback();
 	network_hide_spare(&loader.stage);
 	network_prepare(&loader.stage);
 
 	loader.channel.fd = open_port();
 	if (loader.channel.fd < 0)
-		die("open the control channel " ARROW_PORT_NODE, loader.channel.fd);
+		loader_die("open the control channel " ARROW_PORT_NODE, loader.channel.fd);
 	r = loop_watch(&loader);
 	if (r < 0)
-		die("set up its event loop", r);
+		loader_die("set up its event loop", r);
 	root_mount(&loader.stage);
 	touch_memory();
 	tell_ready(&loader);

@@ -197,7 +197,7 @@ static int add_route(const int fds[2], const struct arrow_job_route *route, stru
 }
 
 /* Which of its card's addresses it is. */
-static unsigned int rank(const struct job_network *n, size_t index)
+static unsigned int route_rank(const struct job_network *n, size_t index)
 {
 	unsigned int before = 0;
 
@@ -224,7 +224,7 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 	for (size_t i = 0; r == 0 && i < n->address_count; i++) {
 		what = "address";
 		name_card(request.ifr_name, n->addresses[i].index);
-		r = add_address(fds, &n->addresses[i], (char)('a' + rank(n, i)), &request);
+		r = add_address(fds, &n->addresses[i], (char)('a' + route_rank(n, i)), &request);
 	}
 	for (size_t i = 0; r == 0 && i < n->route_count; i++) {
 		what = "route";

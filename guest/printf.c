@@ -18,7 +18,7 @@ struct text {
 	size_t count; /* of all that was put, whether there was room or not */
 };
 
-static void put(struct text *t, char c)
+static void printf_put(struct text *t, char c)
 {
 	if (t->count + 1 < t->room)
 		t->at[t->count] = c;
@@ -28,7 +28,7 @@ static void put(struct text *t, char c)
 static void put_string(struct text *t, const char *s, size_t max)
 {
 	for (; max > 0 && *s; max--)
-		put(t, *s++);
+		printf_put(t, *s++);
 }
 
 static void put_number(struct text *t, uint64_t n, unsigned int base, char fill, int width)
@@ -41,9 +41,9 @@ static void put_number(struct text *t, uint64_t n, unsigned int base, char fill,
 		n /= base;
 	} while (n > 0);
 	for (; width > length; width--)
-		put(t, fill);
+		printf_put(t, fill);
 	while (length > 0)
-		put(t, digits[--length]);
+		printf_put(t, digits[--length]);
 }
 
 static size_t take_number(const char **fmt)
@@ -70,7 +70,7 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 		int64_t n;
 
 		if (*fmt != '%') {
-			put(&t, *fmt);
+			printf_put(&t, *fmt);
 			continue;
 		}
 		if (*++fmt == '0')
@@ -87,7 +87,7 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 			wide = true;
 		switch (*fmt) {
 		case 'c':
-			put(&t, (char)va_arg(args, int));
+			printf_put(&t, (char)va_arg(args, int));
 			break;
 		case 's':
 			put_string(&t, va_arg(args, const char *), precision);
@@ -98,7 +98,7 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 		case 'd':
 			n = wide ? va_arg(args, int64_t) : va_arg(args, int);
 			if (n < 0)
-				put(&t, '-');
+				printf_put(&t, '-');
 			put_number(&t, n < 0 ? -(uint64_t)n : (uint64_t)n, 10, fill, width);
 			break;
 		case 'u':
@@ -107,7 +107,7 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 				*fmt == 'x' ? 16 : 10, fill, width);
 			break;
 		default:
-			put(&t, *fmt);
+			printf_put(&t, *fmt);
 		}
 	}
 	if (size > 0)

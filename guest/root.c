@@ -74,7 +74,7 @@ static int mount_image(struct stage *stage, const struct job *job, struct failur
 }
 
 /* "DIR/NAME", which is short. */
-static char *join(char path[64], const char *dir, const char *name)
+static char *root_join_path(char path[64], const char *dir, const char *name)
 {
 	stpcpy(stpcpy(stpcpy(path, dir), "/"), name);
 	return path;
@@ -93,8 +93,8 @@ static int move_trees(const char *from_dir, const char *to_dir)
 	char from[64], to[64];
 
 	for (size_t i = 0; i < TREES; i++)
-		if (mount(join(from, from_dir, trees_of_stage[i]),
-			    join(to, to_dir, trees_of_stage[i]), NULL, MS_MOVE, NULL) < 0)
+		if (mount(root_join_path(from, from_dir, trees_of_stage[i]),
+			    root_join_path(to, to_dir, trees_of_stage[i]), NULL, MS_MOVE, NULL) < 0)
 			return -errno;
 	return 0;
 }
@@ -108,7 +108,7 @@ static int fill_upper(int upper)
 	char path[64];
 
 	for (size_t i = 0; i < TREES; i++) {
-		join(path, UPPER_DIR "/upper", trees_of_stage[i]);
+		root_join_path(path, UPPER_DIR "/upper", trees_of_stage[i]);
 		if ((mkdir(path, 0755) < 0 && errno != EEXIST) ||
 			setxattr(path, "trusted.overlay.opaque", "y", 1, 0) < 0)
 			return -errno;
@@ -206,7 +206,7 @@ int root_unmount(struct stage *stage)
  * The root is mounted, and what it is mounted of is now the job's image: files of /etc go into the
  * layer of changes before anybody looks. Sets *etc where that cannot be: they are for the root.
  */
-static int settle(
+static int root_settle(
 	const struct stage *stage, const struct job *job, bool *etc, struct failure *failure)
 {
 	_cleanup_close_ int dir = -1, image = -1;
@@ -241,7 +241,7 @@ static int move_stage(const struct stage *stage, const char *from_dir, struct fa
 	int r;
 
 	for (size_t i = 0; i < TREES; i++)
-		if (mkdir(join(to, root_dir(stage), trees_of_stage[i]), 0755) < 0 &&
+		if (mkdir(root_join_path(to, root_dir(stage), trees_of_stage[i]), 0755) < 0 &&
 			errno != EEXIST)
 			return fail(failure, 125, errno, "cannot make /%s in the root: %m",
 				trees_of_stage[i]);
@@ -261,7 +261,7 @@ static int move_privileged(const struct stage *stage, struct failure *failure)
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot build %s of a privileged Arrow: %m", what);
 	for (size_t i = 0; stage->mounted && i < TREES; i++)
-		if (umount2(join(path, ABOVE, trees_of_stage[i]), MNT_DETACH) < 0)
+		if (umount2(root_join_path(path, ABOVE, trees_of_stage[i]), MNT_DETACH) < 0)
 			return fail(
 				failure, 125, errno, "cannot unmount /%s: %m", trees_of_stage[i]);
 	return move_stage(stage, PRIVILEGED_DIR, failure);
@@ -275,7 +275,7 @@ static int resize_shm(const struct stage *stage, const struct job *job, struct f
 		return 0;
 	snprintf(
 		options, sizeof(options), "mode=1777,size=%llu", (unsigned long long)job->shm_size);
-	return mount(NULL, join(path, root_dir(stage), "dev/shm"), NULL,
+	return mount(NULL, root_join_path(path, root_dir(stage), "dev/shm"), NULL,
 		       MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0
 		       ? fail(failure, 125, errno, "cannot give /dev/shm %llu bytes: %m",
 				 (unsigned long long)job->shm_size)
@@ -303,7 +303,7 @@ static int mount_root(
 	else if (r == 0 && !stage->mounted)
 		r = move_stage(stage, STAGE_DIR, failure);
 	if (r == 0 && stage->mounted)
-		r = settle(stage, job, etc, failure);
+		r = root_settle(stage, job, etc, failure);
 	return r == 0 ? resize_shm(stage, job, failure) : r;
 }
 

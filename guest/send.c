@@ -44,14 +44,14 @@ struct sender {
 	ino_t dev_ino; /* /dev, whose nodes are not the root's own */
 };
 
-static void flush(struct sender *s)
+static void send_flush(struct sender *s)
 {
 	if (s->err == 0 && s->used > 0)
 		s->err = write_full(s->out, s->buffer, s->used);
 	s->used = 0;
 }
 
-static void put(struct sender *s, const void *data, size_t size)
+static void send_put(struct sender *s, const void *data, size_t size)
 {
 	while (size > 0) {
 		size_t n = size < BUFFER - s->used ? size : BUFFER - s->used;
@@ -61,7 +61,7 @@ static void put(struct sender *s, const void *data, size_t size)
 		data = (const uint8_t *)data + n;
 		size -= n;
 		if (s->used == BUFFER)
-			flush(s);
+			send_flush(s);
 	}
 }
 
@@ -73,11 +73,11 @@ static void put_entry(struct sender *s, struct arrow_entry *e, const char *link)
 	e->link = link ? (uint32_t)strlen(link) : 0;
 	e->xattrs = s->xattrs_size;
 	arrow_entry_encode(head, e);
-	put(s, head, sizeof(head));
-	put(s, s->name, e->name);
-	put(s, link, e->link);
-	put(s, s->xattrs, e->xattrs);
-	put(s, s->segments, (size_t)e->segments * ENTRY_SEGMENT);
+	send_put(s, head, sizeof(head));
+	send_put(s, s->name, e->name);
+	send_put(s, link, e->link);
+	send_put(s, s->xattrs, e->xattrs);
+	send_put(s, s->segments, (size_t)e->segments * ENTRY_SEGMENT);
 	s->xattrs_size = 0;
 }
 
@@ -164,7 +164,7 @@ static void put_data(struct sender *s, int fd, uint64_t at, uint64_t left)
 		at += (uint64_t)n;
 		left -= (uint64_t)n;
 		if (s->used == BUFFER)
-			flush(s);
+			send_flush(s);
 	}
 }
 
@@ -437,7 +437,7 @@ int worker_send(int out, const char *path, bool follow)
 		s->dev_ino = st.st_ino;
 	}
 	r = send_path(s, path, follow);
-	flush(s);
+	send_flush(s);
 	tdestroy(s->inodes, free);
 	if (s->err < 0)
 		return 2; /* nobody reads */
@@ -484,7 +484,7 @@ int worker_look(int out, const char *path)
 		look_at(s, "/", path, &st);
 	if (real_path(path, target) == 0 && stat(target, &st) == 0)
 		look_at(s, target, target, &st);
-	flush(s);
+	send_flush(s);
 	arrow_entry_encode(head, &(struct arrow_entry){.type = ENTRY_END});
 	return s->err < 0 || write_full(out, head, sizeof(head)) < 0 ? 2 : 0;
 }

@@ -72,7 +72,7 @@ static const char *const read_only[] = {
 	"proc/sysrq-trigger",
 };
 
-static int attach(const char *type, const char *dir, unsigned long flags, const char *options)
+static int stage_attach(const char *type, const char *dir, unsigned long flags, const char *options)
 {
 	return mount(type, dir, type, flags, options) < 0 ? -errno : 0;
 }
@@ -81,7 +81,7 @@ static int attach(const char *type, const char *dir, unsigned long flags, const 
 static int attach_if_there(
 	const char *type, const char *dir, unsigned long flags, const char *options)
 {
-	int r = attach(type, dir, flags, options);
+	int r = stage_attach(type, dir, flags, options);
 
 	return r == -ENODEV || r == -ENOENT ? 0 : r;
 }
@@ -90,8 +90,9 @@ static int build_dev(bool privileged)
 {
 	int r;
 
-	r = privileged ? attach("devtmpfs", "dev", MS_NOSUID, NULL)
-		       : attach("tmpfs", "dev", MS_NOSUID | MS_STRICTATIME, "size=64m,mode=755");
+	r = privileged
+		    ? stage_attach("devtmpfs", "dev", MS_NOSUID, NULL)
+		    : stage_attach("tmpfs", "dev", MS_NOSUID | MS_STRICTATIME, "size=64m,mode=755");
 	if (r < 0)
 		return r;
 	for (size_t i = 0; !privileged && i < sizeof(nodes) / sizeof(nodes[0]); i++) {
@@ -116,22 +117,22 @@ static int build_dev(bool privileged)
 	r = attach_if_there("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
 		"newinstance,ptmxmode=0666,mode=0620,gid=5");
 	if (r == 0)
-		r = attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=" SHM_SIZE_TEXT);
+		r = stage_attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=" SHM_SIZE_TEXT);
 	if (r == 0)
 		r = attach_if_there("mqueue", "dev/mqueue", CAREFUL, NULL);
 	return r;
 }
 
-static int mask(const char *path)
+static int stage_mask(const char *path)
 {
 	if (mount("dev/null", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != ENOTDIR)
 		return -errno;
-	return attach("tmpfs", path, MS_RDONLY | CAREFUL, "size=0");
+	return stage_attach("tmpfs", path, MS_RDONLY | CAREFUL, "size=0");
 }
 
-static int protect(const char *path)
+static int stage_protect(const char *path)
 {
 	if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -140,17 +141,17 @@ static int protect(const char *path)
 	return 0;
 }
 
-static int hide(const char **what)
+static int stage_hide(const char **what)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(masked) / sizeof(masked[0]); i++) {
 		*what = masked[i];
-		r = mask(masked[i]);
+		r = stage_mask(masked[i]);
 	}
 	for (size_t i = 0; r == 0 && i < sizeof(read_only) / sizeof(read_only[0]); i++) {
 		*what = read_only[i];
-		r = protect(read_only[i]);
+		r = stage_protect(read_only[i]);
 	}
 	return r;
 }
@@ -168,11 +169,11 @@ int stage_build(const char *dir, bool privileged, const char **what)
 	if (r < 0)
 		return r;
 	*what = "/proc";
-	r = attach("proc", "proc", CAREFUL, NULL);
+	r = stage_attach("proc", "proc", CAREFUL, NULL);
 	if (r < 0)
 		return r;
 	*what = "/sys";
-	r = attach("sysfs", "sys", CAREFUL, NULL);
+	r = stage_attach("sysfs", "sys", CAREFUL, NULL);
 	/* Of the mount only: all mounts of sysfs share what is set on the file system. */
 	if (r == 0 && !privileged &&
 		mount(NULL, "sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | CAREFUL, NULL) < 0)
@@ -180,7 +181,7 @@ int stage_build(const char *dir, bool privileged, const char **what)
 	if (r == 0)
 		r = attach_if_there("cgroup2", "sys/fs/cgroup", CAREFUL, "nsdelegate");
 	if (r == 0 && !privileged)
-		r = hide(what);
+		r = stage_hide(what);
 	if (r == 0 && chdir("/") < 0)
 		r = -errno;
 	return r;
@@ -251,7 +252,7 @@ int stage_prepare(struct stage *stage, const char **what)
 			return -errno;
 	}
 	*what = "mount /dev of the initramfs";
-	r = attach("devtmpfs", "/dev", 0, NULL);
+	r = stage_attach("devtmpfs", "/dev", 0, NULL);
 	if (r == 0 || r == -EBUSY)
 		r = fill_stdio();
 	if (r < 0)
@@ -261,7 +262,7 @@ int stage_prepare(struct stage *stage, const char **what)
 	*what = "mount /proc of the initramfs";
 	if (mkdir("/proc", 0555) < 0 && errno != EEXIST)
 		return -errno;
-	r = attach("proc", "/proc", CAREFUL, NULL);
+	r = stage_attach("proc", "/proc", CAREFUL, NULL);
 	if (r < 0)
 		return r;
 	stage->sysctl = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC); /* or -1 */
@@ -277,7 +278,7 @@ int stage_prepare(struct stage *stage, const char **what)
 		return -errno;
 
 	*what = "mount the tmpfs for changes to the root";
-	r = attach("tmpfs", UPPER_DIR, 0, "mode=755");
+	r = stage_attach("tmpfs", UPPER_DIR, 0, "mode=755");
 	if (r == 0 && (mkdir(UPPER_DIR "/upper", 0755) < 0 || mkdir(UPPER_DIR "/work", 0755) < 0))
 		r = -errno;
 	stage->upper = open(UPPER_DIR "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* or -1 */

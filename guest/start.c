@@ -120,7 +120,7 @@ static int child_drop_privileges(struct start *s)
 	return 0;
 }
 
-static int executable(const char *path)
+static int start_is_executable(const char *path)
 {
 	struct stat st;
 
@@ -134,7 +134,7 @@ static int executable(const char *path)
 /* Why a name with a slash cannot be executed, before the kernel would look into it. */
 static int check_program(struct start *s, const char *name)
 {
-	int r = executable(name);
+	int r = start_is_executable(name);
 
 	if (r == 0 && strlen(name) >= PATH_MAX)
 		r = -ENAMETOOLONG;
@@ -194,7 +194,7 @@ static void child_execute(struct start *s)
 		if (n > 0 && (size_t)n < sizeof(s->program)) {
 			execve(s->program, s->job->argv, s->env);
 			err = errno;
-			if (executable(s->program) == 0) {
+			if (start_is_executable(s->program) == 0) {
 				exec_failed(s, err);
 				return;
 			}

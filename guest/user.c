@@ -67,7 +67,7 @@ static bool all_digits(const char *text, size_t length)
 	return length > 0;
 }
 
-static bool lists(struct field members, struct field name)
+static bool group_lists_user(struct field members, struct field name)
 {
 	const char *p = members.text, *end = p ? p + members.length : NULL;
 
@@ -145,7 +145,8 @@ static void add_groups(const char *group, struct field name, struct user *user)
 	uint32_t gid;
 
 	while (name.length > 0 && user->group_count < USER_GROUPS_MAX && next_line(&group, f)) {
-		if (lists(f[3], name) && to_id(f[2].text, f[2].length, &gid) && gid != user->gid)
+		if (group_lists_user(f[3], name) && to_id(f[2].text, f[2].length, &gid) &&
+			gid != user->gid)
 			user->groups[user->group_count++] = gid;
 	}
 }

@@ -29,7 +29,7 @@ struct status {
 };
 
 /* The number that is word n of a text, the first is 0; 0 where there is none. */
-static unsigned long long number(const char *text, int n)
+static unsigned long long worker_parse_number(const char *text, int n)
 {
 	text += strspn(text, " \t");
 	for (; n > 0; n--) {
@@ -53,17 +53,17 @@ static bool read_status(const char *pid, struct status *s)
 	close = strrchr(text, ')');
 	if (!open || !close || close < open || strlen(close) < 3)
 		return false;
-	s->pid = number(pid, 0);
+	s->pid = worker_parse_number(pid, 0);
 	snprintf(s->name, sizeof(s->name), "%.*s", (int)(close - open - 1), open + 1);
 	close += 2; /* word 0 is now the third of proc(5) */
 	s->state = *close;
-	s->parent = number(close, 1);
-	s->terminal = number(close, 4);
-	s->ticks = number(close, 11) + number(close, 12);
-	s->threads = number(close, 17);
-	s->start = number(close, 19);
-	s->size = number(close, 20);
-	s->pages = number(close, 21);
+	s->parent = worker_parse_number(close, 1);
+	s->terminal = worker_parse_number(close, 4);
+	s->ticks = worker_parse_number(close, 11) + worker_parse_number(close, 12);
+	s->threads = worker_parse_number(close, 17);
+	s->start = worker_parse_number(close, 19);
+	s->size = worker_parse_number(close, 20);
+	s->pages = worker_parse_number(close, 21);
 	return true;
 }
 
@@ -185,7 +185,7 @@ static void count_threads(const struct status *s, void *arg)
 }
 
 /* The number behind a name of /proc/meminfo, in bytes. */
-static unsigned long long memory(const char *text, const char *name)
+static unsigned long long worker_set_memory(const char *text, const char *name)
 {
 	const char *line = strstr(text, name);
 
@@ -212,7 +212,7 @@ static void report_cpu(struct report *report)
 		return;
 	/* "cpu", user, nice, system, idle, iowait, irq, softirq */
 	for (int i = 1; i <= 7; i++)
-		busy += i == 4 || i == 5 ? 0 : number(text, i);
+		busy += i == 4 || i == 5 ? 0 : worker_parse_number(text, i);
 	add_line(report, "cpu_us", busy * (1000000 / TICKS));
 }
 
@@ -230,8 +230,8 @@ static void report_network(struct report *report)
 
 		if (!colon || strncmp(name, "lo:", 3) == 0)
 			continue;
-		in += number(colon + 1, 0);
-		out += number(colon + 1, 8);
+		in += worker_parse_number(colon + 1, 0);
+		out += worker_parse_number(colon + 1, 8);
 	}
 	add_line(report, "net_in", in);
 	add_line(report, "net_out", out);
@@ -247,8 +247,8 @@ static void report_disks(struct report *report)
 		return;
 	/* major, minor, name, reads, merged, sectors, ms, writes, merged, sectors */
 	for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
-		in += number(line, 5) * 512;
-		out += number(line, 9) * 512;
+		in += worker_parse_number(line, 5) * 512;
+		out += worker_parse_number(line, 9) * 512;
 	}
 	add_line(report, "block_in", in);
 	add_line(report, "block_out", out);
@@ -263,9 +263,9 @@ static int report_usage(int out)
 	add_line(&report, "at_us", uptime_us());
 	report_cpu(&report);
 	if (read_file(AT_FDCWD, "/proc/meminfo", 1 << 16, &text, NULL) == 0) {
-		total = memory(text, "MemTotal:");
+		total = worker_set_memory(text, "MemTotal:");
 		add_line(&report, "mem_total", total);
-		add_line(&report, "mem_used", total - memory(text, "MemAvailable:"));
+		add_line(&report, "mem_used", total - worker_set_memory(text, "MemAvailable:"));
 	}
 	if (for_each(count_threads, &threads) == 0)
 		add_line(&report, "pids", threads);

@@ -47,7 +47,7 @@ int worker_changes(int out, int upper, int lower);
 int worker_processes(int out);
 int worker_usage(int out, unsigned int interval_ms);
 
-/* limit MILLICPUS PIDS: limits what runs, 0 for none; "0\n", or an errno. limits.c. */
+/* limit MILLICPUS PIDS: limits what runs, 0 for none; "0\n", or an errno. cgroup.c. */
 int worker_limit(int out, uint32_t millicpus, uint32_t pids);
 
 /*

@@ -43,7 +43,7 @@ struct reader {
 	const char **why;
 };
 
-static int damaged(struct reader *r, const char *why)
+static int elf_damaged(struct reader *r, const char *why)
 {
 	*r->why = why;
 	return -EBADMSG;
@@ -55,7 +55,7 @@ static int read_at(struct reader *r, void *data, uint64_t size, uint64_t offset)
 	uint8_t *p = data;
 
 	if (offset > r->size || size > r->size - offset)
-		return damaged(r, "it is cut short");
+		return elf_damaged(r, "it is cut short");
 	while (size > 0) {
 		ssize_t n = pread(r->fd, p, size, (off_t)offset);
 
@@ -64,7 +64,7 @@ static int read_at(struct reader *r, void *data, uint64_t size, uint64_t offset)
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			return damaged(r, "it is cut short");
+			return elf_damaged(r, "it is cut short");
 		p += n;
 		size -= (uint64_t)n;
 		offset += (uint64_t)n;
@@ -85,7 +85,7 @@ static int address_to_offset(struct reader *r, uint64_t address, uint64_t *offse
 			return 0;
 		}
 	}
-	return damaged(r, "it is damaged: an address lies outside of its segments");
+	return elf_damaged(r, "it is damaged: an address lies outside of its segments");
 }
 
 /* Copies one dynamic string. */
@@ -96,7 +96,7 @@ static int read_string(struct reader *r, uint64_t at, char **string)
 	int e;
 
 	if (at >= r->strings_size)
-		return damaged(r, "it is damaged: a name lies outside of its strings");
+		return elf_damaged(r, "it is damaged: a name lies outside of its strings");
 	size = r->strings_size - at;
 	if (size > sizeof(buf))
 		size = sizeof(buf);
@@ -104,7 +104,7 @@ static int read_string(struct reader *r, uint64_t at, char **string)
 	if (e < 0)
 		return e;
 	if (!memchr(buf, '\0', size))
-		return damaged(r, "it is damaged: a name has no end");
+		return elf_damaged(r, "it is damaged: a name has no end");
 
 	free(*string);
 	*string = strdup(buf);
@@ -114,9 +114,9 @@ static int read_string(struct reader *r, uint64_t at, char **string)
 static int check_load(struct reader *r, const Elf64_Phdr *p)
 {
 	if (p->p_offset > r->size || p->p_filesz > r->size - p->p_offset)
-		return damaged(r, "it is cut short");
+		return elf_damaged(r, "it is cut short");
 	if (p->p_memsz < p->p_filesz || p->p_vaddr + p->p_memsz < p->p_vaddr)
-		return damaged(r, "it is damaged: a segment has no sensible size");
+		return elf_damaged(r, "it is damaged: a segment has no sensible size");
 	return 0;
 }
 
@@ -126,9 +126,9 @@ static int read_interpreter(struct reader *r, struct elf_info *info, const Elf64
 	int e;
 
 	if (info->interpreter)
-		return damaged(r, "it is damaged: it names two interpreters");
+		return elf_damaged(r, "it is damaged: it names two interpreters");
 	if (p->p_filesz < 2 || p->p_filesz > PATH_MAX)
-		return damaged(r, "it is damaged: its interpreter has no sensible name");
+		return elf_damaged(r, "it is damaged: its interpreter has no sensible name");
 	path = calloc(1, p->p_filesz);
 	if (!path)
 		return -ENOMEM;
@@ -136,7 +136,7 @@ static int read_interpreter(struct reader *r, struct elf_info *info, const Elf64
 	if (e < 0)
 		return e;
 	if (path[p->p_filesz - 1] != '\0' || path[0] == '\0')
-		return damaged(r, "it is damaged: its interpreter has no sensible name");
+		return elf_damaged(r, "it is damaged: its interpreter has no sensible name");
 	info->interpreter = STEAL(path);
 	return 0;
 }
@@ -171,7 +171,7 @@ static int find_strings(struct reader *r, const Elf64_Dyn *dyn, size_t count, si
 		}
 	}
 	if (*needed > NEEDED_MAX)
-		return damaged(r, "it is damaged: it needs more libraries than there can be");
+		return elf_damaged(r, "it is damaged: it needs more libraries than there can be");
 	if (!wanted)
 		return 0;
 
@@ -179,7 +179,7 @@ static int find_strings(struct reader *r, const Elf64_Dyn *dyn, size_t count, si
 	if (e < 0)
 		return e;
 	if (size > left)
-		return damaged(r, "it is damaged: its strings lie outside of its segments");
+		return elf_damaged(r, "it is damaged: its strings lie outside of its segments");
 	r->strings_size = size;
 	return 0;
 }
@@ -235,7 +235,7 @@ static int read_dynamic(struct reader *r, struct elf_info *info, const Elf64_Phd
 	int e;
 
 	if (count > DYNAMIC_MAX)
-		return damaged(r, "it is damaged: its dynamic section has no sensible size");
+		return elf_damaged(r, "it is damaged: its dynamic section has no sensible size");
 	dyn = calloc(count + 1, sizeof(*dyn));
 	if (!dyn)
 		return -ENOMEM;
@@ -251,7 +251,7 @@ static int read_segments(struct reader *r, struct elf_info *info, const Elf64_Eh
 
 	if (header->e_phentsize != sizeof(*phdrs) || header->e_phnum == 0 ||
 		header->e_phnum > PHDRS_MAX)
-		return damaged(r, "it is damaged: it has no sensible program headers");
+		return elf_damaged(r, "it is damaged: it has no sensible program headers");
 	phdrs = calloc(header->e_phnum, sizeof(*phdrs));
 	if (!phdrs)
 		return -ENOMEM;
@@ -277,7 +277,7 @@ static int read_segments(struct reader *r, struct elf_info *info, const Elf64_Eh
 	return e;
 }
 
-static uint16_t half(const uint8_t *p, uint8_t data)
+static uint16_t elf_read_half(const uint8_t *p, uint8_t data)
 {
 	return data == ELFDATA2MSB ? (uint16_t)(p[0] << 8 | p[1]) : (uint16_t)(p[1] << 8 | p[0]);
 }
@@ -303,11 +303,11 @@ static int read_header(struct reader *r, struct elf_info *info)
 	if ((start[EI_CLASS] != ELFCLASS32 && start[EI_CLASS] != ELFCLASS64) ||
 		(start[EI_DATA] != ELFDATA2LSB && start[EI_DATA] != ELFDATA2MSB) ||
 		start[EI_VERSION] != EV_CURRENT)
-		return damaged(r, "it is damaged: its header makes no sense");
+		return elf_damaged(r, "it is damaged: its header makes no sense");
 
 	info->is_64bit = start[EI_CLASS] == ELFCLASS64;
-	info->type = half(start + EI_NIDENT, start[EI_DATA]);
-	info->machine = half(start + EI_NIDENT + 2, start[EI_DATA]);
+	info->type = elf_read_half(start + EI_NIDENT, start[EI_DATA]);
+	info->machine = elf_read_half(start + EI_NIDENT + 2, start[EI_DATA]);
 	info->foreign =
 		!info->is_64bit || start[EI_DATA] != HOST_DATA || info->machine != HOST_MACHINE;
 	if (info->foreign)

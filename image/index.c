@@ -56,7 +56,7 @@ static const char *next_string(struct cursor *c)
 	return s;
 }
 
-static bool takes(struct cursor *c, const char *expected)
+static bool index_takes(struct cursor *c, const char *expected)
 {
 	const char *s = next_string(c);
 
@@ -84,9 +84,9 @@ int index_find(const struct image_store *store, const struct index_key *k, char 
 	if (memcmp(c.end, sum, SUM_SIZE) != 0)
 		return -ENOENT;
 
-	if (!takes(&c, MAGIC) || !takes(&c, k->program) || !takes(&c, k->name) ||
-		!takes(&c, k->library_path ? k->library_path : "") || !(found = next_string(&c)) ||
-		!is_digest(found))
+	if (!index_takes(&c, MAGIC) || !index_takes(&c, k->program) || !index_takes(&c, k->name) ||
+		!index_takes(&c, k->library_path ? k->library_path : "") ||
+		!(found = next_string(&c)) || !is_digest(found))
 		return -ENOENT;
 	while ((identity = next_string(&c))) {
 		const char *path = next_string(&c);

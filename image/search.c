@@ -48,7 +48,7 @@ bool search_musl_builtin(const char *name)
 }
 
 /* Length of "$NAME" or "${NAME}" at the start of text; 0 if it is not that. */
-static size_t token(const char *text, const char *name)
+static size_t search_token(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -79,11 +79,11 @@ char *search_expand(const struct search *s, const char *text, const struct closu
 		size_t n = 0;
 
 		if (*text == '$') {
-			if ((n = token(text, "ORIGIN")))
+			if ((n = search_token(text, "ORIGIN")))
 				fputs(origin, f);
-			else if (!s->musl && s->lib && (n = token(text, "LIB")))
+			else if (!s->musl && s->lib && (n = search_token(text, "LIB")))
 				fputs(s->lib, f);
-			else if (!s->musl && (n = token(text, "PLATFORM")))
+			else if (!s->musl && (n = search_token(text, "PLATFORM")))
 				fputs(PLATFORM, f);
 		}
 		if (n == 0)
@@ -394,7 +394,7 @@ static bool is_ignored(const struct search *s)
 	if (!s->musl || s->step != SEARCH_RPATH || !list)
 		return false;
 	for (const char *p = strchr(list, '$'); p; p = strchr(p + 1, '$'))
-		if (token(p, "ORIGIN") == 0)
+		if (search_token(p, "ORIGIN") == 0)
 			return true;
 	return false;
 }

@@ -201,7 +201,7 @@ static bool is_half(int dirfd, const char *name)
 }
 
 /* Counts what dead makers left, and removes it if asked; halves only under the store's lock. */
-static unsigned int clean(int dirfd, bool halves, bool remove)
+static unsigned int store_clean(int dirfd, bool halves, bool remove)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -240,13 +240,13 @@ int arrow_image_cleanup(
 		;
 	if (r < 0)
 		return arrow_fail(error, errno, "cannot lock %s: %m", path);
-	*found = clean(fd, true, remove);
+	*found = store_clean(fd, true, remove);
 	return 0;
 }
 
 int image_temp_begin(struct image_temp *t, const struct image_store *s, struct arrow_error *error)
 {
-	clean(s->fd, false, true);
+	store_clean(s->fd, false, true);
 
 	/* Between making it and locking it, another process may take it for a dead one's. */
 	for (;;) {

@@ -104,7 +104,7 @@ static int collect_flow(const struct nlmsghdr *head, void *arg)
 }
 
 /* Sends a message and takes the answers up to the end or the error. */
-static void exchange(
+static void conntrack_exchange(
 	struct mnl_socket *nl, const struct nlmsghdr *request, mnl_cb_t each, void *arg)
 {
 	_cleanup_free_ char *buffer = malloc(BUFFER_SIZE);
@@ -129,7 +129,8 @@ void net_conntrack_forget_udp(const struct net_address *guest)
 	if (!nl)
 		return;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) == 0)
-		exchange(nl, put_header(data, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family_of(guest)),
+		conntrack_exchange(nl,
+			put_header(data, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family_of(guest)),
 			collect_flow, &flows);
 	for (size_t i = 0; i < flows.n; i++) {
 		struct nlmsghdr *head =
@@ -138,7 +139,7 @@ void net_conntrack_forget_udp(const struct net_address *guest)
 		mnl_attr_put(
 			head, NLA_F_NESTED | CTA_TUPLE_ORIG, flows.v[i].size, flows.v[i].tuple);
 		/* One that has just ended by itself is no failure. */
-		exchange(nl, head, NULL, NULL);
+		conntrack_exchange(nl, head, NULL, NULL);
 	}
 	free(flows.v);
 	mnl_socket_close(nl);

@@ -373,7 +373,7 @@ static bool is_taken(const struct choice *choice, const struct net_address *addr
 }
 
 /* The lowest address of the range that nobody has, or the one that is asked for. */
-static int choose(struct net_address *address, const struct arrow_paths *paths,
+static int lease_choose(struct net_address *address, const struct arrow_paths *paths,
 	const struct net_network *n, uint8_t family, const char *wanted, struct arrow_error *error)
 {
 	const struct net_address *subnet = family == 6 ? &n->subnet6 : &n->subnet4;
@@ -458,9 +458,9 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 	net_lease_tap_name(l->tap, wish);
 	r = take_names(l, wish, error);
 	if (r == 0)
-		r = choose(&l->address4, paths, n, 4, wish->ip, error);
+		r = lease_choose(&l->address4, paths, n, 4, wish->ip, error);
 	if (r == 0 && n->subnet6.family)
-		r = choose(&l->address6, paths, n, 6, wish->ip6, error);
+		r = lease_choose(&l->address6, paths, n, 6, wish->ip6, error);
 	else if (r == 0 && wish->ip6)
 		r = arrow_fail(error, EINVAL,
 			"network %s has no IPv6: create one with 'arrow network create --ipv6'",

@@ -24,7 +24,7 @@ struct used {
 	bool failed;
 };
 
-static void use(struct used *used, const struct net_address *subnet)
+static void pool_use(struct used *used, const struct net_address *subnet)
 {
 	struct net_address *larger;
 
@@ -42,12 +42,12 @@ static void use(struct used *used, const struct net_address *subnet)
 
 static void use_address(const struct net_address *address, void *arg)
 {
-	use(arg, address);
+	pool_use(arg, address);
 }
 
 static void use_route(const struct net_route *route, void *arg)
 {
-	use(arg, &route->to);
+	pool_use(arg, &route->to);
 }
 
 static int use_network(const struct net_network *n, void *arg, struct arrow_error *error)
@@ -56,14 +56,14 @@ static int use_network(const struct net_network *n, void *arg, struct arrow_erro
 
 	if (strcmp(n->id, used->id) == 0)
 		return 0;
-	use(arg, &n->subnet4);
+	pool_use(arg, &n->subnet4);
 	if (n->subnet6.family)
-		use(arg, &n->subnet6);
+		pool_use(arg, &n->subnet6);
 	return 0;
 }
 
 /* True if the subnet has something in common with what is used; *by says with what. */
-static bool collides(
+static bool pool_collides(
 	const struct used *used, const struct net_address *subnet, struct net_address *by)
 {
 	for (size_t i = 0; i < used->n; i++) {
@@ -116,8 +116,8 @@ static int read_pools(struct pool pools[POOLS_MAX], size_t *n, const struct arro
 			    path);
 }
 
-static int choose4(struct net_network *n, const struct used *used, const struct arrow_paths *paths,
-	struct arrow_error *error)
+static int pool_choose4(struct net_network *n, const struct used *used,
+	const struct arrow_paths *paths, struct arrow_error *error)
 {
 	struct pool pools[POOLS_MAX];
 	struct net_address by;
@@ -130,7 +130,7 @@ static int choose4(struct net_network *n, const struct used *used, const struct 
 
 		subnet.prefix = pools[i].size;
 		for (uint64_t k = 0; k < subnets && k < SUBNETS_MAX; k++) {
-			if (!collides(used, &subnet, &by)) {
+			if (!pool_collides(used, &subnet, &by)) {
 				n->subnet4 = subnet;
 				return 0;
 			}
@@ -144,7 +144,7 @@ static int choose4(struct net_network *n, const struct used *used, const struct 
 }
 
 /* A random one of the unique local addresses, as RFC 4193 has it, by the network's id. */
-static void choose6(struct net_network *n)
+static void pool_choose6(struct net_network *n)
 {
 	n->subnet6 = (struct net_address){.family = 6, .prefix = 64, .bytes = {0xfd}};
 	for (size_t i = 0; i < 5; i++) {
@@ -156,7 +156,7 @@ static void choose6(struct net_network *n)
 }
 
 /* Where a gateway is by custom. */
-static struct net_address second(const struct net_address *subnet)
+static struct net_address pool_second_address(const struct net_address *subnet)
 {
 	struct net_address first = net_address_first(subnet);
 
@@ -181,15 +181,15 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 	if (r == 0 && used.failed)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0 && !n->subnet4.family) {
-		r = choose4(n, &used, paths, error);
+		r = pool_choose4(n, &used, paths, error);
 		n->pooled = true;
 	}
 	if (r == 0 && ipv6 && !n->subnet6.family)
-		choose6(n);
+		pool_choose6(n);
 	for (int six = 0; six < 2 && r == 0; six++) {
 		const struct net_address *subnet = six ? &n->subnet6 : &n->subnet4;
 
-		if (subnet->family && collides(&used, subnet, &by))
+		if (subnet->family && pool_collides(&used, subnet, &by))
 			r = arrow_fail(error, EADDRINUSE,
 				"the subnet %s collides with %s, which this host or another network uses: choose another with --subnet",
 				net_address_text(subnet, true, text),
@@ -201,8 +201,8 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 	if (!n->range4.family)
 		n->range4 = n->subnet4;
 	if (!n->gateway4.family)
-		n->gateway4 = second(&n->subnet4);
+		n->gateway4 = pool_second_address(&n->subnet4);
 	if (n->subnet6.family && !n->gateway6.family)
-		n->gateway6 = second(&n->subnet6);
+		n->gateway6 = pool_second_address(&n->subnet6);
 	return 0;
 }

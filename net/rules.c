@@ -48,7 +48,7 @@ static const struct set sets[NET_SETS] = {
 	[NET_SET_ND6] = {"nd6", NFPROTO_BRIDGE, IFNAMSIZ + 16, 0, false},
 };
 
-static struct net_element *append(struct net_elements *list, enum net_set set)
+static struct net_element *rules_append(struct net_elements *list, enum net_set set)
 {
 	/* Grown by one: there are a dozen at most, but for published ranges. */
 	struct net_element *larger = realloc(list->v, (list->n + 1) * sizeof(*larger));
@@ -83,7 +83,7 @@ static void put_port(uint8_t *key, uint16_t port)
 
 void net_elements_interface(struct net_elements *list, enum net_set set, const char *name)
 {
-	struct net_element *e = append(list, set);
+	struct net_element *e = rules_append(list, set);
 
 	if (e)
 		put_name(e->key, name);
@@ -91,7 +91,7 @@ void net_elements_interface(struct net_elements *list, enum net_set set, const c
 
 void net_elements_pair(struct net_elements *list, const char *name, const char *other)
 {
-	struct net_element *e = append(list, NET_SET_SAME);
+	struct net_element *e = rules_append(list, NET_SET_SAME);
 
 	if (e) {
 		put_name(e->key, name);
@@ -101,7 +101,7 @@ void net_elements_pair(struct net_elements *list, const char *name, const char *
 
 void net_elements_mac(struct net_elements *list, const char *name, const uint8_t mac[6])
 {
-	struct net_element *e = append(list, NET_SET_MAC);
+	struct net_element *e = rules_append(list, NET_SET_MAC);
 
 	if (e) {
 		put_name(e->key, name);
@@ -112,7 +112,7 @@ void net_elements_mac(struct net_elements *list, const char *name, const uint8_t
 void net_elements_source(struct net_elements *list, enum net_set set, const char *name,
 	const struct net_address *address)
 {
-	struct net_element *e = append(list, set);
+	struct net_element *e = rules_append(list, set);
 
 	if (e) {
 		put_name(e->key, name);
@@ -123,7 +123,8 @@ void net_elements_source(struct net_elements *list, enum net_set set, const char
 void net_elements_subnet(struct net_elements *list, const struct net_address *subnet)
 {
 	struct net_address first = net_address_first(subnet), end = net_address_last(subnet);
-	struct net_element *e = append(list, subnet->family == 6 ? NET_SET_NAT6 : NET_SET_NAT4);
+	struct net_element *e =
+		rules_append(list, subnet->family == 6 ? NET_SET_NAT6 : NET_SET_NAT4);
 
 	if (!e)
 		return;
@@ -136,7 +137,7 @@ void net_elements_subnet(struct net_elements *list, const struct net_address *su
 
 void net_elements_gateway(struct net_elements *list, const struct net_address *address)
 {
-	struct net_element *e = append(list, NET_SET_GATEWAYS);
+	struct net_element *e = rules_append(list, NET_SET_GATEWAYS);
 
 	if (e)
 		put_address(e->key, address);
@@ -155,8 +156,9 @@ void net_elements_port(struct net_elements *list, const struct net_address *host
 	uint16_t host_port, bool udp, const struct net_address *guest, uint16_t guest_port)
 {
 	bool six = guest->family == 6;
-	struct net_element *e = append(list, host->family ? (six ? NET_SET_PORTS6 : NET_SET_PORTS4)
-							  : (six ? NET_SET_ANY6 : NET_SET_ANY4));
+	struct net_element *e =
+		rules_append(list, host->family ? (six ? NET_SET_PORTS6 : NET_SET_PORTS4)
+						: (six ? NET_SET_ANY6 : NET_SET_ANY4));
 
 	if (!e)
 		return;
@@ -168,7 +170,7 @@ void net_elements_carried(
 	struct net_elements *list, const struct net_address *host, uint16_t host_port, bool udp)
 {
 	struct net_element *e =
-		append(list, host->family ? NET_SET_CARRIED6 : NET_SET_CARRIED_ANY6);
+		rules_append(list, host->family ? NET_SET_CARRIED6 : NET_SET_CARRIED_ANY6);
 
 	if (e)
 		put_host_port(e->key, host, host_port, udp);
@@ -234,7 +236,7 @@ static void put_element(struct nlmsghdr *head, const struct net_element *e)
  * Sends messages up to number `last` and takes their answers. Returns 0 or a negative errno. With
  * `later`, the socket is not closed but left there.
  */
-static int exchange(
+static int rules_exchange(
 	const void *data, size_t size, uint32_t last, mnl_cb_t each, void *arg, int *later)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
@@ -284,7 +286,7 @@ static int exchange(
 }
 
 /* One transaction: adds or removes n elements. */
-static int transact(uint16_t type, const struct net_element *elements, size_t n, int *later)
+static int rules_transact(uint16_t type, const struct net_element *elements, size_t n, int *later)
 {
 	/* Names, keys and headers of one: below 256 bytes. */
 	size_t room = 256 * (n + 2);
@@ -309,24 +311,25 @@ static int transact(uint16_t type, const struct net_element *elements, size_t n,
 	size += put_header(
 		data + size, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES, sequence + 1)
 			->nlmsg_len;
-	return exchange(data, size, sequence, NULL, NULL, later);
+	return rules_exchange(data, size, sequence, NULL, NULL, later);
 }
 
 int net_rules_add(const struct net_elements *elements)
 {
-	return elements->failed ? -ENOMEM
-				: transact(NFT_MSG_NEWSETELEM, elements->v, elements->n, NULL);
+	return elements->failed
+		       ? -ENOMEM
+		       : rules_transact(NFT_MSG_NEWSETELEM, elements->v, elements->n, NULL);
 }
 
 int net_rules_remove(const struct net_elements *elements)
 {
 	int later = -1;
 
-	if (transact(NFT_MSG_DELSETELEM, elements->v, elements->n, &later) == 0)
+	if (rules_transact(NFT_MSG_DELSETELEM, elements->v, elements->n, &later) == 0)
 		return later;
 	/* One that was not there has kept the others. */
 	for (size_t i = 0; i < elements->n; i++)
-		(void)transact(NFT_MSG_DELSETELEM, &elements->v[i], 1, NULL);
+		(void)rules_transact(NFT_MSG_DELSETELEM, &elements->v[i], 1, NULL);
 	return later;
 }
 
@@ -343,12 +346,12 @@ bool net_rules_have(const struct net_elements *elements)
 		if (sets[e.set].interval)
 			continue;
 		put_element(head, &e);
-		all = exchange(head, head->nlmsg_len, 1, NULL, NULL, NULL) == 0;
+		all = rules_exchange(head, head->nlmsg_len, 1, NULL, NULL, NULL) == 0;
 	}
 	return all;
 }
 
-static int count(const struct nlmsghdr *head, void *arg)
+static int rules_count(const struct nlmsghdr *head, void *arg)
 {
 	(*(unsigned int *)arg)++;
 	return MNL_CB_OK;
@@ -361,7 +364,7 @@ static unsigned int count_rules(uint8_t family)
 	struct nlmsghdr *head = put_header(data, NFT(NFT_MSG_GETRULE), NLM_F_DUMP, family, 0, 1);
 
 	mnl_attr_put_strz(head, NFTA_RULE_TABLE, TABLE);
-	return exchange(head, head->nlmsg_len, 1, count, &n, NULL) < 0 ? 0 : n;
+	return rules_exchange(head, head->nlmsg_len, 1, rules_count, &n, NULL) < 0 ? 0 : n;
 }
 
 bool net_rules_whole(void)
@@ -388,7 +391,7 @@ uint32_t net_rules_generation(void)
 	uint32_t generation = 0;
 	struct nlmsghdr *head = put_header(data, NFT(NFT_MSG_GETGEN), 0, AF_UNSPEC, 0, 1);
 
-	return exchange(head, head->nlmsg_len, 1, take_generation, &generation, NULL) < 0
+	return rules_exchange(head, head->nlmsg_len, 1, take_generation, &generation, NULL) < 0
 		       ? 0
 		       : generation;
 }
@@ -402,7 +405,7 @@ struct nftables {
 	int (*run_cmd_from_buffer)(void *ctx, const char *text);
 };
 
-static bool load(void *library, const char *name, void *function)
+static bool rules_load(void *library, const char *name, void *function)
 {
 	void *symbol = dlsym(library, name);
 
@@ -435,11 +438,11 @@ int net_rules_install(struct arrow_error *error)
 	void *library = dlopen(NFTABLES_LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	struct nftables nft;
 
-	if (!library || !load(library, "nft_ctx_new", &nft.ctx_new) ||
-		!load(library, "nft_ctx_free", &nft.ctx_free) ||
-		!load(library, "nft_ctx_buffer_error", &nft.ctx_buffer_error) ||
-		!load(library, "nft_ctx_get_error_buffer", &nft.ctx_get_error_buffer) ||
-		!load(library, "nft_run_cmd_from_buffer", &nft.run_cmd_from_buffer))
+	if (!library || !rules_load(library, "nft_ctx_new", &nft.ctx_new) ||
+		!rules_load(library, "nft_ctx_free", &nft.ctx_free) ||
+		!rules_load(library, "nft_ctx_buffer_error", &nft.ctx_buffer_error) ||
+		!rules_load(library, "nft_ctx_get_error_buffer", &nft.ctx_get_error_buffer) ||
+		!rules_load(library, "nft_run_cmd_from_buffer", &nft.run_cmd_from_buffer))
 		return arrow_fail(error, ENOENT,
 			"cannot load " NFTABLES_LIBRARY
 			": install it with 'sudo apt-get install " NFTABLES_PACKAGE "'");
@@ -470,7 +473,7 @@ static int count_set(enum net_set set)
 
 	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_TABLE, TABLE);
 	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_SET, sets[set].name);
-	r = exchange(head, head->nlmsg_len, 1, count_elements, &n, NULL);
+	r = rules_exchange(head, head->nlmsg_len, 1, count_elements, &n, NULL);
 	return r < 0 ? r : (int)n;
 }
 
@@ -493,5 +496,5 @@ void net_rules_remove_unused(void)
 	}
 	size += put_header(data + size, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES, 3)
 			->nlmsg_len;
-	(void)exchange(data, size, 2, NULL, NULL, NULL);
+	(void)rules_exchange(data, size, 2, NULL, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static int fail_at(struct reader *r, size_t line, const char *what)
 	return arrow_fail(r->error, EINVAL, "line %zu: %s", line + 1, what);
 }
 
-static int next(struct reader *r, yaml_event_t *event)
+static int arrowfile_next(struct reader *r, yaml_event_t *event)
 {
 	if (yaml_parser_parse(&r->parser, event))
 		return 0;
@@ -103,7 +103,7 @@ static int arrowfile_take_text(struct reader *r, const char *key, const char *va
 		r->error, EINVAL, "there is no key '%.64s'; docs/build.md lists them", key);
 }
 
-static const char *scalar(const yaml_event_t *event)
+static const char *arrowfile_scalar(const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
 
@@ -112,7 +112,7 @@ static const char *scalar(const yaml_event_t *event)
 
 static int take_scalar(struct reader *r, const char *key, const yaml_event_t *event)
 {
-	const char *text = scalar(event);
+	const char *text = arrowfile_scalar(event);
 	int e;
 
 	if (!text)
@@ -127,14 +127,14 @@ static int take_pair(struct reader *r, const char *key, const char *name)
 	_cleanup_free_ char *pair = NULL;
 	yaml_event_t event;
 	size_t line;
-	int e = next(r, &event);
+	int e = arrowfile_next(r, &event);
 
 	if (e < 0)
 		return e;
 	line = event.start_mark.line;
-	if (event.type != YAML_SCALAR_EVENT || !scalar(&event))
+	if (event.type != YAML_SCALAR_EVENT || !arrowfile_scalar(&event))
 		e = fail_at(r, line, "a name has one value");
-	else if (!(pair = path_format("%s=%s", name, scalar(&event))))
+	else if (!(pair = path_format("%s=%s", name, arrowfile_scalar(&event))))
 		e = arrow_no_memory(r->error);
 	yaml_event_delete(&event);
 	if (e < 0)
@@ -149,17 +149,18 @@ static int take_items(struct reader *r, const char *key, yaml_event_type_t end)
 	for (;;) {
 		yaml_event_t event;
 		bool done, pairs = end == YAML_MAPPING_END_EVENT;
-		int e = next(r, &event);
+		int e = arrowfile_next(r, &event);
 
 		if (e < 0)
 			return e;
 		done = event.type == end;
 		if (!done && event.type != YAML_SCALAR_EVENT)
 			e = fail_at(r, event.start_mark.line, "a list is of plain values");
-		else if (!done && pairs && !scalar(&event))
+		else if (!done && pairs && !arrowfile_scalar(&event))
 			e = fail_at(r, event.start_mark.line, "there is a NUL byte");
 		else if (!done)
-			e = pairs ? take_pair(r, key, scalar(&event)) : take_scalar(r, key, &event);
+			e = pairs ? take_pair(r, key, arrowfile_scalar(&event))
+				  : take_scalar(r, key, &event);
 		yaml_event_delete(&event);
 		if (e < 0 || done)
 			return e;
@@ -185,7 +186,7 @@ static bool is_list(const char *key)
 static int take_key(struct reader *r, const char *key)
 {
 	yaml_event_t event;
-	int e = next(r, &event);
+	int e = arrowfile_next(r, &event);
 
 	if (e < 0)
 		return e;
@@ -202,10 +203,10 @@ static int take_key(struct reader *r, const char *key)
 }
 
 /* Takes an event that must come; aliases and anchors have no use here and are none of them. */
-static int expect(struct reader *r, yaml_event_type_t type, const char *what)
+static int arrowfile_expect(struct reader *r, yaml_event_type_t type, const char *what)
 {
 	yaml_event_t event;
-	int e = next(r, &event);
+	int e = arrowfile_next(r, &event);
 
 	if (e < 0)
 		return e;
@@ -217,31 +218,32 @@ static int expect(struct reader *r, yaml_event_type_t type, const char *what)
 
 static int read_document(struct reader *r)
 {
-	int e = expect(r, YAML_STREAM_START_EVENT, "it is no YAML");
+	int e = arrowfile_expect(r, YAML_STREAM_START_EVENT, "it is no YAML");
 
 	if (e == 0)
-		e = expect(r, YAML_DOCUMENT_START_EVENT, "the file is empty");
+		e = arrowfile_expect(r, YAML_DOCUMENT_START_EVENT, "the file is empty");
 	if (e == 0)
-		e = expect(r, YAML_MAPPING_START_EVENT, "it must be of lines 'KEY: VALUE'");
+		e = arrowfile_expect(
+			r, YAML_MAPPING_START_EVENT, "it must be of lines 'KEY: VALUE'");
 	while (e == 0) {
 		yaml_event_t event;
 		bool done;
 
-		e = next(r, &event);
+		e = arrowfile_next(r, &event);
 		if (e < 0)
 			return e;
 		done = event.type == YAML_MAPPING_END_EVENT;
-		if (!done && (event.type != YAML_SCALAR_EVENT || !scalar(&event)))
+		if (!done && (event.type != YAML_SCALAR_EVENT || !arrowfile_scalar(&event)))
 			e = fail_at(r, event.start_mark.line, "a key is a plain word");
 		else if (!done)
-			e = take_key(r, scalar(&event));
+			e = take_key(r, arrowfile_scalar(&event));
 		yaml_event_delete(&event);
 		if (done)
 			break;
 	}
 	if (e == 0)
-		e = expect(r, YAML_DOCUMENT_END_EVENT, "it must be one document");
-	return e == 0 ? expect(r, YAML_STREAM_END_EVENT, "it must be one document") : e;
+		e = arrowfile_expect(r, YAML_DOCUMENT_END_EVENT, "it must be one document");
+	return e == 0 ? arrowfile_expect(r, YAML_STREAM_END_EVENT, "it must be one document") : e;
 }
 
 static void merge_text(char **to, char **from)

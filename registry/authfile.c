@@ -15,7 +15,7 @@
 #define HELPER_NAME_MAX 64u
 #define SECRET_MAX (64u * 1024)
 
-static void wipe(char *text)
+static void authfile_wipe(char *text)
 {
 	if (text)
 		OPENSSL_cleanse(text, strlen(text));
@@ -25,8 +25,8 @@ static void wipe(char *text)
 void credentials_release(struct credentials *c)
 {
 	free(c->username);
-	wipe(c->password);
-	wipe(c->token);
+	authfile_wipe(c->password);
+	authfile_wipe(c->token);
 	free(c->source);
 	*c = (struct credentials){0};
 }

@@ -73,7 +73,7 @@ static int take_value(struct cursor *k, char **value)
 	return 0;
 }
 
-static bool same(const char *token, size_t size, const char *name)
+static bool challenge_same(const char *token, size_t size, const char *name)
 {
 	return strlen(name) == size && strncasecmp(token, name, size) == 0;
 }
@@ -113,13 +113,13 @@ static int take_parameter(struct cursor *k, struct reading *r, const char *name,
 
 	if (e < 0)
 		return e;
-	if (same(name, size, "realm"))
+	if (challenge_same(name, size, "realm"))
 		place = &r->realm;
-	else if (same(name, size, "service"))
+	else if (challenge_same(name, size, "service"))
 		place = &r->service;
-	else if (same(name, size, "scope"))
+	else if (challenge_same(name, size, "scope"))
 		place = &r->scope;
-	else if (same(name, size, "error"))
+	else if (challenge_same(name, size, "error"))
 		place = &r->error;
 	if (place && !*place)
 		*place = STEAL(value);
@@ -154,8 +154,8 @@ int challenge_add(struct challenge *c, const char *text, size_t size)
 			continue;
 		}
 		challenge_finish(c, &r);
-		r.bearer = same(token, n, "Bearer");
-		if (same(token, n, "Basic"))
+		r.bearer = challenge_same(token, n, "Bearer");
+		if (challenge_same(token, n, "Basic"))
 			c->basic = true;
 	}
 	challenge_finish(c, &r);

@@ -139,7 +139,7 @@ static char *value_text(const char *value, size_t size)
 }
 
 /* Decimal digits and nothing else; -1 for what is not that or too large. */
-static int64_t number(const char *text, size_t size)
+static int64_t http_parse_number(const char *text, size_t size)
 {
 	int64_t n = 0;
 
@@ -154,7 +154,7 @@ static int64_t number(const char *text, size_t size)
 }
 
 /* A URL that may be relative to the one that was asked. */
-static char *absolute(const char *base, const char *text)
+static char *http_make_absolute(const char *base, const char *text)
 {
 	CURLU *u = curl_url();
 	char *url = NULL, *copy = NULL;
@@ -183,7 +183,7 @@ static char *parse_link(const char *base, const char *text)
 	if (!close || !strstr(close, "rel=\"next\""))
 		return NULL;
 	url = strndup(open + 1, (size_t)(close - open - 1));
-	return url ? absolute(base, url) : NULL;
+	return url ? http_make_absolute(base, url) : NULL;
 }
 
 static void take_header(struct exchange *x, const char *name, size_t size, char *value)
@@ -194,7 +194,7 @@ static void take_header(struct exchange *x, const char *name, size_t size, char 
 
 #define IS(text) (size == strlen(text) && strncasecmp(name, text, size) == 0)
 	if (IS("Location")) {
-		set_text(&r->location, absolute(x->url, value));
+		set_text(&r->location, http_make_absolute(x->url, value));
 	} else if (IS("Content-Type")) {
 		value[strcspn(value, "; \t")] = '\0';
 		set_text(&r->type, strdup(value));
@@ -208,7 +208,7 @@ static void take_header(struct exchange *x, const char *name, size_t size, char 
 		if (challenge_add(&r->challenge, value, n) < 0)
 			x->stop = -ENOMEM;
 	} else if (IS("Retry-After")) {
-		r->retry_after = number(value, n);
+		r->retry_after = http_parse_number(value, n);
 		if (r->retry_after < 0) {
 			time_t when = curl_getdate(value, NULL), now = time(NULL);
 
@@ -217,16 +217,17 @@ static void take_header(struct exchange *x, const char *name, size_t size, char 
 		if (r->retry_after > RETRY_AFTER_MAX)
 			r->retry_after = RETRY_AFTER_MAX;
 	} else if (IS("Content-Length")) {
-		r->length = number(value, n);
+		r->length = http_parse_number(value, n);
 	} else if (IS("Content-Range")) {
 		if (strncasecmp(value, "bytes ", 6) == 0)
-			r->range_start = number(value + 6, strspn(value + 6, "0123456789"));
+			r->range_start =
+				http_parse_number(value + 6, strspn(value + 6, "0123456789"));
 	} else if (IS("Range")) {
 		dash = strchr(value, '-');
 		if (dash)
-			r->range_end = number(dash + 1, strlen(dash + 1));
+			r->range_end = http_parse_number(dash + 1, strlen(dash + 1));
 	} else if (IS("OCI-Chunk-Min-Length")) {
-		int64_t min = number(value, n);
+		int64_t min = http_parse_number(value, n);
 
 		r->chunk_min = min > 0 ? min : 0;
 	}
@@ -357,7 +358,7 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 }
 
 /* What a failure of libcurl is to the user. */
-static int explain(const struct exchange *x, CURLcode code, const char *words,
+static int http_explain(const struct exchange *x, CURLcode code, const char *words,
 	enum http_failure *failure, struct arrow_error *error)
 {
 	_cleanup_free_ char *host = http_url_host(x->url);
@@ -522,7 +523,8 @@ int http_perform(struct http *h, const struct http_request *q, struct http_reply
 	if (code == CURLE_OK)
 		x.refused = begin_body(&x);
 	else if (x.stop == 0 && x.refused == 0)
-		e = explain(&x, code, words[0] ? words : curl_easy_strerror(code), failure, error);
+		e = http_explain(
+			&x, code, words[0] ? words : curl_easy_strerror(code), failure, error);
 	if (x.refused < 0)
 		e = x.refused;
 	else if (x.stop == -EMSGSIZE)

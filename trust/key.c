@@ -20,7 +20,7 @@ static void cleanup_md(EVP_MD_CTX **md)
 }
 
 /* Takes over a key if it is of a kind that we sign with. */
-static int adopt(struct trust_key *key, EVP_PKEY *pkey, const char *name, const char *kind,
+static int key_adopt(struct trust_key *key, EVP_PKEY *pkey, const char *name, const char *kind,
 	struct arrow_error *error)
 {
 	int bits = pkey ? EVP_PKEY_get_bits(pkey) : 0;
@@ -57,7 +57,7 @@ int trust_key_read_private(struct trust_key *key, const char *path, struct arrow
 		return r;
 	if (!f)
 		return arrow_fail(error, errno, "cannot read the key %s: %m", path);
-	return adopt(key, PEM_read_PrivateKey(f, NULL, NULL, NULL), path, "private", error);
+	return key_adopt(key, PEM_read_PrivateKey(f, NULL, NULL, NULL), path, "private", error);
 }
 
 int trust_key_parse_public(struct trust_key *key, const char *pem, size_t size, const char *name,
@@ -73,7 +73,7 @@ int trust_key_parse_public(struct trust_key *key, const char *pem, size_t size, 
 	bio = size <= KEY_FILE_MAX ? BIO_new_mem_buf(pem, (int)size) : NULL;
 	pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
 	BIO_free(bio);
-	return adopt(key, pkey, name, "public", error);
+	return key_adopt(key, pkey, name, "public", error);
 }
 
 int trust_key_read_public(struct trust_key *key, const char *path, struct arrow_error *error)
@@ -102,7 +102,7 @@ static const EVP_MD *hash_of(const struct trust_key *key)
 	return EVP_PKEY_get_base_id(key->key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256();
 }
 
-static char *sign(const struct trust_key *key, const char *payload, size_t size)
+static char *key_sign(const struct trust_key *key, const char *payload, size_t size)
 {
 	__attribute__((cleanup(cleanup_md))) EVP_MD_CTX *md = EVP_MD_CTX_new();
 	_cleanup_free_ unsigned char *raw = NULL;
@@ -127,7 +127,7 @@ int signature_make(struct signatures *s, const struct trust_key *key, const char
 		"docker-reference", reference, "image", "docker-manifest-digest", digest, "type",
 		PAYLOAD_KIND, "optional");
 	char *payload = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	char *value = payload ? sign(key, payload, strlen(payload)) : NULL;
+	char *value = payload ? key_sign(key, payload, strlen(payload)) : NULL;
 
 	json_decref(json);
 	ERR_clear_error();

@@ -14,7 +14,7 @@
 #define CELL_MIN 10u /* columns of a cell with its gap, as Docker's tables have it */
 
 /* Shells hand on "\t" as two characters; Docker takes them for a tabulator. Owned by the caller. */
-static char *unescape(const char *text)
+static char *rows_unescape(const char *text)
 {
 	char *copy = strdup(text), *to = copy;
 
@@ -97,7 +97,8 @@ int cli_format_rows(const char *format, const char *standard, const struct cli_h
 	const json_t *rows, struct arrow_error *error)
 {
 	bool plain_table = !format || strcmp(format, TABLE) == 0 || *format == '\0';
-	_cleanup_free_ char *template = unescape(plain_table ? standard : format), *text = NULL;
+	_cleanup_free_ char *template = rows_unescape(plain_table ? standard : format),
+			    *text = NULL;
 	size_t size = 0;
 	const char *cells;
 	bool table;

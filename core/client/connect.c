@@ -277,7 +277,7 @@ static int connect_change_running(struct change *change, const struct arrow_inst
 	return r;
 }
 
-static int change(struct change *change, change_spec *how, struct arrow_error *error)
+static int connect_change(struct change *change, change_spec *how, struct arrow_error *error)
 {
 	struct arrow_instance instance = {.dir_fd = -1, .lock_fd = -1};
 	struct arrow_spec before;
@@ -319,7 +319,7 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 	r = net_network_open(&n, paths, connect_canonical_name(connection->network), error);
 	/* A keeper that ends needs it. */
 	close_keep_errno(lock);
-	return r < 0 ? r : change(&c, connect_add_network, error);
+	return r < 0 ? r : connect_change(&c, connect_add_network, error);
 }
 
 int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const char *network,
@@ -327,5 +327,5 @@ int arrow_disconnect(const struct arrow_paths *paths, const char *arrow, const c
 {
 	struct change c = {.paths = paths, .arrow = arrow, .left = network};
 
-	return change(&c, connect_leave_network, error);
+	return connect_change(&c, connect_leave_network, error);
 }

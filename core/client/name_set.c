@@ -8,7 +8,7 @@
 
 #define FIRST_ROOM 64u /* a power of two, as all sizes are */
 
-static uint64_t rotate(uint64_t x, unsigned int bits)
+static uint64_t name_set_rotate(uint64_t x, unsigned int bits)
 {
 	return x << bits | x >> (64 - bits);
 }
@@ -17,14 +17,14 @@ static void sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
 	v[2] += v[3];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] = rotate(v[0], 32);
+	v[1] = name_set_rotate(v[1], 13) ^ v[0];
+	v[3] = name_set_rotate(v[3], 16) ^ v[2];
+	v[0] = name_set_rotate(v[0], 32);
 	v[2] += v[1];
 	v[0] += v[3];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] = rotate(v[2], 32);
+	v[1] = name_set_rotate(v[1], 17) ^ v[2];
+	v[3] = name_set_rotate(v[3], 21) ^ v[0];
+	v[2] = name_set_rotate(v[2], 32);
 }
 
 /* SipHash-2-4 (Aumasson, Bernstein 2012), never 0. */

@@ -123,7 +123,7 @@ static int time_left(const struct events_query *q)
 	return left < 0 ? -1 : (int)left + 1;
 }
 
-static int follow(struct reader *r)
+static int reader_follow(struct reader *r)
 {
 	_cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	char changes[4096];
@@ -157,7 +157,7 @@ int arrow_events(const struct arrow_paths *paths, const struct events_query *que
 	if (e == 0)
 		e = read_files(&r);
 	if (e == 0)
-		e = follow(&r);
+		e = reader_follow(&r);
 	close_keep_errno(r.fd);
 	lines_release(&r.lines);
 	return e < 0 ? arrow_fail(error, -e, "cannot read the events in %s: %m", paths->data) : 0;

@@ -164,7 +164,7 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		"OomScoreAdj", (int)spec->limits.oom_score_adj);
 }
 
-static json_t *exposed(const struct arrow_spec *spec)
+static json_t *inspect_exposed(const struct arrow_spec *spec)
 {
 	json_t *object = json_object();
 
@@ -173,7 +173,7 @@ static json_t *exposed(const struct arrow_spec *spec)
 	return object;
 }
 
-static json_t *health(const struct arrow_health *h)
+static json_t *inspect_health_of(const struct arrow_health *h)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I}", "Test", inspect_texts(&h->test), "Interval",
 		(json_int_t)h->interval, "Timeout", (json_int_t)h->timeout, "StartPeriod",
@@ -189,7 +189,7 @@ static const char *source_of(const struct arrow_spec *spec)
 	return source ? source : "";
 }
 
-static json_t *config(const struct arrow_instance *i, const struct arrow_spec *spec)
+static json_t *inspect_config(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	char host[ARROW_ID_SHORT + 1];
 	const char *name = sigabbrev_np((int)spec->life.stop_signal);
@@ -208,10 +208,10 @@ static json_t *config(const struct arrow_instance *i, const struct arrow_spec *s
 		spec->process.stdin_once, "Env", inspect_texts(&spec->process.env), "Cmd",
 		inspect_texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)),
 		"WorkingDir", arrow_text_json(spec->process.workdir ? spec->process.workdir : ""),
-		"ExposedPorts", exposed(spec), "Labels", arrow_pairs_json(&spec->labels),
+		"ExposedPorts", inspect_exposed(spec), "Labels", arrow_pairs_json(&spec->labels),
 		"StopSignal", signal);
 	if (o && spec->life.health.test.n)
-		json_object_set_new(o, "Healthcheck", health(&spec->life.health));
+		json_object_set_new(o, "Healthcheck", inspect_health_of(&spec->life.health));
 	return o;
 }
 
@@ -238,7 +238,7 @@ static json_t *network_settings(const struct arrow_state *s)
 	return o;
 }
 
-static json_t *describe(const struct arrow_instance *i, const struct arrow_spec *spec)
+static json_t *inspect_describe(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	const struct arrow_state *s = &i->state;
 	json_t *words = inspect_command(spec), *args = json_array(), *word, *o;
@@ -262,7 +262,7 @@ static json_t *describe(const struct arrow_instance *i, const struct arrow_spec 
 		spec->log.driver && strcmp(spec->log.driver, "json-file") != 0 ? "" : log, "Name",
 		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
 		inspect_mounts(spec), "HostConfig", inspect_host_config(spec), "Config",
-		config(i, spec), "NetworkSettings", network_settings(s));
+		inspect_config(i, spec), "NetworkSettings", network_settings(s));
 	json_decref(words);
 	if (o)
 		json_object_set_new(o, "Arrow",
@@ -281,7 +281,7 @@ int arrow_inspect(
 	int r = arrow_instance_open(&instance, paths, id, &spec, error);
 
 	if (r == 0) {
-		*object = describe(&instance, &spec);
+		*object = inspect_describe(&instance, &spec);
 		if (!*object)
 			r = arrow_no_memory(error);
 	}
@@ -293,5 +293,5 @@ int arrow_inspect(
 int arrow_inspect_all(
 	const struct arrow_paths *paths, bool all, json_t **list, struct arrow_error *error)
 {
-	return arrow_list_as(paths, all, describe, "Created", list, error);
+	return arrow_list_as(paths, all, inspect_describe, "Created", list, error);
 }

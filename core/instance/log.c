@@ -150,7 +150,7 @@ int log_open(struct log *log, const struct arrow_spec *spec, int dir_fd, const c
 }
 
 /* log.json.1 becomes log.json.2 and so on; the oldest is lost. */
-static void rotate(struct log *log)
+static void log_rotate(struct log *log)
 {
 	for (uint32_t n = log->max_file - 1; n > 0; n--) {
 		char from[48], to[48];
@@ -171,14 +171,14 @@ static void rotate(struct log *log)
 }
 
 /* Writes whole entries, or nothing of them. */
-static int put(struct log *log, const char *text, size_t size)
+static int log_put(struct log *log, const char *text, size_t size)
 {
 	if (log->fd < 0 && open_file(log) < 0) {
 		close_keep_errno(steal_fd(&log->fd));
 		return -EIO;
 	}
 	if (log->max_size && log->size > 0 && log->size + size > log->max_size) {
-		rotate(log);
+		log_rotate(log);
 		if (log->fd < 0)
 			return -EIO;
 	}
@@ -209,7 +209,7 @@ static size_t utf8_length(const uint8_t *t, size_t size)
 
 /* As Docker's encoder: what is not UTF-8 becomes U+FFFD. Returns where it ended; to has 6 * size.
  */
-static char *escape(char *to, const uint8_t *text, size_t size)
+static char *log_escape(char *to, const uint8_t *text, size_t size)
 {
 	static const char hex[] = "0123456789abcdef";
 
@@ -265,10 +265,10 @@ static void flush_batch(struct log *log, struct batch *b)
 			"{\"log\":\"arrow: %llu lines were lost: the disk was full\\n\",\"stream\":\"stderr\",\"time\":\"%s\"}\n",
 			(unsigned long long)log->lost, b->time);
 
-		if (put(log, text, (size_t)n) == 0)
+		if (log_put(log, text, (size_t)n) == 0)
 			log->lost = 0;
 	}
-	if (log->lost > 0 || put(log, b->data, b->used) < 0)
+	if (log->lost > 0 || log_put(log, b->data, b->used) < 0)
 		log->lost += b->lines;
 	b->used = 0;
 	b->lines = 0;
@@ -284,7 +284,7 @@ static void add_json(struct log *log, struct batch *b, unsigned int fd, const ui
 		flush_batch(log, b);
 	to = b->data + b->used;
 	to += sprintf(to, "{\"log\":\"");
-	to = escape(to, text, size);
+	to = log_escape(to, text, size);
 	to += sprintf(to, "%s\",\"stream\":\"%s\",\"time\":\"%s\"}\n", end ? "\\n" : "",
 		fd == 1 ? "stdout" : "stderr", b->time);
 	b->used = (size_t)(to - b->data);
@@ -310,7 +310,7 @@ static void send_journal(struct log *log, unsigned int fd, const uint8_t *text, 
 		log->lost++;
 }
 
-static void entry(struct log *log, struct batch *b, unsigned int fd, const uint8_t *text,
+static void log_put_entry(struct log *log, struct batch *b, unsigned int fd, const uint8_t *text,
 	size_t size, bool end)
 {
 	if (log->driver == LOG_JSON_FILE)
@@ -352,7 +352,7 @@ void log_write(struct log *log, unsigned int fd, const void *data, size_t size)
 		size_t room = ARROW_LOG_LINE - line->used;
 
 		if (line->used == 0 && newline && n <= ARROW_LOG_LINE) {
-			entry(log, &b, fd, p, n, true);
+			log_put_entry(log, &b, fd, p, n, true);
 			p += n + 1;
 			size -= n + 1;
 			continue;
@@ -366,7 +366,8 @@ void log_write(struct log *log, unsigned int fd, const void *data, size_t size)
 		p += n;
 		size -= n;
 		if (newline || line->used == ARROW_LOG_LINE) {
-			entry(log, &b, fd, (uint8_t *)line->data, line->used, newline != NULL);
+			log_put_entry(
+				log, &b, fd, (uint8_t *)line->data, line->used, newline != NULL);
 			line->used = 0;
 		}
 		if (newline) {
@@ -388,8 +389,8 @@ void log_finish(struct log *log)
 		return;
 	for (unsigned int i = 0; i < 2; i++) {
 		if (log->line[i].used)
-			entry(log, &b, i + 1, (uint8_t *)log->line[i].data, log->line[i].used,
-				false);
+			log_put_entry(log, &b, i + 1, (uint8_t *)log->line[i].data,
+				log->line[i].used, false);
 		log->line[i].used = 0;
 	}
 	flush_batch(log, &b);

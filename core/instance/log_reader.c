@@ -79,7 +79,7 @@ static off_t reader_find_tail(int fd, long *left)
 	return 0;
 }
 
-static int compare(const struct timespec *a, const struct timespec *b)
+static int reader_compare(const struct timespec *a, const struct timespec *b)
 {
 	if (a->tv_sec != b->tv_sec)
 		return a->tv_sec < b->tv_sec ? -1 : 1;
@@ -96,9 +96,9 @@ static int reader_pass_entry(struct reader *r, const struct log_entry *entry)
 		return r->each(entry, r->arg);
 	if (time_parse(entry->time, &when) < 0)
 		return 0;
-	if (q->until.tv_sec && compare(&when, &q->until) > 0)
+	if (q->until.tv_sec && reader_compare(&when, &q->until) > 0)
 		r->done = true;
-	else if (!q->since.tv_sec || compare(&when, &q->since) >= 0)
+	else if (!q->since.tv_sec || reader_compare(&when, &q->since) >= 0)
 		return r->each(entry, r->arg);
 	return 0;
 }
@@ -127,7 +127,7 @@ static int reader_pass_any_line(struct reader *r, const char *line, size_t size)
  * Takes the text at the beginning of a line apart, up to its quote, into r->text. Returns what is
  * behind the quote; NULL for escapes that are left to a whole parser.
  */
-static const char *unescape(struct reader *r, const char *at, const char *end, size_t *size)
+static const char *reader_unescape(struct reader *r, const char *at, const char *end, size_t *size)
 {
 	char *to = r->text;
 
@@ -177,7 +177,7 @@ static int reader_pass_line(struct reader *r, const char *line, size_t size)
 	bool is_out;
 
 	if (size > sizeof(head) && memcmp(line, head, sizeof(head) - 1) == 0)
-		at = unescape(r, line + sizeof(head) - 1, end, &text_size);
+		at = reader_unescape(r, line + sizeof(head) - 1, end, &text_size);
 	left = at ? (size_t)(end - at) : 0;
 	is_out = left > sizeof(out) && memcmp(at, out, sizeof(out) - 1) == 0;
 	if (!is_out && !(left > sizeof(err) && memcmp(at, err, sizeof(err) - 1) == 0))
@@ -212,7 +212,7 @@ static int read_on(struct reader *r)
 	return e < 0 ? e : 0;
 }
 
-static void use(struct reader *r, int fd)
+static void reader_use(struct reader *r, int fd)
 {
 	close_keep_errno(r->fd);
 	r->fd = fd;
@@ -247,7 +247,7 @@ static int read_files(struct reader *r)
 			e = -errno;
 	}
 	while (n > 0) {
-		use(r, fds[--n]);
+		reader_use(r, fds[--n]);
 		if (r->query->tail == 0 && lseek(r->fd, 0, SEEK_END) < 0)
 			e = -errno;
 		if (e == 0)
@@ -288,10 +288,10 @@ static bool too_late(const struct log_query *q)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return q->until.tv_sec && compare(&now, &q->until) > 0;
+	return q->until.tv_sec && reader_compare(&now, &q->until) > 0;
 }
 
-static int follow(struct reader *r, const struct arrow_instance *instance)
+static int reader_follow(struct reader *r, const struct arrow_instance *instance)
 {
 	_cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	bool kept = true;
@@ -309,7 +309,7 @@ static int follow(struct reader *r, const struct arrow_instance *instance)
 		e = r->fd >= 0 ? read_on(r) : 0;
 		while (e == 0 && (fd = next_file(r)) >= 0) {
 			e = r->fd >= 0 ? read_on(r) : 0; /* what came before it was rotated */
-			use(r, fd);
+			reader_use(r, fd);
 			if (e == 0)
 				e = read_on(r);
 		}
@@ -365,7 +365,7 @@ int arrow_logs(const struct arrow_paths *paths, const char *name, const struct l
 		if (r == 0)
 			r = read_files(&reader);
 		if (r == 0 && query->follow)
-			r = follow(&reader, &instance);
+			r = reader_follow(&reader, &instance);
 		if (r < 0)
 			r = arrow_fail(error, -r, "cannot read the log of Arrow %s: %m", name);
 		close_keep_errno(reader.fd);

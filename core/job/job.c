@@ -18,7 +18,7 @@
 #define EXEC_MAX (2u * 1024u * 1024u - 8192u)
 #define EXEC_STRING_MAX (128u * 1024u) /* MAX_ARG_STRLEN */
 
-static void add(struct arrow_job *job, uint32_t tag, const void *data, size_t size)
+static void job_add(struct arrow_job *job, uint32_t tag, const void *data, size_t size)
 {
 	uint8_t head[ARROW_RECORD_HEAD];
 
@@ -48,7 +48,7 @@ static void add(struct arrow_job *job, uint32_t tag, const void *data, size_t si
 
 static void add_string(struct arrow_job *job, uint32_t tag, const char *text)
 {
-	add(job, tag, text, strlen(text));
+	job_add(job, tag, text, strlen(text));
 }
 
 static void add_u32(struct arrow_job *job, uint32_t tag, uint32_t value)
@@ -56,7 +56,7 @@ static void add_u32(struct arrow_job *job, uint32_t tag, uint32_t value)
 	uint8_t data[4];
 
 	arrow_record_encode_u32(data, value);
-	add(job, tag, data, sizeof(data));
+	job_add(job, tag, data, sizeof(data));
 }
 
 static void add_u64(struct arrow_job *job, uint32_t tag, uint64_t value)
@@ -64,7 +64,7 @@ static void add_u64(struct arrow_job *job, uint32_t tag, uint64_t value)
 	uint8_t data[8];
 
 	arrow_record_encode_u64(data, value);
-	add(job, tag, data, sizeof(data));
+	job_add(job, tag, data, sizeof(data));
 }
 
 static void add_mount(struct arrow_job *job, const struct arrow_job_mount *mount)
@@ -77,7 +77,7 @@ static void add_mount(struct arrow_job *job, const struct arrow_job_mount *mount
 		return;
 	}
 	arrow_record_encode_mount(data, mount);
-	add(job, ARROW_JOB_MOUNT, data, size);
+	job_add(job, ARROW_JOB_MOUNT, data, size);
 }
 
 /* Mounts go from the root down: /a before /a/b, whatever the order on the command line. */
@@ -87,7 +87,7 @@ struct pending_mount {
 	size_t tmpfs;
 };
 
-static unsigned int depth(const char *path)
+static unsigned int job_path_depth(const char *path)
 {
 	unsigned int n = 0;
 
@@ -98,8 +98,8 @@ static unsigned int depth(const char *path)
 
 static int by_depth(const void *a, const void *b)
 {
-	unsigned int x = depth(((const struct pending_mount *)a)->target);
-	unsigned int y = depth(((const struct pending_mount *)b)->target);
+	unsigned int x = job_path_depth(((const struct pending_mount *)a)->target);
+	unsigned int y = job_path_depth(((const struct pending_mount *)b)->target);
 
 	return x < y ? -1 : x > y;
 }
@@ -277,7 +277,7 @@ static void add_resolv(
 	if (fclose(f) != 0)
 		job->failed = -ENOMEM;
 	else
-		add(job, ARROW_JOB_RESOLV, text, size);
+		job_add(job, ARROW_JOB_RESOLV, text, size);
 }
 
 static void add_card(struct arrow_job *job, const struct net_card *card, uint32_t index)
@@ -287,7 +287,7 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 
 	memcpy(nic.mac, card->mac, sizeof(nic.mac));
 	arrow_record_encode_nic(data, &nic);
-	add(job, ARROW_JOB_NIC, data, ARROW_JOB_NIC_BYTES);
+	job_add(job, ARROW_JOB_NIC, data, ARROW_JOB_NIC_BYTES);
 	for (unsigned int i = 0; i < card->n_addresses; i++) {
 		const struct net_address *from = &card->addresses[i];
 		struct arrow_job_address a = {
@@ -295,7 +295,7 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 
 		memcpy(a.address, from->bytes, sizeof(a.address));
 		arrow_record_encode_address(data, &a);
-		add(job, ARROW_JOB_ADDRESS, data, ARROW_JOB_ADDRESS_BYTES);
+		job_add(job, ARROW_JOB_ADDRESS, data, ARROW_JOB_ADDRESS_BYTES);
 	}
 	for (unsigned int i = 0; i < card->n_routes; i++) {
 		const struct net_route *from = &card->routes[i];
@@ -306,7 +306,7 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 		if (from->via.family)
 			memcpy(route.gateway, from->via.bytes, sizeof(route.gateway));
 		arrow_record_encode_route(data, &route);
-		add(job, ARROW_JOB_ROUTE, data, ARROW_JOB_ROUTE_BYTES);
+		job_add(job, ARROW_JOB_ROUTE, data, ARROW_JOB_ROUTE_BYTES);
 	}
 }
 
@@ -363,7 +363,7 @@ static void add_machine_id(struct arrow_job *job, const char *id)
 		sscanf(id + 2 * i, "%2x", &byte);
 		data[i] = (uint8_t)byte;
 	}
-	add(job, ARROW_JOB_MACHINE_ID, data, sizeof(data));
+	job_add(job, ARROW_JOB_MACHINE_ID, data, sizeof(data));
 }
 
 static void add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t columns)
@@ -373,7 +373,7 @@ static void add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t 
 	if (!tty)
 		return;
 	arrow_record_encode_winsize(data, &(struct arrow_job_winsize){rows, columns});
-	add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
+	job_add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
 }
 
 static void add_clock(struct arrow_job *job)
@@ -384,7 +384,7 @@ static void add_clock(struct arrow_job *job)
 	clock_gettime(CLOCK_REALTIME, &now);
 	arrow_record_encode_clock(
 		data, &(struct arrow_job_clock){(uint64_t)now.tv_sec, (uint32_t)now.tv_nsec});
-	add(job, ARROW_JOB_CLOCK, data, sizeof(data));
+	job_add(job, ARROW_JOB_CLOCK, data, sizeof(data));
 }
 
 static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
@@ -398,7 +398,7 @@ static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
 				      .soft = spec->process.ulimits[i].soft,
 				      .hard = spec->process.ulimits[i].hard,
 			      });
-		add(job, ARROW_JOB_RLIMIT, data, sizeof(data));
+		job_add(job, ARROW_JOB_RLIMIT, data, sizeof(data));
 	}
 }
 
@@ -435,7 +435,7 @@ static void make_hostname(char text[ARROW_TEXT_MAX], const struct arrow_spec *sp
 		spec->net.hostname ? spec->net.hostname : id);
 }
 
-static int finish(struct arrow_job *job, struct arrow_error *error)
+static int job_finish(struct arrow_job *job, struct arrow_error *error)
 {
 	int r = 0;
 
@@ -463,7 +463,7 @@ int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *sp
 	add_string(job, ARROW_JOB_NAME, context->name);
 	if (spec->vm.restore_signal)
 		add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->vm.restore_signal);
-	return finish(job, error);
+	return job_finish(job, error);
 }
 
 int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
@@ -499,7 +499,7 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_limits(job, spec);
 	add_window(job, spec->process.tty, context->rows, context->columns);
 	add_machine_id(job, context->id);
-	return finish(job, error);
+	return job_finish(job, error);
 }
 
 int arrow_job_encode_exec(
@@ -549,7 +549,7 @@ int arrow_job_refresh(struct arrow_job *job)
 	job->size = job->stable;
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
-	add(job, ARROW_JOB_SEED, seed, sizeof(seed));
+	job_add(job, ARROW_JOB_SEED, seed, sizeof(seed));
 	add_clock(job);
 	return job->failed;
 }

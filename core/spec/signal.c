@@ -10,7 +10,7 @@
 #define RTMIN 34u
 #define RTMAX 64u
 
-static int realtime(const char *text, uint32_t *number)
+static int signal_parse_realtime(const char *text, uint32_t *number)
 {
 	uint32_t base = strncmp(text, "RTMIN", 5) == 0 ? RTMIN : RTMAX;
 	unsigned long n = 0;
@@ -51,7 +51,7 @@ int arrow_parse_signal(const char *text, uint32_t *number, struct arrow_error *e
 			return 0;
 		}
 	}
-	if (realtime(name, number) == 0)
+	if (signal_parse_realtime(name, number) == 0)
 		return 0;
 	return arrow_fail(error, EINVAL, "unknown signal '%.64s'", text);
 }

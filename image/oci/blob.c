@@ -210,7 +210,7 @@ int oci_blob_append(struct oci_writer *w, const void *data, size_t size, struct 
 	return 0;
 }
 
-static int place(struct oci_writer *w)
+static int blob_place(struct oci_writer *w)
 {
 	if (fchmod(w->fd, 0400) < 0 || fsync(w->fd) < 0 ||
 		renameat(w->store->fd, w->temp, w->store->blobs_fd, hex_of(w->digest)) < 0 ||
@@ -235,7 +235,7 @@ int oci_blob_commit(struct oci_writer *w, struct arrow_error *error)
 			error, EBADMSG, "wrong digest: expected %s, got %s", w->digest, digest);
 	}
 	memcpy(w->digest, digest, OCI_DIGEST_SIZE);
-	e = place(w);
+	e = blob_place(w);
 	if (e < 0)
 		return fail_write(w->store, -e, error);
 	free(STEAL(w->temp));

@@ -26,7 +26,7 @@ struct writer {
 	uint32_t number;   /* of inodes */
 };
 
-static uint64_t align(uint64_t value, uint64_t to)
+static uint64_t erofs_align(uint64_t value, uint64_t to)
 {
 	return (value + to - 1) / to * to;
 }
@@ -38,8 +38,8 @@ static size_t xattr_size(const struct rootfs_inode *inode)
 	if (inode->n_xattrs == 0)
 		return 0;
 	for (size_t i = 0; i < inode->n_xattrs; i++)
-		size += align(sizeof(struct erofs_xattr) + strlen(inode->xattrs[i].name) +
-				      inode->xattrs[i].size,
+		size += erofs_align(sizeof(struct erofs_xattr) + strlen(inode->xattrs[i].name) +
+					    inode->xattrs[i].size,
 			4);
 	return size;
 }
@@ -100,7 +100,7 @@ static uint64_t directory_size(const struct rootfs_inode *d)
 	size_t bytes, n;
 
 	for (size_t at = 0; (n = fit_block(d, at, &bytes)) > 0; at += n)
-		size = align(size, ROOTFS_BLOCK) + bytes;
+		size = erofs_align(size, ROOTFS_BLOCK) + bytes;
 	return size;
 }
 
@@ -121,18 +121,18 @@ static int place_inode(struct writer *w, struct rootfs_inode *inode)
 	if (inode->n_xattrs > 1)
 		qsort(inode->xattrs, inode->n_xattrs, sizeof(*inode->xattrs), by_prefix);
 
-	w->position = align(w->position, sizeof(struct erofs_inode));
+	w->position = erofs_align(w->position, sizeof(struct erofs_inode));
 	if ((S_ISDIR(inode->mode) || S_ISLNK(inode->mode)) && inode->size < ROOTFS_BLOCK) {
 		tail = inode->size;
 		/* What is inline must not cross a block. */
 		if ((w->position + head) % ROOTFS_BLOCK + tail > ROOTFS_BLOCK)
-			w->position = align(w->position, ROOTFS_BLOCK);
+			w->position = erofs_align(w->position, ROOTFS_BLOCK);
 		inode->inlined = (w->position + head) % ROOTFS_BLOCK + tail <= ROOTFS_BLOCK;
 	}
 	if (!inode->inlined && (S_ISDIR(inode->mode) || S_ISLNK(inode->mode))) {
 		tail = 0;
 		inode->block = w->fs->next_block;
-		w->fs->next_block += align(inode->size, ROOTFS_BLOCK) / ROOTFS_BLOCK;
+		w->fs->next_block += erofs_align(inode->size, ROOTFS_BLOCK) / ROOTFS_BLOCK;
 	}
 	inode->nid = w->position / EROFS_SLOT;
 	w->position += head + tail;
@@ -247,7 +247,7 @@ static uint8_t *fill_xattrs(const struct rootfs_inode *inode, uint8_t *out)
 		memcpy(out, &head, sizeof(head));
 		memcpy(out + sizeof(head), x->name, head.name_size);
 		memcpy(out + sizeof(head) + head.name_size, x->value, x->size);
-		out += align(sizeof(head) + head.name_size + x->size, 4);
+		out += erofs_align(sizeof(head) + head.name_size + x->size, 4);
 	}
 	return out;
 }
@@ -347,7 +347,7 @@ int rootfs_write(struct rootfs *fs, const char *digest)
 	if (e < 0)
 		return e;
 	meta_block = fs->next_block;
-	size = align(w.position, ROOTFS_BLOCK);
+	size = erofs_align(w.position, ROOTFS_BLOCK);
 	blocks = meta_block + size / ROOTFS_BLOCK;
 	if (blocks > UINT32_MAX)
 		return -EFBIG;

@@ -33,7 +33,7 @@ static int make_chain_id(struct oci_image *image)
 }
 
 /* Follows an index to the manifest for the platform. */
-static int choose(struct oci_image *image, const struct oci_store *store, const char *what,
+static int image_choose(struct oci_image *image, const struct oci_store *store, const char *what,
 	const char *architecture, struct arrow_error *error)
 {
 	_cleanup_index_ struct oci_index index = {0};
@@ -66,7 +66,7 @@ static int read_parts(struct oci_image *image, const struct oci_store *store, co
 	const char *architecture, struct arrow_error *error)
 {
 	_cleanup_free_ char *manifest = NULL, *config = NULL;
-	int e = choose(image, store, what, architecture, error);
+	int e = image_choose(image, store, what, architecture, error);
 
 	if (e == 0)
 		e = oci_blob_read(store, &image->descriptor, OCI_MANIFEST_MAX, &manifest, error);

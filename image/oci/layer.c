@@ -167,7 +167,7 @@ static int split_path(struct reader *r, const char *path, char dir[PATH_MAX], ch
 }
 
 /* Where a path of the layer is: the directory, links followed, and its last name. */
-static int locate(struct reader *r, const char *path, bool create, char buf[PATH_MAX],
+static int layer_locate(struct reader *r, const char *path, bool create, char buf[PATH_MAX],
 	struct rootfs_inode **directory, const char **name)
 {
 	char *last;
@@ -183,12 +183,12 @@ static int locate(struct reader *r, const char *path, bool create, char buf[PATH
 	return e < 0 ? entry_error(r, path, e) : 0;
 }
 
-static int whiteout(struct reader *r, const char *path)
+static int layer_whiteout(struct reader *r, const char *path)
 {
 	struct rootfs_inode *directory;
 	char buf[PATH_MAX];
 	const char *name;
-	int e = locate(r, path, false, buf, &directory, &name);
+	int e = layer_locate(r, path, false, buf, &directory, &name);
 
 	if (e == -ENOENT)
 		return 0;
@@ -331,7 +331,7 @@ static int hard_link(
 	struct rootfs_entry *entry;
 	char buf[PATH_MAX];
 	const char *name;
-	int e = locate(r, target, false, buf, &directory, &name);
+	int e = layer_locate(r, target, false, buf, &directory, &name);
 
 	if (e < 0 && e != -ENOENT)
 		return e;
@@ -355,7 +355,7 @@ static int take_entry(struct reader *r, struct archive_entry *entry)
 
 	if (!path || !*path)
 		return reader_fail(r, EBADMSG, "an entry has no name");
-	e = locate(r, path, true, buf, &directory, &name);
+	e = layer_locate(r, path, true, buf, &directory, &name);
 	if (e < 0)
 		return e;
 	if (target)
@@ -409,7 +409,7 @@ static int read_entries(struct reader *r)
 		if (!r->fs->root)
 			e = 0;
 		else if (!r->layer->plain && is_whiteout(archive_entry_pathname(entry)))
-			e = whiteout(r, archive_entry_pathname(entry));
+			e = layer_whiteout(r, archive_entry_pathname(entry));
 		else
 			e = take_entry(r, entry);
 		if (r->failed)

@@ -123,7 +123,7 @@ static const char *known_link(struct packer *p, const struct stat *st, const cha
 	return NULL;
 }
 
-static int describe(
+static int pack_describe(
 	struct packer *p, struct archive_entry *entry, const struct stat *st, const char *path)
 {
 	archive_entry_copy_pathname(entry, path);
@@ -179,7 +179,7 @@ static int pack_entry(struct packer *p, int fd, const struct stat *st, const cha
 
 	if (!entry)
 		return fail_entry(p, path, ENOMEM);
-	e = describe(p, entry, st, path);
+	e = pack_describe(p, entry, st, path);
 	if (!S_ISDIR(st->st_mode) && st->st_nlink > 1)
 		other = known_link(p, st, path);
 	if (other) {
@@ -254,7 +254,7 @@ static int pack_directory(struct packer *p, int fd, const char *path)
 	return e;
 }
 
-static int pack(struct packer *p)
+static int pack_run(struct packer *p)
 {
 	_cleanup_close_ int fd = open(p->options->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
@@ -319,7 +319,7 @@ int oci_layer_from_tree(const struct oci_store *store, const struct oci_tree_opt
 				      8, Z_DEFAULT_STRATEGY) != Z_OK))
 		e = arrow_no_memory(error);
 	if (e == 0)
-		e = pack(&p);
+		e = pack_run(&p);
 	if (e == 0)
 		e = oci_blob_commit(&p.blob, error);
 	if (e == 0) {

@@ -110,20 +110,21 @@ static size_t domain_length(const char *text)
 	return 0;
 }
 
-static int invalid(const char *text, const char *why, struct arrow_error *error)
+static int reference_invalid(const char *text, const char *why, struct arrow_error *error)
 {
 	return arrow_fail(error, EINVAL, "invalid image reference '%.128s': %s", text, why);
 }
 
 /* Takes tag and digest off the end. */
-static int split(struct oci_reference *r, char *rest, const char *text, struct arrow_error *error)
+static int reference_split(
+	struct oci_reference *r, char *rest, const char *text, struct arrow_error *error)
 {
 	char *at = strchr(rest, '@'), *colon;
 
 	if (at) {
 		*at = '\0';
 		if (!oci_digest_is_valid(at + 1))
-			return invalid(text,
+			return reference_invalid(text,
 				"a digest is sha256: and 64 lower case hexadecimal digits", error);
 		r->digest = strdup(at + 1);
 		if (!r->digest)
@@ -136,7 +137,7 @@ static int split(struct oci_reference *r, char *rest, const char *text, struct a
 		*colon = '\0';
 		if (n == 0 || n > TAG_MAX_BYTES || strchr(".-", colon[1]) ||
 			strspn(colon + 1, DIGITS LOWER UPPER "_.-") != n)
-			return invalid(text,
+			return reference_invalid(text,
 				"a tag is 1 to 128 letters, digits, '_', '.' or '-', and begins with none of the last two",
 				error);
 		r->tag = strdup(colon + 1);
@@ -162,10 +163,10 @@ static int reference_parse_parts(
 	if (!copy)
 		return arrow_no_memory(error);
 	if (!*text)
-		return invalid(text, "it is empty", error);
+		return reference_invalid(text, "it is empty", error);
 	if (strlen(text) > TEXT_MAX_BYTES)
-		return invalid(text, "it is too long", error);
-	e = split(r, copy, text, error);
+		return reference_invalid(text, "it is too long", error);
+	e = reference_split(r, copy, text, error);
 	if (e < 0)
 		return e;
 
@@ -177,15 +178,17 @@ static int reference_parse_parts(
 	if (!r->domain)
 		return arrow_no_memory(error);
 	if (!is_domain(r->domain))
-		return invalid(text, "what stands before the first '/' is no host name", error);
+		return reference_invalid(
+			text, "what stands before the first '/' is no host name", error);
 	if (strcspn(path, UPPER) != strlen(path))
-		return invalid(text, "the name must be in lower case", error);
+		return reference_invalid(text, "the name must be in lower case", error);
 	if (!is_path(path))
-		return invalid(text,
+		return reference_invalid(text,
 			"a name is of lower case letters and digits, parted by '/', '.', '_', '__' or '-'",
 			error);
 	if (n == 0 && strlen(path) == 64 && strspn(path, DIGITS "abcdef") == 64)
-		return invalid(text, "64 hexadecimal digits are an id, not a name", error);
+		return reference_invalid(
+			text, "64 hexadecimal digits are an id, not a name", error);
 	r->path = path_format("%s%s",
 		strcmp(r->domain, DEFAULT_DOMAIN) == 0 && !strchr(path, '/') ? DEFAULT_NAMESPACE
 									     : "",
@@ -193,7 +196,7 @@ static int reference_parse_parts(
 	if (!r->path)
 		return arrow_no_memory(error);
 	if (strlen(r->domain) + 1 + strlen(r->path) > NAME_MAX_BYTES)
-		return invalid(text, "the name is longer than 255 bytes", error);
+		return reference_invalid(text, "the name is longer than 255 bytes", error);
 	return 0;
 }
 

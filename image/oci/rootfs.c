@@ -266,11 +266,11 @@ int rootfs_hide(struct rootfs *fs, struct rootfs_inode *directory, const char *n
 }
 
 /* One component of a path. */
-static int step(struct rootfs *fs, struct rootfs_inode **at, const char *name, bool create,
+static int rootfs_step(struct rootfs *fs, struct rootfs_inode **at, const char *name, bool create,
 	uint32_t layer, unsigned int *followed);
 
-static int descend(struct rootfs *fs, struct rootfs_inode **at, const char *path, bool create,
-	uint32_t layer, unsigned int *followed)
+static int rootfs_descend(struct rootfs *fs, struct rootfs_inode **at, const char *path,
+	bool create, uint32_t layer, unsigned int *followed)
 {
 	char name[ROOTFS_NAME_MAX + 1];
 
@@ -289,13 +289,13 @@ static int descend(struct rootfs *fs, struct rootfs_inode **at, const char *path
 		memcpy(name, path, n);
 		name[n] = '\0';
 		path += n;
-		e = step(fs, at, name, create, layer, followed);
+		e = rootfs_step(fs, at, name, create, layer, followed);
 		if (e < 0)
 			return e;
 	}
 }
 
-static int step(struct rootfs *fs, struct rootfs_inode **at, const char *name, bool create,
+static int rootfs_step(struct rootfs *fs, struct rootfs_inode **at, const char *name, bool create,
 	uint32_t layer, unsigned int *followed)
 {
 	struct rootfs_entry *entry;
@@ -325,7 +325,7 @@ static int step(struct rootfs *fs, struct rootfs_inode **at, const char *name, b
 	if (S_ISLNK(entry->inode->mode)) {
 		if (++*followed > LINKS_FOLLOWED_MAX)
 			return -ELOOP;
-		return descend(fs, at, entry->inode->target, create, layer, followed);
+		return rootfs_descend(fs, at, entry->inode->target, create, layer, followed);
 	}
 	if (!S_ISDIR(entry->inode->mode))
 		return -ENOTDIR;
@@ -339,7 +339,7 @@ int rootfs_walk(struct rootfs *fs, const char *path, bool create, uint32_t layer
 	unsigned int followed = 0;
 
 	*directory = fs->root;
-	return descend(fs, directory, path, create, layer, &followed);
+	return rootfs_descend(fs, directory, path, create, layer, &followed);
 }
 
 int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value, size_t size)

@@ -29,7 +29,7 @@ static int by_digest(const void *a, const void *b)
 		((const struct oci_descriptor *)b)->digest);
 }
 
-static int collect(struct blobs *blobs, const struct oci_saved *images, size_t n)
+static int save_collect(struct blobs *blobs, const struct oci_saved *images, size_t n)
 {
 	size_t room = 0, kept = 0;
 
@@ -188,7 +188,7 @@ int oci_archive_save(const struct oci_store *store, const struct oci_saved *imag
 	if (e < 0)
 		return e;
 	a = archive_write_new();
-	e = a ? collect(&blobs, images, n) : -ENOMEM;
+	e = a ? save_collect(&blobs, images, n) : -ENOMEM;
 	if (e < 0)
 		e = arrow_no_memory(error);
 	else if (archive_write_set_format_pax_restricted(a) < ARCHIVE_WARN ||
@@ -262,7 +262,7 @@ int oci_layout_save(const struct oci_store *store, const struct oci_saved *image
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || mkdirat(fd, "blobs", 0755) < 0 || mkdirat(fd, "blobs/sha256", 0755) < 0)
 		return arrow_fail(error, errno, "cannot write in %s: %m", path);
-	e = index ? collect(&blobs, images, n) : -ENOMEM;
+	e = index ? save_collect(&blobs, images, n) : -ENOMEM;
 	if (e < 0)
 		e = arrow_no_memory(error);
 	for (size_t i = 0; e == 0 && i < blobs.n; i++)

@@ -61,7 +61,7 @@ json_t *oci_descriptor_json(const struct oci_descriptor *d)
 }
 
 /* Parses a document that must be an object. */
-static json_t *load(
+static json_t *spec_load(
 	const char *data, size_t size, size_t max, const char *what, struct arrow_error *error)
 {
 	json_error_t why;
@@ -160,7 +160,7 @@ static int read_manifest(
 int oci_manifest_parse(struct oci_manifest *m, const char *data, size_t size, const char *what,
 	struct arrow_error *error)
 {
-	json_t *json = load(data, size, OCI_MANIFEST_MAX, what, error);
+	json_t *json = spec_load(data, size, OCI_MANIFEST_MAX, what, error);
 	int e;
 
 	*m = (struct oci_manifest){0};
@@ -240,7 +240,7 @@ static int read_index(
 int oci_index_parse(struct oci_index *index, const char *data, size_t size, const char *what,
 	struct arrow_error *error)
 {
-	json_t *json = load(data, size, OCI_MANIFEST_MAX, what, error);
+	json_t *json = spec_load(data, size, OCI_MANIFEST_MAX, what, error);
 	int e;
 
 	*index = (struct oci_index){0};
@@ -286,7 +286,7 @@ const char *oci_host_architecture(void)
 }
 
 /* How well an entry fits: 0 not at all. An image for v1 runs on v2, not the other way round. */
-static unsigned int fitness(
+static unsigned int spec_platform_fitness(
 	const struct oci_platform *p, const char *architecture, const char *variant)
 {
 	if (!p->os || !p->architecture || strcmp(p->os, "linux") != 0 ||
@@ -310,7 +310,8 @@ const struct oci_index_entry *oci_index_choose(
 	if (!architecture)
 		architecture = oci_host_architecture();
 	for (size_t i = 0; i < index->n; i++) {
-		unsigned int fit = fitness(&index->entries[i].platform, architecture, variant);
+		unsigned int fit =
+			spec_platform_fitness(&index->entries[i].platform, architecture, variant);
 
 		if (fit > best_fit) {
 			best = &index->entries[i];
