@@ -76,7 +76,7 @@ set -e
 unset ARROW_DATA_DIR ARROW_RUN_DIR # the machine's own
 cd /tmp
 CMOCKA_MESSAGE_OUTPUT=TAP "$ARROW_PROBE" >probe
-grep -o '# usable: .*\|# not seen' probe
+grep -o '# usable: .* loop\|# not seen' probe
 counted() {
   for i in $(seq 300); do
     "$ARROW_COMMAND" logs "$1" 2>/dev/null | grep -qx "$2" && return
