@@ -46,6 +46,8 @@ struct loader {
 	uint8_t dropped[4096]; /* what nobody takes */
 	bool held;        /* between SAVE and RESUME or RESTORE: programs and streams stand still */
 	bool clock_asked; /* the host has not answered yet */
+	unsigned int clock_tries; /* how often it may still be asked again */
+	uint64_t clock_best;      /* ns: the shortest way to the host and back since clock_ask() */
 	struct hold hold;
 	struct channel channel;
 };
