@@ -156,6 +156,7 @@ note_terminal() {
   expect 'got 2$'
   back 2
   type_line "clear; $ARROW run -it $P signals"
+  wait_for 60 raw # the "ready" of the run before may still be on the screen
   expect '^ready$'
   keys 'C-\'
   expect 'got 3$'
