@@ -14,7 +14,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define MODES 01777u    /* without owners there are no set-id bits either */
+#define MODES 01777u /* without owners there are no set-id bits either */
 
 int entries_archive_failed(struct archive *a, struct arrow_error *error, const char *what)
 {

@@ -33,10 +33,10 @@ struct arrow_saved {
 /*
  * Opens one that can be restored here: its files are whole (their digests are compared once a boot,
  * and when they changed), and the engine and the CPU are those that it was saved with.
- * The directory and its files must belong to the caller or root, and nobody else may write them; what
- * arrow_save() never writes is refused.
- * Errors: -ENOENT (no such directory, or nothing saved in it), -EPERM (somebody else may have written
- * it), -EBADMSG (damaged, or not made by arrow_save()), -ENODEV (another engine or CPU).
+ * The directory and its files must belong to the caller or root, and nobody else may write them;
+ * what arrow_save() never writes is refused. Errors: -ENOENT (no such directory, or nothing saved
+ * in it), -EPERM (somebody else may have written it), -EBADMSG (damaged, or not made by
+ * arrow_save()), -ENODEV (another engine or CPU).
  */
 int arrow_saved_open(struct arrow_saved *saved, const struct arrow_paths *paths,
 	const struct arrow_engine_settings *settings, const char *dir,
