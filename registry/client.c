@@ -43,8 +43,9 @@ static int client_follow_redirect(const struct registry *r, const char *from,
 	_cleanup_free_ char *host = reply->location ? http_url_host(reply->location) : NULL;
 
 	if (!host)
-		return arrow_fail(
-			error, EPROTO, "%s redirects without a target; ask who runs it", r->host);
+		return arrow_fail(error, EPROTO,
+			"%s redirects to no web address, '%s'; ask who runs it", r->host,
+			reply->location ? reply->location : "");
 	if (http_url_is_https(from) && !http_url_is_https(reply->location))
 		return arrow_fail(error, EPROTO,
 			"%s redirects to %s without encryption, which is not followed; ask who runs it",

@@ -70,8 +70,11 @@ running() {
   [ -n "$(states)" ] && [ "$(state status)" = running ]
 }
 
+# A process has ended. Whether its parent has taken note is not its matter: some inits look late.
 gone() {
-  ! kill -0 "$1" 2>/dev/null
+  local stat
+  read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+  [[ $stat == *') Z '* ]]
 }
 
 # Nothing of an Arrow is left: no state, no name, no process that names this directory.

@@ -110,7 +110,7 @@ refused() {
 
 @test "hostile: redirects in circles, and to files" {
   refused circle circles
-  refused redirectfile 'redirects to nowhere'
+  refused redirectfile 'redirects to no web address'
 }
 
 @test "hostile: a redirect to another host takes no credentials along" {
@@ -123,7 +123,7 @@ refused() {
 @test "hostile: a token server elsewhere without encryption gets nothing" {
   refused realmelsewhere "127.0.0.1:$OTHER" 'without encryption'
   run ! grep -q "^$OTHER " "$LOG"
-  refused realmfile 'no URL'
+  refused realmfile 'invalid URL for its token server'
 }
 
 @test "hostile: a registry that never lets us in ends soon" {

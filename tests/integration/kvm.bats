@@ -61,7 +61,7 @@ y><it's><\$HOME><after>" ]
 @test "kvm machine: its children go with it, even when it is killed" {
   "$SOURCE/tests/kvm/run" sleep 1000 3>&- &
   pid=$!
-  has_children() { [ "$(pgrep -P $pid -x 'virtiofsd|qemu-system-x86' | wc -l)" -eq 2 ]; }
+  has_children() { [ "$(ps -o comm= --ppid $pid | grep -cx 'virtiofsd\|qemu-system-x86')" -eq 2 ]; }
   wait_for 60 has_children
   children=$(pgrep -P $pid)
   kill -KILL $pid

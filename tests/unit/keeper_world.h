@@ -168,8 +168,8 @@ static int world_make(void **state)
 	assert_non_null(w);
 	alarm(120); /* for a turn that waits after all */
 	signal(SIGPIPE, SIG_IGN);
-	strcpy(w->data, "/tmp/arrow-unit-XXXXXX");
-	strcpy(w->run, "/tmp/arrow-unit-XXXXXX");
+	snprintf(w->data, sizeof(w->data), "/tmp/arrow-unit-XXXXXX");
+	snprintf(w->run, sizeof(w->run), "/tmp/arrow-unit-XXXXXX");
 	assert_non_null(mkdtemp(w->data));
 	assert_non_null(mkdtemp(w->run));
 	w->paths = (struct arrow_paths){.data = w->data, .run = w->run};
