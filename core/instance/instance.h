@@ -14,8 +14,8 @@
  *   RUN/arrows/<id>/               of this boot: the control socket, what the engine needs
  *
  * The lock is what tells whether an Arrow runs: state.json that says so beside a lock that is free
- * is what a killed keeper, or a reboot, left. Such an Arrow is settled by the next command: it
- * exited with 137, or is removed if it was to be with --rm.
+ * is what a killed keeper, or a reboot, left. Such an Arrow is settled by the next command that
+ * lists, names or makes any: it exited with 137, or is removed if it was to be with --rm.
  */
 
 #include "core/spec/spec.h"

@@ -280,7 +280,7 @@ need_root() {
   kill -KILL "$("$BARE" inspect -f '{{.Arrow.KeeperPid}}' lost-fork)"
   wait $CLIENT || true
   kill -0 "$vm"
-  arrow run "$BUSYBOX" true
+  arrow ps
   gone "$vm"
   wait_for 30 assert_no_leftovers
 }

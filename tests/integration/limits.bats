@@ -153,10 +153,38 @@ of() {
     [ -d "$dir" ]
     kill -KILL "$(state $victim)"
     wait $CLIENT || true
-    # What a killed keeper left is removed by the next command that makes an Arrow.
-    arrow run "$B" true
+    # What a killed keeper left is removed by the next command.
+    [ $victim = vm_pid ] || arrow ps
     wait_for 20 test ! -e "$dir"
   done
+}
+
+@test "limits: groups and run folder of a killed keeper go with ps, inspect and logs, also on a full disk" {
+  need memory
+  [ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
+  arrow run "$B" true # the image and the template are made outside
+  unshare -m bash -e -c '
+    mkdir -p "$ARROW_DATA_DIR/arrows"
+    mount -t tmpfs -o size=400k small "$ARROW_DATA_DIR/arrows"
+    # groups ID: how many there are of this Arrow.
+    groups() { find /sys/fs/cgroup -maxdepth 6 -type d -name "arrow-$1" | wc -l; }
+    for command in "ps -a" "inspect one" "logs one" "ps --filter name=one"; do
+      removed=
+      [ "$command" != "ps --filter name=one" ] || removed=--rm
+      id=$("$BARE" run -d $removed --name one "$0" sleep 1000)
+      echo "$id" >>"$1"
+      [ "$(groups "$id")" -gt 0 ]
+      kill -KILL "$(jq .keeper_pid "$ARROW_DATA_DIR/arrows/$id/state.json")"
+      dd if=/dev/zero of="$ARROW_DATA_DIR/arrows/fill" bs=1k 2>/dev/null || true
+      "$BARE" $command >/dev/null
+      echo "after $command"
+      [ "$(groups "$id")" -eq 0 ]
+      [ ! -e "$ARROW_RUN_DIR/arrows/$id" ]
+      [ -n "$removed" ] || [ "$("$BARE" inspect -f "{{.State.ExitCode}}" one)" = 137 ]
+      rm "$ARROW_DATA_DIR/arrows/fill"
+      [ -n "$removed" ] || "$BARE" rm one
+      [ ! -e "$ARROW_DATA_DIR/arrows/$id" ]
+    done' "$B" "$BATS_FILE_TMPDIR/ids"
 }
 
 @test "limits: bad values are told before anything starts" {
