@@ -190,8 +190,11 @@ static void loop_take_events(struct keeper *k, const struct pollfd *p, unsigned 
 		loop_take_sigterm(k);
 	if (p[P_LISTEN].revents)
 		loop_accept(k);
-	if (p[P_NETWORK].revents)
+	if (p[P_NETWORK].revents) {
+		/* What it starts serves others, too, and must not end with this VM. */
+		arrow_limits_leave(&k->machine.groups);
 		net_mend(k->config->network, k->network_fd);
+	}
 }
 
 /* Sends the guest what waited for room, time, or the end of a save. */
@@ -230,6 +233,9 @@ void keeper_turn(struct keeper *k)
 		k->dropped = true;
 		keeper_drop();
 	}
+	/* From here on what there is to do is the guest's doing: frames, its log, health checks. */
+	if (k->program.started)
+		arrow_limits_join(&k->machine.groups);
 	if (health_turn(&k->health, keeper_is_checkable(k)))
 		k->state_changed = true;
 	if (k->state_changed && k->phase != OVER)

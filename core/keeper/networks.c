@@ -87,6 +87,8 @@ int networks_change(struct keeper *k, struct arrow_job *records, struct arrow_er
 		return arrow_fail(error, EAGAIN, "the Arrow is starting or ending: try again");
 	if (keeper_is_frozen(k))
 		return arrow_fail(error, EAGAIN, "the Arrow is being saved: try again");
+	/* A network that comes up starts what serves others, too, and must not end with this VM. */
+	arrow_limits_leave(&k->machine.groups);
 	r = arrow_instance_open(&now, k->config->paths, k->instance->id, &spec, error);
 	if (r == 0) {
 		r = networks_leave(k, &spec, error);

@@ -13,7 +13,7 @@ void keeper_init(struct keeper *k, const struct keeper_config *config)
 		.config = config,
 		.instance = config->instance,
 		.state = &config->instance->state,
-		.machine = {.template = config->template},
+		.machine = {.template = config->template, .groups = ARROW_CONFINEMENT_INIT},
 		.console = {.fd = -1},
 		.guest = {.channel = {.fd = -1}},
 		.snapshot = {.fd = -1, .code_fd = -1},

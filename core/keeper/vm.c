@@ -80,7 +80,7 @@ static int vm_confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_
 
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	if (k->machine.groups.n == 0)
+	if (!k->machine.groups.looked)
 		r = arrow_limits_begin(&k->machine.groups,
 			&(struct arrow_limits_wish){.spec = spec,
 				.id = k->instance->id,

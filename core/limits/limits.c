@@ -129,6 +129,8 @@ static void limits_drop_groups(struct arrow_confinement *c, unsigned int n)
 	while (c->n > n) {
 		char *dir = c->dirs[--c->n];
 
+		if (c->cpu == c->procs[c->n])
+			c->cpu = -1;
 		close_keep_errno(c->procs[c->n]);
 		limits_remove_group(dir);
 		if (c->oom && strncmp(c->oom, dir, strlen(dir)) == 0)
@@ -243,6 +245,22 @@ static int limits_set_memory(struct making *m)
 	return r == -ENOENT ? 0 : r; /* a kernel that does not account for swap */
 }
 
+/* The group that limits CPU time, and the way back from it, for arrow_limits_join(). */
+static void limits_note_cpu(struct making *m, const char *dir, int version)
+{
+	struct arrow_confinement *c = m->c;
+	const char *home = version == 2 ? m->groups->dir : NULL;
+
+	for (unsigned int i = 0; i < c->n; i++)
+		if (strcmp(c->dirs[i], dir) == 0)
+			c->cpu = c->procs[i];
+	for (size_t i = 0; version == 1 && i < m->groups->n; i++)
+		if (strcmp(m->groups->controllers[i].name, "cpu") == 0)
+			home = m->groups->controllers[i].dir;
+	if (c->home < 0 && home)
+		c->home = limits_open_procs(home);
+}
+
 static int limits_set_cpu(struct making *m)
 {
 	const struct arrow_spec *s = m->wish->spec;
@@ -252,6 +270,7 @@ static int limits_set_cpu(struct making *m)
 
 	if (r < 0 || !dir)
 		return r;
+	limits_note_cpu(m, dir, version);
 	if (version == 2) {
 		if (s->limits.cpus_given)
 			r = limits_write(dir, "cpu.max", "%" PRIu64 " %u", quota, PERIOD_US);
@@ -326,12 +345,12 @@ static int limits_apply(struct arrow_confinement *c, const struct arrow_limits_w
 	bool update, struct arrow_error *error)
 {
 	const struct arrow_spec *spec = wish->spec;
-	struct arrow_cgroups own = {0};
-	struct making m = {.c = c, .wish = wish, .groups = wish->groups ? wish->groups : &own};
-	int r = wish->groups ? 0 : arrow_cgroups_look(&own);
+	struct making m = {.c = c, .wish = wish, .groups = wish->groups ? wish->groups : &c->own};
+	int r = wish->groups || c->looked ? 0 : arrow_cgroups_look(&c->own);
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the control groups: %m");
+	c->looked = true;
 	r = limits_set_memory(&m);
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot limit the memory of the VM: %m");
@@ -342,7 +361,6 @@ static int limits_apply(struct arrow_confinement *c, const struct arrow_limits_w
 	}
 	if (r == 0 && (spec->limits.blkio_weight || (spec->limits.n_rates && !update)))
 		r = limits_set_io(&m, error);
-	arrow_cgroups_release(&own);
 	return r;
 }
 
@@ -351,7 +369,7 @@ int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_limits_wi
 {
 	int r;
 
-	memset(c, 0, sizeof(*c));
+	*c = (struct arrow_confinement)ARROW_CONFINEMENT_INIT;
 	r = limits_apply(c, wish, false, error);
 	if (r < 0)
 		arrow_limits_end(c);
@@ -387,11 +405,26 @@ bool arrow_limits_oom(const struct arrow_confinement *c)
 	return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
 }
 
+void arrow_limits_join(struct arrow_confinement *c)
+{
+	if (!c->joined && c->cpu >= 0 && c->home >= 0)
+		c->joined = write(c->cpu, "0", 1) == 1;
+}
+
+void arrow_limits_leave(struct arrow_confinement *c)
+{
+	if (c->joined)
+		c->joined = write(c->home, "0", 1) != 1;
+}
+
 void arrow_limits_end(struct arrow_confinement *c)
 {
+	arrow_limits_leave(c);
 	limits_drop_groups(c, 0);
+	close_keep_errno(c->home);
 	free(c->oom);
-	memset(c, 0, sizeof(*c));
+	arrow_cgroups_release(&c->own);
+	*c = (struct arrow_confinement)ARROW_CONFINEMENT_INIT;
 }
 
 void arrow_limits_clean(int dir_fd, const char *list)

@@ -25,7 +25,19 @@ struct arrow_confinement {
 	int procs[ARROW_LIMITS_DIRS];  /* of each, for the VM's process to write "0" to; owned */
 	unsigned int n;
 	char *oom; /* file with the kernel's count of what it killed there, or NULL; owned */
+
+	struct arrow_cgroups own; /* of this process at the start, before it may have joined */
+	bool looked;              /* for them: it was begun */
+	bool joined;              /* this process is in the group that limits CPU time */
+	int cpu;                  /* its procs, or -1 where there is none; not owned */
+	int home;                 /* those of the group that this process came from, or -1; owned */
 };
+
+/* One that was not begun. */
+#define ARROW_CONFINEMENT_INIT                                                                     \
+	{                                                                                          \
+		.cpu = -1, .home = -1                                                              \
+	}
 
 /* What the groups of a VM are made of. */
 struct arrow_limits_wish {
@@ -52,6 +64,17 @@ int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_limits_wi
  */
 int arrow_limits_update(struct arrow_confinement *c, const struct arrow_limits_wish *wish, int pid,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * This process, which has one thread, enters the group that limits the VM's CPU time, so that what
+ * the guest causes here counts as the VM's. In v1 only that group; in v2 there is one for all.
+ * Nothing happens where there is no such group, or no way back from it. What is started meanwhile
+ * is in it, too, and ends with it.
+ */
+void arrow_limits_join(struct arrow_confinement *c);
+
+/* Goes back to where it was before, for a while; arrow_limits_end() does it, too. */
+void arrow_limits_leave(struct arrow_confinement *c);
 
 /* Whether the kernel killed the VM's process because its group was out of memory. */
 bool arrow_limits_oom(const struct arrow_confinement *c);

@@ -91,7 +91,14 @@ of() {
     [ "$(cat "$dir/cpu.cfs_quota_us")" = 50000 ]
     [ "$(cat "$dir/cpu.shares")" = 512 ]
   fi
+  # What it causes in its keeper counts there, too, also after the limit has changed.
+  wait_for 20 grep -qx "$(state keeper_pid)" "$dir/cgroup.procs"
+  arrow update --cpus 0.25 "$ID"
+  [ ! -e "$dir/arrow-$ID" ]
+  grep -q '^25000' "$dir/cpu.max" || grep -qx 25000 "$dir/cpu.cfs_quota_us"
+  wait_for 20 grep -qx "$(state keeper_pid)" "$dir/cgroup.procs"
   finish
+  [ ! -e "$dir" ]
 }
 
 @test "limits: rates of a device and the weight of I/O" {

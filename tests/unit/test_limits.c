@@ -243,6 +243,59 @@ static void shares_become_weights_as_runc_has_them(void **state)
 	assert_int_equal(arrow_limits_weight(262144), 10000);
 }
 
+/* Whether this was written to a file of the tree, all in all. */
+static bool tree_took(const char *name, const char *expected)
+{
+	_cleanup_free_ char *path = path_format("%s/%s", tree, name), *text = NULL;
+
+	assert_int_equal(read_file(AT_FDCWD, path, 64, &text, NULL), 0);
+	return strcmp(text, expected) == 0;
+}
+
+static void the_keeper_counts_in_the_group_of_the_cpu_and_goes_back(void **state)
+{
+	_cleanup_free_ char *list = path_format("%s/counted-list", tree);
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct arrow_cgroups groups = groups_in_tree("counted/memory", "counted/cpu");
+	struct arrow_confinement c = ARROW_CONFINEMENT_INIT;
+	struct arrow_spec spec;
+	struct arrow_limits_wish wish = {
+		.spec = &spec, .id = "it", .list = list, .groups = &groups};
+
+	/* Nothing is joined that was not begun, or has no group for it. */
+	arrow_limits_join(&c);
+	assert_false(c.joined);
+	make_group("counted/memory", "it", 0644);
+	make_file("counted/memory/arrow-it/memory.limit_in_bytes");
+	make_group("counted/cpu", "it", 0644);
+	make_file("counted/cpu/arrow-it/cpu.cfs_period_us");
+	make_file("counted/cpu/arrow-it/cpu.cfs_quota_us");
+	make_file("counted/cpu/tasks");
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_limits_begin(&c, &wish, &error), 0);
+	arrow_limits_join(&c);
+	assert_false(c.joined);
+	/* Once there is one, that one alone. */
+	spec.limits.cpus_given = true;
+	spec.limits.millicpus = 500;
+	assert_int_equal(arrow_limits_update(&c, &wish, 4711, &error), 0);
+	assert_true(tree_took("counted/cpu/arrow-it/tasks", "4711"));
+	arrow_limits_join(&c);
+	assert_true(c.joined);
+	assert_true(tree_took("counted/cpu/arrow-it/tasks", "47110"));
+	assert_true(tree_took("counted/cpu/tasks", ""));
+	arrow_limits_leave(&c);
+	assert_false(c.joined);
+	assert_true(tree_took("counted/cpu/tasks", "0"));
+	/* The group is left before it is removed. */
+	arrow_limits_join(&c);
+	arrow_limits_end(&c);
+	assert_true(tree_took("counted/cpu/tasks", "00"));
+	assert_true(tree_took("counted/memory/arrow-it/tasks", ""));
+	arrow_cgroups_release(&groups);
+	arrow_spec_release(&spec);
+}
+
 static void left_groups_are_removed_by_their_list_and_nothing_else_is(void **state)
 {
 	_cleanup_free_ char *list = path_format("%s/list", tree);
@@ -401,6 +454,7 @@ int main(void)
 		cmocka_unit_test(a_group_that_cannot_be_entered_is_none),
 		cmocka_unit_test(a_failed_update_keeps_only_groups_that_the_process_is_in),
 		cmocka_unit_test(shares_become_weights_as_runc_has_them),
+		cmocka_unit_test(the_keeper_counts_in_the_group_of_the_cpu_and_goes_back),
 		cmocka_unit_test(left_groups_are_removed_by_their_list_and_nothing_else_is),
 		cmocka_unit_test(what_is_in_a_left_group_is_killed_and_not_who_cleans),
 		cmocka_unit_test(a_stray_vm_is_killed_and_nobody_else_of_its_number),
