@@ -36,11 +36,11 @@ static error_t attach_parse(int key, char *value, struct argp_state *state)
 
 	switch (key) {
 	case OPT_DETACH_KEYS:
-		if (client_parse_keys(value, keys, &error) < 0) {
+		if (*value && client_parse_keys(value, keys, &error) < 0) {
 			cli_name_option(state, key, &error);
 			argp_error(state, "%s", error.text);
 		}
-		in->how.detach_keys = value;
+		in->how.detach_keys = *value ? value : NULL;
 		return 0;
 	case OPT_NO_STDIN:
 		in->how.input = false;

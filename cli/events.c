@@ -115,9 +115,12 @@ static const struct cli_filter filters[] = {
 static error_t events_parse(int key, char *value, struct argp_state *state)
 {
 	struct input *in = state->input;
+	struct timespec *when;
 
 	switch (key) {
 	case 'f':
+		if (*value == '\0')
+			return 0;
 		if (!cli_filter_find(filters, value))
 			argp_failure(state, 1, 0, "invalid filter '%s': see 'arrow events --help'",
 				value);
@@ -127,10 +130,14 @@ static error_t events_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPT_SINCE:
 	case OPT_UNTIL:
-		in->query.past = true;
-		if (log_parse_time(value, key == OPT_SINCE ? &in->query.since : &in->query.until,
-			    in->error) < 0)
+		when = key == OPT_SINCE ? &in->query.since : &in->query.until;
+		if (*value == '\0') {
+			*when = (struct timespec){0};
+		} else if (log_parse_time(value, when, in->error) < 0) {
+			cli_name_option(state, key, in->error);
 			argp_error(state, "%s", in->error->text);
+		}
+		in->query.past |= *value != '\0';
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "too many arguments: '%s'", value);

@@ -44,16 +44,17 @@ static int exec_parse_value(struct input *in, int key, char *arg)
 	case OPT_ENV_FILE:
 		return arrow_parse_env_file(&in->spec, arg, cli_settings_variable, &in->error);
 	case 'w':
-		if (arg[0] != '/')
+		/* As Docker: "" is as if the option were not given. */
+		if (*arg && arg[0] != '/')
 			return arrow_fail(&in->error, EINVAL,
 				"the working directory '%s' is not an absolute path", arg);
-		in->exec.workdir = arg;
+		in->exec.workdir = *arg ? arg : NULL;
 		return 0;
 	case 'u':
-		in->exec.user = arg;
+		in->exec.user = *arg ? arg : NULL;
 		return 0;
 	case OPT_DETACH_KEYS:
-		in->exec.detach_keys = arg;
+		in->exec.detach_keys = *arg ? arg : NULL;
 		return 0;
 	default:
 		return 1;

@@ -36,6 +36,7 @@ static error_t logs_parse(int key, char *value, struct argp_state *state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct input *in = state->input;
+	struct timespec *when;
 	char *end;
 
 	switch (key) {
@@ -44,13 +45,17 @@ static error_t logs_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case OPT_SINCE:
 	case OPT_UNTIL:
-		if (log_parse_time(value, key == OPT_SINCE ? &in->query.since : &in->query.until,
-			    &error) < 0)
+		when = key == OPT_SINCE ? &in->query.since : &in->query.until;
+		if (*value == '\0') {
+			*when = (struct timespec){0};
+		} else if (log_parse_time(value, when, &error) < 0) {
+			cli_name_option(state, key, &error);
 			argp_failure(state, 1, 0, "%s", error.text);
+		}
 		return 0;
 	case 'n':
 		in->query.tail = strtol(value, &end, 10);
-		if (strcmp(value, "all") == 0 || (*value == '-' && *end == '\0'))
+		if (*value == '\0' || strcmp(value, "all") == 0 || (*value == '-' && *end == '\0'))
 			in->query.tail = -1;
 		else if (*value < '0' || *value > '9' || *end)
 			argp_failure(state, 1, 0, "--tail takes a number or all, not '%s'", value);

@@ -9,6 +9,7 @@
 #include "cli/input/options.h"
 #include "cli/input/settings.h"
 #include "cli/output/print.h"
+#include "core/instance/instance.h"
 #include "core/spec/spec.h"
 #include "net/lease.h"
 #include "util/cleanup.h"
@@ -79,6 +80,23 @@ static int print_ports(const struct input *in, const struct net_ports *ports, st
 	return r < 0 ? r : cli_flush();
 }
 
+/* One that does not run, or is on no network, has none, as in Docker. */
+static int port_collect(const struct arrow_paths *paths, const char *arrow, struct net_ports *ports,
+	struct arrow_error *error)
+{
+	char id[ARROW_ID_HEX];
+	int r = arrow_instance_find(paths, arrow, id, error);
+
+	if (r < 0)
+		return r;
+	r = net_lease_ports(paths, id, ports, error);
+	if (r == -ENOENT) {
+		arrow_error_clear(error);
+		r = 0;
+	}
+	return r;
+}
+
 int cmd_port(int argc, char **argv)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
@@ -90,7 +108,7 @@ int cmd_port(int argc, char **argv)
 	cli_parse(&port_argp, argc, argv, 0, &in);
 	r = cli_paths_init(&paths, &error);
 	if (r == 0)
-		r = net_lease_ports(&paths, in.arrow, &ports, &error);
+		r = port_collect(&paths, in.arrow, &ports, &error);
 	if (r == 0)
 		r = print_ports(&in, &ports, &error);
 	if (r < 0) {

@@ -16,6 +16,8 @@ void cli_prune_filter_parse(
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	int r = 0;
 
+	if (*value == '\0')
+		return;
 	if (strncmp(value, "until=", 6) == 0) {
 		if (log_parse_time(value + 6, &f->until, &error) < 0)
 			argp_error(state, "%s", error.text);

@@ -41,11 +41,11 @@ static error_t start_parse(int key, char *value, struct argp_state *state)
 		in->how.input = in->how.output = in->how.proxy = true;
 		return 0;
 	case OPT_DETACH_KEYS:
-		if (client_parse_keys(value, keys, &error) < 0) {
+		if (*value && client_parse_keys(value, keys, &error) < 0) {
 			cli_name_option(state, key, &error);
 			argp_error(state, "%s", error.text);
 		}
-		in->how.detach_keys = value;
+		in->how.detach_keys = *value ? value : NULL;
 		return 0;
 	case ARGP_KEY_END:
 		if (in->names.n > 1 && in->how.output)

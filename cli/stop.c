@@ -12,6 +12,7 @@
 struct input {
 	struct cli_names names;
 	uint32_t signal, seconds;
+	uint32_t usual_signal; /* what an empty --signal stands for */
 };
 
 /* clang-format off */
@@ -35,7 +36,9 @@ static error_t stop_parse(int key, char *value, struct argp_state *state)
 
 	switch (key) {
 	case 's':
-		if (arrow_parse_signal(value, &in->signal, &error) < 0) {
+		if (*value == '\0') {
+			in->signal = in->usual_signal;
+		} else if (arrow_parse_signal(value, &in->signal, &error) < 0) {
 			cli_name_option(state, key, &error);
 			argp_failure(state, 1, 0, "%s", error.text);
 		}
@@ -121,7 +124,7 @@ int cmd_restart(int argc, char **argv)
 
 int cmd_kill(int argc, char **argv)
 {
-	struct input in = {.signal = SIGKILL};
+	struct input in = {.signal = SIGKILL, .usual_signal = SIGKILL};
 
 	cli_parse(&kill_argp, argc, argv, 0, &in);
 	return cli_each(&in.names, kill_one, &in);

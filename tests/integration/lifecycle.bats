@@ -141,13 +141,22 @@ END
   arrow kill -s USR1 s3
   wait_for 60 sh -c '"$ARROW" logs s3 | grep -q "got USR1"'
   is s3 status running
-  run -0 arrow kill s3
+  # No port is published, which is no error; a port that is asked for must be.
+  run -0 arrow port s3
+  [ -z "$output" ]
+  run -1 arrow port s3 80
+  run -1 arrow port no-such-arrow
+  # An empty value is none, as in Docker.
+  [ "$(arrow exec -w '' -u '' --detach-keys '' s3 "$B" pwd)" = / ]
+  run -0 arrow kill -s '' s3
   is s3 exit_code 137
   run -1 arrow kill s3
   [[ $output == *'is not running'* ]]
+  run -0 arrow port s3
+  [ -z "$output" ]
   arrow run -d --name s4 "$B" sh -c 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
   wait_for 60 sh -c '"$ARROW" logs s4 | grep -q ready'
-  arrow stop -t 1 s4
+  arrow stop -s '' -t 1 s4
   is s4 exit_code 137
   run -1 arrow stop s1 no-such-arrow
   [ "${lines[0]}" = s1 ]
@@ -158,7 +167,7 @@ END
   begun() { [ "$(arrow logs again | grep -c begun)" -eq "$1" ]; }
   wait_for 60 begun 1
   before=$(value again vm_pid)
-  run -0 arrow restart -t 0 again
+  run -0 arrow restart -s '' -t 0 again
   [ "$output" = again ]
   is again status running
   [ "$(value again vm_pid)" != "$before" ]
@@ -298,6 +307,7 @@ END
   [ "$(arrow logs --since "$late" logged)" = $'late\nend' ]
   [ "$(arrow logs --until "${late%.*}Z" logged 2>&1 | grep -c late)" -eq 0 ]
   [ "$(arrow logs --since 1h logged 2>&1 | wc -l)" -eq 5 ]
+  [ "$(arrow logs --since '' --until '' --tail '' logged 2>&1 | wc -l)" -eq 5 ]
   [ -z "$(arrow logs --since "$(date -d '+1 hour' +%s)" logged 2>&1)" ]
   run -1 arrow logs --since nonsense logged
   run -1 arrow logs no-such-arrow
@@ -453,5 +463,33 @@ END
   is race status exited
   for _ in 1 2 3; do "$ARROW" rm -f race >/dev/null 2>&1 & done
   wait
+  [ -z "$(arrow ps -aq)" ]
+}
+
+@test "killed: what loses a race of stop, kill, restart and rm says why" {
+  # at_once COMMAND...: its status and what it says.
+  at_once() {
+    local status=0
+    "$ARROW" "$@" race >/dev/null 2>"said.$n" || status=$?
+    echo "$status $*" >"ended.$n"
+  }
+  n=0
+  for _ in 1 2 3; do
+    arrow run -d --name race "$B" sleep 1000 >/dev/null
+    for command in 'stop -t 0' kill 'restart -t 0' 'rm -f' 'stop -t 1' 'kill -s TERM' rm 'rm -f' start kill; do
+      n=$((n + 1))
+      # shellcheck disable=SC2086
+      at_once $command &
+    done
+    wait
+    arrow rm -f race >/dev/null 2>&1
+  done
+  for ended in ended.*; do
+    read -r status command <"$ended"
+    echo "$command: $status $(cat "said.${ended#*.}")"
+    [ "$status" -eq 0 ] || [ -s "said.${ended#*.}" ]
+    # Each line has words behind "arrow:", and what follows a colon is not empty.
+    run ! grep -vE '^arrow: .*[[:alnum:]].*[^: ]$' "said.${ended#*.}"
+  done
   [ -z "$(arrow ps -aq)" ]
 }
