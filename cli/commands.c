@@ -29,6 +29,8 @@ struct command {
 static const struct command system_commands[] = {CLI_SYSTEM_COMMANDS(COMMAND) END};
 static const struct command container_commands[] = {CLI_CONTAINER_COMMANDS(COMMAND) END};
 static const struct command image_commands[] = {CLI_IMAGE_COMMANDS(COMMAND) END};
+static const struct command network_commands[] = {CLI_NETWORK_COMMANDS(COMMAND) END};
+static const struct command boot_commands[] = {CLI_BOOT_COMMANDS(COMMAND) END};
 static const struct command kernel_commands[] = {CLI_KERNEL_COMMANDS(COMMAND) END};
 static const struct command template_commands[] = {CLI_TEMPLATE_COMMANDS(COMMAND) END};
 static const struct command all_commands[] = {CLI_COMMANDS(COMMAND, GROUP) END};
@@ -91,9 +93,10 @@ static int run_of_group(const struct command *group, const char *title, int argc
 	argv[0] = whole;
 	if (c->run)
 		return c->run(argc, argv);
+	/* As Docker: no wrong use, but not what a script reads. */
 	if (argc < 2) {
 		print_help(stderr, c, whole);
-		return ARROW_STATUS_ERROR;
+		return 0;
 	}
 	if (is_help(argv[1])) {
 		print_help(stdout, c, whole);
@@ -124,7 +127,7 @@ int cli_run_command(int argc, char **argv)
 {
 	if (argc < 2) {
 		print_help(stderr, &arrow, "arrow");
-		return ARROW_STATUS_ERROR;
+		return 0;
 	}
 	if (is_help(argv[1]))
 		return run_help(0, NULL);

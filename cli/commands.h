@@ -35,7 +35,7 @@
 	COMMAND(update, update, "change the limits and restart policy of Arrows") \
 	GROUP(system, "show disk usage, and remove unused data") \
 	GROUP(container, "manage Arrows, with Docker's longer names of the commands") \
-	COMMAND(boot, boot, "start and stop Arrows with the host") \
+	GROUP(boot, "start and stop Arrows with the host") \
 	COMMAND(inspect, inspect, "show details of Arrows and images as JSON") \
 	COMMAND(pull, registry, "download an image from a registry") \
 	COMMAND(push, registry, "upload an image to a registry") \
@@ -51,7 +51,7 @@
 	COMMAND(tag, tag, "give an image another name") \
 	COMMAND(rmi, rmi, "remove images") \
 	COMMAND(history, history, "show the history of an image") \
-	COMMAND(network, network, "manage networks, and connect Arrows to them") \
+	GROUP(network, "manage networks, and connect Arrows to them") \
 	COMMAND(port, port, "show the published ports of an Arrow") \
 	GROUP(kernel, "build, list, inspect and remove guest kernels") \
 	GROUP(template, "list, inspect and remove the templates that Arrows are cloned from") \
@@ -87,6 +87,19 @@
 	COMMAND(sign, sign, "sign an image with a key") \
 	COMMAND(verify, verify, "check the signature of an image with a key")
 
+#define CLI_NETWORK_COMMANDS(COMMAND) \
+	COMMAND(create, network_create, "create a network") \
+	COMMAND(ls, network_ls, "list networks") \
+	COMMAND(inspect, network_inspect, "show details of networks as JSON") \
+	COMMAND(connect, network_connect, "connect an Arrow to a network") \
+	COMMAND(disconnect, network_disconnect, "disconnect an Arrow from a network") \
+	COMMAND(rm, network_rm, "remove networks") \
+	COMMAND(prune, network_prune, "remove networks that no Arrow is on")
+
+#define CLI_BOOT_COMMANDS(COMMAND) \
+	COMMAND(start, boot_start, "start the Arrows that run from the boot of the host on") \
+	COMMAND(stop, boot_stop, "stop all Arrows, as the host shuts down")
+
 #define CLI_KERNEL_COMMANDS(COMMAND) \
 	COMMAND(build, kernel_build, "build the kernels of profiles") \
 	COMMAND(ls, kernel_ls, "list kernels") \
@@ -109,6 +122,8 @@ CLI_COMMANDS(CLI_PROTOTYPE, CLI_NO_PROTOTYPE)
 CLI_SYSTEM_COMMANDS(CLI_PROTOTYPE)
 CLI_CONTAINER_COMMANDS(CLI_PROTOTYPE)
 CLI_IMAGE_COMMANDS(CLI_PROTOTYPE)
+CLI_NETWORK_COMMANDS(CLI_PROTOTYPE)
+CLI_BOOT_COMMANDS(CLI_PROTOTYPE)
 CLI_KERNEL_COMMANDS(CLI_PROTOTYPE)
 CLI_TEMPLATE_COMMANDS(CLI_PROTOTYPE)
 #undef CLI_PROTOTYPE

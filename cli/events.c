@@ -122,8 +122,8 @@ static error_t events_parse(int key, char *value, struct argp_state *state)
 		if (*value == '\0')
 			return 0;
 		if (!cli_filter_find(filters, value))
-			argp_failure(state, 1, 0, "invalid filter '%s': see 'arrow events --help'",
-				value);
+			argp_failure(state, 1, 0,
+				"--filter: invalid filter '%s': see 'arrow events --help'", value);
 		return cli_add_string(&in->filters, value, in->error) < 0 ? ENOMEM : 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;

@@ -16,6 +16,8 @@
 #include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
+#include "cli/prune.h"
+#include "core/instance/log_reader.h"
 #include "package/images.h"
 #include "package/remove.h"
 #include "util/cleanup.h"
@@ -24,13 +26,25 @@
 
 #define SHORT_ID 12
 
-enum { OPT_NO_TRUNC = 256, OPT_DIGESTS, OPT_NO_PRUNE };
+enum { OPT_NO_TRUNC = 256, OPT_DIGESTS, OPT_NO_PRUNE, OPT_FILTER };
 
 struct input {
 	struct arrow_strings names, filters;
 	const char *format;
 	bool quiet, all, force, no_trunc, digests;
+	struct cli_prune_filter prune;
 };
+
+/* dangling= of prune is what -a says otherwise; the rest is as of all that prunes. */
+static void images_parse_prune(struct input *in, const char *filter, const struct argp_state *state)
+{
+	int dangling = strncmp(filter, "dangling=", 9) == 0 ? cli_filter_bool(filter + 9) : -EINVAL;
+
+	if (dangling >= 0)
+		in->all = dangling == 0;
+	else
+		cli_prune_filter_parse(&in->prune, filter, state);
+}
 
 static error_t images_parse(int key, char *arg, struct argp_state *state)
 {
@@ -45,7 +59,7 @@ static error_t images_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'f':
 		/* A filter of a list takes a value, the force of a removal none. */
-		if (arg && arrow_strings_add(&in->filters, arg) < 0)
+		if (arg && *arg && arrow_strings_add(&in->filters, arg) < 0)
 			return ENOMEM;
 		in->force = true;
 		return 0;
@@ -56,6 +70,9 @@ static error_t images_parse(int key, char *arg, struct argp_state *state)
 		in->digests = true;
 		return 0;
 	case OPT_NO_PRUNE:
+		return 0;
+	case OPT_FILTER:
+		images_parse_prune(in, arg, state);
 		return 0;
 	case CLI_FORMAT_KEY:
 		in->format = arg;
@@ -97,8 +114,7 @@ static char *images_get_size(const json_t *image)
 
 static bool images_filter_dangling(const void *arg, const json_t *image, const char *value)
 {
-	return (*json_text(image, "name") == '\0') ==
-	       (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
+	return (*json_text(image, "name") == '\0') == (cli_filter_bool(value) == 1);
 }
 
 static bool images_filter_reference(const void *arg, const json_t *image, const char *value)
@@ -126,38 +142,70 @@ static bool images_filter_since(const void *arg, const json_t *image, const char
 	return strcmp(json_text(image, "created"), value) > 0;
 }
 
+/* The value is in seconds since 1970 by now. */
+static bool images_filter_until(const void *arg, const json_t *image, const char *value)
+{
+	struct timespec created, until = {.tv_sec = atoll(value)};
+
+	return time_parse(json_text(image, "created"), &created) == 0 &&
+	       created.tv_sec < until.tv_sec;
+}
+
 static const struct cli_filter filters[] = {
 	{"before", images_filter_before, false},
 	{"dangling", images_filter_dangling, false},
 	{"label", images_filter_label, true},
 	{"reference", images_filter_reference, false},
 	{"since", images_filter_since, false},
+	{"until", images_filter_until, false},
 	{0},
 };
 
-/* Makes the images that before= and since= name into the times when they were made. */
+/* The time that a filter speaks of, as its function takes it; NULL for another filter. */
+static int images_date_filter(const struct arrow_paths *paths, const struct cli_filter *f,
+	const char *value, char **dated, struct arrow_error *error)
+{
+	json_t *image = NULL;
+	struct timespec until;
+	int r;
+
+	*dated = NULL;
+	if (f->matches == images_filter_until) {
+		r = log_parse_time(value, &until, error);
+		if (r < 0)
+			return r;
+		*dated = path_format("%s=%lld", f->key, (long long)until.tv_sec);
+	} else if (f->matches == images_filter_before || f->matches == images_filter_since) {
+		r = arrow_images_inspect(paths, value, &image, error);
+		if (r < 0)
+			return r;
+		*dated = path_format("%s=%s", f->key, json_text(image, "Created"));
+		json_decref(image);
+	} else {
+		return 0;
+	}
+	return *dated ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+/* Checks the filters, and makes what before=, since= and until= say into times. */
 static int images_date_filters(
 	const struct arrow_paths *paths, struct input *in, struct arrow_error *error)
 {
 	for (size_t i = 0; i < in->filters.n; i++) {
+		const char *value = strchr(in->filters.v[i], '=');
 		const struct cli_filter *f = cli_filter_find(filters, in->filters.v[i]);
-		json_t *image = NULL;
 		char *dated;
 		int e;
 
-		if (!f)
-			return arrow_fail(error, EINVAL,
-				"invalid filter '%s': use before, dangling, label, reference or since, each with =VALUE",
+		if (!f || (f->matches == images_filter_dangling && cli_filter_bool(value + 1) < 0))
+			return arrow_fail_status(error, 1, EINVAL,
+				"--filter: invalid filter '%s': see 'arrow images --help'",
 				in->filters.v[i]);
-		if (f->matches != images_filter_before && f->matches != images_filter_since)
-			continue;
-		e = arrow_images_inspect(paths, strchr(in->filters.v[i], '=') + 1, &image, error);
+		e = images_date_filter(paths, f, value + 1, &dated, error);
 		if (e < 0)
 			return e;
-		dated = path_format("%s=%s", f->key, json_text(image, "Created"));
-		json_decref(image);
 		if (!dated)
-			return arrow_fail(error, ENOMEM, "out of memory");
+			continue;
 		free(in->filters.v[i]);
 		in->filters.v[i] = dated;
 	}
@@ -328,9 +376,18 @@ static int images_prune(const struct arrow_paths *paths, void *arg, struct arrow
 	_cleanup_free_ char *size = NULL;
 	struct arrow_strings log = {0};
 	uint64_t bytes = 0;
-	int e = in->names.n ? arrow_fail(error, EINVAL, "too many arguments: prune takes no names")
-			    : arrow_images_prune(paths, in->all, NULL, NULL, &log, &bytes, error);
+	int e;
 
+	if (in->names.n)
+		return arrow_fail(error, EINVAL, "too many arguments: prune takes no names");
+	if (!in->force) {
+		printf("WARNING! This will remove all %s.\n",
+			in->all ? "images that no Arrow uses" : "dangling images");
+		if (!cli_confirm())
+			return 0;
+	}
+	e = arrow_images_prune(
+		paths, in->all, cli_prune_filter_passes, &in->prune, &log, &bytes, error);
 	if (e == 0) {
 		size = human_size(bytes);
 		if (log.n > 0)
@@ -352,6 +409,7 @@ static int images_run(const struct argp *argp, cli_work work, int argc, char **a
 	status = cli_with_paths(work, &in);
 	arrow_strings_release(&in.names);
 	arrow_strings_release(&in.filters);
+	cli_prune_filter_release(&in.prune);
 	return status;
 }
 
@@ -363,7 +421,7 @@ static int images_run(const struct argp *argp, cli_work work, int argc, char **a
 static const struct argp_option list_options[] = {
 	{"quiet", 'q', 0, 0, "Show only ids", 0},
 	{"all", 'a', 0, 0, "Accepted for compatibility with Docker; always on", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Show only images that match: before=IMAGE, dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, since=IMAGE", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only images that match: before=IMAGE, dangling=BOOL, label=KEY[=VALUE], reference=PATTERN, since=IMAGE, until=TIME", 0},
 	{"digests", OPT_DIGESTS, 0, 0, "Show digests", 0},
 	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };
@@ -381,7 +439,8 @@ static const struct argp_option remove_options[] = {
 
 static const struct argp_option prune_options[] = {
 	{"all", 'a', 0, 0, "Remove all images that no Arrow uses, and root images of programs and directories", 0},
-	{"force", 'f', 0, 0, "Accepted for compatibility with Docker; nothing is asked", 0},
+	{"force", 'f', 0, 0, "Do not ask for confirmation", 0},
+	{"filter", OPT_FILTER, "FILTER", 0, "Remove only what matches: dangling=BOOL, until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
 	{0},
 };
 

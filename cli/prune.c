@@ -7,7 +7,9 @@
 
 #include "cli/input/filter.h"
 #include "core/instance/log_reader.h"
+#include "net/manage.h"
 #include "util/cleanup.h"
+#include "util/event.h"
 #include "util/io.h"
 
 void cli_prune_filter_parse(
@@ -20,14 +22,14 @@ void cli_prune_filter_parse(
 		return;
 	if (strncmp(value, "until=", 6) == 0) {
 		if (log_parse_time(value + 6, &f->until, &error) < 0)
-			argp_error(state, "%s", error.text);
+			argp_error(state, "--filter: %s", error.text);
 	} else if (strncmp(value, "label=", 6) == 0 && value[6]) {
 		r = arrow_strings_add(&f->labels, value + 6);
 	} else if (strncmp(value, "label!=", 7) == 0 && value[7]) {
 		r = arrow_strings_add(&f->not_labels, value + 7);
 	} else {
 		argp_error(state,
-			"invalid filter '%s': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
+			"--filter: invalid filter '%s': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
 			value);
 	}
 	if (r < 0)
@@ -56,6 +58,56 @@ void cli_prune_filter_release(struct cli_prune_filter *f)
 {
 	arrow_strings_release(&f->labels);
 	arrow_strings_release(&f->not_labels);
+}
+
+struct prunable {
+	const struct arrow_paths *paths;
+	const struct cli_prune_filter *filter;
+	struct arrow_strings networks;
+};
+
+static int prune_collect_network(const struct net_network *n, void *arg, struct arrow_error *error)
+{
+	struct prunable *p = arg;
+	json_t *o = net_network_json(n, p->paths);
+	json_t *row = json_pack("{s:s, s:O*}", "created", n->created, "labels", n->labels);
+	int r = 0;
+
+	if (strcmp(n->name, NET_DEFAULT) != 0 &&
+		json_object_size(json_object_get(o, "Containers")) == 0 &&
+		cli_prune_filter_passes(row, (void *)p->filter))
+		r = arrow_strings_add(&p->networks, n->name);
+	json_decref(row);
+	json_decref(o);
+	return r < 0 ? arrow_fail(error, -r, "out of memory") : 0;
+}
+
+int cli_prune_networks(const struct arrow_paths *paths, const struct cli_prune_filter *filter,
+	struct arrow_error *error)
+{
+	struct prunable p = {.paths = paths, .filter = filter};
+	_cleanup_close_ int lock = net_lock(paths, error);
+	int r = lock < 0 ? lock : net_network_list(paths, prune_collect_network, &p, error);
+	bool any = false;
+
+	for (size_t i = 0; r == 0 && i < p.networks.n; i++) {
+		_cleanup_error_ struct arrow_error taken = ARROW_ERROR_INIT;
+
+		/* One that an Arrow has come to meanwhile stays. */
+		if (net_network_remove(paths, p.networks.v[i], &taken) < 0)
+			continue;
+		if (!any)
+			puts("Deleted Networks:");
+		any = true;
+		puts(p.networks.v[i]);
+	}
+	if (any)
+		putchar('\n');
+	arrow_strings_release(&p.networks);
+	if (r == 0)
+		event_write(
+			paths->data, "network", "prune", "", json_pack("{s:s}", "reclaimed", "0"));
+	return r;
 }
 
 bool cli_confirm(void)

@@ -26,6 +26,13 @@ bool cli_prune_filter_passes(const json_t *row, void *arg);
 
 void cli_prune_filter_release(struct cli_prune_filter *filter);
 
+/*
+ * Removes the networks that no Arrow is on and that pass, but for the default one, and prints their
+ * names as Docker does. Takes the lock of all networks.
+ */
+int cli_prune_networks(const struct arrow_paths *paths, const struct cli_prune_filter *filter,
+	struct arrow_error *error);
+
 /* Asks whether to go on, as Docker does. What is no yes, or no answer, is no. */
 bool cli_confirm(void);
 

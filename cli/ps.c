@@ -258,8 +258,8 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 			return 0;
 		filter = cli_filter_find(filters, value);
 		if (!filter || !ps_check_value(filter, strchr(value, '=') + 1)) {
-			argp_failure(
-				state, 1, 0, "invalid filter '%s': see 'arrow ps --help'", value);
+			argp_failure(state, 1, 0,
+				"--filter: invalid filter '%s': see 'arrow ps --help'", value);
 			return EINVAL;
 		}
 		if (arrow_strings_add(&in->filters, value) < 0)
@@ -374,27 +374,6 @@ static char *ps_ports(const json_t *o)
 	return text;
 }
 
-/* The keys of an object, or "key=value", with commas. */
-static char *ps_join(json_t *object, bool values)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-	const char *key, *gap = "";
-	const json_t *value;
-
-	if (!f)
-		return NULL;
-	json_object_foreach (object, key, value) {
-		fprintf(f, "%s%s", gap, key);
-		if (values)
-			fprintf(f, "=%s", json_string_value(value));
-		gap = ",";
-	}
-	fclose(f);
-	return text;
-}
-
 static char *ps_mounts(const struct input *in, const json_t *o)
 {
 	char *text = NULL;
@@ -415,21 +394,6 @@ static char *ps_mounts(const struct input *in, const json_t *o)
 	return text;
 }
 
-/* Labels that can be shown. */
-static json_t *ps_labels(json_t *labels)
-{
-	json_t *shown = json_object(), *value;
-	const char *key;
-
-	json_object_foreach (labels, key, value) {
-		_cleanup_free_ char *text = cli_printable(strdup(json_string_value(value)));
-
-		if (text)
-			json_object_set_new(shown, key, json_string(text));
-	}
-	return shown;
-}
-
 static json_t *ps_row(const struct input *in, const json_t *o)
 {
 	json_t *state = json_object_get(o, "State");
@@ -438,10 +402,10 @@ static json_t *ps_row(const struct input *in, const json_t *o)
 	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
 	_cleanup_free_ char *command = ps_command(in, o), *status = ps_status(state);
 	_cleanup_free_ char *ports = ps_ports(o), *mounts = cli_printable(ps_mounts(in, o));
-	_cleanup_free_ char *names = ps_join(networks, false),
+	_cleanup_free_ char *names = cli_join(networks, false),
 			    *created = human_time(json_text(o, "Created"));
 	json_t *config = json_object_get(o, "Config"), *row;
-	_cleanup_free_ char *labels = ps_join(json_object_get(config, "Labels"), true);
+	_cleanup_free_ char *labels = cli_join(json_object_get(config, "Labels"), true);
 	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
 		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
 	_cleanup_free_ char *source = cli_printable(strdup(ps_source(o)));
@@ -459,7 +423,8 @@ static json_t *ps_row(const struct input *in, const json_t *o)
 		json_text(o, "Name") + 1, "Labels", labels, "Mounts", mounts, "Networks", names);
 	/* {{.Label "key"}}, which no JSON has. */
 	if (row && in->format && strstr(in->format, ".Label "))
-		json_object_set_new(row, "Label", ps_labels(json_object_get(config, "Labels")));
+		json_object_set_new(
+			row, "Label", cli_printable_values(json_object_get(config, "Labels")));
 	return row;
 }
 

@@ -17,7 +17,6 @@
 #include "core/upkeep/prune.h"
 #include "core/template/template.h"
 #include "core/upkeep/usage.h"
-#include "net/manage.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -183,7 +182,6 @@ struct pruned {
 	const struct input *in;
 	const struct arrow_paths *paths;
 	unsigned long long bytes;
-	struct arrow_strings networks;
 	bool any;
 };
 
@@ -206,44 +204,6 @@ static int prune_arrows(struct pruned *p, struct arrow_error *error)
 	r = arrow_prune(p->paths, cli_prune_filter_passes, (void *)&p->in->filter,
 		system_show_arrow, p, &bytes, error);
 	p->bytes += bytes;
-	if (p->any)
-		putchar('\n');
-	return r;
-}
-
-static int collect_network(const struct net_network *n, void *arg, struct arrow_error *error)
-{
-	struct pruned *p = arg;
-	json_t *o = net_network_json(n, p->paths);
-	json_t *row = json_pack("{s:s, s:O*}", "created", n->created, "labels", n->labels);
-	int r = 0;
-
-	if (strcmp(n->name, NET_DEFAULT) != 0 &&
-		json_object_size(json_object_get(o, "Containers")) == 0 &&
-		cli_prune_filter_passes(row, (void *)&p->in->filter))
-		r = arrow_strings_add(&p->networks, n->name);
-	json_decref(row);
-	json_decref(o);
-	return r < 0 ? arrow_fail(error, -r, "out of memory") : 0;
-}
-
-static int prune_networks(struct pruned *p, struct arrow_error *error)
-{
-	_cleanup_close_ int lock = net_lock(p->paths, error);
-	int r = lock < 0 ? lock : net_network_list(p->paths, collect_network, p, error);
-
-	p->any = false;
-	for (size_t i = 0; r == 0 && i < p->networks.n; i++) {
-		_cleanup_error_ struct arrow_error taken = ARROW_ERROR_INIT;
-
-		/* One that an Arrow has come to meanwhile stays. */
-		if (net_network_remove(p->paths, p->networks.v[i], &taken) < 0)
-			continue;
-		if (!p->any)
-			puts("Deleted Networks:");
-		p->any = true;
-		puts(p->networks.v[i]);
-	}
 	if (p->any)
 		putchar('\n');
 	return r;
@@ -325,7 +285,7 @@ static int system_prune(const struct arrow_paths *paths, void *arg, struct arrow
 	}
 	r = prune_arrows(&p, error);
 	if (r == 0)
-		r = prune_networks(&p, error);
+		r = cli_prune_networks(paths, &p.in->filter, error);
 	if (r == 0)
 		r = prune_images(&p, error);
 	if (r == 0)
@@ -333,7 +293,6 @@ static int system_prune(const struct arrow_paths *paths, void *arg, struct arrow
 	size = human_size(p.bytes);
 	if (r == 0)
 		printf("Total reclaimed space: %s\n", size ? size : "?");
-	arrow_strings_release(&p.networks);
 	return r < 0 ? r : cli_flush();
 }
 

@@ -86,7 +86,7 @@ _arrow() {
     --pull) want='always missing never' ;;
     --as) want='oci docker folder' ;;
     --engine) want='qemu qemu:kvm qemu:tcg' ;;
-    --network) want="none user $("$arrow" network ls -q 2>/dev/null)" ;;
+    --network) want="none user $("$arrow" network ls --format '{{.Name}}' 2>/dev/null)" ;;
     --kernel) want=$(_arrow_kernels "$arrow") ;;
     --filter | -f) want='name= label=' ;;
     --restart) want='no on-failure always unless-stopped' ;;
@@ -106,7 +106,7 @@ _arrow() {
       else
         [[ $usage != *ARROW* ]] || want=$(_arrow_names "$arrow")
         [[ $usage != *IMAGE* ]] || want+=" $(_arrow_images "$arrow")"
-        [[ $usage != *NETWORK* ]] || want+=" $("$arrow" network ls -q 2>/dev/null)"
+        [[ $usage != *NETWORK* ]] || want+=" $("$arrow" network ls --format '{{.Name}}' 2>/dev/null)"
         [[ $usage != *KERNEL* ]] || want+=" $(_arrow_kernels "$arrow")"
         [[ $usage != *PROFILE* ]] || want+=' micro general'
         [[ $usage != *TEMPLATE* ]] || want+=" $(_arrow_templates "$arrow")"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/input/filter.h"
 
+#include <errno.h>
 #include <regex.h>
 #include <string.h>
 
@@ -30,6 +31,13 @@ bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_stri
 			return false;
 	}
 	return true;
+}
+
+int cli_filter_bool(const char *value)
+{
+	if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+		return 1;
+	return strcmp(value, "false") == 0 || strcmp(value, "0") == 0 ? 0 : -EINVAL;
 }
 
 bool cli_matches(const char *text, const char *expression)

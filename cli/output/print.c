@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "util/cleanup.h"
 
 int cli_error(struct arrow_error *error)
 {
@@ -38,4 +41,38 @@ char *cli_printable(char *text)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
 	return text;
+}
+
+char *cli_join(json_t *object, bool values)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	const char *key, *gap = "";
+	const json_t *value;
+
+	if (!f)
+		return NULL;
+	json_object_foreach (object, key, value) {
+		fprintf(f, "%s%s", gap, key);
+		if (values)
+			fprintf(f, "=%s", json_string_value(value));
+		gap = ",";
+	}
+	fclose(f);
+	return text;
+}
+
+json_t *cli_printable_values(json_t *object)
+{
+	json_t *shown = json_object(), *value;
+	const char *key;
+
+	json_object_foreach (object, key, value) {
+		_cleanup_free_ char *text = cli_printable(strdup(json_string_value(value)));
+
+		if (text)
+			json_object_set_new(shown, key, json_string(text));
+	}
+	return shown;
 }

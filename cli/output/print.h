@@ -5,6 +5,7 @@
 /* How a command ends: its error, or its output brought to the reader. */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "util/error.h"
 
@@ -25,5 +26,11 @@ int cli_print_json(const json_t *json);
  * not move the cursor. Returns text, which may be NULL.
  */
 char *cli_printable(char *text);
+
+/* A copy of an object of texts, which are made printable. Owned by the caller. */
+json_t *cli_printable_values(json_t *object);
+
+/* The keys of an object of texts, or "key=value", with commas. Owned by the caller. */
+char *cli_join(json_t *object, bool values);
 
 #endif

@@ -151,9 +151,11 @@ image_of() {
   [ "$(arrow images --format '{{.Repository}}' -f before=later:1 -f reference=later -f reference=box)" = box ]
   [ "$(arrow images -q -f label=kind=later -f label=a=b | wc -l)" -eq 0 ]
   [ "$(arrow images -q -f dangling=true | wc -l)" -eq 0 ]
+  [ "$(arrow images -q -f until=1h -f '' | wc -l)" -eq 0 ]
+  [ "$(arrow images --format '{{.Repository}}' -f label=kind -f until="$(date -d '+1 hour' +%s)")" = later ]
   [ "$(arrow image inspect -f '{{.Config.User}} {{.Os}}' box:1)" = 'web linux' ]
   arrow rmi later:1
-  for wrong in --filter=kind=x '--format={{.Colour}}' '--filter=since=none:1'; do
+  for wrong in --filter=kind=x --filter=dangling=maybe --filter=until=later '--format={{.Colour}}' '--filter=since=none:1'; do
     run arrow images "$wrong"
     [ "$status" -ne 0 ]
     [ "${#lines[@]}" -eq 1 ]
@@ -189,11 +191,24 @@ image_of() {
   blobs=$(find "$ARROW_DATA_DIR/oci/blobs" -type f | wc -l)
   arrow rmi pruned
   [ "$(find "$ARROW_DATA_DIR/oci/blobs" -type f | wc -l)" -lt "$blobs" ]
+  # With filters: only what matches.
+  arrow import -q -c 'LABEL keep=1' one.tar kept:1
+  arrow image prune -f --filter label=keep
+  arrow image prune -a -f --filter label=keep=2
+  arrow image prune -a -f --filter label=keep --filter until=1h
+  [ -n "$(arrow images -q kept:1)" ]
+  arrow image prune -f --filter label=keep --filter dangling=false
+  [ -z "$(arrow images -q kept:1)" ]
+  run -125 --separate-stderr arrow image prune -f --filter dangling=maybe
+  [[ $stderr == *"--filter: invalid filter 'dangling=maybe'"* ]]
   # What killed writers leave: a part, and a blob that no name leads to.
   echo part >"$ARROW_DATA_DIR/oci/ingest/0123456789abcdef.new"
   sum=$(echo stray | sha256sum | cut -d ' ' -f 1)
   echo stray >"$ARROW_DATA_DIR/oci/blobs/sha256/$sum"
-  run arrow image prune
+  # It asks first.
+  run -0 arrow image prune <<<n
+  [ -e "$ARROW_DATA_DIR/oci/blobs/sha256/$sum" ]
+  run arrow image prune --filter dangling=true -f
   [ "$status" -eq 0 ]
   [[ $output == *'Total reclaimed space: '* ]]
   [ ! -e "$ARROW_DATA_DIR/oci/blobs/sha256/$sum" ]
@@ -512,7 +527,7 @@ END
     [ "$status" -eq 0 ]
   done
   arrow load -q -i saved.tar
-  arrow image prune
+  arrow image prune -f
   [ -z "$(ls "$ARROW_DATA_DIR/oci/ingest")" ]
   arrow rmi big:1
 }

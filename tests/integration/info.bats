@@ -6,7 +6,7 @@
 load common
 
 SYSTEM=/var/lib/arrow
-COMMANDS=(run ps template kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm' system 'system df' 'system prune' 'template ls' 'image sign')
+COMMANDS=(run ps template kernel info doctor version 'kernel build' 'kernel ls' 'kernel inspect' 'kernel rm' system 'system df' 'system prune' 'template ls' 'image sign' network 'network create' 'network ls' 'network connect')
 
 setup_file() {
   arrow_setup_file
@@ -348,7 +348,23 @@ options_of() {
     run -125 --separate-stderr arrow $words
     [[ $stderr == "arrow: no such command: ${words#help }; 'arrow"*"--help' lists them" ]]
   done
-  run -125 arrow
+}
+
+@test "a group of commands lists them, as help or where none is named" {
+  groups=$(sed -n 's/^\tGROUP(\([a-z]*\),.*/\1/p' "$SOURCE/cli/commands.h")
+  [ "$(wc -w <<<"$groups")" -ge 7 ]
+  for group in $groups; do
+    run -0 --separate-stderr arrow $group
+    [ -z "$output" ]
+    cmp <(echo "$stderr") <(arrow $group --help)
+    run -125 --separate-stderr arrow $group no-such
+    [ "$stderr" = "arrow: no such command: $group no-such; 'arrow $group --help' lists them" ]
+    run -125 --separate-stderr arrow $group --no-such
+    [[ $stderr == *'no such command'*" --no-such;"* ]]
+  done
+  arrow network --help | grep -q '^  disconnect  *disconnect an Arrow'
+  run -0 --separate-stderr arrow
+  cmp <(echo "$stderr") <(arrow --help)
 }
 
 @test "wrong use: the beginning of an option is not taken for it" {
@@ -464,6 +480,7 @@ complete_line() {
   [ "$(complete_line 'arrow system ' | xargs)" = 'df prune events info --help' ]
   [ "$(complete_line 'arrow boot ' | xargs)" = 'start stop --help' ]
   [ "$(complete_line 'arrow network con')" = connect ]
+  [ "$(complete_line 'arrow network ls --no')" = --no-trunc ]
   for command in run ps info doctor version 'kernel build' 'kernel ls'; do
     # shellcheck disable=SC2086
     arrow $command --help | options_of | grep -vxF -e '-?' | sort >want

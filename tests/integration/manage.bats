@@ -105,7 +105,7 @@ destroy bb' ]
   host stop -t 0 aa
   host network disconnect one aa
   host rm aa
-  host network prune
+  host network prune -f
   run -0 arrow events --since "$begin" --until 0s --format '{{.Type}} {{.Action}}'
   echo "$output"
   [ "$output" = 'network create

@@ -44,7 +44,7 @@ teardown() {
   wait
   wait_for 30 assert_no_leftovers
   wait_for 60 network_is_down
-  host "$ARROW" network prune >/dev/null
+  host "$ARROW" network prune -f >/dev/null
   [ -z "${HERE-}" ] || rm -rf "$HERE" "/tmp/arrow-$NOBODY"
 }
 

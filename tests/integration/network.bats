@@ -25,16 +25,44 @@ web="echo hello-from-\$(hostname) >/tmp/index.html; echo up; exec busybox httpd 
   [[ $output == *'default via 10.99.0.254'* ]]
   [[ $output == *1400* ]]
   [[ $output == *$'10.99.0.64\tme'* ]]
-  run arrow network ls -q
-  [ "$output" = one ]
-  run arrow network create one
-  [ "$status" -eq 125 ]
+  run -1 arrow network create one
   [[ $output == *'already exists'* ]]
-  run arrow network rm one
-  [ "$status" -eq 0 ]
-  run arrow network inspect one
-  [ "$status" -eq 125 ]
+  # Docker's filters and templates.
+  arrow network create --internal two >/dev/null
+  [ "$(arrow network ls -q | wc -l)" -eq 2 ]
+  [ "$(arrow network ls -q -f name=one)" = "${id:0:12}" ]
+  [ "$(arrow network ls -q --no-trunc -f "id=^${id:0:7}")" = "$id" ]
+  [[ $(arrow network ls -f label=a=b) =~ ^NETWORK\ ID\ +NAME\ +DRIVER\ +SCOPE\ .*"${id:0:12}"\ +one\ +bridge\ +local\  ]]
+  [ "$(arrow network ls --format '{{.Name}} {{.Internal}} {{.Label "a"}}' | sort)" = $'one false b\ntwo true ' ]
+  [ "$(arrow network ls -f label=a -f name= --format json | jq -r '[.ID, .Name, .Driver, .Scope, .IPv6, .Labels] | join(" ")')" = \
+    "${id:0:12} one bridge local false a=b" ]
+  names() { arrow network ls --format '{{.Name}}' "$@" | sort | xargs; }
+  [ "$(names -f driver=bridge -f scope=local -f type=custom)" = 'one two' ]
+  [ "$(names -f 'name=^(on|tw)' -f name=x)" = 'one two' ]
+  [ -z "$(names -f driver=overlay)$(names -f type=builtin)$(names -f label=a -f label=c)$(names -f dangling=false)" ]
+  [ "$(names -f dangling=1 -f '')" = 'one two' ]
+  for filter in colour=red name dangling=maybe type=odd driver=; do
+    run -1 --separate-stderr arrow network ls -f "$filter"
+    [[ $stderr == *"invalid filter '$filter'"* ]]
+  done
+  [ "$(arrow network inspect -f '{{.Name}} {{.Internal}}' one two)" = $'one false\ntwo true' ]
+  run -1 --separate-stderr arrow network inspect none-such two
+  [ "$(jq -r '.[].Name' <<<"$output")" = two ]
+  [[ $stderr == *"none-such not found"* ]]
+  # It asks first, and removes what matches only.
+  run -0 arrow network prune <<<n
+  [ "$(names)" = 'one two' ]
+  run -0 arrow network prune -f --filter label!=a --filter until=1h
+  [ -z "$output" ]
+  run -0 arrow network prune -f --filter label!=a
+  [ "$output" = $'Deleted Networks:\ntwo' ]
+  run -0 arrow network rm one
+  run -1 arrow network inspect one
   [[ $output == *'not found'* ]]
+  run -1 --separate-stderr arrow network rm one
+  [[ $stderr == *'not found'* ]]
+  run -0 arrow network rm -f one
+  [ -z "$output" ]
 }
 
 @test "network: subnets collide with no address, no route and no other network" {
@@ -55,7 +83,7 @@ web="echo hello-from-\$(hostname) >/tmp/index.html; echo up; exec busybox httpd 
   [ "$(arrow network inspect three | jq -r '.[0].IPAM.Config[0].Subnet')" = 10.7.0.0/24 ]
   for wrong in 10.0.0.0/31 10.0.0.1 x/24 fd00::/64/64; do
     run arrow network create --subnet "$wrong" bad
-    [ "$status" -eq 125 ]
+    [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
   done
 }
