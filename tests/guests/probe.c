@@ -159,29 +159,63 @@ static int xattr(const char *path, const char *name)
 	return 0;
 }
 
-/* A connection to itself: its first sequence number and port, as the kernel has chosen them. Takes
- * CAP_NET_ADMIN. */
+/*
+ * A connection to itself, from a port or any: how its first sequence number is ahead of the clock,
+ * in units of a quarter of a second. The kernel adds the clock, in units of 64 ns, to a hash of
+ * addresses and ports with its secret. Takes CAP_NET_ADMIN. Returns -1 where it cannot be told.
+ */
+static int tcp_ahead(int *port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(7),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in from = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)*port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int on = 1, queue = 2; /* TCP_SEND_QUEUE, which musl has not */
+	unsigned int number = 0;
+	socklen_t size = sizeof(number);
+	struct timespec now;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+		return -1;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ||
+		getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, &size) < 0)
+		return -1;
+	size = sizeof(from);
+	if (getsockname(fd, (struct sockaddr *)&from, &size) < 0)
+		return -1;
+	*port = ntohs(from.sin_port);
+	/* Closed while it is under repair: nothing of it stays. */
+	close(fd);
+	number -= (unsigned int)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 6);
+	return (int)(number >> 22);
+}
+
+/* What follows from the secret of the kernel for TCP, the same as often as it is asked for. */
 static void tcp(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 		.sin_port = htons(7),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
-	int on = 1, queue = 2; /* TCP_SEND_QUEUE, which musl has not */
-	unsigned int number = 0;
-	socklen_t size = sizeof(number);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1, any = 0;
 
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		listen(listener, 1) < 0 ||
-		connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ||
-		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ||
-		getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &number, &size) < 0)
+		listen(listener, 8) < 0)
 		return;
-	printf("sequence %u\n", number);
-	size = sizeof(address);
-	if (getsockname(fd, (struct sockaddr *)&address, &size) == 0)
-		printf("port %u\n", ntohs(address.sin_port));
+	printf("tcp_secret");
+	for (int port = 1001; port < 1007; port++)
+		printf(" %d", tcp_ahead(&port));
+	printf("\n");
+	if (tcp_ahead(&any) >= 0)
+		printf("port %d\n", any);
+	close(listener);
 }
 
 /* What must differ from clone to clone, and the clocks. */

@@ -241,7 +241,7 @@ END
     arrow run "$B" sh -c \
       'cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid /etc/machine-id; hostname; head -c 16 /dev/urandom | md5sum'
   done >identities
-  for what in at_random getrandom stack map program sequence; do
+  for what in at_random getrandom stack map program tcp_secret; do
     [ "$(grep -c "^$what " all)" -eq 100 ]
     [ "$(grep "^$what " all | sort -u | wc -l)" -eq 100 ]
   done
