@@ -41,6 +41,7 @@ struct arrow_engine_settings {
 	const char *data_dir;       /* that may hold Arrow's own; or NULL: the system's only */
 	bool zygote;                /* fork clones from a running template (ARROW_ENGINE_FORKS) */
 	unsigned int zygote_idle_s; /* which ends after so many seconds without a request */
+	unsigned int zygote_forks;  /* or after so many forks, for the next one to be another */
 	/*
 	 * The first user id of jails (engine/jail.h). One that could be the id of a person, or that
 	 * leaves too few ids behind it, is replaced by the default.
@@ -48,7 +49,7 @@ struct arrow_engine_settings {
 	unsigned long jail_uid_base;
 };
 
-/* Arrow's own QEMU, zygotes for 180 s, user ids from 0x70000000. */
+/* Arrow's own QEMU, zygotes for 180 s or 1000 forks, user ids from 0x70000000. */
 extern const struct arrow_engine_settings arrow_engine_defaults;
 
 /* What an engine can do in one of its modes. */

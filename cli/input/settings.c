@@ -105,7 +105,7 @@ static int settings_limit(const char *name, uint64_t *limit, struct arrow_error 
 static int settings_read(struct arrow_settings *s, const char *data, struct arrow_error *error)
 {
 	const char *zygote = getenv("ARROW_ZYGOTE");
-	unsigned long idle;
+	unsigned long idle, forks;
 	int r;
 
 	*s = (struct arrow_settings){.engine = arrow_engine_defaults,
@@ -113,10 +113,12 @@ static int settings_read(struct arrow_settings *s, const char *data, struct arro
 		.library_path = getenv("LD_LIBRARY_PATH"),
 		.source_date_epoch = getenv("SOURCE_DATE_EPOCH")};
 	idle = settings_number("ARROW_ZYGOTE_IDLE", s->engine.zygote_idle_s);
+	forks = settings_number("ARROW_ZYGOTE_FORKS", s->engine.zygote_forks);
 	s->engine.qemu = getenv("ARROW_QEMU");
 	s->engine.data_dir = data;
 	s->engine.zygote = !zygote || strcmp(zygote, "off") != 0;
 	s->engine.zygote_idle_s = idle > UINT_MAX ? UINT_MAX : (unsigned int)idle;
+	s->engine.zygote_forks = forks > UINT_MAX ? UINT_MAX : (unsigned int)forks;
 	s->engine.jail_uid_base = settings_number("ARROW_JAIL_UID_BASE", s->engine.jail_uid_base);
 	r = settings_limit("ARROW_IMAGE_MAX_SIZE", &s->image_limits.max_size, error);
 	return r < 0 ? r

@@ -8,7 +8,7 @@
  *                      $XDG_DATA_HOME/arrow (~/.local/share/arrow)
  *   ARROW_RUN_DIR      the run directory; else /run/arrow, or without root
  *                      $XDG_RUNTIME_DIR/arrow (/tmp/arrow-UID)
- *   ARROW_QEMU, ARROW_ZYGOTE, ARROW_ZYGOTE_IDLE, ARROW_JAIL_UID_BASE
+ *   ARROW_QEMU, ARROW_ZYGOTE, ARROW_ZYGOTE_IDLE, ARROW_ZYGOTE_FORKS, ARROW_JAIL_UID_BASE
  *                      struct arrow_engine_settings
  *   ARROW_NETWORK      the network of an Arrow that names none
  *   LD_LIBRARY_PATH    where programs of this host find their libraries

@@ -44,8 +44,9 @@ struct qemu_vm {
 	bool reaped;
 	bool forked; /* of a zygote: no child of ours */
 	bool balloon;
-	bool translates; /* with patches that can write and map translated blocks */
-	int tie;         /* while it is open, a forked one lives; else -1 */
+	bool translates;  /* with patches that can write and map translated blocks */
+	char *zygote_dir; /* of its zygote, or NULL; owned */
+	int tie;          /* while it is open, a forked one lives; else -1 */
 	int wait_status;
 };
 
@@ -140,6 +141,7 @@ static int qemu_fork_zygote(struct qemu_vm *q, const struct arrow_vm_config *con
 		return r;
 	}
 	q->forked = true;
+	q->zygote_dir = strdup(config->cache_dir);
 	q->vm.pid = qemu_zygote_pid(q->vm.fds[FD_PROCESS]);
 	return 0;
 }
@@ -313,6 +315,8 @@ static void qemu_explain_end(struct qemu_vm *q)
 	line[strcspn(line, "\n")] = '\0';
 
 	free(STEAL(q->vm.ended));
+	if (q->forked && !q->qmp.down && q->zygote_dir)
+		qemu_zygote_note_crash(q->zygote_dir);
 	if (q->forked && !q->qmp.down && !line[0]) {
 		/* Only its parent is told how. */
 		q->vm.ended = path_format("QEMU (process %d) was killed", q->vm.pid);
@@ -504,6 +508,7 @@ static void qemu_free(struct arrow_vm *vm)
 	close_keep_errno(vm->fds[FD_PROCESS]);
 	close_keep_errno(q->tie);
 	free(vm->ended);
+	free(q->zygote_dir);
 	free(q);
 }
 

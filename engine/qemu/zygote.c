@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -24,7 +25,8 @@
 #define ANSWER_DEADLINE_S 10 /* many may ask at once */
 #define FIXED_FDS 4u         /* stderr, QMP, channel, console; then cards and disks */
 #define GROUPS 8u
-#define KEPT_FDS 6u /* of the process that holds a zygote, beside its cards */
+#define CRASHES_MAX 4 /* of forks of one zygote */
+#define KEPT_FDS 6u   /* of the process that holds a zygote, beside its cards */
 #define REQUEST_FDS (FIXED_FDS + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS + GROUPS)
 
 /* Processes of a zygote are not to be looked into, which keeps all but root from setting it. */
@@ -215,11 +217,11 @@ static void __attribute__((noreturn)) zygote_become_holder(
 	int kept[QEMU_ZYGOTE_NICS + KEPT_FDS] = {config->kernel_fd, config->initrd_fd,
 		config->ram_fd, config->state_fd, lock_fd, disk_fd};
 	char *environment[] = {NULL};
-	char lock[12], ram[12], state[12], disk[12], disks[12], idle[12], base[24];
+	char lock[12], ram[12], state[12], disk[12], disks[12], idle[12], most[12], base[24];
 	char nics[QEMU_ZYGOTE_NICS * 12 + 1] = "";
 	const char *head[] = {QEMU_ZYGOTE_NAME, config->cache_dir, lock, ram, state, disk, disks,
 		nics, config->jail_root ? config->jail_root : "", forks ? "forks" : "blocks", idle,
-		base, NULL};
+		most, base, NULL};
 	size_t n = sizeof(head) / sizeof(*head) - 1;
 	char **argv = calloc(n + command->count + 1, sizeof(*argv));
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -249,6 +251,7 @@ static void __attribute__((noreturn)) zygote_become_holder(
 	snprintf(disk, sizeof(disk), "%d", disk_fd);
 	snprintf(disks, sizeof(disks), "%u", config->n_disks);
 	snprintf(idle, sizeof(idle), "%u", settings->zygote_idle_s);
+	snprintf(most, sizeof(most), "%u", settings->zygote_forks);
 	snprintf(base, sizeof(base), "%lu", settings->jail_uid_base);
 	if (!argv || null_fd < 0 || disk_fd < 0)
 		_exit(1);
@@ -268,6 +271,24 @@ static void __attribute__((noreturn)) zygote_become_holder(
 	/* By execution: nothing of the keeper's memory, which has the job, stays for minutes. */
 	execve("/proc/self/exe", argv, environment);
 	_exit(1);
+}
+
+void qemu_zygote_note_crash(const char *dir)
+{
+	_cleanup_close_ int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct stat st;
+
+	fd = dir_fd < 0 ? -1
+			: openat(dir_fd, "zygote.crashes",
+				  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	/* A full disk counts as one too many. */
+	if (write(fd, "!", 1) == 1 && fstat(fd, &st) == 0 && st.st_size < CRASHES_MAX)
+		return;
+	/* The blocks are bound to an address, which the next zygote draws anew without them. */
+	unlinkat(dir_fd, "zygote", 0);
+	unlinkat(dir_fd, "blocks", 0);
 }
 
 void qemu_zygote_begin(

@@ -10,12 +10,14 @@
  *   TEMPLATE/zygote       its socket, there once it can fork
  *   TEMPLATE/zygote.lock  held as long as it lives, so there is one
  *   TEMPLATE/zygote.log   what its QEMU says
+ *   TEMPLATE/zygote.crashes   a byte for each of its forks that died by itself
  *
  * Where the template has no file of translated blocks yet, this QEMU writes it, also for those of
  * its clones that cannot be forked; a zygote for nothing but that ends with it.
  *
  * Two processes: QEMU, and the one that started it, made it ready and ends it: when nobody asked
- * for a while, when memory is short, when the template is gone. The forked ones are children of
+ * for a while, after many forks or a few that died by themselves, when memory is short, when the
+ * template is gone. The forked ones are children of
  * that QEMU by the kernel's books only: each lives as long as its keeper's connection.
  */
 
@@ -67,6 +69,12 @@ int qemu_zygote_ask(int fd, const char *name, const int *fds, size_t n);
 
 /* The process id behind a pidfd, by the numbers of this process; 0 if it is gone. */
 pid_t qemu_zygote_pid(int pidfd);
+
+/*
+ * A fork of the zygote in dir died by no wish of its guest: it may have tried out addresses, which
+ * all forks of one zygote have in common. After a few the zygote serves nobody any more, and ends.
+ */
+void qemu_zygote_note_crash(const char *dir);
 
 /*
  * Starts the zygote of config->cache_dir in the background, if nobody has done so. Failing is no

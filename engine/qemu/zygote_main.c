@@ -3,13 +3,13 @@
  * The process that holds a zygote: starts its QEMU as a clone of the template, has it rehearse
  * jobs, has it paused for forking, and ends it when its time has come. It is executed by zygote.c:
  *
- *   arrow-zygote TEMPLATE LOCK RAM STATE DISK DISKS CARDS JAIL PURPOSE IDLE UIDS QEMU ARGS...
+ *   arrow-zygote TEMPLATE LOCK RAM STATE DISK DISKS CARDS JAIL PURPOSE IDLE FORKS UIDS QEMU ARGS...
  *
  * LOCK, RAM, STATE and DISK are descriptors that it inherits, as are the CARDS ("12,-1,"; -1 for
  * one without) and those that QEMU's arguments name below QEMU_ZYGOTE_QMP. DISKS is how many disks
  * the VM has, all of them DISK. JAIL is the root of QEMU's jail, PURPOSE "forks", or "blocks" for
- * one that ends once the file of translated blocks is written, IDLE in seconds, UIDS the first user
- * id of jails.
+ * one that ends once the file of translated blocks is written, IDLE in seconds, FORKS how many
+ * it makes, UIDS the first user id of jails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +55,7 @@ struct holder {
 	bool isolate; /* forks get namespaces of their own */
 	uid_t user;   /* and users from this one on; 0 for none */
 	uint64_t idle_ms;
+	unsigned long forks_max, forked;
 	unsigned long uid_base;
 	int console, control; /* our ends */
 	int watch;            /* inotify, of the template */
@@ -286,6 +287,7 @@ static int holder_take_news(struct holder *h, char wanted)
 	ssize_t n = read(h->control, news, sizeof(news));
 
 	for (ssize_t i = 0; i < n; i++) {
+		h->forked += news[i] == 'F';
 		if ((news[i] == 'B' || news[i] == 'N') && h->blocks >= 0) {
 			qemu_blocks_finish(h->blocks, news[i] == 'B');
 			close(steal_fd(&h->blocks));
@@ -412,8 +414,8 @@ static bool holder_is_memory_short(void)
 	       available < total / 20;
 }
 
-/* Something happened to the template: it was set aside, or is being removed. */
-static bool holder_is_template_gone(struct holder *h)
+/* The template was set aside or is being removed, or the socket is gone: too many forks died. */
+static bool holder_is_dismissed(struct holder *h)
 {
 	union {
 		struct inotify_event first;
@@ -428,7 +430,7 @@ static bool holder_is_template_gone(struct holder *h)
 			return true;
 		at += (ssize_t)(sizeof(*e) + e->len);
 	}
-	return access("template.json", F_OK) < 0;
+	return access("template.json", F_OK) < 0 || (h->forks && access("zygote", F_OK) < 0);
 }
 
 /* Until it is of no use any more. */
@@ -440,12 +442,13 @@ static void holder_wait(struct holder *h)
 		struct pollfd p[] = {{h->control, POLLIN, 0}, {h->watch, POLLIN, 0}};
 		uint64_t left = used + h->idle_ms, now = now_ms();
 
-		if (now >= left || holder_is_memory_short() || (!h->forks && h->blocks < 0))
+		if (now >= left || h->forked >= h->forks_max || holder_is_memory_short() ||
+			(!h->forks && h->blocks < 0))
 			return;
 		left -= now;
 		if (poll(p, 2, left < LOOK_MS ? (int)left : (int)LOOK_MS) < 0 && errno != EINTR)
 			return;
-		if (p[1].revents && holder_is_template_gone(h))
+		if (p[1].revents && holder_is_dismissed(h))
 			return;
 		if (p[0].revents && holder_take_news(h, 0) < 0)
 			return;
@@ -474,7 +477,8 @@ static int holder_take_arguments(struct holder *h, char **argv)
 	h->forks = strcmp(argv[9], "forks") == 0;
 	memset(h->peers, 0xff, sizeof(h->peers));
 	h->idle_ms = 1000ull * strtoul(argv[10], NULL, 10);
-	h->uid_base = strtoul(argv[11], NULL, 10);
+	h->forks_max = strtoul(argv[11], NULL, 10);
+	h->uid_base = strtoul(argv[12], NULL, 10);
 	return h->n_disks > QEMU_ZYGOTE_DISKS ? -E2BIG : 0;
 }
 
@@ -491,7 +495,7 @@ int qemu_zygote_main(int argc, char **argv)
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 
-	if (argc < 13 || holder_take_arguments(&h, argv) < 0)
+	if (argc < 14 || holder_take_arguments(&h, argv) < 0)
 		return 1;
 	prctl(PR_SET_NAME, "arrow-zygote");
 	h.watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -500,10 +504,11 @@ int qemu_zygote_main(int argc, char **argv)
 		inotify_add_watch(h.watch, ".", IN_MOVE_SELF | IN_DELETE) < 0)
 		return 1;
 	unlink("zygote"); /* of one that was killed; the lock is ours */
+	unlink("zygote.crashes");
 
 	r = holder_reopen_state(h.state);
 	if (r == 0)
-		r = holder_start_qemu(&h, argv + 12);
+		r = holder_start_qemu(&h, argv + 13);
 	if (r == 0)
 		r = holder_wait_loaded(&h);
 	for (size_t i = 0; r == 0 && i < sizeof(rehearsals) / sizeof(*rehearsals); i++) {

@@ -195,6 +195,40 @@ field() {
   rm -rf "$ARROW_DATA_DIR/arrows"/* "$ARROW_DATA_DIR/names"/* "$ARROW_RUN_DIR/arrows"/*
 }
 
+@test "zygote: is replaced after so many forks, and after four that died, with its address of blocks" {
+  begin_zygote
+  local first second n
+  first=$(holders)
+  wait_for 60 test -e "${SOCKET%/*}/blocks"
+  cp "${SOCKET%/*}/blocks" blocks
+  for n in 1 2 3 4; do
+    kill -0 "$first"
+    [ -S "$SOCKET" ]
+    "$BARE" run -d --name "dies-$n" "$B" sleep 1000
+    kill -SEGV "$("$BARE" inspect -f '{{.State.Pid}}' "dies-$n")"
+    "$BARE" wait "dies-$n"
+    "$BARE" rm "dies-$n"
+  done
+  wait_for 30 gone "$first"
+  arrow run --rm "$B" true
+  wait_for 90 test -S "$SOCKET"
+  [ ! -e "${SOCKET%/*}/zygote.crashes" ]
+  wait_for 60 test -e "${SOCKET%/*}/blocks"
+  run -1 cmp -s blocks "${SOCKET%/*}/blocks"
+  # One that its guest ends does not count.
+  second=$(holders)
+  arrow run --rm "$B" true
+  [ ! -e "${SOCKET%/*}/zygote.crashes" ]
+  kill "$second"
+  wait_for 30 gone "$second"
+  export ARROW_ZYGOTE_FORKS=3
+  arrow run --rm "$B" true
+  wait_for 90 test -S "$SOCKET"
+  first=$(holders)
+  for n in 1 2 3; do arrow run --rm "$B" true; done
+  wait_for 30 gone "$first"
+}
+
 @test "zygote: ends when it is idle, and with its template" {
   export ARROW_ZYGOTE_IDLE=2
   begin_zygote
