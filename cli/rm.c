@@ -18,6 +18,8 @@ struct input {
 
 static const struct argp_option rm_options[] = {
 	{"force", 'f', 0, 0, "Kill running Arrows first, and ignore Arrows that do not exist", 0},
+	{"volumes", 'v', 0, 0,
+		"Accepted for compatibility with Docker; there are no anonymous volumes", 0},
 	{0},
 };
 
@@ -28,6 +30,8 @@ static error_t rm_parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case 'f':
 		in->force = true;
+		return 0;
+	case 'v':
 		return 0;
 	default:
 		return cli_parse_names(key, value, state, &in->names);

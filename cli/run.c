@@ -37,7 +37,12 @@ static int run_check(struct run_input *in)
 		if (r < 0)
 			return r;
 	}
-	spec->process.stdin_once = spec->process.interactive && !in->detach;
+	if (in->attach && in->detach)
+		return arrow_fail(&in->error, EINVAL,
+			"--attach and --detach cannot be combined: leave one of them out");
+	if (!in->attach && !in->detach)
+		in->attach = 7;
+	spec->process.stdin_once = spec->process.interactive && in->attach & 1;
 	/* A log that goes with the Arrow, whose output somebody sees, would only cost time. */
 	if (spec->life.auto_remove && !in->detach && !in->create && !spec->log.driver)
 		return cli_set_string(&spec->log.driver, "none", &in->error);
@@ -77,10 +82,12 @@ static int run_start(struct run_input *in, int *status)
 	else if (r == 0)
 		r = arrow_run(&paths, &in->spec, in->cidfile,
 			&(struct arrow_attach){
-				.input = in->spec.process.interactive && !in->detach,
-				.output = !in->detach,
+				.input = in->spec.process.interactive && in->attach & 1,
+				.output = in->attach & 6,
+				.no_stdout = !(in->attach & 2),
+				.no_stderr = !(in->attach & 4),
 				.bound = true,
-				.proxy = true,
+				.proxy = !in->no_proxy,
 				.detach_keys = in->detach_keys,
 				.take_signals = cli_take_signals,
 			},
@@ -89,7 +96,7 @@ static int run_start(struct run_input *in, int *status)
 	 * As Docker: also the id of one whose program could not be started; but one that was
 	 * interrupted before its program started has no id to tell.
 	 */
-	if ((in->create || in->detach) && *id && *status == 0) {
+	if ((in->create || !(in->attach & 6)) && *id && *status == 0) {
 		puts(id);
 		*status = cli_flush();
 	}

@@ -10,27 +10,28 @@
 
 #include "cli/input/options.h"
 #include "cli/input/values.h"
+#include "cli/limit_options.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
 #include "util/cleanup.h"
 
 enum {
 	OPT_ADD_HOST = 256,
+	OPT_DOMAINNAME,
+	OPT_LABEL_FILE,
+	OPT_MOUNT,
+	OPT_SIG_PROXY,
 	OPT_CAP_ADD,
 	OPT_CAP_DROP,
 	OPT_CIDFILE,
 	OPT_COLD,
-	OPT_BLKIO_WEIGHT,
 	OPT_CPUS,
-	OPT_CPUSET,
 	OPT_DEVICE_READ_BPS,
 	OPT_DEVICE_WRITE_BPS,
 	OPT_DEVICE_READ_IOPS,
 	OPT_DEVICE_WRITE_IOPS,
-	OPT_MEMORY_SWAP,
 	OPT_OOM_KILL_DISABLE,
 	OPT_OOM_SCORE,
-	OPT_PIDS,
 	OPT_DETACH_KEYS,
 	OPT_DNS,
 	OPT_DNS_OPTION,
@@ -61,7 +62,6 @@ enum {
 	OPT_PRIVILEGED,
 	OPT_PULL,
 	OPT_READ_ONLY,
-	OPT_RESTART,
 	OPT_RM,
 	OPT_RESTORE_SIGNAL,
 	OPT_ROOTFS,
@@ -81,6 +81,7 @@ static const struct argp_option options[] = {
 	{0, 0, 0, 0, "Program:", 1},
 	{"platform", OPT_PLATFORM, "OS/ARCH", 0, "Platform of the image; only that of this host works", 0},
 	{"pull", OPT_PULL, "always|missing|never", 0, "When to pull an image (missing)", 0},
+	{"quiet", 'q', 0, 0, "Do not show the progress of a pull", 0},
 	{"from", OPT_FROM, "DIR", 0, "Restore an Arrow from a directory written by 'arrow save'", 0},
 	{"rootfs", OPT_ROOTFS, "DIR", 0, "Run a command in this root directory, which is not changed", 0},
 	{"entrypoint", OPT_ENTRYPOINT, "PROGRAM", 0, "Program to start instead of the image's, a path in the root", 0},
@@ -90,6 +91,7 @@ static const struct argp_option options[] = {
 	{"user", 'u', "USER[:GROUP]", 0, "User name or id", 0},
 
 	{0, 0, 0, 0, "Input and output:", 2},
+	{"attach", 'a', "STREAM", 0, "Attach only stdin, stdout or stderr; can be given several times", 0},
 	{"interactive", 'i', 0, 0, "Attach stdin", 0},
 	{"tty", 't', 0, 0, "Allocate a terminal", 0},
 	{"verbose", OPT_VERBOSE, 0, 0, "Log each step with its time on stderr", 0},
@@ -97,9 +99,10 @@ static const struct argp_option options[] = {
 	{0, 0, 0, 0, "Life:", 3},
 	{"detach", 'd', 0, 0, "Run in the background, and print the id", 0},
 	{"detach-keys", OPT_DETACH_KEYS, "KEYS", 0, "Key sequence that detaches (ctrl-p,ctrl-q)", 0},
+	{"sig-proxy", OPT_SIG_PROXY, "true|false", OPTION_ARG_OPTIONAL, "Forward signals to the program (true)", 0},
 	{"rm", OPT_RM, 0, 0, "Remove the Arrow when it ends", 0},
 	{"cidfile", OPT_CIDFILE, "FILE", 0, "Write the id to a new file", 0},
-	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy: no, on-failure[:N], always, unless-stopped", 0},
+	LIMIT_RESTART_OPTION,
 	{"stop-signal", OPT_STOP_SIGNAL, "SIGNAL", 0, "Signal to stop the program (SIGTERM)", 0},
 	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Seconds to wait before killing it (10); -1 for ever", 0},
 	{"restore-signal", OPT_RESTORE_SIGNAL, "SIGNAL", 0, "Signal to send to a restored program (none)", 0},
@@ -116,6 +119,7 @@ static const struct argp_option options[] = {
 
 	{0, 0, 0, 0, "Files:", 4},
 	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Mount a directory or file of the host", 0},
+	{"mount", OPT_MOUNT, "KEY=VALUE,...", 0, "Mount a directory or file of the host, or a tmpfs: type=bind|tmpfs, source, target, readonly, tmpfs-size, tmpfs-mode", 0},
 	{"tmpfs", OPT_TMPFS, "DIR[:OPTIONS]", 0, "Mount an empty tmpfs", 0},
 	{"read-only", OPT_READ_ONLY, 0, 0, "Mount the root read-only", 0},
 	{"shm-size", OPT_SHM_SIZE, "SIZE", 0, "Size of /dev/shm (64m)", 0},
@@ -123,15 +127,11 @@ static const struct argp_option options[] = {
 	{0, 0, 0, 0, "Limits:", 5},
 	{"memory", 'm', "SIZE", 0, "Memory of the VM (512m)", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs (1)", 0},
-	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Limit of memory plus swap on the host; -1 for unlimited swap", 0},
-	{"cpu-shares", 'c', "N", 0, "Relative CPU weight on the host (1024)", 0},
-	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host to run on, as in 0-2,5", 0},
-	{"pids-limit", OPT_PIDS, "N", 0, "Maximum number of processes and threads; -1 for unlimited", 0},
+	LIMIT_OPTIONS,
 	{"device-read-bps", OPT_DEVICE_READ_BPS, "DEVICE:RATE", 0, "Limit reads from a device of the host, in bytes per second", 0},
 	{"device-write-bps", OPT_DEVICE_WRITE_BPS, "DEVICE:RATE", 0, "Limit writes to a device of the host, in bytes per second", 0},
 	{"device-read-iops", OPT_DEVICE_READ_IOPS, "DEVICE:N", 0, "Limit reads from a device of the host, per second", 0},
 	{"device-write-iops", OPT_DEVICE_WRITE_IOPS, "DEVICE:N", 0, "Limit writes to a device of the host, per second", 0},
-	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Relative I/O weight on the host, 10 to 1000", 0},
 	{"oom-kill-disable", OPT_OOM_KILL_DISABLE, 0, 0, "Do not kill the VM when its control group is out of memory (cgroup v1)", 0},
 	{"oom-score-adj", OPT_OOM_SCORE, "N", 0, "OOM score adjustment of the VM on the host", 0},
 	{"timeout", OPT_TIMEOUT, "SECONDS", 0, "Kill the program after this time", 0},
@@ -158,11 +158,13 @@ static const struct argp_option options[] = {
 	{0, 0, 0, 0, "Names:", 8},
 	{"name", OPT_NAME, "NAME", 0, "Name of the Arrow", 0},
 	{"hostname", 'h', "NAME", 0, "Host name in the guest", 0},
+	{"domainname", OPT_DOMAINNAME, "NAME", 0, "Domain name in the guest", 0},
 	{"add-host", OPT_ADD_HOST, "NAME:ADDRESS", 0, "Add a line to /etc/hosts", 0},
 	{"dns", OPT_DNS, "ADDRESS", 0, "Name server in /etc/resolv.conf", 0},
 	{"dns-search", OPT_DNS_SEARCH, "DOMAIN", 0, "Search domain in /etc/resolv.conf", 0},
 	{"dns-option", OPT_DNS_OPTION, "OPTION", 0, "Option in /etc/resolv.conf", 0},
 	{"label", 'l', "KEY=VALUE", 0, "Set a label", 0},
+	{"label-file", OPT_LABEL_FILE, "FILE", 0, "Read labels from a file, one per line", 0},
 
 	{0, 0, 0, 0, "Machine:", 9},
 	{"engine", OPT_ENGINE, "ENGINE", 0, "Engine that runs the VM: qemu, qemu:kvm, qemu:tcg", 0},
@@ -186,6 +188,7 @@ enum run_kind {
 	RUN_SIZE,     /* parsed by `size` */
 	RUN_RATE,     /* of a device; `at` is the arrow_rate_kind */
 	RUN_SPEC,     /* taken into the spec by `spec` */
+	RUN_INPUT,    /* taken into the input by `input` */
 };
 
 struct run_value {
@@ -196,6 +199,7 @@ struct run_value {
 	int (*number)(const char *value, uint32_t *number, struct arrow_error *error);
 	int (*size)(const char *value, uint64_t *size, struct arrow_error *error);
 	int (*spec)(struct arrow_spec *spec, const char *value, struct arrow_error *error);
+	int (*input)(struct run_input *in, const char *value);
 	bool strict; /* "" is a value; elsewhere it means, as in Docker, that there is none */
 };
 
@@ -270,6 +274,30 @@ static int run_parse_health(struct arrow_spec *spec, const char *command, struct
 	return r == 0 && command ? cli_add_string(&spec->life.health.test, command, error) : r;
 }
 
+static int run_parse_attach(struct run_input *in, const char *value)
+{
+	static const char *const names[] = {"stdin", "stdout", "stderr"};
+
+	for (uint32_t fd = 0; fd < 3; fd++) {
+		if (strcasecmp(value, names[fd]) == 0) {
+			in->attach |= 1u << fd;
+			return 0;
+		}
+	}
+	return arrow_fail(
+		&in->error, EINVAL, "invalid stream '%s': use stdin, stdout or stderr", value);
+}
+
+/* value: NULL where the option has none */
+static int run_parse_sig_proxy(struct run_input *in, const char *value)
+{
+	if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		return arrow_fail(
+			&in->error, EINVAL, "--sig-proxy takes true or false, not '%s'", value);
+	in->no_proxy = value && strcmp(value, "false") == 0;
+	return 0;
+}
+
 /* clang-format off */
 /* Where a field is; the build fails if it is not of the type that its kind writes. */
 #define AT(type, field) \
@@ -279,6 +307,7 @@ static const struct run_value values[] = {
 	{'i', RUN_TRUE, AT(bool, spec.process.interactive)},
 	{'t', RUN_TRUE, AT(bool, spec.process.tty)},
 	{'d', RUN_TRUE, AT(bool, detach)},
+	{'q', RUN_TRUE, AT(bool, spec.source.quiet)},
 	{'P', RUN_TRUE, AT(bool, spec.net.publish_all)},
 	{OPT_READ_ONLY, RUN_TRUE, AT(bool, spec.files.read_only)},
 	{OPT_PRIVILEGED, RUN_TRUE, AT(bool, spec.process.privileged)},
@@ -293,6 +322,7 @@ static const struct run_value values[] = {
 	{OPT_CIDFILE, RUN_BORROWED, AT(const char *, cidfile)},
 	{OPT_NAME, RUN_TEXT, AT(char *, spec.name), .check = arrow_parse_name},
 	{'h', RUN_TEXT, AT(char *, spec.net.hostname), .check = arrow_parse_hostname},
+	{OPT_DOMAINNAME, RUN_TEXT, AT(char *, spec.net.domainname), .check = arrow_parse_hostname},
 	{'w', RUN_TEXT, AT(char *, spec.process.workdir), .check = run_check_workdir},
 	{'u', RUN_TEXT, AT(char *, spec.process.user)},
 	{OPT_ENTRYPOINT, RUN_TEXT, AT(char *, spec.process.entrypoint), .strict = true},
@@ -334,14 +364,15 @@ static const struct run_value values[] = {
 	{'e', RUN_SPEC, .spec = run_parse_env},
 	{OPT_ENV_FILE, RUN_SPEC, .spec = run_parse_env_file},
 	{'v', RUN_SPEC, .spec = arrow_parse_volume},
+	{OPT_MOUNT, RUN_SPEC, .spec = arrow_parse_mount},
 	{OPT_TMPFS, RUN_SPEC, .spec = arrow_parse_tmpfs},
 	{'m', RUN_SPEC, .spec = arrow_parse_memory},
 	{OPT_CPUS, RUN_SPEC, .spec = arrow_parse_cpus},
-	{OPT_MEMORY_SWAP, RUN_SPEC, .spec = arrow_parse_memory_swap},
+	{LIMIT_MEMORY_SWAP, RUN_SPEC, .spec = arrow_parse_memory_swap},
 	{'c', RUN_SPEC, .spec = arrow_parse_cpu_shares},
-	{OPT_CPUSET, RUN_SPEC, .spec = arrow_parse_cpuset},
-	{OPT_PIDS, RUN_SPEC, .spec = arrow_parse_pids},
-	{OPT_BLKIO_WEIGHT, RUN_SPEC, .spec = arrow_parse_blkio_weight},
+	{LIMIT_CPUSET, RUN_SPEC, .spec = arrow_parse_cpuset},
+	{LIMIT_PIDS, RUN_SPEC, .spec = arrow_parse_pids},
+	{LIMIT_BLKIO_WEIGHT, RUN_SPEC, .spec = arrow_parse_blkio_weight},
 	{OPT_OOM_SCORE, RUN_SPEC, .spec = arrow_parse_oom_score},
 	{OPT_ULIMIT, RUN_SPEC, .spec = arrow_parse_ulimit},
 	{OPT_SYSCTL, RUN_SPEC, .spec = arrow_parse_sysctl},
@@ -349,8 +380,11 @@ static const struct run_value values[] = {
 	{OPT_ADD_HOST, RUN_SPEC, .spec = arrow_parse_host},
 	{OPT_DNS, RUN_SPEC, .spec = arrow_parse_dns},
 	{'l', RUN_SPEC, .spec = arrow_parse_label},
+	{OPT_LABEL_FILE, RUN_SPEC, .spec = arrow_parse_label_file},
 	{'p', RUN_SPEC, .spec = run_parse_port},
-	{OPT_RESTART, RUN_SPEC, .spec = arrow_parse_restart},
+	{'a', RUN_INPUT, .input = run_parse_attach},
+	{OPT_SIG_PROXY, RUN_INPUT, .input = run_parse_sig_proxy},
+	{LIMIT_RESTART, RUN_SPEC, .spec = arrow_parse_restart},
 	{OPT_HEALTH_CMD, RUN_SPEC, .spec = run_parse_health},
 	{OPT_NO_HEALTHCHECK, RUN_SPEC, .spec = run_parse_health},
 };
@@ -401,6 +435,8 @@ static int run_take_value(struct run_input *in, const struct run_value *v, const
 		return arrow_parse_rate(&in->spec, (enum arrow_rate_kind)v->at, value, e);
 	case RUN_SPEC:
 		return v->spec(&in->spec, value, e);
+	case RUN_INPUT:
+		return v->input(in, value);
 	}
 	return 0;
 }

@@ -12,7 +12,8 @@ struct run_input {
 	bool create; /* arrow create */
 	struct arrow_spec spec;
 	struct arrow_strings cap_add, cap_drop;
-	bool detach;
+	bool detach, no_proxy;
+	uint32_t attach; /* a bit for each of streams 0 to 2 that --attach names; 0: not given */
 	const char *cidfile, *detach_keys; /* borrowed of argv */
 	struct arrow_error error;          /* the first thing that is wrong with a value */
 };

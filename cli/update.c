@@ -6,21 +6,18 @@
 #include "cli/commands.h"
 #include "cli/input/each.h"
 #include "cli/input/options.h"
+#include "cli/limit_options.h"
 #include "core/client/update.h"
 #include "core/spec/parse.h"
 
-enum { OPT_CPUS = 256, OPT_MEMORY_SWAP, OPT_CPUSET, OPT_PIDS, OPT_BLKIO_WEIGHT, OPT_RESTART };
+enum { OPT_CPUS = 256 };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"memory", 'm', "SIZE", 0, "Memory of the VM; while running, at most what it was started with", 0},
-	{"memory-swap", OPT_MEMORY_SWAP, "SIZE", 0, "Limit of memory plus swap on the host; -1 for unlimited swap", 0},
 	{"cpus", OPT_CPUS, "N", 0, "Number of CPUs; while running, at most those of its VM", 0},
-	{"cpu-shares", 'c', "N", 0, "Relative CPU weight on the host", 0},
-	{"cpuset-cpus", OPT_CPUSET, "LIST", 0, "CPUs of the host to run on, as in 0-2,5", 0},
-	{"pids-limit", OPT_PIDS, "N", 0, "Maximum number of processes and threads; -1 for unlimited", 0},
-	{"blkio-weight", OPT_BLKIO_WEIGHT, "N", 0, "Relative I/O weight on the host, 10 to 1000", 0},
-	{"restart", OPT_RESTART, "POLICY", 0, "Restart policy: no, on-failure[:N], always, unless-stopped", 0},
+	LIMIT_OPTIONS,
+	LIMIT_RESTART_OPTION,
 	{0},
 };
 /* clang-format on */
@@ -49,7 +46,7 @@ static int update_parse_value(struct input *in, int key, const char *value)
 		field = ARROW_UPDATE_MEMORY;
 		given = v->limits.memory_given;
 		break;
-	case OPT_MEMORY_SWAP:
+	case LIMIT_MEMORY_SWAP:
 		r = arrow_parse_memory_swap(v, value, e);
 		field = ARROW_UPDATE_MEMORY_SWAP;
 		given = v->limits.memory_swap_given;
@@ -64,22 +61,22 @@ static int update_parse_value(struct input *in, int key, const char *value)
 		field = ARROW_UPDATE_CPU_SHARES;
 		given = v->limits.cpu_shares != 0;
 		break;
-	case OPT_CPUSET:
+	case LIMIT_CPUSET:
 		r = arrow_parse_cpuset(v, value, e);
 		field = ARROW_UPDATE_CPUSET;
 		given = v->limits.cpuset_cpus != NULL;
 		break;
-	case OPT_PIDS:
+	case LIMIT_PIDS:
 		r = arrow_parse_pids(v, value, e);
 		field = ARROW_UPDATE_PIDS;
 		given = true; /* 0 is unlimited */
 		break;
-	case OPT_BLKIO_WEIGHT:
+	case LIMIT_BLKIO_WEIGHT:
 		r = arrow_parse_blkio_weight(v, value, e);
 		field = ARROW_UPDATE_BLKIO_WEIGHT;
 		given = v->limits.blkio_weight != 0;
 		break;
-	case OPT_RESTART:
+	case LIMIT_RESTART:
 		r = arrow_parse_restart(v, value, e);
 		field = ARROW_UPDATE_RESTART;
 		given = v->life.restart_given;

@@ -277,7 +277,7 @@ static bool is_reference(const char *text)
 
 static int resolve_pull(const struct arrow_spec *spec, struct arrow_error *error)
 {
-	int e = registry_run_pull(spec->source.program, error);
+	int e = registry_run_pull(spec->source.program, spec->source.quiet, error);
 
 	if (e == 0 || error->text)
 		return e;
@@ -313,8 +313,9 @@ int arrow_spec_resolve(
 		return 0;
 	}
 	if (spec->source.pull == ARROW_PULL_MISSING && is_reference(program)) {
-		arrow_note(
-			arrow_settings_notes(paths), "Unable to find image '%s' locally", program);
+		if (!spec->source.quiet)
+			arrow_note(arrow_settings_notes(paths), "Unable to find image '%s' locally",
+				program);
 		r = resolve_pull(spec, error);
 		if (r == 0)
 			r = resolve_local(spec, paths, error);

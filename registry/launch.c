@@ -2,6 +2,7 @@
 #include "registry/launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +50,10 @@ int registry_exec(char **argv, struct arrow_error *error)
 	return arrow_fail(error, errno, "cannot run %s: %m; install Arrow again", path);
 }
 
-int registry_run_pull(const char *name, struct arrow_error *error)
+int registry_run_pull(const char *name, bool quiet, struct arrow_error *error)
 {
-	char *argv[] = {(char *)"pull", (char *)"--", (char *)name, NULL};
+	char *argv[] = {(char *)"pull", (char *)(quiet ? "--quiet=true" : "--quiet=false"),
+		(char *)"--", (char *)name, NULL};
 	pid_t parent = getpid(), pid = fork();
 	int status = 0;
 
@@ -60,8 +62,11 @@ int registry_run_pull(const char *name, struct arrow_error *error)
 	if (pid == 0) {
 		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 
+		/* A quiet pull still prints the name of the image. */
+		int out = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : STDERR_FILENO;
+
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		if (getppid() != parent || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		if (getppid() != parent || dup2(out, STDOUT_FILENO) < 0)
 			_exit(ARROW_STATUS_ERROR);
 		if (registry_exec(argv, &e) < 0)
 			dprintf(STDERR_FILENO, "arrow: %s\n", e.text);

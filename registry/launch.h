@@ -8,6 +8,8 @@
  * where no Arrow is. Nothing here needs libcurl.
  */
 
+#include <stdbool.h>
+
 #include "util/error.h"
 
 /*
@@ -17,9 +19,9 @@
 int registry_exec(char **argv, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Runs `arrow-registry pull NAME` to its end; what it shows goes to stderr.
+ * Runs `arrow-registry pull NAME` to its end; what it shows goes to stderr. quiet: only errors do.
  * Returns 0, or -EIO without an error text (it has printed why), or an error of starting it.
  */
-int registry_run_pull(const char *name, struct arrow_error *error) ARROW_MUST_CHECK;
+int registry_run_pull(const char *name, bool quiet, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

@@ -515,6 +515,12 @@ int client_parse_keys(const char *text, uint8_t keys[CLIENT_KEYS_MAX], struct ar
 	return n;
 }
 
+uint32_t client_streams(const struct arrow_attach *how)
+{
+	return (how->input ? 1u : 0) | (how->output && !how->no_stdout ? 2u : 0) |
+	       (how->output && !how->no_stderr ? 4u : 0);
+}
+
 static int client_init(struct client *c, int fd, struct arrow_error *error)
 {
 	const char *keys = c->options->detach_keys;

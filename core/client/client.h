@@ -9,10 +9,11 @@
 
 /* How a command takes part in the Arrow that it starts. */
 struct arrow_attach {
-	bool input, output;      /* carry stdin; stdout and stderr. Neither: leave once it runs */
-	bool bound;              /* the Arrow ends with this command, until that one leaves */
-	bool proxy;              /* signals that reach this command go to the program */
-	const char *detach_keys; /* or NULL: Docker's */
+	bool input, output;        /* carry stdin; stdout and stderr. Neither: leave once it runs */
+	bool no_stdout, no_stderr; /* of the output, leave this one out */
+	bool bound;                /* the Arrow ends with this command, until that one leaves */
+	bool proxy;                /* signals that reach this command go to the program */
+	const char *detach_keys;   /* or NULL: Docker's */
 	/*
 	 * Called once the program is about to start: from then on signals are for the program.
 	 * Blocks those of client_signals(), and returns a signalfd of them, which is taken over, or
@@ -20,6 +21,9 @@ struct arrow_attach {
 	 */
 	int (*take_signals)(void);
 };
+
+/* The streams that it carries: a bit for each of 0, 1 and 2. */
+uint32_t client_streams(const struct arrow_attach *how);
 
 /* How a command takes part in an Arrow, as client_run() takes it. */
 struct client_options {

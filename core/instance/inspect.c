@@ -201,9 +201,10 @@ static json_t *inspect_config(const struct arrow_instance *i, const struct arrow
 		snprintf(signal, sizeof(signal), "SIG%s", name);
 	else if (spec->life.stop_signal)
 		snprintf(signal, sizeof(signal), "%u", spec->life.stop_signal);
-	o = json_pack("{s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "Hostname",
-		arrow_text_json(spec->net.hostname ? spec->net.hostname : host), "User",
-		arrow_text_json(spec->process.user ? spec->process.user : ""), "Tty",
+	o = json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+		"Hostname", arrow_text_json(spec->net.hostname ? spec->net.hostname : host),
+		"Domainname", arrow_text_json(spec->net.domainname ? spec->net.domainname : ""),
+		"User", arrow_text_json(spec->process.user ? spec->process.user : ""), "Tty",
 		spec->process.tty, "OpenStdin", spec->process.interactive, "StdinOnce",
 		spec->process.stdin_once, "Env", inspect_texts(&spec->process.env), "Cmd",
 		inspect_texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)),

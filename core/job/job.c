@@ -310,9 +310,9 @@ static void add_card(struct arrow_job *job, const struct net_card *card, uint32_
 	}
 }
 
-/* The cards; and the Arrow's own name is that of its first addresses. */
+/* The cards; and the Arrow's own names are those of its first addresses. */
 static void add_network(
-	struct arrow_job *job, const struct net_attachment *network, const char *hostname)
+	struct arrow_job *job, const struct net_attachment *network, const char *names)
 {
 	const struct net_card *first = network->cards, *end = first + network->n_cards;
 
@@ -324,7 +324,7 @@ static void add_network(
 	for (unsigned int i = 0; first < end && i < first->n_addresses; i++) {
 		char address[NET_ADDRESS_TEXT];
 		_cleanup_free_ char *line = path_format(
-			"%s %s", net_address_text(&first->addresses[i], false, address), hostname);
+			"%s %s", net_address_text(&first->addresses[i], false, address), names);
 
 		if (line)
 			add_string(job, ARROW_JOB_HOSTS, line);
@@ -406,9 +406,16 @@ static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
 static void add_place(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct net_attachment *network, const char *hostname)
 {
+	const char *domain = spec->net.domainname;
+	_cleanup_free_ char *names = path_format("%s%s%s%s%s", domain ? hostname : "",
+		domain ? "." : "", domain ? domain : "", domain ? " " : "", hostname);
+
 	for (size_t i = 0; i < spec->net.hosts.n; i++)
 		add_string(job, ARROW_JOB_HOSTS, spec->net.hosts.v[i]);
-	add_network(job, network, hostname);
+	if (names)
+		add_network(job, network, names);
+	else
+		job->failed = -ENOMEM;
 	add_resolv(job, spec, network);
 }
 
@@ -419,6 +426,16 @@ static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
 
 	add_string(job, ARROW_JOB_HOSTNAME, hostname);
 	add_place(job, spec, context->network ? context->network : &none, hostname);
+}
+
+static void add_domain(struct arrow_job *job, const char *domain)
+{
+	_cleanup_free_ char *sysctl = domain ? path_format("kernel.domainname=%s", domain) : NULL;
+
+	if (sysctl)
+		add_string(job, ARROW_JOB_SYSCTL, sysctl);
+	else if (domain)
+		job->failed = -ENOMEM;
 }
 
 static void add_limits(struct arrow_job *job, const struct arrow_spec *spec)
@@ -495,6 +512,7 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 	add_u64(job, ARROW_JOB_CAPS, spec->process.caps);
 	for (size_t i = 0; i < spec->process.sysctls.n; i++)
 		add_string(job, ARROW_JOB_SYSCTL, spec->process.sysctls.v[i]);
+	add_domain(job, spec->net.domainname);
 	add_u64(job, ARROW_JOB_SHM_SIZE, spec->files.shm_size);
 	add_limits(job, spec);
 	add_window(job, spec->process.tty, context->rows, context->columns);

@@ -122,27 +122,17 @@ int arrow_parse_env(struct arrow_spec *spec, const char *text, arrow_variable *c
 	return 0;
 }
 
-/* A line of a file as Docker reads it: one from Windows ends in "\r\n". */
-static int parse_env_line(
-	struct arrow_spec *spec, char *line, arrow_variable *caller, struct arrow_error *error)
-{
-	size_t size = strlen(line), name;
+/* What takes a line of a file. */
+typedef int (*parse_line)(struct arrow_spec *spec, const char *line, arrow_variable *caller,
+	struct arrow_error *error);
 
-	if (size > 0 && line[size - 1] == '\r')
-		line[size - 1] = '\0';
-	while (isspace((unsigned char)*line))
-		line++;
-	if (*line == '#' || *line == '\0')
-		return 0;
-	name = strcspn(line, "=");
-	if (strcspn(line, " \t\v\f\r") < name)
-		return arrow_fail(error, EINVAL, "the variable name '%.*s' contains whitespace",
-			(int)name, line);
-	return arrow_parse_env(spec, line, caller, error);
-}
-
-int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variable *caller,
-	struct arrow_error *error)
+/*
+ * Takes the lines of a file as Docker reads it: without empty ones and comments; one from Windows
+ * ends in "\r\n".
+ *   what: they are, for errors: "environment", of which each is a "variable"
+ */
+static int parse_file(struct arrow_spec *spec, const char *path, const char *what, const char *each,
+	parse_line take, arrow_variable *caller, struct arrow_error *error)
 {
 	_cleanup_free_ char *data = NULL;
 	char *line, *next;
@@ -151,133 +141,41 @@ int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variab
 
 	r = read_file(AT_FDCWD, path, 16u << 20, &data, &size);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot read the environment file %s: %m", path);
+		return arrow_fail(error, -r, "cannot read the %s file %s: %m", what, path);
 	if (strlen(data) != size)
-		return arrow_fail(
-			error, EINVAL, "the environment file %s contains a NUL byte", path);
+		return arrow_fail(error, EINVAL, "the %s file %s contains a NUL byte", what, path);
 
 	line = data;
 	if (strncmp(line, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
 		line += 3;
 	for (number = 1; line; line = next, number++) {
+		size_t name;
+
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		r = parse_env_line(spec, line, caller, error);
+		size = strlen(line);
+		if (size > 0 && line[size - 1] == '\r')
+			line[size - 1] = '\0';
+		line += strspn(line, " \t\v\f\r");
+		if (*line == '#' || *line == '\0')
+			continue;
+		name = strcspn(line, "=");
+		if (strcspn(line, " \t\v\f\r") < name)
+			r = arrow_fail(error, EINVAL, "the %s name '%.*s' contains whitespace",
+				each, (int)name, line);
+		else
+			r = take(spec, line, caller, error);
 		if (r < 0)
 			return arrow_error_prefix(error, r, "line %zu of %s", number, path);
 	}
 	return 0;
 }
 
-/* HOST:GUEST[:OPTIONS]. Options other than ro and rw are for other systems and change nothing here.
- */
-int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+int arrow_parse_env_file(struct arrow_spec *spec, const char *path, arrow_variable *caller,
+	struct arrow_error *error)
 {
-	_cleanup_free_ char *copy = strdup(text);
-	struct arrow_volume *volumes, volume = {0};
-	char *guest, *options, *save = NULL;
-
-	if (!copy)
-		return arrow_no_memory(error);
-	guest = strchr(copy, ':');
-	if (!guest || guest == copy || guest[1] != '/')
-		return arrow_fail(error, EINVAL,
-			"invalid volume '%s': write HOST:GUEST or HOST:GUEST:ro with an absolute GUEST",
-			text);
-	*guest++ = '\0';
-	options = strchr(guest, ':');
-	if (options)
-		*options++ = '\0';
-
-	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o;
-		o = strtok_r(NULL, ",", &save)) {
-		if (strcmp(o, "ro") == 0)
-			volume.read_only = true;
-		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0)
-			return arrow_fail(error, EINVAL,
-				"volume '%s': unknown option '%s'; use ro or rw", text, o);
-	}
-	if (strcmp(guest, "/") == 0)
-		return arrow_fail(error, EINVAL,
-			"volume '%s': it cannot be mounted on /; use --rootfs for a root", text);
-
-	volumes = realloc(spec->files.volumes, (spec->files.n_volumes + 1) * sizeof(*volumes));
-	if (!volumes)
-		return arrow_no_memory(error);
-	spec->files.volumes = volumes;
-	volume.host = strdup(copy);
-	volume.guest = strdup(guest);
-	volumes[spec->files.n_volumes++] = volume;
-	return volume.host && volume.guest ? 0 : arrow_no_memory(error);
-}
-
-/* DIR[:OPTIONS], with Docker's defaults noexec,nosuid,nodev. */
-int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_error *error)
-{
-	static const struct {
-		const char *name;
-		uint32_t set, clear;
-	} flags[] = {
-		{"ro", MS_RDONLY, 0},
-		{"rw", 0, MS_RDONLY},
-		{"exec", 0, MS_NOEXEC},
-		{"noexec", MS_NOEXEC, 0},
-		{"suid", 0, MS_NOSUID},
-		{"nosuid", MS_NOSUID, 0},
-		{"dev", 0, MS_NODEV},
-		{"nodev", MS_NODEV, 0},
-	};
-	_cleanup_free_ char *copy = strdup(text);
-	struct arrow_tmpfs *list, t = {.flags = MS_NOEXEC | MS_NOSUID | MS_NODEV};
-	char *options, *save = NULL;
-
-	if (!copy)
-		return arrow_no_memory(error);
-	options = strchr(copy, ':');
-	if (options)
-		*options++ = '\0';
-	if (copy[0] != '/' || strcmp(copy, "/") == 0)
-		return arrow_fail(error, EINVAL,
-			"invalid tmpfs mount '%s': write an absolute DIR or DIR:OPTIONS", text);
-
-	t.options = strdup("");
-	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o && t.options;
-		o = strtok_r(NULL, ",", &save)) {
-		size_t i;
-		char *more;
-
-		for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
-			if (strcmp(o, flags[i].name) == 0)
-				break;
-		if (i < sizeof(flags) / sizeof(*flags)) {
-			t.flags = (t.flags & ~flags[i].clear) | flags[i].set;
-			continue;
-		}
-		if (strncmp(o, "size=", 5) != 0 && strncmp(o, "mode=", 5) != 0 &&
-			strncmp(o, "uid=", 4) != 0 && strncmp(o, "gid=", 4) != 0 &&
-			strncmp(o, "nr_inodes=", 10) != 0) {
-			free(t.options);
-			return arrow_fail(
-				error, EINVAL, "tmpfs '%s': unknown option '%s'", text, o);
-		}
-		more = path_format("%s%s%s", t.options, t.options[0] ? "," : "", o);
-		free(t.options);
-		t.options = more;
-	}
-
-	t.guest = strdup(copy);
-	list = realloc(spec->files.tmpfs, (spec->files.n_tmpfs + 1) * sizeof(*list));
-	if (!list || !t.guest || !t.options) {
-		if (list)
-			spec->files.tmpfs = list;
-		free(t.guest);
-		free(t.options);
-		return arrow_no_memory(error);
-	}
-	spec->files.tmpfs = list;
-	list[spec->files.n_tmpfs++] = t;
-	return 0;
+	return parse_file(spec, path, "environment", "variable", arrow_parse_env, caller, error);
 }
 
 static int parse_limit(const char *text, uint64_t *value)
@@ -474,6 +372,17 @@ int arrow_parse_label(struct arrow_spec *spec, const char *text, struct arrow_er
 	if (text[0] == '=' || text[0] == '\0')
 		return arrow_fail(error, EINVAL, "invalid label '%s': it has no name", text);
 	return arrow_strings_add(&spec->labels, text) < 0 ? arrow_no_memory(error) : 0;
+}
+
+static int parse_label_line(struct arrow_spec *spec, const char *line, arrow_variable *caller,
+	struct arrow_error *error)
+{
+	return arrow_parse_label(spec, line, error);
+}
+
+int arrow_parse_label_file(struct arrow_spec *spec, const char *path, struct arrow_error *error)
+{
+	return parse_file(spec, path, "label", "label", parse_label_line, NULL, error);
 }
 
 int arrow_parse_name(const char *text, struct arrow_error *error)

@@ -41,6 +41,15 @@ int arrow_parse_env(struct arrow_spec *, const char *text, arrow_variable *calle
 int arrow_parse_env_file(struct arrow_spec *, const char *path, arrow_variable *caller,
 	struct arrow_error *) ARROW_MUST_CHECK;
 
+/* Labels, one a line; otherwise as arrow_parse_env_file(). */
+int arrow_parse_label_file(
+	struct arrow_spec *, const char *path, struct arrow_error *) ARROW_MUST_CHECK;
+
+/*
+ * "type=bind,source=/a,target=/b,readonly" or "type=tmpfs,target=/b,tmpfs-size=1m,tmpfs-mode=1777",
+ * a line of CSV. Errors name what Docker has and Arrow does not.
+ */
+int arrow_parse_mount(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;

@@ -118,6 +118,7 @@ void arrow_spec_release(struct arrow_spec *spec)
 	free(spec->process.entrypoint);
 	free(spec->name);
 	free(spec->net.hostname);
+	free(spec->net.domainname);
 	free(spec->process.workdir);
 	free(spec->process.user);
 	free(spec->vm.engine);

@@ -89,6 +89,7 @@ struct arrow_spec_source {
 	char *image;        /* a container image, or NULL; see arrow_spec_resolve() */
 	char *image_digest; /* of its manifest, once it is resolved: this is what runs */
 	uint32_t pull;      /* enum arrow_pull */
+	bool quiet;         /* a pull shows nothing */
 	char *from;         /* a directory of `arrow save` to start from, or NULL */
 };
 
@@ -110,6 +111,7 @@ struct arrow_spec_process {
 /* Names, addresses and ports. */
 struct arrow_spec_net {
 	char *hostname;             /* or NULL: the first 12 digits of the id */
+	char *domainname;           /* or NULL: none */
 	struct arrow_strings names; /* values of --network; empty: the default, see net_plan() */
 	struct arrow_strings aliases;
 	char *ip, *ip6, *mac;         /* on the first network, or NULL */

@@ -75,6 +75,7 @@ static const struct field fields[] = {
 	F("entrypoint", TEXT, process.entrypoint),
 	F("args", TEXTS, process.args),
 	F("hostname", TEXT, net.hostname),
+	F("domainname", TEXT, net.domainname),
 	F("env", TEXTS, process.env),
 	F("labels", TEXTS, labels),
 	F("exposed", TEXTS, net.exposed),

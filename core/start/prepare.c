@@ -124,7 +124,7 @@ static int run_open_volumes(
 
 		if (fd < 0)
 			return arrow_fail(error, errno,
-				"cannot open the volume %s: %m; create it first, or correct -v",
+				"cannot open the volume %s: %m; create it first, or correct the path",
 				v->host);
 		run->shares[i] = (struct arrow_share){.fd = fd, .read_only = v->read_only};
 		if (fstat(fd, &st) < 0)

@@ -61,7 +61,7 @@ static void __attribute__((noreturn)) start_become_keeper(struct run *run,
 		.job = &run->job,
 		.network = &run->network,
 		.client_fd = client_fd,
-		.streams = (how->input ? 1u : 0) | (how->output ? 6u : 0),
+		.streams = client_streams(how),
 		.bound = how->bound,
 		.begin_us = run->begin_us,
 	});

@@ -70,6 +70,14 @@ teardown() {
   arrow run "$P" both >out 2>err
   seq -f 'out %.0f' 0 999 | cmp - out
   seq -f 'err %.0f' 0 999 | cmp - err
+  # Only what -a names.
+  arrow run -a stdout "$P" both >out 2>err
+  seq -f 'out %.0f' 0 999 | cmp - out
+  [ ! -s err ]
+  arrow run -a STDERR "$P" both >out 2>err
+  seq -f 'err %.0f' 0 999 | cmp - err
+  [ ! -s out ]
+  [ "$(echo in | arrow run -i -a stdin -a stdout "$B" sh -c 'cat; echo no >&2' 2>&1)" = in ]
 }
 
 @test "run: a script on stdin, and its end" {
@@ -137,6 +145,8 @@ echo not reached'
     "$B" sh -c 'echo $A $MINE $FILE; pwd; id -u; id -g; hostname; echo $HOSTNAME'
   [ "$status" -eq 0 ]
   [ "$output" = $'2 yours 1\n/var/tmp\n1000\n1001\nbox\nbox' ]
+  [ "$(arrow run --network user --domainname example.org --hostname box "$B" sh -c 'hostname -f; hostname -d' | xargs)" = \
+    'box.example.org example.org' ]
   run arrow run "$B" sh -c 'echo $HOME $PATH; pwd; hostname | wc -c'
   [ "$output" = $'/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/\n13' ]
 }
@@ -256,6 +266,10 @@ echo not reached'
   [ "$(cat vol/one)" = changed ]
   run arrow run -v ./inner:/data/in -v ./vol:/data "$B" sh -c 'cat /data/one /data/in/two'
   [ "$output" = $'changed\ntwo' ]
+  run -0 arrow run --mount type=bind,src=./vol,dst=/data,readonly --mount type=tmpfs,target=/t,tmpfs-size=2m,tmpfs-mode=0711 \
+    "$B" sh -c 'cat /data/one; (echo x >/data/one) 2>/dev/null || echo refused; stat -c %a /t; df -k /t | tail -n 1'
+  [[ ${lines[*]} =~ ^changed\ refused\ 711\ tmpfs\ +2048\  ]]
+  [ "$(cat vol/one)" = changed ]
 }
 
 # bats test_tags=start
@@ -358,6 +372,12 @@ echo not reached'
   check --kernel nothing
   check --tmpfs relative
   check -w relative
+  check -a stdnone
+  check -d -a stdout
+  check --sig-proxy=perhaps
+  check --mount type=volume,src=name,dst=/x
+  check --mount "type=bind,src=$PWD/nowhere,dst=/x"
+  check --label-file /nowhere
   check --timeout x
   run arrow run --no-such-option
   [ "$status" -eq 125 ]
@@ -399,6 +419,10 @@ echo not reached'
   printf 'A B=1\n' >env
   run -125 arrow run --env-file env "$B" true
   [[ $output == *"--env-file: line 1 of env: the variable name 'A B' contains whitespace" ]]
+  printf '# no\r\nC=3\r\nD=a b\r\n' >labels
+  id=$("$BARE" create --label-file labels --domainname example.org "$B" true)
+  [ "$("$BARE" inspect -f '{{json .Config.Labels}} {{.Config.Domainname}}' "$id")" = '{"C":"3","D":"a b"} example.org' ]
+  "$BARE" rm -v "$id"
   run -125 --separate-stderr arrow run --privileged=perhaps "$B" true
   [[ $stderr == "arrow run: --privileged takes true or false, not 'perhaps'" ]]
 }

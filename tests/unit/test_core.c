@@ -121,6 +121,92 @@ static void env_files(void **state)
 	arrow_spec_release(&spec);
 }
 
+static void label_files(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	char path[] = "/tmp/arrow-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "# comment\r\nA=1\r\n\n  b.c=two words\nempty=") > 0);
+	assert_int_equal(arrow_parse_label_file(&spec, path, &e), 0);
+	assert_int_equal(spec.labels.n, 3);
+	assert_string_equal(spec.labels.v[0], "A=1");
+	assert_string_equal(spec.labels.v[1], "b.c=two words");
+	assert_string_equal(spec.labels.v[2], "empty=");
+	assert_true(dprintf(fd, "\n=x\n") > 0);
+	assert_int_equal(arrow_parse_label_file(&spec, path, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "line 6 of /tmp/arrow-test-"));
+	arrow_error_clear(&e);
+	close(fd);
+	unlink(path);
+	assert_int_equal(arrow_parse_label_file(&spec, path, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "cannot read the label file"));
+	arrow_spec_release(&spec);
+}
+
+static void mounts(void **state)
+{
+	/* A mount that is refused, and the word of it that the error names. */
+	static const char *const bad[][2] = {
+		{"", "KEY=VALUE"},
+		{"type=bind,src=/a", "target"},
+		{"type=bind,src=/a,dst=b", "target"},
+		{"type=bind,src=/a,dst=/", "target"},
+		{"type=bind,dst=/b", "source"},
+		{"type=bind,src=a,dst=/b", "source"},
+		{"src=/a,dst=/b", "type=volume"},
+		{"type=volume,src=a,dst=/b", "type=volume"},
+		{"type=npipe,dst=/b", "type=npipe"},
+		{"type=tmpfs,dst=/t,src=/a", "source"},
+		{"type=tmpfs,dst=/t,tmpfs-size=x", "'x'"},
+		{"type=tmpfs,dst=/t,tmpfs-mode=9", "tmpfs-mode"},
+		{"type=bind,src=/a,dst=/b,tmpfs-size=1m", "tmpfs-size"},
+		{"type=bind,src=/a,dst=/b,ro=maybe", "'maybe'"},
+		{"type=bind,src=/a,dst=/b,bind-propagation=shared", "bind-propagation=shared"},
+		{"type=bind,src=/a,dst=/b,volume-nocopy", "volume-nocopy"},
+		{"type=bind,src=/a,dst=/b,colour=red", "'colour'"},
+		{"type=bind,src=/a,dst", "'dst'"},
+	};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_mount(&spec, "type=bind,source=/a,target=/b,readonly", &e), 0);
+	assert_int_equal(arrow_parse_mount(&spec,
+				 "type=bind,\"src=./c,\"\"d\"\"\",dst=/e,ro=false,"
+				 "consistency=cached,bind-propagation=rprivate",
+				 &e),
+		0);
+	assert_int_equal(spec.files.n_volumes, 2);
+	assert_string_equal(spec.files.volumes[0].host, "/a");
+	assert_string_equal(spec.files.volumes[0].guest, "/b");
+	assert_true(spec.files.volumes[0].read_only);
+	assert_string_equal(spec.files.volumes[1].host, "./c,\"d\"");
+	assert_string_equal(spec.files.volumes[1].guest, "/e");
+	assert_false(spec.files.volumes[1].read_only);
+	assert_int_equal(arrow_parse_mount(&spec,
+				 "dst=/t,type=tmpfs,tmpfs-size=1.5m,tmpfs-mode=1770,ro=1", &e),
+		0);
+	assert_int_equal(arrow_parse_mount(&spec, "type=tmpfs,destination=/u", &e), 0);
+	assert_int_equal(spec.files.n_tmpfs, 2);
+	assert_string_equal(spec.files.tmpfs[0].guest, "/t");
+	assert_string_equal(spec.files.tmpfs[0].options, "size=1572864,mode=1770");
+	assert_int_equal(spec.files.tmpfs[0].flags, MS_RDONLY | MS_NOEXEC | MS_NOSUID | MS_NODEV);
+	assert_string_equal(spec.files.tmpfs[1].options, "");
+	assert_int_equal(spec.files.tmpfs[1].flags, MS_NOEXEC | MS_NOSUID | MS_NODEV);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		if (arrow_parse_mount(&spec, bad[i][0], &e) != -EINVAL ||
+			!strstr(e.text + strlen("invalid mount ''") + strlen(bad[i][0]), bad[i][1]))
+			fail_msg("%s: %s", bad[i][0], e.text ? e.text : "taken");
+		arrow_error_clear(&e);
+	}
+	assert_int_equal(spec.files.n_volumes + spec.files.n_tmpfs, 4);
+	arrow_spec_release(&spec);
+}
+
 static void volumes_and_tmpfs(void **state)
 {
 	static const char *const bad[] = {
@@ -363,6 +449,8 @@ int main(void)
 		cmocka_unit_test(cpus),
 		cmocka_unit_test(not_given),
 		cmocka_unit_test(env_files),
+		cmocka_unit_test(label_files),
+		cmocka_unit_test(mounts),
 		cmocka_unit_test(volumes_and_tmpfs),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(names_hosts_limits),

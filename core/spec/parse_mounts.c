@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/* -v, --tmpfs and --mount as Docker's command line has them. */
+#include "core/spec/parse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "util/cleanup.h"
+#include "util/io.h"
+
+#define TMPFS_FLAGS ((uint32_t)(MS_NOEXEC | MS_NOSUID | MS_NODEV)) /* as Docker */
+
+static int spec_add_volume(struct arrow_spec *spec, const char *host, const char *guest,
+	bool read_only, struct arrow_error *error)
+{
+	struct arrow_volume *volumes, volume = {.read_only = read_only};
+
+	volumes = realloc(spec->files.volumes, (spec->files.n_volumes + 1) * sizeof(*volumes));
+	if (!volumes)
+		return arrow_no_memory(error);
+	spec->files.volumes = volumes;
+	volume.host = strdup(host);
+	volume.guest = strdup(guest);
+	volumes[spec->files.n_volumes++] = volume;
+	return volume.host && volume.guest ? 0 : arrow_no_memory(error);
+}
+
+/* What the tmpfs owns is taken over; it may lack what there was no memory for. */
+static int spec_add_tmpfs(
+	struct arrow_spec *spec, const struct arrow_tmpfs *t, struct arrow_error *error)
+{
+	struct arrow_tmpfs *list =
+		realloc(spec->files.tmpfs, (spec->files.n_tmpfs + 1) * sizeof(*list));
+
+	if (list)
+		spec->files.tmpfs = list;
+	if (!list || !t->guest || !t->options) {
+		free(t->guest);
+		free(t->options);
+		return arrow_no_memory(error);
+	}
+	list[spec->files.n_tmpfs++] = *t;
+	return 0;
+}
+
+/* HOST:GUEST[:OPTIONS]. Options other than ro and rw are for other systems and change nothing here.
+ */
+int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	bool read_only = false;
+	char *guest, *options, *save = NULL;
+
+	if (!copy)
+		return arrow_no_memory(error);
+	guest = strchr(copy, ':');
+	if (!guest || guest == copy || guest[1] != '/')
+		return arrow_fail(error, EINVAL,
+			"invalid volume '%s': write HOST:GUEST or HOST:GUEST:ro with an absolute GUEST",
+			text);
+	*guest++ = '\0';
+	options = strchr(guest, ':');
+	if (options)
+		*options++ = '\0';
+
+	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o;
+		o = strtok_r(NULL, ",", &save)) {
+		if (strcmp(o, "ro") == 0)
+			read_only = true;
+		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0)
+			return arrow_fail(error, EINVAL,
+				"volume '%s': unknown option '%s'; use ro or rw", text, o);
+	}
+	if (strcmp(guest, "/") == 0)
+		return arrow_fail(error, EINVAL,
+			"volume '%s': it cannot be mounted on /; use --rootfs for a root", text);
+
+	return spec_add_volume(spec, copy, guest, read_only, error);
+}
+
+/* DIR[:OPTIONS], with Docker's defaults noexec,nosuid,nodev. */
+int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	static const struct {
+		const char *name;
+		uint32_t set, clear;
+	} flags[] = {
+		{"ro", MS_RDONLY, 0},
+		{"rw", 0, MS_RDONLY},
+		{"exec", 0, MS_NOEXEC},
+		{"noexec", MS_NOEXEC, 0},
+		{"suid", 0, MS_NOSUID},
+		{"nosuid", MS_NOSUID, 0},
+		{"dev", 0, MS_NODEV},
+		{"nodev", MS_NODEV, 0},
+	};
+	_cleanup_free_ char *copy = strdup(text);
+	struct arrow_tmpfs t = {.flags = TMPFS_FLAGS};
+	char *options, *save = NULL;
+
+	if (!copy)
+		return arrow_no_memory(error);
+	options = strchr(copy, ':');
+	if (options)
+		*options++ = '\0';
+	if (copy[0] != '/' || strcmp(copy, "/") == 0)
+		return arrow_fail(error, EINVAL,
+			"invalid tmpfs mount '%s': write an absolute DIR or DIR:OPTIONS", text);
+
+	t.options = strdup("");
+	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o && t.options;
+		o = strtok_r(NULL, ",", &save)) {
+		size_t i;
+		char *more;
+
+		for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+			if (strcmp(o, flags[i].name) == 0)
+				break;
+		if (i < sizeof(flags) / sizeof(*flags)) {
+			t.flags = (t.flags & ~flags[i].clear) | flags[i].set;
+			continue;
+		}
+		if (strncmp(o, "size=", 5) != 0 && strncmp(o, "mode=", 5) != 0 &&
+			strncmp(o, "uid=", 4) != 0 && strncmp(o, "gid=", 4) != 0 &&
+			strncmp(o, "nr_inodes=", 10) != 0) {
+			free(t.options);
+			return arrow_fail(
+				error, EINVAL, "tmpfs '%s': unknown option '%s'", text, o);
+		}
+		more = path_format("%s%s%s", t.options, t.options[0] ? "," : "", o);
+		free(t.options);
+		t.options = more;
+	}
+
+	t.guest = strdup(copy);
+	return spec_add_tmpfs(spec, &t, error);
+}
+
+/* ---- --mount ---- */
+
+enum mount_type { MOUNT_VOLUME, MOUNT_BIND, MOUNT_TMPFS };
+
+/* What the fields of a --mount say. */
+struct mount {
+	enum mount_type type;
+	const char *source, *target, *size, *mode;
+	bool read_only;
+};
+
+/* Takes the next field of a line of CSV off it, without its quotes; NULL at the end. */
+static char *mount_next_field(char **rest)
+{
+	char *field = *rest, *from = field, *to = field;
+	bool quoted = field && *field == '"';
+
+	if (!field)
+		return NULL;
+	for (from += quoted; *from && (quoted || *from != ','); from++) {
+		if (quoted && *from == '"') {
+			quoted = from[1] == '"';
+			from += quoted;
+			if (!quoted)
+				continue;
+		}
+		*to++ = *from;
+	}
+	*rest = *from == ',' ? from + 1 : NULL;
+	*to = '\0';
+	return field;
+}
+
+/* A truth as Go parses it; a key without a value is true. */
+static int mount_parse_bool(const char *value, bool *truth)
+{
+	static const char *const words[] = {
+		"1", "t", "T", "true", "True", "TRUE", "0", "f", "F", "false", "False", "FALSE"};
+
+	for (size_t i = 0; value && i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*truth = i < 6;
+			return 0;
+		}
+	}
+	*truth = !value;
+	return value ? -EINVAL : 0;
+}
+
+static int mount_set_type(struct mount *m, const char *value)
+{
+	static const char *const names[] = {"volume", "bind", "tmpfs"};
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			m->type = (enum mount_type)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* Keys that change nothing here, with the only value that they can have; NULL for any. */
+static bool mount_is_usual(const char *key, const char *value)
+{
+	static const char *const usual[][2] = {{"consistency", NULL},
+		{"bind-propagation", "rprivate"}, {"bind-propagation", "private"},
+		{"bind-recursive", "enabled"}, {"bind-nonrecursive", "false"},
+		{"bind-nonrecursive", "0"}};
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
+		if (strcmp(key, usual[i][0]) == 0 &&
+			(!usual[i][1] || strcmp(value, usual[i][1]) == 0))
+			return true;
+	return false;
+}
+
+static int mount_take_field(
+	struct mount *m, const char *key, const char *value, struct arrow_error *error)
+{
+	static const char *const others[] = {"bind-propagation", "bind-recursive",
+		"bind-nonrecursive", "volume-nocopy", "volume-label", "volume-driver", "volume-opt",
+		"volume-subpath", "image-subpath"};
+
+	if (strcmp(key, "readonly") == 0 || strcmp(key, "ro") == 0) {
+		if (mount_parse_bool(value, &m->read_only) < 0)
+			return arrow_fail(
+				error, EINVAL, "%s takes true or false, not '%s'", key, value);
+		return 0;
+	}
+	if (value && mount_is_usual(key, value))
+		return 0;
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (strcmp(key, others[i]) == 0)
+			return arrow_fail(error, EINVAL, "%s%s%s is not supported", key,
+				value ? "=" : "", value ? value : "");
+	if (!value || *value == '\0')
+		return arrow_fail(error, EINVAL,
+			"invalid field '%s': it must be KEY=VALUE, readonly or ro", key);
+	if (strcmp(key, "type") == 0)
+		return mount_set_type(m, value) == 0
+			       ? 0
+			       : arrow_fail(error, EINVAL,
+					 "type=%s is not supported: use bind or tmpfs", value);
+	if (strcmp(key, "source") == 0 || strcmp(key, "src") == 0)
+		m->source = value;
+	else if (strcmp(key, "target") == 0 || strcmp(key, "destination") == 0 ||
+		 strcmp(key, "dst") == 0)
+		m->target = value;
+	else if (strcmp(key, "tmpfs-size") == 0)
+		m->size = value;
+	else if (strcmp(key, "tmpfs-mode") == 0)
+		m->mode = value;
+	else
+		return arrow_fail(error, EINVAL, "unknown key '%s'", key);
+	return 0;
+}
+
+static int mount_add_tmpfs(
+	struct arrow_spec *spec, const struct mount *m, struct arrow_error *error)
+{
+	struct arrow_tmpfs t = {.flags = TMPFS_FLAGS | (m->read_only ? MS_RDONLY : 0)};
+	uint64_t size = 0;
+	int r = m->size ? arrow_parse_size(m->size, &size, error) : 0;
+	char bytes[32] = "";
+
+	if (r < 0)
+		return r;
+	if (m->mode && (m->mode[strspn(m->mode, "01234567")] || strlen(m->mode) > 5))
+		return arrow_fail(error, EINVAL,
+			"invalid tmpfs-mode '%s': write octal digits, as in 1777", m->mode);
+	if (size)
+		snprintf(bytes, sizeof(bytes), "size=%llu", (unsigned long long)size);
+	t.guest = strdup(m->target);
+	t.options = path_format("%s%s%s%s", bytes, size && m->mode ? "," : "",
+		m->mode ? "mode=" : "", m->mode ? m->mode : "");
+	return spec_add_tmpfs(spec, &t, error);
+}
+
+static int mount_add(struct arrow_spec *spec, const struct mount *m, struct arrow_error *error)
+{
+	if (!m->target || m->target[0] != '/' || strcmp(m->target, "/") == 0)
+		return arrow_fail(error, EINVAL,
+			"target must be an absolute path other than /, as in target=/data");
+	if (m->type == MOUNT_VOLUME)
+		return arrow_fail(error, EINVAL,
+			"type=volume, the default, is not supported: use type=bind with a source, or type=tmpfs");
+	if (m->type == MOUNT_TMPFS && m->source)
+		return arrow_fail(error, EINVAL, "type=tmpfs takes no source");
+	if (m->type == MOUNT_BIND && (m->size || m->mode))
+		return arrow_fail(error, EINVAL, "type=bind takes no %s",
+			m->size ? "tmpfs-size" : "tmpfs-mode");
+	if (m->type == MOUNT_TMPFS)
+		return mount_add_tmpfs(spec, m, error);
+	if (!m->source || (m->source[0] != '/' && m->source[0] != '.'))
+		return arrow_fail(error, EINVAL,
+			"source must be a path of this host that begins with '/' or '.', as in source=/srv/data");
+	return spec_add_volume(spec, m->source, m->target, m->read_only, error);
+}
+
+int arrow_parse_mount(struct arrow_spec *spec, const char *text, struct arrow_error *error)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	struct mount m = {0};
+	char *rest = copy, *field;
+	int r = 0;
+
+	if (!copy)
+		return arrow_no_memory(error);
+	while (r == 0 && (field = mount_next_field(&rest))) {
+		char *value = strchr(field, '=');
+
+		if (value)
+			*value++ = '\0';
+		r = mount_take_field(&m, field, value, error);
+	}
+	if (r == 0)
+		r = mount_add(spec, &m, error);
+	return r < 0 ? arrow_error_prefix(error, r, "invalid mount '%s'", text) : 0;
+}
