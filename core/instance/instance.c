@@ -85,17 +85,25 @@ bool arrow_instance_is_kept(const struct arrow_instance *i)
 	return fd >= 0 && instance_is_locked(fd);
 }
 
+static void instance_read_state(struct arrow_instance *i)
+{
+	arrow_state_release(&i->state);
+	if (arrow_state_read(i->dir_fd, &i->state) < 0)
+		i->state.life = ARROW_LIFE_DEAD;
+}
+
 void arrow_instance_refresh(struct arrow_instance *i)
 {
 	struct arrow_state *s = &i->state;
-	/* Asked before the state is read: one that ends in between is no dead one. */
-	bool kept = i->lock_fd < 0 && arrow_instance_is_kept(i), ours = i->lock_fd >= 0, lost;
+	bool ours = i->lock_fd >= 0, lost;
 	struct timespec now;
 
-	arrow_state_release(s);
-	if (arrow_state_read(i->dir_fd, s) < 0)
-		s->life = ARROW_LIFE_DEAD;
-	if (kept || !arrow_life_active(s->life))
+	instance_read_state(i);
+	if (!arrow_life_active(s->life) || (!ours && arrow_instance_is_kept(i)))
+		return;
+	/* One that has ended in between is no dead one. */
+	instance_read_state(i);
+	if (!arrow_life_active(s->life))
 		return;
 	lost = access(i->run_dir, F_OK) < 0;
 	if (!lost)

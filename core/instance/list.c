@@ -52,16 +52,28 @@ struct listing {
 	bool all;
 };
 
+static bool list_runs(const struct arrow_paths *paths, const char *id)
+{
+	_cleanup_free_ char *dir = path_format("%s/arrows/%s", paths->data, id);
+
+	return dir && arrow_life_active(arrow_state_read_life(dir));
+}
+
 static void list_add(const char *id, void *arg)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct listing *l = arg;
 	struct arrow_instance instance;
 	struct arrow_spec spec;
-	/* One without a whole config is just being made or removed. */
-	bool wanted = arrow_instance_open(&instance, l->paths, id, &spec, &error) == 0;
-	enum arrow_life life = instance.state.life;
+	enum arrow_life life;
+	bool wanted;
 
+	/* Most of many do not run: of these nothing else is read. */
+	if (!l->all && !list_runs(l->paths, id))
+		return;
+	/* One without a whole config is just being made or removed. */
+	wanted = arrow_instance_open(&instance, l->paths, id, &spec, &error) == 0;
+	life = instance.state.life;
 	/* What is left of one that was to be removed with its end is gone already. */
 	if (life == ARROW_LIFE_EXITED && spec.life.auto_remove)
 		wanted = false;

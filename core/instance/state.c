@@ -69,26 +69,53 @@ static int state_read_number(const json_t *o, const char *key)
 	return n < 0 || n > INT32_MAX ? 0 : (int)n;
 }
 
-int arrow_state_read(int dir_fd, struct arrow_state *s)
+/* Reads a state file, whose JSON is owned by the caller: NULL where there is none yet. */
+static int state_load(int dir_fd, const char *path, enum arrow_life *life, json_t **json)
 {
 	_cleanup_free_ char *text = NULL;
-	int r = read_file(dir_fd, STATE_FILE, STATE_MAX, &text, NULL), life = 0;
+	int r = read_file(dir_fd, path, STATE_MAX, &text, NULL), n = 0;
 	const char *status;
 	json_t *o;
 
-	memset(s, 0, sizeof(*s));
+	*life = ARROW_LIFE_CREATED;
+	*json = NULL;
 	if (r == -ENOENT)
 		return 0;
 	o = r < 0 ? NULL : json_loads(text, 0, NULL);
 	status = json_string_value(json_object_get(o, "status"));
-	while (status && lives[life] && strcmp(lives[life], status) != 0)
-		life++;
-	if (!status || !lives[life]) {
+	while (status && lives[n] && strcmp(lives[n], status) != 0)
+		n++;
+	if (!status || !lives[n]) {
 		json_decref(o);
-		s->life = ARROW_LIFE_DEAD;
+		*life = ARROW_LIFE_DEAD;
 		return r < 0 ? r : -EINVAL;
 	}
-	s->life = (enum arrow_life)life;
+	*life = (enum arrow_life)n;
+	*json = o;
+	return 0;
+}
+
+enum arrow_life arrow_state_read_life(const char *dir)
+{
+	_cleanup_free_ char *path = path_format("%s/" STATE_FILE, dir);
+	enum arrow_life life = ARROW_LIFE_DEAD;
+	json_t *o = NULL;
+
+	if (path)
+		(void)!state_load(AT_FDCWD, path, &life, &o);
+	json_decref(o);
+	return life;
+}
+
+int arrow_state_read(int dir_fd, struct arrow_state *s)
+{
+	json_t *o;
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	r = state_load(dir_fd, STATE_FILE, &s->life, &o);
+	if (!o)
+		return r;
 	s->keeper_pid = state_read_number(o, "keeper_pid");
 	s->vm_pid = state_read_number(o, "vm_pid");
 	s->exit_code = state_read_number(o, "exit_code");

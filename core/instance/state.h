@@ -57,6 +57,9 @@ bool arrow_life_active(enum arrow_life life);
  */
 int arrow_state_read(int dir_fd, struct arrow_state *state) ARROW_MUST_CHECK;
 
+/* Only the life of the state in a folder, for those who look at many. */
+enum arrow_life arrow_state_read_life(const char *dir);
+
 /* As JSON, the content of state.json. Owned by the caller, NULL when out of memory. */
 json_t *arrow_state_json(const struct arrow_state *state) ARROW_MUST_CHECK;
 

@@ -21,6 +21,7 @@
 #include "core/client/update.h"
 #include "core/control/control.h"
 #include "core/instance/instance.h"
+#include "core/instance/list.h"
 #include "core/instance/log.h"
 #include "core/instance/log_reader.h"
 #include "core/spec/spec_json.h"
@@ -395,6 +396,53 @@ static void a_new_arrow_does_not_read_those_that_run(void **state)
 	free_paths(&paths, dir);
 }
 
+/* Whether this file was opened since the last time that it was asked. */
+static bool was_opened(int watch)
+{
+	struct inotify_event event;
+	bool any = false;
+
+	while (read(watch, &event, sizeof(event)) > 0)
+		any = true;
+	return any;
+}
+
+/* `ps` lists few that run among many that do not. */
+static void a_list_of_those_that_run_reads_no_more_than_the_state_of_others(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_close_ int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	struct arrow_instance i;
+	struct arrow_spec spec;
+	char dir[32];
+	struct arrow_paths paths = make_paths(dir);
+	_cleanup_free_ char *config = NULL, *lock = NULL;
+	json_t *list = NULL;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_instance_create(&i, &paths, &spec, &e), 0);
+	config = path_format("%s/config.json", i.dir);
+	lock = path_format("%s/lock", i.dir);
+	i.state.life = ARROW_LIFE_EXITED;
+	assert_int_equal(arrow_state_write(i.dir_fd, &i.state), 0);
+	assert_true(inotify_add_watch(watch, config, IN_OPEN) >= 0);
+	assert_true(inotify_add_watch(watch, lock, IN_OPEN) >= 0);
+	assert_int_equal(arrow_list(&paths, false, &list, &e), 0);
+	assert_int_equal(json_array_size(list), 0);
+	assert_false(was_opened(watch));
+	json_decref(list);
+
+	i.state.life = ARROW_LIFE_RUNNING;
+	assert_int_equal(arrow_state_write(i.dir_fd, &i.state), 0);
+	assert_int_equal(arrow_list(&paths, false, &list, &e), 0);
+	assert_int_equal(json_array_size(list), 1);
+	assert_true(was_opened(watch));
+	json_decref(list);
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	free_paths(&paths, dir);
+}
+
 static void a_run_that_is_refused_leaves_stdin_open(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
@@ -552,6 +600,7 @@ int main(void)
 		cmocka_unit_test(detach_keys),
 		cmocka_unit_test(times_of_logs),
 		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
+		cmocka_unit_test(a_list_of_those_that_run_reads_no_more_than_the_state_of_others),
 		cmocka_unit_test(a_run_that_is_refused_leaves_stdin_open),
 		cmocka_unit_test(an_update_that_fails_changes_nothing),
 	};
