@@ -68,7 +68,7 @@ static error_t template_parse_names(int key, char *arg, struct argp_state *state
 
 static const struct argp ls_argp = {ls_options, template_parse, NULL,
 	"List templates: booted VMs that Arrows are cloned from.\v"
-	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, number of volumes) and made again when it is missing.",
+	"A template is made at the first start of each kind of VM (kernel, memory, CPUs, whether there are volumes) and made again when it is missing.",
 	NULL, NULL, NULL};
 static const struct argp inspect_argp = {inspect_options, template_parse_names, "TEMPLATE...",
 	"Show details of templates as JSON.", NULL, NULL, NULL};
@@ -96,6 +96,11 @@ static char *memory_text(const json_t *row, const void *arg)
 	return human_binary_size((unsigned long long)n);
 }
 
+static char *volumes_text(const json_t *row, const void *arg)
+{
+	return strdup(json_is_true(json_object_get(row, "volumes")) ? "yes" : "no");
+}
+
 static char *disk_text(const json_t *row, const void *arg)
 {
 	json_int_t n = json_integer_value(json_object_get(row, "bytes"));
@@ -108,7 +113,7 @@ static int template_list(const struct arrow_paths *paths, void *arg, struct arro
 	static const struct cli_column columns[] = {{"TEMPLATE", NULL, id_text},
 		{"KERNEL", NULL, kernel_text}, {"ACCEL", "accel", NULL},
 		{"MEMORY", NULL, memory_text}, {"VCPUS", "vcpus", NULL},
-		{"VOLUMES", "shares", NULL}, {"DISK", NULL, disk_text}, {"USED", "used", NULL},
+		{"VOLUMES", NULL, volumes_text}, {"DISK", NULL, disk_text}, {"USED", "used", NULL},
 		{0}};
 	const struct input *in = arg;
 	json_t *all;

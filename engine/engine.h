@@ -69,7 +69,7 @@ struct arrow_engine_mode {
 	bool needs_kvm;    /* works only where arrow_kvm_probe() says so */
 	unsigned int can;  /* of enum arrow_engine_ability */
 	uint64_t overhead; /* bytes that its process takes beside the guest's memory, at most */
-	unsigned int shares_max; /* volumes that a VM can have */
+	unsigned int shares_max; /* volumes that a VM can have, ARROW_JAIL_MOUNTS at most */
 };
 
 /*
@@ -81,13 +81,14 @@ struct arrow_disk {
 };
 
 /*
- * A host directory, or a single file, already open, that the guest mounts by 9p under the tag
- * "v<index>". A file is served as the only entry of a directory of its own.
+ * A host directory, or a single file, already open. All of them together are one directory that the
+ * guest mounts by 9p under the tag ARROW_SHARES_TAG: a directory is "<index>" in it, a file
+ * "f<index>".
  */
 struct arrow_share {
 	int fd; /* borrowed; O_PATH */
 	bool read_only;
-	const char *file; /* NULL for a directory, else the name of that entry */
+	bool file;
 };
 
 /* What is behind a network card. The kind is a part of a template: clones have a card of the same.
@@ -238,6 +239,12 @@ struct arrow_engine {
 	 */
 	int (*files)(const struct arrow_engine_settings *settings, char ***files,
 		struct arrow_error *error);
+
+	/*
+	 * How many devices a VM can have: disks, network cards, and one for all shares, if there
+	 * are any. NULL for an engine without such a limit.
+	 */
+	unsigned int (*devices_max)(const struct arrow_engine_settings *settings);
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`

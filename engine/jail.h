@@ -30,11 +30,11 @@
 #define ARROW_JAIL_UID_BASE 0x70000000u
 #define ARROW_JAIL_UID_COUNT 0x00400000u /* as many as there can be processes */
 
-/* In a jail's root: directories to mount volumes on, and files, each alone in a directory. */
-#define ARROW_JAIL_MOUNTS 24u /* of either kind */
-#define ARROW_JAIL_DIR "/volumes/%u"
-#define ARROW_JAIL_FILE_DIR "/files/%u"
-#define ARROW_JAIL_FILE "/files/%u/file"
+/* In a jail's root: a directory of places to mount volumes on, of either kind. */
+#define ARROW_JAIL_MOUNTS 24u
+#define ARROW_JAIL_VOLUMES "/volumes"
+#define ARROW_JAIL_DIR ARROW_JAIL_VOLUMES "/%u"
+#define ARROW_JAIL_FILE ARROW_JAIL_VOLUMES "/f%u"
 
 /* A directory or file of the host that is mounted into the jail. */
 struct arrow_jail_mount {

@@ -319,14 +319,13 @@ static bool is_name(const char *s)
  */
 static int open_share(const struct arrow_job_mount *m, struct failure *failure)
 {
-	const char *slash = m->kind == ARROW_MOUNT_9P_FILE ? strchr(m->source, '/') : NULL;
+	const char *slash = strchr(m->source, '/');
 	size_t length = slash ? (size_t)(slash - m->source) : strlen(m->source);
 	char tag[64], dir[96], path[96 + NAME_MAX + 2];
 	int fd;
 
 	if (length == 0 || length >= sizeof(tag) || m->source[0] == '.' ||
-		(m->kind == ARROW_MOUNT_9P_FILE && !(slash && is_name(slash + 1))) ||
-		memchr(m->source, '/', length))
+		(slash ? !is_name(slash + 1) : m->kind == ARROW_MOUNT_9P_FILE))
 		return fail(failure, 125, EINVAL, "the source %s of the volume %s is malformed",
 			m->source, m->target);
 	snprintf(tag, sizeof(tag), "%.*s", (int)length, m->source);

@@ -36,6 +36,9 @@
 
 /* The name of the virtio-serial port that carries the channel, and its node in the guest. */
 #define ARROW_PORT_NAME "arrow"
+
+/* The 9p mount tag of the directory that has all volumes. */
+#define ARROW_SHARES_TAG "volumes"
 #define ARROW_PORT_NODE "/dev/vport0p1"
 
 /* The last byte but one of a spare card's MAC at power-on. */
@@ -161,7 +164,7 @@ enum arrow_job_flags {
 
 enum arrow_mount_kind {
 	ARROW_MOUNT_ROOT = 1,    /* source: block device (vda...) with the EROFS image; just one */
-	ARROW_MOUNT_9P = 2,      /* source: 9p mount tag; target: directory, made if missing */
+	ARROW_MOUNT_9P = 2,      /* source: 9p mount "tag" or "tag/name"; target: made if missing */
 	ARROW_MOUNT_9P_FILE = 3, /* source: "tag/name"; target: one file, made if missing */
 	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };

@@ -129,8 +129,8 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 	qsort(list, n, sizeof(*list), by_depth);
 
 	for (size_t i = 0; i < n; i++) {
-		char tag[300];
-		const char *file;
+		char source[64];
+		bool file;
 
 		if (list[i].volume == SIZE_MAX) {
 			const struct arrow_tmpfs *t = &spec->files.tmpfs[list[i].tmpfs];
@@ -139,15 +139,15 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 					       "tmpfs", t->guest, t->options});
 			continue;
 		}
-		file = context->file_names[list[i].volume];
-		snprintf(tag, sizeof(tag), "v%zu%s%s", list[i].volume, file ? "/" : "",
-			file ? file : "");
+		file = context->files[list[i].volume];
+		snprintf(source, sizeof(source), ARROW_SHARES_TAG "/%s%zu", file ? "f" : "",
+			list[i].volume);
 		add_mount(job,
 			&(struct arrow_job_mount){
 				.kind = file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
 				.flags = spec->files.volumes[list[i].volume].read_only ? MS_RDONLY
 										       : 0,
-				.source = tag,
+				.source = source,
 				.target = list[i].target,
 				.options = "",
 			});

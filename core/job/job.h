@@ -26,7 +26,7 @@ struct arrow_job_context {
 	uint16_t rows, columns;               /* of the terminal, with spec->tty */
 	bool uniform;                         /* the root image is (image/uniform.h) */
 	const struct net_attachment *network; /* or NULL for none */
-	const char *const *file_names; /* a volume's file name, or NULL where it is a directory */
+	const bool *files;                    /* for each volume, whether it is a single file */
 };
 
 /*

@@ -50,16 +50,12 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	arrow_template_release(&run->template);
 	arrow_saved_release(&run->saved);
 	net_attachment_release(&run->network);
-	for (size_t i = 0; i < spec->files.n_volumes; i++) {
-		if (run->shares)
-			close_keep_errno(run->shares[i].fd);
-		if (run->file_names)
-			free(run->file_names[i]);
-	}
+	for (size_t i = 0; run->shares && i < spec->files.n_volumes; i++)
+		close_keep_errno(run->shares[i].fd);
 	free(run->jail_root);
 	free(run->shares);
 	free(run->forwards);
-	free(run->file_names);
+	free(run->files);
 	close_keep_errno(run->initrd_fd);
 	close_keep_errno(run->userns_fd);
 }
@@ -111,8 +107,8 @@ static int run_open_volumes(
 	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	run->shares = calloc(spec->files.n_volumes + 1, sizeof(*run->shares));
-	run->file_names = calloc(spec->files.n_volumes + 1, sizeof(*run->file_names));
-	if (!run->shares || !run->file_names)
+	run->files = calloc(spec->files.n_volumes + 1, sizeof(*run->files));
+	if (!run->shares || !run->files)
 		return arrow_no_memory(error);
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		run->shares[i].fd = -1;
@@ -135,11 +131,7 @@ static int run_open_volumes(
 		if (!S_ISREG(st.st_mode))
 			return arrow_fail(error, EINVAL,
 				"volume %s is neither a directory nor a file", v->host);
-		/* The name in the guest's share does not matter to anybody. */
-		run->file_names[i] = strdup("file");
-		if (!run->file_names[i])
-			return arrow_no_memory(error);
-		run->shares[i].file = run->file_names[i];
+		run->files[i] = run->shares[i].file = true;
 	}
 	return 0;
 }
@@ -398,15 +390,40 @@ static int run_resolve_program(struct run *run, const struct arrow_paths *paths,
 	return r < 0 ? r : run_open_initrd(&run->initrd_fd, error);
 }
 
+/*
+ * Disks, cards and volumes are devices, of which some engines have few. A card that could be
+ * connected later is the first to go.
+ */
+static int run_check_devices(
+	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	const struct arrow_engine *engine = run->choice.engine;
+	unsigned int shares = spec->files.n_volumes > 0, cards = run->network_plan.n, needed, max;
+
+	if (!engine->devices_max)
+		return 0;
+	max = engine->devices_max(run->choice.settings);
+	needed = 1 + shares + cards;
+	if (!spec->source.from && needed + run->network_plan.n_idle > max)
+		run->network_plan.n_idle = 0;
+	if (needed + run->network_plan.n_idle <= max)
+		return 0;
+	return arrow_fail(error, E2BIG,
+		"an Arrow%s can be on at most %u networks with this QEMU, not on %u: leave some out",
+		shares ? " with volumes" : "", max - 1 - shares, cards + run->network_plan.n_idle);
+}
+
 /* What the engine that was chosen cannot give. */
 static int run_check_engine(
-	const struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
+	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_engine_mode *mode = run->choice.mode;
 
 	if (spec->files.n_volumes > mode->shares_max)
 		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
 			spec->files.n_volumes, mode->shares_max);
+	if (run_check_devices(run, spec, error) < 0)
+		return -E2BIG;
 	for (unsigned int i = 0; i < run->network_plan.n; i++)
 		if (run->nics[i].kind == ARROW_NIC_USER && !(mode->can & ARROW_ENGINE_USER_NET))
 			return arrow_fail(error, ENOTSUP,

@@ -25,7 +25,7 @@ struct run {
 	struct arrow_saved saved;       /* with spec->from */
 	struct arrow_disk disk;
 	struct arrow_share *shares;
-	char **file_names; /* one a volume, NULL for directories */
+	bool *files; /* for each volume, whether it is a single file */
 	struct net_plan network_plan;
 	struct net_attachment network;
 	struct arrow_nic nics[NET_CARDS_MAX];

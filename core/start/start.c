@@ -30,7 +30,7 @@ static int start_encode_job(struct run *run, const struct arrow_spec *spec,
 		.name = instance->name,
 		.entrypoint = run->image.entrypoint,
 		.uniform = erofs_is_uniform(run->image.fd),
-		.file_names = (const char *const *)run->file_names,
+		.files = run->files,
 		.network = &run->network,
 	};
 

@@ -20,7 +20,7 @@
 #include "util/io.h"
 
 /* First in the list of files; another one makes all roots anew. */
-#define FORMAT "arrow-jail 2\n"
+#define FORMAT "arrow-jail 3\n"
 #define LIST_MAX (1u << 20)
 
 /* A line of the list: what a path was when it was copied, or that it was not there. */
@@ -106,7 +106,7 @@ static int jailroot_add_closure(
 /* The directories that every root has. */
 static int jailroot_make_places(const char *root)
 {
-	static const char *const dirs[] = {"proc/self", "dev", "etc", "volumes", "files"};
+	static const char *const dirs[] = {"proc/self", "dev", "etc", "volumes"};
 	_cleanup_free_ char *kvm = path_format("%s/dev/kvm", root);
 	_cleanup_free_ char *dns = path_format("%s/etc/resolv.conf", root);
 	int r = 0;
@@ -117,18 +117,12 @@ static int jailroot_make_places(const char *root)
 		r = path ? mkdir_all(path, 0755) : -ENOMEM;
 	}
 	for (unsigned int i = 0; r == 0 && i < ARROW_JAIL_MOUNTS; i++) {
-		char volume[32], dir[32], file[32];
-		_cleanup_free_ char *a = NULL, *b = NULL, *c = NULL;
+		_cleanup_free_ char *dir = path_format("%s" ARROW_JAIL_DIR, root, i);
+		_cleanup_free_ char *file = path_format("%s" ARROW_JAIL_FILE, root, i);
 
-		snprintf(volume, sizeof(volume), ARROW_JAIL_DIR, i);
-		snprintf(dir, sizeof(dir), ARROW_JAIL_FILE_DIR, i);
-		snprintf(file, sizeof(file), ARROW_JAIL_FILE, i);
-		a = path_format("%s%s", root, volume);
-		b = path_format("%s%s", root, dir);
-		c = path_format("%s%s", root, file);
-		if (!a || !b || !c)
+		if (!dir || !file)
 			return -ENOMEM;
-		if (mkdir(a, 0755) < 0 || mkdir(b, 0755) < 0 || mknod(c, S_IFREG | 0444, 0) < 0)
+		if (mkdir(dir, 0755) < 0 || mknod(file, S_IFREG | 0444, 0) < 0)
 			return -errno;
 	}
 	if (r == 0 && (!kvm || !dns))

@@ -27,7 +27,7 @@
 #define SAVE_DEADLINE_MS 60000u
 
 /* Changes when the files of a template change their meaning. */
-#define FORMAT 3
+#define FORMAT 4
 #define JSON_MAX 65536u
 
 static int template_make_key(char key[DIGEST_HEX], const char *kernel_id,
@@ -43,8 +43,10 @@ static int template_make_key(char key[DIGEST_HEX], const char *kernel_id,
 		return arrow_fail(error, ENOMEM, "out of memory");
 	fprintf(f, "%d kernel %s '%s' loader %s owner %u\n", FORMAT, kernel_id, vm->append,
 		arrow_initramfs_digest, geteuid());
+	/* However many volumes there are, they are one device. */
 	fprintf(f, "memory %llu vcpus %u disks %u shares %u tsc %u\n",
-		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares, vm->tsc_khz);
+		(unsigned long long)vm->memory, vm->vcpus, vm->n_disks, vm->n_shares > 0,
+		vm->tsc_khz);
 	for (unsigned int i = 0; i < vm->n_nics; i++)
 		fprintf(f, "card %d%s\n", vm->nics[i].kind, vm->nics[i].spare ? " spare" : "");
 	fprintf(f, "engine %s ", engine->name);
@@ -234,10 +236,10 @@ static int template_write_description(const struct arrow_template *t,
 		r = digest_sparse(t->state_fd, state);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the template %s: %m", t->dir);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:{s:s, s:s}}", "created", created,
+	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:{s:s, s:s}}", "created", created,
 		"kernel", kernel_id, "engine", engine->name, "accel", vm->mode->name, "memory",
 		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
-		"shares", (int)vm->n_shares, "digests", "ram", ram, "state", state);
+		"volumes", vm->n_shares > 0, "digests", "ram", ram, "state", state);
 	text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	json_decref(o);
 	if (!path || !text)

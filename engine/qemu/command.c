@@ -185,6 +185,8 @@ static void command_add_channels(
 
 static void command_add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
 {
+	bool read_only = true;
+
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
 	 * top: so the last disk that is added becomes vda. */
 	for (unsigned int i = config->n_disks; i-- > 0;) {
@@ -198,18 +200,19 @@ static void command_add_storage(struct qemu_command *c, const struct arrow_vm_co
 				i, config->disks[i].fd);
 		command_add_pair(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
-	for (unsigned int i = 0; i < config->n_shares; i++) {
-		/*
-		 * Directories of the jail; a file is alone in its own. passthrough: owners and
-		 * modes of the host are those of the guest.
-		 */
-		command_add_pair(c, "-fsdev",
-			config->shares[i].file ? "local,id=v%u,path=" ARROW_JAIL_FILE_DIR "%s%s"
-					       : "local,id=v%u,path=" ARROW_JAIL_DIR "%s%s",
-			i, i, ",security_model=passthrough,multidevs=remap",
-			config->shares[i].read_only ? ",readonly=on" : "");
-		command_add_pair(c, "-device", "virtio-9p-device,fsdev=v%u,mount_tag=v%u", i, i);
-	}
+	for (unsigned int i = 0; i < config->n_shares; i++)
+		read_only = read_only && config->shares[i].read_only;
+	if (config->n_shares == 0)
+		return;
+	/*
+	 * One device serves all volumes, for there are few of them. In the jail each is a mount,
+	 * which is read-only where the volume is. passthrough: owners and modes of the host are
+	 * those of the guest. remap: files of several file systems have different numbers.
+	 */
+	command_add_pair(c, "-fsdev", "local,id=volumes,path=" ARROW_JAIL_VOLUMES "%s%s",
+		",security_model=passthrough,multidevs=remap", read_only ? ",readonly=on" : "");
+	command_add_pair(
+		c, "-device", "virtio-9p-device,fsdev=volumes,mount_tag=" ARROW_SHARES_TAG);
 }
 
 static void command_add_user_nic(

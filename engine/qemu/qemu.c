@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,6 +29,9 @@
 #include "util/process.h"
 
 #define STDERR_MAX 2048u
+
+/* The virtio-mmio devices that a microvm without ACPI can have. */
+#define QEMU_TRANSPORTS 8u
 
 /* Indices of vm.fds. */
 enum { FD_QMP, FD_STDERR, FD_PROCESS, FD_JAIL };
@@ -89,6 +93,17 @@ static int qemu_probe(
 	*version = path_format("%.*s%s", end ? (int)(end - start) : (int)strlen(start), start,
 		program.own ? ", built for Arrow" : "");
 	return *version ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+}
+
+static unsigned int qemu_devices_max(const struct arrow_engine_settings *settings)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_qemu_program_ struct qemu_program program = {0};
+
+	if (qemu_program_find(&program, settings, &error) < 0)
+		return UINT_MAX; /* that it is missing is said where it is started */
+	/* The serial port is one, and so is the balloon, where there is one. */
+	return QEMU_TRANSPORTS - (program.own ? 2 : 1);
 }
 
 static void qemu_free(struct arrow_vm *vm);
@@ -512,7 +527,6 @@ static void qemu_free(struct arrow_vm *vm)
 	free(q);
 }
 
-/* Every volume is a virtio-mmio device, of which microvm has 24. */
 #define QEMU_SHARES_MAX 20
 
 #define QEMU_ABILITIES (ARROW_ENGINE_TEMPLATES | ARROW_ENGINE_SNAPSHOTS | ARROW_ENGINE_USER_NET)
@@ -543,6 +557,7 @@ const struct arrow_engine arrow_engine_qemu = {
 	.probe = qemu_probe,
 	.identify = qemu_identify,
 	.files = qemu_program_files,
+	.devices_max = qemu_devices_max,
 	.start = qemu_start,
 	.save = qemu_save,
 	.pause = qemu_pause,

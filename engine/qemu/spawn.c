@@ -125,7 +125,7 @@ pid_t qemu_spawn(const struct qemu_process *s)
 	for (unsigned int i = 0; i < jail.n_mounts; i++)
 		mounts[i] = (struct arrow_jail_mount){.fd = config->shares[i].fd,
 			.read_only = config->shares[i].read_only,
-			.file = config->shares[i].file != NULL};
+			.file = config->shares[i].file};
 	pid = arrow_jail_fork(&jail);
 	if (pid == 0)
 		spawn_execute(s, &jail, keeper);

@@ -272,6 +272,38 @@ echo not reached'
   [ "$(cat vol/one)" = changed ]
 }
 
+@test "run: twenty volumes, each as it was asked for; one more is refused" {
+  options=()
+  for i in {0..19}; do
+    mkdir "vol$i"
+    echo "host $i" >"vol$i/file"
+    case $((i % 4)) in
+    0) options+=(-v "./vol$i:/v/$i") ;;
+    1) options+=(-v "./vol$i:/v/$i:ro") ;;
+    2) options+=(-v "./vol$i/file:/v/$i/file") ;;
+    3) options+=(-v "./vol$i/file:/v/$i/file:ro") ;;
+    esac
+  done
+  # What is read-only is so by the host: in the guest it can be mounted as the guest likes.
+  run arrow run --privileged "${options[@]}" "$B" sh -c '
+    cat /v/*/file | sort -k 2n
+    for i in $(seq 0 19); do
+      at=/v/$i
+      [ $((i % 4)) -lt 2 ] || at=/v/$i/file
+      mount -o remount,rw,bind $at 2>/dev/null
+      { echo "guest $i" >/v/$i/file; } 2>/dev/null && echo "wrote $i"
+    done; true'
+  [ "$status" -eq 0 ]
+  [ "$output" = "$(seq -f 'host %g' 0 19; for i in {0..19}; do ((i % 2)) || echo "wrote $i"; done)" ]
+  for i in {0..19}; do
+    ((i % 2)) && want="host $i" || want="guest $i"
+    [ "$(cat "vol$i/file")" = "$want" ]
+  done
+  run arrow run "${options[@]}" -v ./vol0:/more "$B" true
+  [ "$status" -eq 125 ]
+  [ "$output" = 'arrow: 21 volumes are more than an Arrow can have (20)' ]
+}
+
 # bats test_tags=start
 @test "run: a guest cannot leave a volume" {
   mkdir vol

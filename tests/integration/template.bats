@@ -59,7 +59,7 @@ verbose() {
   [ "$(templates)" -eq 0 ]
 }
 
-@test "template: another memory, other CPUs or another number of volumes is another template" {
+@test "template: another memory, other CPUs or a volume is another template, however many volumes" {
   arrow run "$B" true
   before=$(templates)
   arrow run -m 100m "$B" true
@@ -70,7 +70,10 @@ verbose() {
   arrow run -v ./b:/a "$B" touch /a/x # the same kind
   [ -e a/x ]
   [ -e b/x ]
+  arrow run -v ./a:/a -v ./b:/b:ro "$B" rm /a/x
+  [ ! -e a/x ]
   [ "$(templates)" -eq $((before + 3)) ]
+  [ "$(arrow template ls --format json | jq -sc "flatten | map(.volumes) | unique")" = '[false,true]' ]
 }
 
 # bats test_tags=smoke

@@ -289,12 +289,9 @@ static void names_hosts_limits(void **state)
 static void a_job_arrives_whole(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	const char *files[] = {NULL, "file"};
-	struct arrow_job_context context = {.id = ID,
-		.entrypoint = "/bin/prog",
-		.rows = 40,
-		.columns = 132,
-		.file_names = files};
+	const bool files[] = {false, true};
+	struct arrow_job_context context = {
+		.id = ID, .entrypoint = "/bin/prog", .rows = 40, .columns = 132, .files = files};
 	struct arrow_spec spec;
 	struct arrow_job job;
 	struct job decoded;

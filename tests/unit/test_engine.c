@@ -92,11 +92,15 @@ static void the_program_is_the_one_of_the_settings(void **state)
 	found = engine->find(&settings, &own);
 	assert_string_equal(found, program);
 	assert_false(own);
+	/* A microvm has eight transports, and the serial port takes one. */
+	assert_int_equal(engine->devices_max(&settings), 7);
 	/* One with its firmware beside it was built for Arrow. */
 	assert_int_equal(write_file_atomic(AT_FDCWD, rom, 0644, "", 0), 0);
 	again = engine->find(&settings, &own);
 	assert_string_equal(again, program);
 	assert_true(own);
+	/* It has a balloon, too. */
+	assert_int_equal(engine->devices_max(&settings), 6);
 	unsetenv("ARROW_QEMU");
 	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
 }

@@ -92,10 +92,10 @@ static void make_full_job(struct bytes *b)
 	add_string(b, ARROW_JOB_HOSTNAME, "box");
 	add_string(b, ARROW_JOB_HOSTS, "10.0.0.1 db");
 	add_string(b, ARROW_JOB_RESOLV, "nameserver 10.0.0.2\n");
-	ADD_MOUNT(b, ARROW_MOUNT_9P, 1, "v0\0/data\0");
+	ADD_MOUNT(b, ARROW_MOUNT_9P, 1, "volumes/0\0/data\0");
 	ADD_MOUNT(b, ARROW_MOUNT_ROOT, ARROW_ROOT_UNIFORM, "vda\0/\0");
 	ADD_MOUNT(b, ARROW_MOUNT_TMPFS, 6, "\0/run\0size=1m,mode=700");
-	ADD_MOUNT(b, ARROW_MOUNT_9P_FILE, 0, "v1/name\0/etc/conf");
+	ADD_MOUNT(b, ARROW_MOUNT_9P_FILE, 0, "volumes/f1\0/etc/conf");
 	arrow_put32(n, 7);
 	arrow_put32(n + 4, 0);
 	arrow_put64(n + 8, 1024);
@@ -166,11 +166,11 @@ static void a_full_job_is_decoded(void **state)
 	assert_string_equal(job.root, "vda");
 	assert_true(job.root_uniform);
 	assert_int_equal(job.mount_count, 3);
-	assert_string_equal(job.mounts[0].source, "v0");
+	assert_string_equal(job.mounts[0].source, "volumes/0");
 	assert_string_equal(job.mounts[0].target, "/data");
 	assert_int_equal(job.mounts[0].flags, 1);
 	assert_string_equal(job.mounts[1].options, "size=1m,mode=700");
-	assert_string_equal(job.mounts[2].source, "v1/name");
+	assert_string_equal(job.mounts[2].source, "volumes/f1");
 	assert_string_equal(job.mounts[2].target, "/etc/conf");
 	assert_string_equal(job.mounts[2].options, "");
 	assert_int_equal(job.rlimit_count, 1);
