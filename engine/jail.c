@@ -24,6 +24,7 @@
 #include "engine/engine.h"
 #include "engine/jail_filter.h"
 #include "engine/jail_ram.h"
+#include "util/caps.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -35,13 +36,14 @@
 	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
 
 /* What serving files with any owner takes (9p, security model passthrough). */
-#define CAP(n) (1ull << (n))
 #define VOLUME_CAPS                                                                                \
-	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) |              \
-		CAP(CAP_MKNOD) | CAP(CAP_SETFCAP))
+	(CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) |                 \
+		CAPS_BIT(CAP_FSETID) | CAPS_BIT(CAP_MKNOD) | CAPS_BIT(CAP_SETFCAP))
 
 /* What a process that makes others has for them alone: namespaces, a user, and losing all of it. */
-#define FORK_CAPS (CAP(CAP_SYS_ADMIN) | CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_SETPCAP))
+#define FORK_CAPS                                                                                  \
+	(CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) |                   \
+		CAPS_BIT(CAP_SETPCAP))
 
 /* A user of its own cannot fill the table of processes: QEMU's threads are far fewer. */
 #define THREADS_MAX 1024
@@ -165,30 +167,6 @@ uid_t arrow_jail_uid_base(unsigned long asked)
 		       : (uid_t)asked;
 }
 
-/* Keeps `caps` of the capabilities, also over exec, and none beside. */
-static int jail_drop_caps(uint64_t caps)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	const uint32_t low = (uint32_t)caps, high = (uint32_t)(caps >> 32);
-	struct __user_cap_data_struct data[2] = {{low, low, low}, {high, high, high}};
-
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &head, data) < 0)
-		return -errno;
-	for (unsigned long n = 0; n < 64; n++)
-		if ((caps & CAP(n)) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0)
-			return -errno;
-	return 0;
-}
-
-/* Capabilities that not even an exec can bring back. Without CAP_SETPCAP there are none to lose. */
-static void jail_bound_caps(uint64_t caps)
-{
-	for (unsigned long n = 0; n < 64; n++)
-		if (!(caps & CAP(n)) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) < 0 && errno == EINVAL)
-			return; /* the last one was before */
-}
-
 /* Of /dev/kvm, where it is the host's node, which others than its group may not use. */
 static size_t jail_find_kvm_group(const struct arrow_jail *jail, gid_t *group)
 {
@@ -208,7 +186,7 @@ static int jail_change_user(const struct arrow_jail *jail, uid_t uid, const char
 	gid_t group;
 
 	*what = "change its user";
-	jail_bound_caps(caps);
+	caps_bound(caps);
 	if (uid) {
 		if (jail->write_fd >= 0 && fchown(jail->write_fd, uid, (gid_t)-1) < 0)
 			return -errno;
@@ -220,7 +198,7 @@ static int jail_change_user(const struct arrow_jail *jail, uid_t uid, const char
 			return -errno;
 	}
 	*what = "drop its capabilities";
-	return jail_drop_caps(caps);
+	return caps_pass_on(caps);
 }
 
 /* ---- root ---- */

@@ -14,4 +14,13 @@
  */
 int caps_keep(uint64_t set);
 
+/* Of it only the bounding set: without CAP_SETPCAP there are none to lose. */
+void caps_bound(uint64_t set);
+
+/*
+ * This process has exactly this set, and so has a program that it executes, whatever its user: it
+ * is ambient. Returns 0 or a negative errno: -EPERM if it lacks some of them.
+ */
+int caps_pass_on(uint64_t set);
+
 #endif

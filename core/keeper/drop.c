@@ -13,17 +13,17 @@
 #include <unistd.h>
 
 #include "util/bpf.h"
-
-#define CAP(n) (1ull << (n))
+#include "util/caps.h"
 
 /* Files of other users, their processes and limits; jails; networks. */
 #define KEPT                                                                                       \
-	(CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_FOWNER) |     \
-		CAP(CAP_FSETID) | CAP(CAP_MKNOD) | CAP(CAP_SETFCAP) | CAP(CAP_KILL) |              \
-		CAP(CAP_SYS_NICE) | CAP(CAP_SYS_RESOURCE) | CAP(CAP_SYS_PTRACE) |                  \
-		CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_SETPCAP) | CAP(CAP_SYS_ADMIN) |        \
-		CAP(CAP_SYS_CHROOT) | CAP(CAP_NET_ADMIN) | CAP(CAP_NET_RAW) |                      \
-		CAP(CAP_NET_BIND_SERVICE))
+	(CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_DAC_READ_SEARCH) |        \
+		CAPS_BIT(CAP_FOWNER) | CAPS_BIT(CAP_FSETID) | CAPS_BIT(CAP_MKNOD) |                \
+		CAPS_BIT(CAP_SETFCAP) | CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_SYS_NICE) |              \
+		CAPS_BIT(CAP_SYS_RESOURCE) | CAPS_BIT(CAP_SYS_PTRACE) | CAPS_BIT(CAP_SETUID) |     \
+		CAPS_BIT(CAP_SETGID) | CAPS_BIT(CAP_SETPCAP) | CAPS_BIT(CAP_SYS_ADMIN) |           \
+		CAPS_BIT(CAP_SYS_CHROOT) | CAPS_BIT(CAP_NET_ADMIN) | CAPS_BIT(CAP_NET_RAW) |       \
+		CAPS_BIT(CAP_NET_BIND_SERVICE))
 
 static const unsigned short refused[] = {
 	/* the host's kernel */
@@ -49,21 +49,8 @@ static void drop_calls(void)
 
 void keeper_drop(void)
 {
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
 	/* A kernel that can do less of it is no reason to end. */
-	for (unsigned long n = 0; n < 64; n++)
-		if (!(KEPT & CAP(n)) && prctl(PR_CAPBSET_DROP, n, 0, 0, 0) < 0)
-			break; /* the last one was before, or an ordinary user has none to lose */
-	if (syscall(SYS_capget, &head, data) == 0) {
-		for (unsigned int i = 0; i < 2; i++) {
-			data[i].effective &= (uint32_t)(KEPT >> 32 * i);
-			data[i].permitted &= (uint32_t)(KEPT >> 32 * i);
-			data[i].inheritable &= (uint32_t)(KEPT >> 32 * i);
-		}
-		(void)syscall(SYS_capset, &head, data);
-	}
+	(void)!caps_keep(KEPT);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		drop_calls();
 }
