@@ -184,6 +184,14 @@ static bool store_owns_name(const struct arrow_instance *i, int names_fd, const 
 	return readlinkat(names_fd, name, id, sizeof(id) - 1) > 0 && strcmp(id, i->id) == 0;
 }
 
+static int store_write_config(
+	const struct arrow_instance *i, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	int r = instance_write_config(i, spec);
+
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s/config.json: %m", i->dir) : 0;
+}
+
 int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *paths,
 	const char *name, struct arrow_error *error)
 {
@@ -204,9 +212,7 @@ int arrow_instance_rename(struct arrow_instance *i, const struct arrow_paths *pa
 		_cleanup_free_ char *old = now.name;
 
 		now.name = strdup(name);
-		r = now.name ? instance_write_config(&now, &spec) : -ENOMEM;
-		if (r < 0)
-			r = arrow_fail(error, -r, "cannot write %s/config.json: %m", now.dir);
+		r = now.name ? store_write_config(&now, &spec, error) : arrow_no_memory(error);
 		/* Whichever name lost is given back. */
 		if (store_owns_name(&now, store.names_fd, r < 0 ? name : old))
 			unlinkat(store.names_fd, r < 0 ? name : old, 0);
@@ -232,13 +238,10 @@ int arrow_instance_change(const struct arrow_paths *paths, const char *id,
 	r = arrow_instance_open(&now, paths, id, &spec, error);
 	if (r == 0)
 		r = change(&spec, arg, error);
-	if (r == 0) {
-		r = instance_write_config(&now, &spec);
-		if (r < 0)
-			r = arrow_fail(error, -r, "cannot write %s/config.json: %m", now.dir);
-		else
-			arrow_instance_sync(&now);
-	}
+	if (r == 0)
+		r = store_write_config(&now, &spec, error);
+	if (r == 0)
+		arrow_instance_sync(&now);
 	arrow_instance_release(&now);
 	arrow_spec_release(&spec);
 	return r;
