@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <time.h>
 
 static bool is_process(uint32_t number)
 {
@@ -134,6 +135,16 @@ void arrow_time_encode(uint8_t out[ARROW_TIME_BYTES], const struct arrow_time *t
 {
 	arrow_put64(out, t->guest);
 	arrow_put64(out + 8, t->host);
+}
+
+void arrow_time_answer_encode(uint8_t out[ARROW_TIME_BYTES], uint64_t asked)
+{
+	struct arrow_time time = {.guest = asked};
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	time.host = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	arrow_time_encode(out, &time);
 }
 
 int arrow_time_decode(const uint8_t *in, size_t length, struct arrow_time *out)

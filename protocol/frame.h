@@ -77,6 +77,9 @@ struct arrow_time {
 void arrow_time_question_encode(uint8_t out[ARROW_TIME_QUESTION_BYTES], uint64_t guest);
 int arrow_time_question_decode(const uint8_t *in, size_t length, uint64_t *guest);
 void arrow_time_encode(uint8_t out[ARROW_TIME_BYTES], const struct arrow_time *time);
+
+/* The answer to a question, with the time of day of this moment. */
+void arrow_time_answer_encode(uint8_t out[ARROW_TIME_BYTES], uint64_t asked);
 int arrow_time_decode(const uint8_t *in, size_t length, struct arrow_time *out);
 
 #define ARROW_STARTED_BYTES 8u

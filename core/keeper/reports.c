@@ -19,13 +19,9 @@
  */
 static void report_answer_time(struct keeper *k, uint64_t asked)
 {
-	struct arrow_time time = {.guest = asked};
 	uint8_t payload[ARROW_TIME_BYTES];
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	time.host = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	arrow_time_encode(payload, &time);
+	arrow_time_answer_encode(payload, asked);
 	keeper_send(k, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 	if (!k->program.started)
 		keeper_note(k, "the guest runs");

@@ -50,13 +50,9 @@ static int rehearse_send(
 
 static int rehearse_answer_time(struct qemu_rehearsal *g, uint64_t asked)
 {
-	struct arrow_time time = {.guest = asked};
 	uint8_t payload[ARROW_TIME_BYTES];
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	time.host = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-	arrow_time_encode(payload, &time);
+	arrow_time_answer_encode(payload, asked);
 	return rehearse_send(g, ARROW_CONTROL, ARROW_TIME, payload, sizeof(payload));
 }
 
