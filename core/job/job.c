@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/job/network.h"
+#include "core/job/records.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -18,56 +20,7 @@
 #define EXEC_MAX (2u * 1024u * 1024u - 8192u)
 #define EXEC_STRING_MAX (128u * 1024u) /* MAX_ARG_STRLEN */
 
-static void job_add(struct arrow_job *job, uint32_t tag, const void *data, size_t size)
-{
-	uint8_t head[ARROW_RECORD_HEAD];
-
-	if (job->failed)
-		return;
-	if (size > ARROW_JOB_MAX || job->size + sizeof(head) + size > ARROW_JOB_MAX) {
-		job->failed = -E2BIG;
-		return;
-	}
-	if (job->room < job->size + sizeof(head) + size) {
-		size_t room = (job->size + sizeof(head) + size) * 2;
-		uint8_t *larger = realloc(job->data, room);
-
-		if (!larger) {
-			job->failed = -ENOMEM;
-			return;
-		}
-		job->data = larger;
-		job->room = room;
-	}
-	arrow_record_encode_head(head, tag, (uint32_t)size);
-	memcpy(job->data + job->size, head, sizeof(head));
-	if (size)
-		memcpy(job->data + job->size + sizeof(head), data, size);
-	job->size += sizeof(head) + size;
-}
-
-static void add_string(struct arrow_job *job, uint32_t tag, const char *text)
-{
-	job_add(job, tag, text, strlen(text));
-}
-
-static void add_u32(struct arrow_job *job, uint32_t tag, uint32_t value)
-{
-	uint8_t data[4];
-
-	arrow_record_encode_u32(data, value);
-	job_add(job, tag, data, sizeof(data));
-}
-
-static void add_u64(struct arrow_job *job, uint32_t tag, uint64_t value)
-{
-	uint8_t data[8];
-
-	arrow_record_encode_u64(data, value);
-	job_add(job, tag, data, sizeof(data));
-}
-
-static void add_mount(struct arrow_job *job, const struct arrow_job_mount *mount)
+static void job_add_mount(struct arrow_job *job, const struct arrow_job_mount *mount)
 {
 	size_t size = arrow_record_mount_size(mount);
 	_cleanup_free_ uint8_t *data = malloc(size);
@@ -96,7 +49,7 @@ static unsigned int job_path_depth(const char *path)
 	return n;
 }
 
-static int by_depth(const void *a, const void *b)
+static int job_compare_depth(const void *a, const void *b)
 {
 	unsigned int x = job_path_depth(((const struct pending_mount *)a)->target);
 	unsigned int y = job_path_depth(((const struct pending_mount *)b)->target);
@@ -104,7 +57,7 @@ static int by_depth(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
+static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context)
 {
 	size_t n = spec->files.n_volumes + spec->files.n_tmpfs;
@@ -114,19 +67,19 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		job->failed = -ENOMEM;
 		return;
 	}
-	add_mount(job, &(struct arrow_job_mount){
-			       .kind = ARROW_MOUNT_ROOT,
-			       .flags = context->uniform ? ARROW_ROOT_UNIFORM : 0,
-			       .source = "vda",
-			       .target = "/",
-			       .options = "",
-		       });
+	job_add_mount(job, &(struct arrow_job_mount){
+				   .kind = ARROW_MOUNT_ROOT,
+				   .flags = context->uniform ? ARROW_ROOT_UNIFORM : 0,
+				   .source = "vda",
+				   .target = "/",
+				   .options = "",
+			   });
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		list[i] = (struct pending_mount){spec->files.volumes[i].guest, i, SIZE_MAX};
 	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
 		list[spec->files.n_volumes + i] =
 			(struct pending_mount){spec->files.tmpfs[i].guest, SIZE_MAX, i};
-	qsort(list, n, sizeof(*list), by_depth);
+	qsort(list, n, sizeof(*list), job_compare_depth);
 
 	for (size_t i = 0; i < n; i++) {
 		char source[64];
@@ -135,14 +88,14 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 		if (list[i].volume == SIZE_MAX) {
 			const struct arrow_tmpfs *t = &spec->files.tmpfs[list[i].tmpfs];
 
-			add_mount(job, &(struct arrow_job_mount){ARROW_MOUNT_TMPFS, t->flags,
-					       "tmpfs", t->guest, t->options});
+			job_add_mount(job, &(struct arrow_job_mount){ARROW_MOUNT_TMPFS, t->flags,
+						   "tmpfs", t->guest, t->options});
 			continue;
 		}
 		file = context->files[list[i].volume];
 		snprintf(source, sizeof(source), ARROW_SHARES_TAG "/%s%zu", file ? "f" : "",
 			list[i].volume);
-		add_mount(job,
+		job_add_mount(job,
 			&(struct arrow_job_mount){
 				.kind = file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
 				.flags = spec->files.volumes[list[i].volume].read_only ? MS_RDONLY
@@ -155,7 +108,7 @@ static void add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 }
 
 /* Counts what execve will count, so that the error comes here, with words. */
-static int check_exec_size(const char *text, size_t *total, struct arrow_error *error)
+static int job_check_exec_size(const char *text, size_t *total, struct arrow_error *error)
 {
 	size_t n = strlen(text) + 1;
 
@@ -172,7 +125,7 @@ static int check_exec_size(const char *text, size_t *total, struct arrow_error *
 }
 
 /* The environment is kept in a list, so that a later value replaces an earlier one. */
-static int set_env(struct arrow_strings *env, const char *pair)
+static int job_set_env(struct arrow_strings *env, const char *pair)
 {
 	size_t name = strcspn(pair, "=") + 1;
 
@@ -190,7 +143,7 @@ static int set_env(struct arrow_strings *env, const char *pair)
 	return arrow_strings_add(env, pair);
 }
 
-static int add_env(struct arrow_job *job, const struct arrow_spec *spec, const char *hostname,
+static int job_add_env(struct arrow_job *job, const struct arrow_spec *spec, const char *hostname,
 	size_t *total, struct arrow_error *error)
 {
 	struct arrow_strings env = {0};
@@ -198,24 +151,24 @@ static int add_env(struct arrow_job *job, const struct arrow_spec *spec, const c
 	int r;
 
 	/* HOME comes from the loader, which knows the user's entry. */
-	r = host ? set_env(&env, DEFAULT_PATH) : -ENOMEM;
+	r = host ? job_set_env(&env, DEFAULT_PATH) : -ENOMEM;
 	if (r == 0)
-		r = set_env(&env, host);
+		r = job_set_env(&env, host);
 	if (r == 0 && spec->process.tty)
-		r = set_env(&env, "TERM=xterm");
+		r = job_set_env(&env, "TERM=xterm");
 	for (size_t i = 0; r == 0 && i < spec->process.env.n; i++)
-		r = set_env(&env, spec->process.env.v[i]);
+		r = job_set_env(&env, spec->process.env.v[i]);
 	if (r < 0)
 		r = arrow_fail(error, -r, "out of memory");
 	for (size_t i = 0; r == 0 && i < env.n; i++) {
-		r = check_exec_size(env.v[i], total, error);
-		add_string(job, ARROW_JOB_ENV, env.v[i]);
+		r = job_check_exec_size(env.v[i], total, error);
+		job_add_string(job, ARROW_JOB_ENV, env.v[i]);
 	}
 	arrow_strings_release(&env);
 	return r;
 }
 
-static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
+static int job_add_args(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, size_t *total, struct arrow_error *error)
 {
 	const char *first =
@@ -223,8 +176,8 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 	int r;
 
 	if (first) {
-		add_string(job, ARROW_JOB_ARG, first);
-		r = check_exec_size(first, total, error);
+		job_add_string(job, ARROW_JOB_ARG, first);
+		r = job_check_exec_size(first, total, error);
 		if (r < 0)
 			return r;
 	} else if (spec->process.args.n == 0 && spec->source.image) {
@@ -237,103 +190,15 @@ static int add_args(struct arrow_job *job, const struct arrow_spec *spec,
 			spec->source.rootfs, spec->source.rootfs);
 	}
 	for (size_t i = 0; i < spec->process.args.n; i++) {
-		add_string(job, ARROW_JOB_ARG, spec->process.args.v[i]);
-		r = check_exec_size(spec->process.args.v[i], total, error);
+		job_add_string(job, ARROW_JOB_ARG, spec->process.args.v[i]);
+		r = job_check_exec_size(spec->process.args.v[i], total, error);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-/* /etc/resolv.conf, as Docker writes it from its options. */
-static void add_resolv(
-	struct arrow_job *job, const struct arrow_spec *spec, const struct net_attachment *network)
-{
-	char address[NET_ADDRESS_TEXT];
-	_cleanup_free_ char *text = NULL;
-	size_t size = 0;
-	FILE *f;
-
-	if (spec->net.dns.n + spec->net.dns_search.n + spec->net.dns_options.n + network->n_dns ==
-		0)
-		return;
-	f = open_memstream(&text, &size);
-	if (!f) {
-		job->failed = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i < spec->net.dns.n; i++)
-		fprintf(f, "nameserver %s\n", spec->net.dns.v[i]);
-	for (unsigned int i = 0; spec->net.dns.n == 0 && i < network->n_dns; i++)
-		fprintf(f, "nameserver %s\n", net_address_text(&network->dns[i], false, address));
-	for (size_t i = 0; i < spec->net.dns_search.n; i++)
-		fprintf(f, "%s%s", i ? " " : "search ", spec->net.dns_search.v[i]);
-	if (spec->net.dns_search.n)
-		fputc('\n', f);
-	for (size_t i = 0; i < spec->net.dns_options.n; i++)
-		fprintf(f, "%s%s", i ? " " : "options ", spec->net.dns_options.v[i]);
-	if (spec->net.dns_options.n)
-		fputc('\n', f);
-	if (fclose(f) != 0)
-		job->failed = -ENOMEM;
-	else
-		job_add(job, ARROW_JOB_RESOLV, text, size);
-}
-
-static void add_card(struct arrow_job *job, const struct net_card *card, uint32_t index)
-{
-	struct arrow_job_nic nic = {.index = index, .mtu = card->mtu};
-	uint8_t data[ARROW_JOB_ROUTE_BYTES]; /* the longest */
-
-	memcpy(nic.mac, card->mac, sizeof(nic.mac));
-	arrow_record_encode_nic(data, &nic);
-	job_add(job, ARROW_JOB_NIC, data, ARROW_JOB_NIC_BYTES);
-	for (unsigned int i = 0; i < card->n_addresses; i++) {
-		const struct net_address *from = &card->addresses[i];
-		struct arrow_job_address a = {
-			.index = index, .family = from->family, .prefix = from->prefix};
-
-		memcpy(a.address, from->bytes, sizeof(a.address));
-		arrow_record_encode_address(data, &a);
-		job_add(job, ARROW_JOB_ADDRESS, data, ARROW_JOB_ADDRESS_BYTES);
-	}
-	for (unsigned int i = 0; i < card->n_routes; i++) {
-		const struct net_route *from = &card->routes[i];
-		struct arrow_job_route route = {
-			.index = index, .family = from->to.family, .prefix = from->to.prefix};
-
-		memcpy(route.destination, from->to.bytes, sizeof(route.destination));
-		if (from->via.family)
-			memcpy(route.gateway, from->via.bytes, sizeof(route.gateway));
-		arrow_record_encode_route(data, &route);
-		job_add(job, ARROW_JOB_ROUTE, data, ARROW_JOB_ROUTE_BYTES);
-	}
-}
-
-/* The cards; and the Arrow's own names are those of its first addresses. */
-static void add_network(
-	struct arrow_job *job, const struct net_attachment *network, const char *names)
-{
-	const struct net_card *first = network->cards, *end = first + network->n_cards;
-
-	for (unsigned int i = 0; i < network->n_cards; i++)
-		if (!network->cards[i].idle)
-			add_card(job, &network->cards[i], i);
-	while (first < end && first->idle)
-		first++;
-	for (unsigned int i = 0; first < end && i < first->n_addresses; i++) {
-		char address[NET_ADDRESS_TEXT];
-		_cleanup_free_ char *line = path_format(
-			"%s %s", net_address_text(&first->addresses[i], false, address), names);
-
-		if (line)
-			add_string(job, ARROW_JOB_HOSTS, line);
-		else
-			job->failed = -ENOMEM;
-	}
-}
-
-static uint32_t flags_of(const struct arrow_spec *spec)
+static uint32_t job_find_flags(const struct arrow_spec *spec)
 {
 	uint32_t flags = 0;
 
@@ -353,7 +218,7 @@ static uint32_t flags_of(const struct arrow_spec *spec)
 }
 
 /* The machine-id is the Arrow's own, made of its id. */
-static void add_machine_id(struct arrow_job *job, const char *id)
+static void job_add_machine_id(struct arrow_job *job, const char *id)
 {
 	uint8_t data[16];
 
@@ -366,7 +231,7 @@ static void add_machine_id(struct arrow_job *job, const char *id)
 	job_add(job, ARROW_JOB_MACHINE_ID, data, sizeof(data));
 }
 
-static void add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t columns)
+static void job_add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t columns)
 {
 	uint8_t data[ARROW_JOB_WINSIZE_BYTES];
 
@@ -376,7 +241,7 @@ static void add_window(struct arrow_job *job, bool tty, uint16_t rows, uint16_t 
 	job_add(job, ARROW_JOB_WINSIZE, data, sizeof(data));
 }
 
-static void add_clock(struct arrow_job *job)
+static void job_add_clock(struct arrow_job *job)
 {
 	uint8_t data[ARROW_JOB_CLOCK_BYTES];
 	struct timespec now;
@@ -387,7 +252,7 @@ static void add_clock(struct arrow_job *job)
 	job_add(job, ARROW_JOB_CLOCK, data, sizeof(data));
 }
 
-static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
+static void job_add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
 {
 	for (size_t i = 0; i < spec->process.n_ulimits; i++) {
 		uint8_t data[ARROW_JOB_RLIMIT_BYTES];
@@ -403,7 +268,7 @@ static void add_rlimits(struct arrow_job *job, const struct arrow_spec *spec)
 }
 
 /* The names that it knows, and its place in the network. */
-static void add_place(struct arrow_job *job, const struct arrow_spec *spec,
+static void job_add_place(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct net_attachment *network, const char *hostname)
 {
 	const char *domain = spec->net.domainname;
@@ -411,42 +276,43 @@ static void add_place(struct arrow_job *job, const struct arrow_spec *spec,
 		domain ? "." : "", domain ? domain : "", domain ? " " : "", hostname);
 
 	for (size_t i = 0; i < spec->net.hosts.n; i++)
-		add_string(job, ARROW_JOB_HOSTS, spec->net.hosts.v[i]);
+		job_add_string(job, ARROW_JOB_HOSTS, spec->net.hosts.v[i]);
 	if (names)
-		add_network(job, network, names);
+		job_add_network(job, network, names);
 	else
 		job->failed = -ENOMEM;
-	add_resolv(job, spec, network);
+	job_add_resolv(job, spec, network);
 }
 
-static void add_names(struct arrow_job *job, const struct arrow_spec *spec,
+static void job_add_names(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context, const char *hostname)
 {
 	const struct net_attachment none = {0};
 
-	add_string(job, ARROW_JOB_HOSTNAME, hostname);
-	add_place(job, spec, context->network ? context->network : &none, hostname);
+	job_add_string(job, ARROW_JOB_HOSTNAME, hostname);
+	job_add_place(job, spec, context->network ? context->network : &none, hostname);
 }
 
-static void add_domain(struct arrow_job *job, const char *domain)
+static void job_add_domain(struct arrow_job *job, const char *domain)
 {
 	_cleanup_free_ char *sysctl = domain ? path_format("kernel.domainname=%s", domain) : NULL;
 
 	if (sysctl)
-		add_string(job, ARROW_JOB_SYSCTL, sysctl);
+		job_add_string(job, ARROW_JOB_SYSCTL, sysctl);
 	else if (domain)
 		job->failed = -ENOMEM;
 }
 
-static void add_limits(struct arrow_job *job, const struct arrow_spec *spec)
+static void job_add_limits(struct arrow_job *job, const struct arrow_spec *spec)
 {
 	if (spec->limits.millicpus % 1000) /* whole CPUs are vCPUs */
-		add_u32(job, ARROW_JOB_CPU_MAX, spec->limits.millicpus);
+		job_add_u32(job, ARROW_JOB_CPU_MAX, spec->limits.millicpus);
 	if (spec->limits.pids_max)
-		add_u32(job, ARROW_JOB_PIDS_MAX, spec->limits.pids_max);
+		job_add_u32(job, ARROW_JOB_PIDS_MAX, spec->limits.pids_max);
 }
 
-static void make_hostname(char text[ARROW_TEXT_MAX], const struct arrow_spec *spec, const char *id)
+static void job_make_hostname(
+	char text[ARROW_TEXT_MAX], const struct arrow_spec *spec, const char *id)
 {
 	snprintf(text, ARROW_TEXT_MAX, "%.*s", spec->net.hostname ? 64 : 12,
 		spec->net.hostname ? spec->net.hostname : id);
@@ -471,15 +337,15 @@ int arrow_job_encode_identity(struct arrow_job *job, const struct arrow_spec *sp
 
 	memset(job, 0, sizeof(*job));
 	job->end = ARROW_RESTORE;
-	make_hostname(hostname, spec, context->id);
-	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
-	add_names(job, spec, context, hostname);
-	add_window(job, spec->process.tty, context->rows, context->columns);
-	add_machine_id(job, context->id);
-	add_string(job, ARROW_JOB_ID, context->id);
-	add_string(job, ARROW_JOB_NAME, context->name);
+	job_make_hostname(hostname, spec, context->id);
+	job_add_u32(job, ARROW_JOB_FLAGS, job_find_flags(spec));
+	job_add_names(job, spec, context, hostname);
+	job_add_window(job, spec->process.tty, context->rows, context->columns);
+	job_add_machine_id(job, context->id);
+	job_add_string(job, ARROW_JOB_ID, context->id);
+	job_add_string(job, ARROW_JOB_NAME, context->name);
 	if (spec->vm.restore_signal)
-		add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->vm.restore_signal);
+		job_add_u32(job, ARROW_JOB_RESTORE_SIGNAL, spec->vm.restore_signal);
 	return job_finish(job, error);
 }
 
@@ -492,31 +358,31 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 
 	memset(job, 0, sizeof(*job));
 	job->end = ARROW_JOB_END;
-	make_hostname(hostname, spec, context->id);
-	add_u32(job, ARROW_JOB_FLAGS, flags_of(spec));
-	r = add_args(job, spec, context, &total, error);
+	job_make_hostname(hostname, spec, context->id);
+	job_add_u32(job, ARROW_JOB_FLAGS, job_find_flags(spec));
+	r = job_add_args(job, spec, context, &total, error);
 	if (r == 0)
-		r = add_env(job, spec, hostname, &total, error);
+		r = job_add_env(job, spec, hostname, &total, error);
 	if (r < 0) {
 		arrow_job_release(job);
 		return r;
 	}
 
 	if (spec->process.workdir)
-		add_string(job, ARROW_JOB_CWD, spec->process.workdir);
+		job_add_string(job, ARROW_JOB_CWD, spec->process.workdir);
 	if (spec->process.user)
-		add_string(job, ARROW_JOB_USER, spec->process.user);
-	add_names(job, spec, context, hostname);
-	add_mounts(job, spec, context);
-	add_rlimits(job, spec);
-	add_u64(job, ARROW_JOB_CAPS, spec->process.caps);
+		job_add_string(job, ARROW_JOB_USER, spec->process.user);
+	job_add_names(job, spec, context, hostname);
+	job_add_mounts(job, spec, context);
+	job_add_rlimits(job, spec);
+	job_add_u64(job, ARROW_JOB_CAPS, spec->process.caps);
 	for (size_t i = 0; i < spec->process.sysctls.n; i++)
-		add_string(job, ARROW_JOB_SYSCTL, spec->process.sysctls.v[i]);
-	add_domain(job, spec->net.domainname);
-	add_u64(job, ARROW_JOB_SHM_SIZE, spec->files.shm_size);
-	add_limits(job, spec);
-	add_window(job, spec->process.tty, context->rows, context->columns);
-	add_machine_id(job, context->id);
+		job_add_string(job, ARROW_JOB_SYSCTL, spec->process.sysctls.v[i]);
+	job_add_domain(job, spec->net.domainname);
+	job_add_u64(job, ARROW_JOB_SHM_SIZE, spec->files.shm_size);
+	job_add_limits(job, spec);
+	job_add_window(job, spec->process.tty, context->rows, context->columns);
+	job_add_machine_id(job, context->id);
 	return job_finish(job, error);
 }
 
@@ -532,27 +398,27 @@ int arrow_job_encode_exec(
 	int r = 0;
 
 	memset(job, 0, sizeof(*job));
-	add_u32(job, ARROW_JOB_FLAGS, flags);
+	job_add_u32(job, ARROW_JOB_FLAGS, flags);
 	for (size_t i = 0; r == 0 && i < exec->args.n; i++) {
-		r = check_exec_size(exec->args.v[i], &total, error);
-		add_string(job, ARROW_JOB_ARG, exec->args.v[i]);
+		r = job_check_exec_size(exec->args.v[i], &total, error);
+		job_add_string(job, ARROW_JOB_ARG, exec->args.v[i]);
 	}
-	if (r == 0 && exec->tty && set_env(&env, "TERM=xterm") < 0)
+	if (r == 0 && exec->tty && job_set_env(&env, "TERM=xterm") < 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	for (size_t i = 0; r == 0 && i < exec->env.n; i++) {
-		if (set_env(&env, exec->env.v[i]) < 0)
+		if (job_set_env(&env, exec->env.v[i]) < 0)
 			r = arrow_fail(error, ENOMEM, "out of memory");
 	}
 	for (size_t i = 0; r == 0 && i < env.n; i++) {
-		r = check_exec_size(env.v[i], &total, error);
-		add_string(job, ARROW_JOB_ENV, env.v[i]);
+		r = job_check_exec_size(env.v[i], &total, error);
+		job_add_string(job, ARROW_JOB_ENV, env.v[i]);
 	}
 	arrow_strings_release(&env);
 	if (exec->workdir)
-		add_string(job, ARROW_JOB_CWD, exec->workdir);
+		job_add_string(job, ARROW_JOB_CWD, exec->workdir);
 	if (exec->user)
-		add_string(job, ARROW_JOB_USER, exec->user);
-	add_window(job, exec->tty, exec->rows, exec->columns);
+		job_add_string(job, ARROW_JOB_USER, exec->user);
+	job_add_window(job, exec->tty, exec->rows, exec->columns);
 	if (r == 0 && job->failed)
 		r = arrow_fail(error, -job->failed, "cannot encode the command: %m");
 	if (r < 0)
@@ -568,34 +434,14 @@ int arrow_job_refresh(struct arrow_job *job)
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return -EIO;
 	job_add(job, ARROW_JOB_SEED, seed, sizeof(seed));
-	add_clock(job);
+	job_add_clock(job);
 	return job->failed;
-}
-
-#define BIT(tag) (UINT64_C(1) << (tag))
-
-/* Takes out the records of some tags, and seed and clock. */
-static void take_out(struct arrow_job *job, uint64_t tags)
-{
-	job->size = job->stable;
-	for (size_t at = 0; at < job->size;) {
-		size_t begin = at;
-		struct arrow_record record;
-
-		if (arrow_record_next(job->data, job->size, &at, &record))
-			break; /* it was encoded here */
-		if (!(tags & BIT(record.tag)))
-			continue;
-		memmove(job->data + begin, job->data + at, job->size - at);
-		job->size -= at - begin;
-		at = begin;
-	}
 }
 
 int arrow_job_limit(struct arrow_job *job, const struct arrow_spec *spec)
 {
-	take_out(job, BIT(ARROW_JOB_CPU_MAX) | BIT(ARROW_JOB_PIDS_MAX));
-	add_limits(job, spec);
+	job_take_out(job, JOB_BIT(ARROW_JOB_CPU_MAX) | JOB_BIT(ARROW_JOB_PIDS_MAX));
+	job_add_limits(job, spec);
 	job->stable = job->size;
 	return job->failed;
 }
@@ -605,10 +451,11 @@ int arrow_job_place(struct arrow_job *job, const struct arrow_spec *spec, const 
 {
 	char hostname[ARROW_TEXT_MAX];
 
-	take_out(job, BIT(ARROW_JOB_NIC) | BIT(ARROW_JOB_ADDRESS) | BIT(ARROW_JOB_ROUTE) |
-			      BIT(ARROW_JOB_HOSTS) | BIT(ARROW_JOB_RESOLV));
-	make_hostname(hostname, spec, id);
-	add_place(job, spec, network, hostname);
+	job_take_out(job, JOB_BIT(ARROW_JOB_NIC) | JOB_BIT(ARROW_JOB_ADDRESS) |
+				  JOB_BIT(ARROW_JOB_ROUTE) | JOB_BIT(ARROW_JOB_HOSTS) |
+				  JOB_BIT(ARROW_JOB_RESOLV));
+	job_make_hostname(hostname, spec, id);
+	job_add_place(job, spec, network, hostname);
 	job->stable = job->size;
 	return job->failed;
 }
