@@ -34,7 +34,7 @@ static void *alloc_map(size_t size)
 }
 
 /* The power of two that a piece of `size` bytes has. */
-static unsigned int class_of(size_t size)
+static unsigned int alloc_find_class(size_t size)
 {
 	unsigned int class = 64u - (unsigned int)__builtin_clzl(size - 1);
 
@@ -68,7 +68,7 @@ static void *alloc_take(size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	class = class_of(size + HEAD);
+	class = alloc_find_class(size + HEAD);
 	if (class > LARGEST) {
 		size = (size + HEAD + PAGE - 1) & ~(PAGE - 1);
 		p = alloc_map(size);
@@ -106,8 +106,8 @@ void free(void *data)
 		errno = err;
 		return;
 	}
-	p->next = lists[class_of(p->size)];
-	lists[class_of(p->size)] = p;
+	p->next = lists[alloc_find_class(p->size)];
+	lists[alloc_find_class(p->size)] = p;
 }
 
 void *calloc(size_t count, size_t size)

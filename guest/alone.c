@@ -26,7 +26,7 @@
 #define ORPHANS_MS 100 /* how often the end of the program is looked for */
 
 /* The console appears on its own time, after the kernel has started init. */
-static int open_console(void)
+static int alone_open_console(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + CONSOLE_DEADLINE_MS;
@@ -146,7 +146,7 @@ int main(void)
 		alone_end(-1, "there is no /dev/urandom");
 	identity_loopback();
 	network_prepare(&stage);
-	console = open_console();
+	console = alone_open_console();
 	if (console < 0)
 		alone_end(-1, "there is no " CONSOLE);
 	if (alone_do_job(&stage, &program, &failure) < 0)

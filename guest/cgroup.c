@@ -31,7 +31,7 @@ static int cgroup_write(const char *path, const char *text)
 }
 
 /* Gives the program's cgroup a controller and a limit. */
-static int set_limit(const char *controller, const char *file, const char *value)
+static int cgroup_set_limit(const char *controller, const char *file, const char *value)
 {
 	char path[64];
 	int r = cgroup_write(ROOT_GROUP "/cgroup.subtree_control", controller);
@@ -42,7 +42,7 @@ static int set_limit(const char *controller, const char *file, const char *value
 	return r < 0 ? r : cgroup_write(path, value);
 }
 
-static int set_cpu(uint32_t millicpus)
+static int cgroup_set_cpu(uint32_t millicpus)
 {
 	char value[32];
 
@@ -50,16 +50,16 @@ static int set_cpu(uint32_t millicpus)
 		snprintf(value, sizeof(value), "%u %u", millicpus * (PERIOD_US / 1000), PERIOD_US);
 	else
 		snprintf(value, sizeof(value), "max %u", PERIOD_US);
-	return set_limit("+cpu", "cpu.max", value);
+	return cgroup_set_limit("+cpu", "cpu.max", value);
 }
 
-static int set_pids(uint32_t max)
+static int cgroup_set_pids(uint32_t max)
 {
 	char value[32] = "max";
 
 	if (max)
 		snprintf(value, sizeof(value), "%u", max);
-	return set_limit("+pids", "pids.max", value);
+	return cgroup_set_limit("+pids", "pids.max", value);
 }
 
 bool cgroup_holds(const struct job *job, bool first)
@@ -69,10 +69,10 @@ bool cgroup_holds(const struct job *job, bool first)
 
 int cgroup_enter(const struct job *job, bool first, struct failure *failure)
 {
-	int r = first && job->cpu_max ? set_cpu(job->cpu_max) : 0;
+	int r = first && job->cpu_max ? cgroup_set_cpu(job->cpu_max) : 0;
 
 	if (r == 0 && first && job->pids_max)
-		r = set_pids(job->pids_max);
+		r = cgroup_set_pids(job->pids_max);
 	if (r == 0)
 		r = cgroup_write(PROGRAM_GROUP "/cgroup.procs", "0");
 	return r < 0 ? fail(failure, 125, -r,
@@ -87,7 +87,7 @@ int cgroup_leave(void)
 }
 
 /* Threads of the kernel have no program, and could be moved, too. */
-static bool is_program(const char *pid)
+static bool cgroup_is_program(const char *pid)
 {
 	char path[64], target[8];
 
@@ -96,7 +96,7 @@ static bool is_program(const char *pid)
 }
 
 /* Moves what runs outside, but the loader, this worker and the kernel's own. Returns how many. */
-static unsigned int move_all(void)
+static unsigned int cgroup_move_all(void)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned int moved = 0;
@@ -107,7 +107,7 @@ static unsigned int move_all(void)
 	for (char *pid = strtok_r(text, "\n", &state); pid; pid = strtok_r(NULL, "\n", &state)) {
 		long n = strtol(pid, NULL, 10);
 
-		if (n > 1 && n != getpid() && is_program(pid) &&
+		if (n > 1 && n != getpid() && cgroup_is_program(pid) &&
 			cgroup_write(PROGRAM_GROUP "/cgroup.procs", pid) == 0)
 			moved++;
 	}
@@ -117,11 +117,11 @@ static unsigned int move_all(void)
 /* Says "0\n", or the errno of what failed. */
 int worker_limit(int out, uint32_t millicpus, uint32_t pids)
 {
-	int r = set_cpu(millicpus);
+	int r = cgroup_set_cpu(millicpus);
 
 	if (r == 0)
-		r = set_pids(pids);
-	for (int i = 0; r == 0 && i < MOVE_TRIES && move_all() > 0; i++)
+		r = cgroup_set_pids(pids);
+	for (int i = 0; r == 0 && i < MOVE_TRIES && cgroup_move_all() > 0; i++)
 		;
 	return dprintf(out, "%d\n", -r) < 0 ? 1 : 0;
 }

@@ -129,14 +129,14 @@ static int names_read(int upper, int lower, bool hides, char ***names)
 	return 0;
 }
 
-static bool is_opaque(int dir)
+static bool changes_is_opaque(int dir)
 {
 	char value = 0;
 
 	return fgetxattr(dir, "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
 }
 
-static bool is_same_link(int upper, int lower, const char *name)
+static bool changes_is_same_link(int upper, int lower, const char *name)
 {
 	char a[PATH_MAX], b[PATH_MAX];
 	ssize_t n = readlinkat(upper, name, a, sizeof(a));
@@ -154,7 +154,7 @@ static bool changes_differ(
 	if (S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode))
 		return a->st_rdev != b->st_rdev;
 	if (S_ISLNK(a->st_mode))
-		return !is_same_link(upper, lower, name);
+		return !changes_is_same_link(upper, lower, name);
 	/* An image may keep whole seconds only. */
 	return a->st_size != b->st_size || a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
 	       (a->st_mtim.tv_nsec != b->st_mtim.tv_nsec && b->st_mtim.tv_nsec != 0);
@@ -223,7 +223,7 @@ static int walk_dir(struct walk *w, int upper, int lower, bool top, bool *change
 {
 	size_t length = top ? 0 : strlen(w->path);
 	_cleanup_strv_ char **names = NULL;
-	int r = names_read(upper, lower, is_opaque(upper), &names);
+	int r = names_read(upper, lower, changes_is_opaque(upper), &names);
 
 	for (char **name = names; r == 0 && name && *name; name++) {
 		int n = snprintf(w->path + length, sizeof(w->path) - length, "/%s", *name);

@@ -140,7 +140,7 @@ static bool identity_set_names(const char *line, const char *hostname)
 	"ff02::1\tip6-allnodes\n"                                                                  \
 	"ff02::2\tip6-allrouters\n"
 
-static int write_hosts(const struct job *job, const struct etc *etc)
+static int identity_write_hosts(const struct job *job, const struct etc *etc)
 {
 	bool named = !job->hostname;
 	size_t size = sizeof(COMMON_HOSTS) + sizeof("127.0.0.1\t\n") +
@@ -168,7 +168,7 @@ static int write_hosts(const struct job *job, const struct etc *etc)
 	return identity_replace_file(etc, "hosts", text);
 }
 
-static int write_machine_id(const struct job *job, const struct etc *etc)
+static int identity_write_machine_id(const struct job *job, const struct etc *etc)
 {
 	char text[2 * sizeof(job->machine_id) + 2], *at = text;
 	struct stat st;
@@ -184,7 +184,7 @@ static int write_machine_id(const struct job *job, const struct etc *etc)
 	return identity_replace_file(etc, "machine-id", text);
 }
 
-static int link_mtab(const struct etc *etc)
+static int identity_link_mtab(const struct etc *etc)
 {
 	struct stat st;
 
@@ -207,12 +207,13 @@ void identity_forget_machine(const uint8_t machine_id[16])
 		unlink("/etc/machine-id");
 }
 
-static int write_resolver(const struct job *job, const struct etc *etc)
+static int identity_write_resolver(const struct job *job, const struct etc *etc)
 {
 	return job->resolv ? identity_replace_file(etc, "resolv.conf", job->resolv) : 0;
 }
 
-static int write_files(const struct job *job, const struct etc *etc, struct failure *failure)
+static int identity_write_files(
+	const struct job *job, const struct etc *etc, struct failure *failure)
 {
 	char name[72];
 	int r = 0;
@@ -225,16 +226,16 @@ static int write_files(const struct job *job, const struct etc *etc, struct fail
 	}
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/hostname: %m");
-	r = write_hosts(job, etc);
+	r = identity_write_hosts(job, etc);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/hosts: %m");
-	r = write_resolver(job, etc);
+	r = identity_write_resolver(job, etc);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/resolv.conf: %m");
-	r = write_machine_id(job, etc);
+	r = identity_write_machine_id(job, etc);
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot write /etc/machine-id: %m");
-	r = link_mtab(etc);
+	r = identity_link_mtab(etc);
 	return r < 0 ? fail(failure, 125, -r, "cannot make /etc/mtab: %m") : 0;
 }
 
@@ -242,7 +243,8 @@ int identity_resolver(const struct job *job)
 {
 	_cleanup_close_ int dir = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return dir < 0 ? -errno : write_resolver(job, &(struct etc){.dir = dir, .image = dir});
+	return dir < 0 ? -errno
+		       : identity_write_resolver(job, &(struct etc){.dir = dir, .image = dir});
 }
 
 int identity_files(const struct job *job, struct failure *failure)
@@ -254,10 +256,11 @@ int identity_files(const struct job *job, struct failure *failure)
 	dir = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return fail(failure, 125, errno, "cannot open /etc of the root: %m");
-	return write_files(job, &(struct etc){.dir = dir, .image = dir}, failure);
+	return identity_write_files(job, &(struct etc){.dir = dir, .image = dir}, failure);
 }
 
 int identity_files_beside(const struct job *job, int dir, int image, struct failure *failure)
 {
-	return write_files(job, &(struct etc){.dir = dir, .image = image, .ours = true}, failure);
+	return identity_write_files(
+		job, &(struct etc){.dir = dir, .image = image, .ours = true}, failure);
 }

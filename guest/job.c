@@ -23,14 +23,14 @@ struct counts {
 	size_t of[ARROW_RECORD_LAST + 1];
 };
 
-static bool is_of_process(uint32_t tag)
+static bool job_is_of_process(uint32_t tag)
 {
 	return tag == ARROW_JOB_FLAGS || tag == ARROW_JOB_ARG || tag == ARROW_JOB_ENV ||
 	       tag == ARROW_JOB_CWD || tag == ARROW_JOB_USER || tag == ARROW_JOB_CAPS ||
 	       tag == ARROW_JOB_WINSIZE;
 }
 
-static bool is_of_network(uint32_t tag)
+static bool job_is_of_network(uint32_t tag)
 {
 	return tag == ARROW_JOB_NIC || tag == ARROW_JOB_ADDRESS || tag == ARROW_JOB_ROUTE ||
 	       tag == ARROW_JOB_HOSTS || tag == ARROW_JOB_RESOLV;
@@ -42,7 +42,8 @@ static bool is_of_network(uint32_t tag)
  */
 enum kind { KIND_JOB, KIND_EXEC, KIND_IDENTITY, KIND_NETWORK };
 
-static const char *count_records(uint8_t *data, size_t size, enum kind kind, struct counts *counts)
+static const char *job_count_records(
+	uint8_t *data, size_t size, enum kind kind, struct counts *counts)
 {
 	struct arrow_record record;
 	const char *why;
@@ -51,9 +52,9 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 		why = arrow_record_next(data, size, &at, &record);
 		if (why)
 			return why;
-		if (kind == KIND_EXEC && !is_of_process(record.tag))
+		if (kind == KIND_EXEC && !job_is_of_process(record.tag))
 			return "a record is about the Arrow, not about a process";
-		if (kind == KIND_NETWORK && !is_of_network(record.tag))
+		if (kind == KIND_NETWORK && !job_is_of_network(record.tag))
 			return "a record is not about networks";
 		counts->of[record.tag]++;
 		if (counts->of[record.tag] > 1 && !arrow_record_repeats(record.tag))
@@ -71,7 +72,7 @@ static const char *count_records(uint8_t *data, size_t size, enum kind kind, str
 	return NULL;
 }
 
-static const char *take_mount(struct job *job, const struct arrow_record *record)
+static const char *job_take_mount(struct job *job, const struct arrow_record *record)
 {
 	struct arrow_job_mount mount;
 	const char *why = arrow_record_mount(record, &mount);
@@ -90,7 +91,7 @@ static const char *take_mount(struct job *job, const struct arrow_record *record
 }
 
 /* The records of the network. */
-static const char *take_network(struct job *job, const struct arrow_record *record)
+static const char *job_take_network(struct job *job, const struct arrow_record *record)
 {
 	struct job_network *network = &job->network;
 
@@ -105,7 +106,7 @@ static const char *take_network(struct job *job, const struct arrow_record *reco
 }
 
 /* text: the value, whose memory is the job's, so that strings may be changed in place. */
-static const char *take_record(
+static const char *job_take_record(
 	struct job *job, const struct arrow_record *record, char *text, struct counts *done)
 {
 	size_t *count = &done->of[record->tag];
@@ -139,7 +140,7 @@ static const char *take_record(
 		job->resolv = text;
 		break;
 	case ARROW_JOB_MOUNT:
-		return take_mount(job, record);
+		return job_take_mount(job, record);
 	case ARROW_JOB_RLIMIT:
 		return arrow_record_rlimit(record, &job->rlimits[job->rlimit_count++]);
 	case ARROW_JOB_CAPS:
@@ -169,7 +170,7 @@ static const char *take_record(
 	case ARROW_JOB_NIC:
 	case ARROW_JOB_ADDRESS:
 	case ARROW_JOB_ROUTE:
-		return take_network(job, record);
+		return job_take_network(job, record);
 	case ARROW_JOB_ID:
 		job->id = text;
 		break;
@@ -185,7 +186,7 @@ static const char *take_record(
 }
 
 /* Gives the job its arrays, in one piece of memory. */
-static int make_arena(struct job *job, const struct counts *counts)
+static int job_make_arena(struct job *job, const struct counts *counts)
 {
 	size_t mounts = counts->of[ARROW_JOB_MOUNT] * sizeof(*job->mounts);
 	size_t rlimits = counts->of[ARROW_JOB_RLIMIT] * sizeof(*job->rlimits);
@@ -213,7 +214,7 @@ static int make_arena(struct job *job, const struct counts *counts)
 	return 0;
 }
 
-static const char *take_records(uint8_t *data, size_t size, struct job *job)
+static const char *job_take_records(uint8_t *data, size_t size, struct job *job)
 {
 	struct counts done = {0};
 	struct arrow_record record;
@@ -226,7 +227,7 @@ static const char *take_records(uint8_t *data, size_t size, struct job *job)
 		if (why)
 			return why;
 		*previous_end = '\0';
-		why = take_record(job, &record, (char *)data + at - record.length, &done);
+		why = job_take_record(job, &record, (char *)data + at - record.length, &done);
 		if (why)
 			return why;
 	}
@@ -234,18 +235,19 @@ static const char *take_records(uint8_t *data, size_t size, struct job *job)
 	return NULL;
 }
 
-static int decode(uint8_t *data, size_t size, enum kind kind, struct job *job, const char **why)
+static int job_decode_as(
+	uint8_t *data, size_t size, enum kind kind, struct job *job, const char **why)
 {
 	struct counts counts = {0};
 
-	*why = count_records(data, size, kind, &counts);
+	*why = job_count_records(data, size, kind, &counts);
 	if (*why)
 		return -EINVAL;
-	if (make_arena(job, &counts) < 0) {
+	if (job_make_arena(job, &counts) < 0) {
 		*why = "there is no memory for it; give the Arrow more";
 		return -ENOMEM;
 	}
-	*why = take_records(data, size, job);
+	*why = job_take_records(data, size, job);
 	if (!*why && kind == KIND_JOB && !job->root)
 		*why = "it has no root";
 	if (*why) {
@@ -262,25 +264,25 @@ int job_decode(uint8_t *data, size_t size, struct job *job, const char **why)
 	static char root_dir[] = "/", nobody_named[] = "";
 
 	*job = (struct job){.cwd = root_dir, .user = nobody_named, .caps = DEFAULT_CAPS};
-	return decode(data, size, KIND_JOB, job, why);
+	return job_decode_as(data, size, KIND_JOB, job, why);
 }
 
 int job_decode_network(uint8_t *data, size_t size, struct job *job, const char **why)
 {
 	*job = (struct job){0};
-	return decode(data, size, KIND_NETWORK, job, why);
+	return job_decode_as(data, size, KIND_NETWORK, job, why);
 }
 
 int job_decode_exec(uint8_t *data, size_t size, struct job *job, const char **why)
 {
 	*job = (struct job){0};
-	return decode(data, size, KIND_EXEC, job, why);
+	return job_decode_as(data, size, KIND_EXEC, job, why);
 }
 
 int job_decode_identity(uint8_t *data, size_t size, struct job *job, const char **why)
 {
 	*job = (struct job){0};
-	return decode(data, size, KIND_IDENTITY, job, why);
+	return job_decode_as(data, size, KIND_IDENTITY, job, why);
 }
 
 static bool job_sets_variable(char **env, const char *pair)

@@ -64,7 +64,7 @@ tell_note(struct loader *loader, const char *fmt, ...)
 }
 
 /* Microseconds since the guest's kernel started, the time that it was frozen left out. */
-static uint64_t guest_us(void)
+static uint64_t loader_read_clock(void)
 {
 	struct timespec t;
 
@@ -72,7 +72,7 @@ static uint64_t guest_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void tell_phase(struct loader *loader, const char *phase, uint64_t us)
+static void loader_tell_phase(struct loader *loader, const char *phase, uint64_t us)
 {
 	if (loader->notes)
 		tell_note(loader, "%s at %u.%03u ms of the guest's time", phase,
@@ -80,46 +80,47 @@ static void tell_phase(struct loader *loader, const char *phase, uint64_t us)
 }
 
 /* Queues a frame that must not be lost: the reserve of the queue has room for all of a life. */
-static void tell_frame(struct loader *loader, uint16_t type, const void *payload, size_t size)
+static void loader_tell_frame(
+	struct loader *loader, uint16_t type, const void *payload, size_t size)
 {
 	if (channel_put(&loader->channel, ARROW_CONTROL, type, payload, size) < 0)
 		loader_die("report to the host", -ENOBUFS);
 }
 
-static void tell_failed(struct loader *loader, const struct failure *failure)
+static void loader_tell_failed(struct loader *loader, const struct failure *failure)
 {
 	uint8_t payload[ARROW_FAILED_MAX];
 
-	tell_frame(loader, ARROW_FAILED, payload, failure_encode(payload, PROGRAM, failure));
+	loader_tell_frame(loader, ARROW_FAILED, payload, failure_encode(payload, PROGRAM, failure));
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 }
 
-static void tell_started(struct loader *loader)
+static void loader_tell_started(struct loader *loader)
 {
 	uint32_t pid = (uint32_t)loader->processes[PROGRAM - 1].pid;
 	uint8_t payload[ARROW_STARTED_BYTES];
 
 	arrow_started_encode(payload, &(struct arrow_started){PROGRAM, pid});
-	tell_frame(loader, ARROW_STARTED, payload, sizeof(payload));
+	loader_tell_frame(loader, ARROW_STARTED, payload, sizeof(payload));
 }
 
-static void tell_ready(struct loader *loader)
+static void loader_tell_ready(struct loader *loader)
 {
 	uint8_t payload[ARROW_NUMBER_BYTES];
 
 	stage_watch_log(&loader->stage);
-	loader->ready_us = guest_us();
+	loader->ready_us = loader_read_clock();
 	arrow_number_encode(payload, ARROW_PROTOCOL_VERSION);
-	tell_frame(loader, ARROW_READY, payload, sizeof(payload));
+	loader_tell_frame(loader, ARROW_READY, payload, sizeof(payload));
 }
 
-static void tell_exited(struct loader *loader, uint32_t how, uint32_t value)
+static void loader_tell_exited(struct loader *loader, uint32_t how, uint32_t value)
 {
 	uint8_t payload[ARROW_EXITED_BYTES];
 
 	arrow_exited_encode(payload, &(struct arrow_exited){PROGRAM, how, value});
-	tell_frame(loader, ARROW_EXITED, payload, sizeof(payload));
+	loader_tell_frame(loader, ARROW_EXITED, payload, sizeof(payload));
 }
 
 /* Does the job up to the program's start. It is kept, for processes beside the program. */
@@ -146,8 +147,8 @@ static int life_do_job(struct loader *loader, struct failure *failure)
 			return fail(failure, 125, -r, "cannot make the buffer of stdin: %m");
 	}
 	loader->notes = job->flags & ARROW_JOB_NOTES;
-	tell_phase(loader, "ready", loader->ready_us);
-	tell_phase(loader, "job taken", guest_us());
+	loader_tell_phase(loader, "ready", loader->ready_us);
+	loader_tell_phase(loader, "job taken", loader_read_clock());
 	clock_ask(loader);
 	r = identity_unique(job, failure);
 	if (r == 0)
@@ -158,15 +159,15 @@ static int life_do_job(struct loader *loader, struct failure *failure)
 		r = root_enter(&loader->stage, job, failure);
 	loader->outlives = job_outlives(job);
 	if (r == 0) {
-		tell_phase(loader, "root entered", guest_us());
+		loader_tell_phase(loader, "root entered", loader_read_clock());
 		r = clock_wait(loader);
 		if (r < 0)
 			return fail(failure, 125, EPROTO, "the host did not tell the time: %m");
 		r = start_process(&loader->stage, job, true, program, failure);
 	}
 	if (r == 0) {
-		tell_started(loader);
-		tell_phase(loader, "program started", guest_us());
+		loader_tell_started(loader);
+		loader_tell_phase(loader, "program started", loader_read_clock());
 	}
 	return r;
 }
@@ -184,7 +185,7 @@ static void life_begin(struct loader *loader)
 		loader->life = LIFE_RUN;
 		return;
 	}
-	tell_failed(loader, &failure);
+	loader_tell_failed(loader, &failure);
 }
 
 static int loop_watch(struct loader *loader);
@@ -203,7 +204,7 @@ static void life_rehearse(struct loader *loader)
 		if (r < 0)
 			loader_die("set up its event loop", r);
 	}
-	tell_ready(loader);
+	loader_tell_ready(loader);
 }
 
 static void life_restore(struct loader *loader)
@@ -211,9 +212,9 @@ static void life_restore(struct loader *loader)
 	struct failure failure = {0};
 
 	if (restore_begin(loader, &failure) < 0)
-		tell_failed(loader, &failure);
+		loader_tell_failed(loader, &failure);
 	else
-		tell_started(loader);
+		loader_tell_started(loader);
 }
 
 static void control_take_signal(struct loader *loader, const struct arrow_frame *frame)
@@ -335,7 +336,7 @@ static void life_process_ended(struct loader *loader, uint32_t number, int statu
 		p->exit_value = value;
 		return;
 	}
-	tell_exited(loader, how, value);
+	loader_tell_exited(loader, how, value);
 	loader->life = LIFE_DRAIN;
 	loader->deadline = now_ms() + STUCK_DEADLINE_MS;
 	if (!killed && stage_log_grew(&loader->stage) && stage_oom_kills(&loader->stage) > before)
@@ -386,7 +387,7 @@ static void life_step(struct loader *loader)
 			return;
 		if (loader->outlives)
 			sync();
-		tell_frame(loader, ARROW_DONE, NULL, 0);
+		loader_tell_frame(loader, ARROW_DONE, NULL, 0);
 		loader->life = LIFE_DONE;
 		loader->deadline = now + LINGER_MS;
 	} else if (now >= loader->deadline) {
@@ -454,7 +455,7 @@ static void loop_run(struct loader *loader)
 }
 
 /* The port appears on its own time, after the kernel has started init. */
-static int open_port(void)
+static int loader_open_port(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + PORT_DEADLINE_MS;
@@ -505,7 +506,7 @@ static int loop_watch(struct loader *loader)
 }
 
 /* So that a job finds a little memory of each size, and the kernel need not be asked. */
-static void touch_memory(void)
+static void loader_touch_memory(void)
 {
 	void *pieces[15];
 
@@ -539,14 +540,14 @@ int main(void)
 	network_hide_spare(&loader.stage);
 	network_prepare(&loader.stage);
 
-	loader.channel.fd = open_port();
+	loader.channel.fd = loader_open_port();
 	if (loader.channel.fd < 0)
 		loader_die("open the control channel " ARROW_PORT_NODE, loader.channel.fd);
 	r = loop_watch(&loader);
 	if (r < 0)
 		loader_die("set up its event loop", r);
 	root_mount(&loader.stage);
-	touch_memory();
-	tell_ready(&loader);
+	loader_touch_memory();
+	loader_tell_ready(&loader);
 	loop_run(&loader);
 }

@@ -38,7 +38,7 @@ struct in6_ifreq {
 };
 
 /* Sets net/ipv6/conf/<card>/<name>, where the kernel has IPv6. */
-static void ipv6_set(
+static void network_set_ipv6(
 	const struct stage *stage, const char *card, const char *name, const char *value)
 {
 	char path[96];
@@ -54,20 +54,20 @@ static void ipv6_set(
 }
 
 /* ethN; there are less than ten. */
-static void name_card(char *name, uint32_t index)
+static void network_name_card(char *name, uint32_t index)
 {
 	strcpy(name, "eth0");
 	name[3] = (char)('0' + index);
 }
 
 /* A card without an address, also of IPv6. */
-static int bring_up(int fd, const struct stage *stage, struct ifreq *request)
+static int network_bring_up(int fd, const struct stage *stage, struct ifreq *request)
 {
-	ipv6_set(stage, request->ifr_name, "addr_gen_mode", "1");
-	ipv6_set(stage, request->ifr_name, "accept_ra", "0");
+	network_set_ipv6(stage, request->ifr_name, "addr_gen_mode", "1");
+	network_set_ipv6(stage, request->ifr_name, "accept_ra", "0");
 	/* The host has made sure that nobody else has the address. */
-	ipv6_set(stage, request->ifr_name, "accept_dad", "0");
-	ipv6_set(stage, request->ifr_name, "dad_transmits", "0");
+	network_set_ipv6(stage, request->ifr_name, "accept_dad", "0");
+	network_set_ipv6(stage, request->ifr_name, "dad_transmits", "0");
 	request->ifr_flags = IFF_UP | IFF_RUNNING;
 	return ioctl(fd, SIOCSIFFLAGS, request) < 0 ? -errno : 0;
 }
@@ -82,14 +82,15 @@ void network_prepare(const struct stage *stage)
 	struct ifreq request = {0};
 
 	for (unsigned int i = 0; fd >= 0; i++) {
-		name_card(request.ifr_name, i);
-		if (ioctl(fd, SIOCGIFINDEX, &request) < 0 || bring_up(fd, stage, &request) < 0)
+		network_name_card(request.ifr_name, i);
+		if (ioctl(fd, SIOCGIFINDEX, &request) < 0 ||
+			network_bring_up(fd, stage, &request) < 0)
 			break;
 	}
 	errno = 0;
 }
 
-static int tell_driver(const struct stage *stage, const char *what)
+static int network_tell_driver(const struct stage *stage, const char *what)
 {
 	_cleanup_close_ int fd = openat(stage->driver, what, O_WRONLY | O_CLOEXEC);
 
@@ -97,23 +98,23 @@ static int tell_driver(const struct stage *stage, const char *what)
 }
 
 /* Finds a card, or puts the spare one to use; and sees that it is up. */
-static int wake_card(int fd, const struct stage *stage, struct ifreq *request)
+static int network_wake_card(int fd, const struct stage *stage, struct ifreq *request)
 {
 	int r = 0;
 
 	if (ioctl(fd, SIOCGIFFLAGS, request) < 0) {
-		r = stage->driver > 0 ? tell_driver(stage, "bind") : -ENODEV;
+		r = stage->driver > 0 ? network_tell_driver(stage, "bind") : -ENODEV;
 		if (r == 0 && ioctl(fd, SIOCGIFFLAGS, request) < 0)
 			r = -errno;
 	}
-	return r < 0 || (request->ifr_flags & IFF_UP) ? r : bring_up(fd, stage, request);
+	return r < 0 || (request->ifr_flags & IFF_UP) ? r : network_bring_up(fd, stage, request);
 }
 
 /* Each returns 0 or a negative errno; the request has the name of the card. */
-static int set_nic(
+static int network_set_nic(
 	int fd, const struct stage *stage, const struct arrow_job_nic *nic, struct ifreq *request)
 {
-	int r = wake_card(fd, stage, request);
+	int r = network_wake_card(fd, stage, request);
 
 	if (r < 0)
 		return r;
@@ -125,11 +126,11 @@ static int set_nic(
 	if (nic->mtu && ioctl(fd, SIOCSIFMTU, request) < 0)
 		return -errno;
 	/* The link-local address, of the MAC that it has now. */
-	ipv6_set(stage, request->ifr_name, "addr_gen_mode", "0");
+	network_set_ipv6(stage, request->ifr_name, "addr_gen_mode", "0");
 	return 0;
 }
 
-static void put_inet(struct sockaddr *to, const void *address)
+static void network_put_inet(struct sockaddr *to, const void *address)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)to;
 
@@ -138,15 +139,15 @@ static void put_inet(struct sockaddr *to, const void *address)
 	memcpy(&in->sin_addr, address, sizeof(in->sin_addr));
 }
 
-static void put_mask(struct sockaddr *to, unsigned int prefix)
+static void network_put_mask(struct sockaddr *to, unsigned int prefix)
 {
 	uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
 
-	put_inet(to, &mask);
+	network_put_inet(to, &mask);
 }
 
 /* `alias` tells the addresses of one card apart. */
-static int add_address(
+static int network_add_address(
 	const int fds[2], const struct arrow_job_address *a, char alias, struct ifreq *request)
 {
 	struct in6_ifreq request6 = {.prefix = a->prefix};
@@ -165,14 +166,15 @@ static int add_address(
 		end[1] = alias;
 		end[2] = '\0';
 	}
-	put_inet(&request->ifr_addr, a->address);
+	network_put_inet(&request->ifr_addr, a->address);
 	if (ioctl(fds[0], SIOCSIFADDR, request) < 0)
 		return -errno;
-	put_mask(&request->ifr_netmask, a->prefix);
+	network_put_mask(&request->ifr_netmask, a->prefix);
 	return ioctl(fds[0], SIOCSIFNETMASK, request) < 0 ? -errno : 0;
 }
 
-static int add_route(const int fds[2], const struct arrow_job_route *route, struct ifreq *request)
+static int network_add_route(
+	const int fds[2], const struct arrow_job_route *route, struct ifreq *request)
 {
 	static const uint8_t none[16];
 	bool via = memcmp(route->gateway, none, sizeof(none)) != 0;
@@ -189,15 +191,15 @@ static int add_route(const int fds[2], const struct arrow_job_route *route, stru
 		memcpy(&entry6.rtmsg_gateway, route->gateway, sizeof(entry6.rtmsg_gateway));
 		return ioctl(fds[1], SIOCADDRT, &entry6) < 0 && errno != EEXIST ? -errno : 0;
 	}
-	put_inet(&entry.rt_dst, route->destination);
-	put_mask(&entry.rt_genmask, route->prefix);
+	network_put_inet(&entry.rt_dst, route->destination);
+	network_put_mask(&entry.rt_genmask, route->prefix);
 	if (via)
-		put_inet(&entry.rt_gateway, route->gateway);
+		network_put_inet(&entry.rt_gateway, route->gateway);
 	return ioctl(fds[0], SIOCADDRT, &entry) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 /* Which of its card's addresses it is. */
-static unsigned int route_rank(const struct job_network *n, size_t index)
+static unsigned int network_rank_route(const struct job_network *n, size_t index)
 {
 	unsigned int before = 0;
 
@@ -218,18 +220,19 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n->nic_count; i++) {
-		name_card(request.ifr_name, n->nics[i].index);
-		r = set_nic(fd4, stage, &n->nics[i], &request);
+		network_name_card(request.ifr_name, n->nics[i].index);
+		r = network_set_nic(fd4, stage, &n->nics[i], &request);
 	}
 	for (size_t i = 0; r == 0 && i < n->address_count; i++) {
 		what = "address";
-		name_card(request.ifr_name, n->addresses[i].index);
-		r = add_address(fds, &n->addresses[i], (char)('a' + route_rank(n, i)), &request);
+		network_name_card(request.ifr_name, n->addresses[i].index);
+		r = network_add_address(
+			fds, &n->addresses[i], (char)('a' + network_rank_route(n, i)), &request);
 	}
 	for (size_t i = 0; r == 0 && i < n->route_count; i++) {
 		what = "route";
-		name_card(request.ifr_name, n->routes[i].index);
-		r = add_route(fds, &n->routes[i], &request);
+		network_name_card(request.ifr_name, n->routes[i].index);
+		r = network_add_route(fds, &n->routes[i], &request);
 	}
 	/* EBADF: there was no socket to ask. */
 	return r < 0 ? fail(failure, 125, -r, "cannot set the %s of %.15s: %m%s", what,
@@ -247,7 +250,7 @@ int network_renew(const struct stage *stage, const struct job *job, struct failu
 
 	/* Down: the routes go, and the addresses of IPv6; that of IPv4 is replaced. */
 	for (unsigned int i = 0; fd >= 0; i++) {
-		name_card(request.ifr_name, i);
+		network_name_card(request.ifr_name, i);
 		request.ifr_flags = 0;
 		if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 			break;
@@ -259,7 +262,7 @@ int network_renew(const struct stage *stage, const struct job *job, struct failu
 }
 
 /* The driver's device with the highest number, which is the last card. */
-static void find_last(struct stage *stage)
+static void network_find_last(struct stage *stage)
 {
 	_cleanup_closedir_ DIR *dir = opendir(SYS_DIR "/bus/virtio/drivers/virtio_net");
 	struct dirent *entry;
@@ -287,14 +290,14 @@ void network_hide_spare(struct stage *stage)
 	unsigned int n = 0;
 
 	for (; fd >= 0 && n <= CARDS_MAX; n++) {
-		name_card(request.ifr_name, n);
+		network_name_card(request.ifr_name, n);
 		if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
 			break;
 	}
 	errno = 0;
 	if (n == 0)
 		return;
-	name_card(request.ifr_name, n - 1);
+	network_name_card(request.ifr_name, n - 1);
 	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0 ||
 		(uint8_t)request.ifr_hwaddr.sa_data[4] != ARROW_SPARE_MAC)
 		return;
@@ -302,13 +305,13 @@ void network_hide_spare(struct stage *stage)
 	if ((mkdir(SYS_DIR, 0555) < 0 && errno != EEXIST) ||
 		mount("sysfs", SYS_DIR, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return;
-	find_last(stage);
+	network_find_last(stage);
 	(void)!umount2(SYS_DIR, MNT_DETACH);
-	if (stage->driver > 0 && tell_driver(stage, "unbind") < 0)
+	if (stage->driver > 0 && network_tell_driver(stage, "unbind") < 0)
 		errno = 0;
 }
 
-static bool is_on(const struct job_network *n, uint32_t index)
+static bool network_is_on(const struct job_network *n, uint32_t index)
 {
 	for (size_t i = 0; i < n->nic_count; i++)
 		if (n->nics[i].index == index)
@@ -317,7 +320,7 @@ static bool is_on(const struct job_network *n, uint32_t index)
 }
 
 /* Takes the cards down that are on no network any more. */
-static int leave_networks(const struct job *job, struct failure *failure)
+static int network_leave_all(const struct job *job, struct failure *failure)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	static const uint8_t none[4];
@@ -325,14 +328,14 @@ static int leave_networks(const struct job *job, struct failure *failure)
 	int r = 0;
 
 	for (unsigned int i = 0; fd >= 0 && r == 0 && i < CARDS_MAX; i++) {
-		name_card(request.ifr_name, i);
-		if (is_on(&job->network, i) || ioctl(fd, SIOCGIFFLAGS, &request) < 0 ||
+		network_name_card(request.ifr_name, i);
+		if (network_is_on(&job->network, i) || ioctl(fd, SIOCGIFFLAGS, &request) < 0 ||
 			!(request.ifr_flags & IFF_UP))
 			continue;
 		/* Routes go, and the addresses of IPv6. */
 		request.ifr_flags = 0;
 		r = ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
-		put_inet(&request.ifr_addr, none);
+		network_put_inet(&request.ifr_addr, none);
 		if (r == 0 && ioctl(fd, SIOCSIFADDR, &request) < 0)
 			r = -errno;
 	}
@@ -352,7 +355,7 @@ int worker_network(const struct stage *stage, int in, int out)
 	n = read_full(in, data, RECORDS_MAX);
 	if (n < 0 || job_decode_network(data, (size_t)n, &job, &why) < 0)
 		return 1;
-	if (leave_networks(&job, &failure) == 0 && network_configure(stage, &job, &failure) == 0)
+	if (network_leave_all(&job, &failure) == 0 && network_configure(stage, &job, &failure) == 0)
 		identity_resolver(&job);
 	return dprintf(out, "%u %s\n", failure.status, failure.text) < 0;
 }

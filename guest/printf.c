@@ -25,13 +25,13 @@ static void printf_put(struct text *t, char c)
 	t->count++;
 }
 
-static void put_string(struct text *t, const char *s, size_t max)
+static void printf_put_string(struct text *t, const char *s, size_t max)
 {
 	for (; max > 0 && *s; max--)
 		printf_put(t, *s++);
 }
 
-static void put_number(struct text *t, uint64_t n, unsigned int base, char fill, int width)
+static void printf_put_number(struct text *t, uint64_t n, unsigned int base, char fill, int width)
 {
 	char digits[24];
 	int length = 0;
@@ -46,7 +46,7 @@ static void put_number(struct text *t, uint64_t n, unsigned int base, char fill,
 		printf_put(t, digits[--length]);
 }
 
-static size_t take_number(const char **fmt)
+static size_t printf_take_number(const char **fmt)
 {
 	size_t n = 0;
 
@@ -75,13 +75,13 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 		}
 		if (*++fmt == '0')
 			fill = *fmt++;
-		width = (int)take_number(&fmt);
+		width = (int)printf_take_number(&fmt);
 		if (fmt[0] == '.' && fmt[1] == '*') {
 			precision = (size_t)va_arg(args, int);
 			fmt += 2;
 		} else if (fmt[0] == '.') {
 			fmt++;
-			precision = take_number(&fmt);
+			precision = printf_take_number(&fmt);
 		}
 		for (; *fmt == 'l' || *fmt == 'z'; fmt++)
 			wide = true;
@@ -90,20 +90,21 @@ int vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 			printf_put(&t, (char)va_arg(args, int));
 			break;
 		case 's':
-			put_string(&t, va_arg(args, const char *), precision);
+			printf_put_string(&t, va_arg(args, const char *), precision);
 			break;
 		case 'm':
-			put_string(&t, strerror(err), SIZE_MAX);
+			printf_put_string(&t, strerror(err), SIZE_MAX);
 			break;
 		case 'd':
 			n = wide ? va_arg(args, int64_t) : va_arg(args, int);
 			if (n < 0)
 				printf_put(&t, '-');
-			put_number(&t, n < 0 ? -(uint64_t)n : (uint64_t)n, 10, fill, width);
+			printf_put_number(&t, n < 0 ? -(uint64_t)n : (uint64_t)n, 10, fill, width);
 			break;
 		case 'u':
 		case 'x':
-			put_number(&t, wide ? va_arg(args, uint64_t) : va_arg(args, unsigned int),
+			printf_put_number(&t,
+				wide ? va_arg(args, uint64_t) : va_arg(args, unsigned int),
 				*fmt == 'x' ? 16 : 10, fill, width);
 			break;
 		default:

@@ -8,7 +8,7 @@
 
 /* The kernel hands out memory that it lacks, and would then end the VM: better to refuse the job.
  */
-static bool memory_for(size_t size)
+static bool process_find_memory(size_t size)
 {
 	struct sysinfo info;
 
@@ -21,7 +21,7 @@ uint8_t *records_room(struct records *records, size_t max, size_t *size)
 {
 	size_t room = records->room ? records->room * 2 : ARROW_FRAME_MAX;
 
-	if (records->size == records->room && room <= max && memory_for(room)) {
+	if (records->size == records->room && room <= max && process_find_memory(room)) {
 		uint8_t *more = realloc(records->data, room + 1); /* one for the last NUL */
 
 		if (more) {
@@ -54,7 +54,7 @@ struct process *process_vacant(struct process *table, uint32_t number)
 	return p->used || p->failure ? NULL : p;
 }
 
-static void close_fd(int *fd)
+static void process_close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
@@ -66,7 +66,7 @@ void process_close_input(struct process *p)
 	struct input *in = &p->in;
 
 	if (p->tty < 0)
-		close_fd(&in->fd);
+		process_close_fd(&in->fd);
 	in->fd = -1;
 	in->length = 0;
 	in->passed = 0;
@@ -79,7 +79,7 @@ void process_close_streams(struct process *p)
 {
 	process_close_input(p);
 	for (int i = 0; i < 2; i++)
-		close_fd(&p->out[i].fd); /* out[0] of a terminal is its master */
-	close_fd(&p->slave);
+		process_close_fd(&p->out[i].fd); /* out[0] of a terminal is its master */
+	process_close_fd(&p->slave);
 	p->tty = -1;
 }

@@ -80,7 +80,7 @@ static int receiver_read_entry(struct receiver *r)
 	return 0;
 }
 
-static int open_beneath(int dir, const char *path, int flags)
+static int receive_open_beneath(int dir, const char *path, int flags)
 {
 	struct how how = {
 		.flags = (uint64_t)(unsigned int)(flags | O_CLOEXEC),
@@ -92,7 +92,7 @@ static int open_beneath(int dir, const char *path, int flags)
 }
 
 /* Opens the directory that holds `name`, making what is missing; *part is its last part. */
-static int open_parent(struct receiver *r, char *name, const char **part)
+static int receive_open_parent(struct receiver *r, char *name, const char **part)
 {
 	char *slash = strrchr(name, '/');
 	int fd;
@@ -101,17 +101,17 @@ static int open_parent(struct receiver *r, char *name, const char **part)
 	if (!slash)
 		return fcntl(r->dir, F_DUPFD_CLOEXEC, 3);
 	*slash = '\0';
-	fd = open_beneath(r->dir, name, O_PATH | O_DIRECTORY);
+	fd = receive_open_beneath(r->dir, name, O_PATH | O_DIRECTORY);
 	if (fd == -ENOENT) {
 		const char *last;
-		_cleanup_close_ int parent = open_parent(r, name, &last);
+		_cleanup_close_ int parent = receive_open_parent(r, name, &last);
 
 		if (parent < 0)
 			fd = parent;
 		else if (mkdirat(parent, last, 0755) < 0 && errno != EEXIST)
 			fd = -errno;
 		else
-			fd = open_beneath(r->dir, name, O_PATH | O_DIRECTORY);
+			fd = receive_open_beneath(r->dir, name, O_PATH | O_DIRECTORY);
 	}
 	*slash = '/';
 	return fd;
@@ -147,7 +147,7 @@ static int receiver_set_metadata(struct receiver *r, int fd)
 	return rc;
 }
 
-static int write_at(int fd, const uint8_t *data, size_t size, uint64_t at)
+static int receive_write_at(int fd, const uint8_t *data, size_t size, uint64_t at)
 {
 	while (size > 0) {
 		ssize_t n = pwrite(fd, data, size, (off_t)at);
@@ -179,7 +179,7 @@ static int receive_file(struct receiver *r, int parent, const char *part)
 
 			rc = receiver_read(r, r->buffer, n);
 			if (rc == 0)
-				rc = write_at(fd, r->buffer, n, s.offset);
+				rc = receive_write_at(fd, r->buffer, n, s.offset);
 			s.offset += n;
 			s.length -= n;
 		}
@@ -224,7 +224,7 @@ static int receive_directory(struct receiver *r, int parent, const char *part)
 static int receive_hard_link(struct receiver *r, int parent, const char *part)
 {
 	const char *last;
-	_cleanup_close_ int from = open_parent(r, r->link, &last);
+	_cleanup_close_ int from = receive_open_parent(r, r->link, &last);
 
 	if (from < 0)
 		return from;
@@ -271,7 +271,7 @@ static int receiver_clear_way(struct receiver *r, int parent, const char *part)
 static int receive_entry(struct receiver *r)
 {
 	const char *part;
-	_cleanup_close_ int parent = open_parent(r, r->name, &part);
+	_cleanup_close_ int parent = receive_open_parent(r, r->name, &part);
 	int rc = parent < 0 ? parent : receiver_clear_way(r, parent, part);
 
 	if (rc < 0)
@@ -300,7 +300,8 @@ static void receiver_set_times(struct receiver *r)
 {
 	for (size_t i = r->n_directories; i-- > 0;) {
 		struct directory *d = &r->directories[i];
-		_cleanup_close_ int fd = open_beneath(r->dir, d->name, O_RDONLY | O_DIRECTORY);
+		_cleanup_close_ int fd =
+			receive_open_beneath(r->dir, d->name, O_RDONLY | O_DIRECTORY);
 		struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, d->mtime};
 
 		if (fd >= 0 && futimens(fd, times) < 0)

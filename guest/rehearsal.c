@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static void look(const char *path)
+static void rehearse_look(const char *path)
 {
 	char buf[512];
 	struct stat st;
@@ -39,7 +39,7 @@ static void look(const char *path)
 		stat(path, &st);
 }
 
-static void files(void)
+static void rehearse_files(void)
 {
 	static const char *const paths[] = {"/etc/passwd", "/etc/hosts", "/etc/localtime",
 		"/proc/self/status", "/proc/self/exe", "/proc/meminfo", "/proc/cpuinfo",
@@ -54,7 +54,7 @@ static void files(void)
 		close(fd);
 	}
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		look(paths[i]);
+		rehearse_look(paths[i]);
 	fd = open("/tmp/file", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
@@ -77,7 +77,7 @@ static void files(void)
 #define BULK (384 * 1024)
 static const volatile char bulk[BULK] = {1};
 
-static void read_ahead(void)
+static void rehearse_read_ahead(void)
 {
 	static const int pages[] = {0, 5, 40, 41, 42, 80, 11, 60, 94, 23, 95};
 
@@ -86,7 +86,7 @@ static void read_ahead(void)
 }
 
 /* What the linker of glibc does to libraries: pieces of a file, of which one is written to. */
-static void map_pieces(const char *path)
+static void rehearse_map_pieces(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), prot = PROT_READ | PROT_WRITE;
 	char head[832], *map;
@@ -110,7 +110,7 @@ static void map_pieces(const char *path)
 }
 
 /* As many mappings as a program with some libraries has. */
-static void map_many(void)
+static void rehearse_map_many(void)
 {
 	enum { COUNT = 40 };
 	char *maps[COUNT];
@@ -127,7 +127,7 @@ static void map_many(void)
 }
 
 /* What glibc asks of the kernel before main(), and musl does not. */
-static void begin(void)
+static void rehearse_begin(void)
 {
 	static struct {
 		void *next;
@@ -152,12 +152,12 @@ static void begin(void)
 		*(volatile char *)top = *(volatile char *)(top + 0x21000) = 1;
 }
 
-static void *thread(void *arg)
+static void *rehearse_in_thread(void *arg)
 {
 	return arg;
 }
 
-static void processes(char **argv)
+static void rehearse_processes(char **argv)
 {
 	struct sigaction action = {.sa_handler = SIG_IGN};
 	struct timespec nap = {.tv_nsec = 1000};
@@ -169,7 +169,7 @@ static void processes(char **argv)
 	pid_t pid;
 
 	sigaction(SIGPIPE, &action, NULL);
-	if (pthread_create(&t, NULL, thread, NULL) == 0)
+	if (pthread_create(&t, NULL, rehearse_in_thread, NULL) == 0)
 		pthread_join(t, NULL);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return;
@@ -200,14 +200,14 @@ int main(int argc, char **argv)
 	struct rlimit limit;
 	char *memory, line[64];
 
-	begin();
+	rehearse_begin();
 	if (argc > 1 && strcmp(argv[1], "trial") == 0)
 		puts("trial");
 	if (argc > 1)
 		return 0;
-	read_ahead();
-	map_pieces(argv[0]);
-	map_many();
+	rehearse_read_ahead();
+	rehearse_map_pieces(argv[0]);
+	rehearse_map_many();
 	while (fgets(line, sizeof(line), stdin))
 		;
 	memory = malloc(300000);
@@ -219,8 +219,8 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	uname(&name);
 	getrlimit(RLIMIT_STACK, &limit);
-	files();
-	processes(argv);
+	rehearse_files();
+	rehearse_processes(argv);
 	printf("%s %ld %d\n", name.release, (long)now.tv_sec, getuid() + getpid());
 	fflush(stdout);
 	fprintf(stderr, "%s\n", getenv("PATH"));

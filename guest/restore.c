@@ -34,7 +34,7 @@
 #define ROOT_FAILED "cannot write to the read-only root: %m"
 #define SECOND UINT64_C(1000000000)
 
-static uint64_t monotonic_ns(void)
+static uint64_t clock_read_monotonic(void)
 {
 	struct timespec t;
 
@@ -46,7 +46,7 @@ static void clock_send_question(struct loader *loader)
 {
 	uint8_t payload[ARROW_TIME_QUESTION_BYTES];
 
-	arrow_time_question_encode(payload, monotonic_ns());
+	arrow_time_question_encode(payload, clock_read_monotonic());
 	loader->clock_asked = channel_put(&loader->channel, ARROW_CONTROL, ARROW_TIME, payload,
 				      sizeof(payload)) == 0;
 	/* At once, for what it waits is what the clock will be wrong by. */
@@ -63,7 +63,7 @@ void clock_ask(struct loader *loader)
 
 void clock_answer(struct loader *loader, const struct arrow_time *time)
 {
-	uint64_t round = monotonic_ns() - time->guest, now = time->host + round;
+	uint64_t round = clock_read_monotonic() - time->guest, now = time->host + round;
 	struct timespec t = {.tv_sec = (time_t)(now / SECOND), .tv_nsec = (long)(now % SECOND)};
 
 	loader->clock_asked = false;
@@ -101,7 +101,7 @@ int clock_wait(struct loader *loader)
 	return 0;
 }
 
-static int write_new(const char *path, const char *text)
+static int restore_write_new(const char *path, const char *text)
 {
 	char work[64];
 	_cleanup_close_ int fd = -1;
@@ -119,7 +119,7 @@ static int write_new(const char *path, const char *text)
  * The kernel makes up a boot_id once, when it is first read. So a new one lies above it, in a file
  * that is written in place from the second time on: a restored Arrow can be saved, too.
  */
-static int renew_boot_id(void)
+static int restore_renew_boot_id(void)
 {
 	_cleanup_free_ char *text = NULL;
 	struct stat file, shown;
@@ -145,17 +145,18 @@ static int renew_boot_id(void)
 }
 
 /* Tells programs who they are now: lines of NAME=value, as /etc/os-release has them. */
-static int write_told(const struct job *job)
+static int restore_write_told(const struct job *job)
 {
 	char text[1024];
 
 	snprintf(text, sizeof(text), "ID=%.128s\nNAME=%.256s\nHOSTNAME=%.64s\nRESTORED=%lld\n",
 		job->id ? job->id : "", job->name ? job->name : "",
 		job->hostname ? job->hostname : "", (long long)time(NULL));
-	return write_new(TOLD_DIR "/restored", text);
+	return restore_write_new(TOLD_DIR "/restored", text);
 }
 
-static int write_files(struct loader *loader, const struct job *job, struct failure *failure)
+static int restore_write_files(
+	struct loader *loader, const struct job *job, struct failure *failure)
 {
 	const unsigned long root = MS_REMOUNT | MS_BIND;
 	bool read_only = loader->job.flags & ARROW_JOB_READ_ONLY;
@@ -168,9 +169,9 @@ static int write_files(struct loader *loader, const struct job *job, struct fail
 	if (r == 0) {
 		r = mkdir_all(TOLD_DIR, 0755);
 		if (r == 0)
-			r = renew_boot_id();
+			r = restore_renew_boot_id();
 		if (r == 0)
-			r = write_told(job);
+			r = restore_write_told(job);
 		if (r < 0)
 			(void)fail(failure, 125, -r, "cannot write " TOLD_DIR ": %m");
 	}
@@ -187,9 +188,6 @@ static int restore_become(struct loader *loader, struct job *job, struct failure
 	loader->notes = job->flags & ARROW_JOB_NOTES;
 	clock_ask(loader);
 	r = identity_unique(job, failure);
-	/* Twice: the first way to the host and back is a slow one, where code is translated. */
-	if (r == 0 && clock_wait(loader) == 0)
-		clock_ask(loader);
 	if (r == 0 && clock_wait(loader) < 0)
 		r = fail(failure, 125, EPROTO, "the host did not tell the time: %m");
 	if (r == 0)
@@ -197,7 +195,7 @@ static int restore_become(struct loader *loader, struct job *job, struct failure
 	if (r < 0)
 		return r;
 	hold_others_end(&loader->hold);
-	r = write_files(loader, job, failure);
+	r = restore_write_files(loader, job, failure);
 	if (r < 0)
 		return r;
 	memcpy(loader->job.machine_id, job->machine_id, sizeof(job->machine_id));

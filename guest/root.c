@@ -43,7 +43,7 @@
 #define DEVICE_DEADLINE_MS 10000u
 #define SAFE_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-static int mount_overlay(void)
+static int root_mount_overlay(void)
 {
 	return mount("overlay", ROOT_DIR, "overlay", 0,
 		       "lowerdir=" LOWER_DIR ",upperdir=" UPPER_DIR "/upper,workdir=" UPPER_DIR
@@ -52,7 +52,7 @@ static int mount_overlay(void)
 		       : 0;
 }
 
-static int mount_image(struct stage *stage, const struct job *job, struct failure *failure)
+static int root_mount_image(struct stage *stage, const struct job *job, struct failure *failure)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + DEVICE_DEADLINE_MS;
@@ -67,7 +67,7 @@ static int mount_image(struct stage *stage, const struct job *job, struct failur
 		nanosleep(&pause, NULL);
 	}
 	stage->lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = mount_overlay();
+	r = root_mount_overlay();
 	return r < 0 ? fail(failure, 125, -r, "cannot mount the overlay of the root: %m%s",
 			       r == -ENODEV ? "; the guest's kernel lacks overlayfs" : "")
 		     : 0;
@@ -88,7 +88,7 @@ static const char *const trees_of_stage[] = {"dev", "proc", "sys"};
 static const char *const etc_files[] = {"etc/hostname", "etc/hosts", "etc/machine-id"};
 #define ETC_FILES (sizeof(etc_files) / sizeof(etc_files[0]))
 
-static int move_trees(const char *from_dir, const char *to_dir)
+static int root_move_trees(const char *from_dir, const char *to_dir)
 {
 	char from[64], to[64];
 
@@ -103,7 +103,7 @@ static int move_trees(const char *from_dir, const char *to_dir)
  * What jobs have in common, in the layer of changes. Nothing of the image below may be looked at
  * yet, for it is another one in each clone: so what is mounted on is said to hide it.
  */
-static int fill_upper(int upper)
+static int root_fill_upper(int upper)
 {
 	char path[64];
 
@@ -125,7 +125,7 @@ static int fill_upper(int upper)
 	return symlinkat("/proc/mounts", upper, "etc/mtab") < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static void clear_etc(int upper)
+static void root_clear_etc(int upper)
 {
 	for (size_t i = 0; i < ETC_FILES; i++)
 		unlinkat(upper, etc_files[i], 0);
@@ -133,15 +133,15 @@ static void clear_etc(int upper)
 	unlinkat(upper, "etc", AT_REMOVEDIR);
 }
 
-static void clear_upper(int upper)
+static void root_clear_upper(int upper)
 {
-	clear_etc(upper);
+	root_clear_etc(upper);
 	for (size_t i = 0; i < TREES; i++)
 		unlinkat(upper, trees_of_stage[i], AT_REMOVEDIR);
 }
 
 /* What was read of the disk is not what is on the clone's, but for what a mount keeps. */
-static void forget_disk(const struct stage *stage)
+static void root_forget_disk(const struct stage *stage)
 {
 	_cleanup_close_ int fd = open(DISK, O_RDONLY | O_CLOEXEC);
 
@@ -163,31 +163,31 @@ static const char *root_dir(const struct stage *stage)
 
 void root_mount(struct stage *stage)
 {
-	if (stage->upper < 0 || fill_upper(stage->upper) < 0 ||
+	if (stage->upper < 0 || root_fill_upper(stage->upper) < 0 ||
 		mount(DISK, LOWER_DIR, "erofs", MS_RDONLY, NULL) < 0)
 		goto clear;
 	stage->lower = open(LOWER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (mount_overlay() < 0)
+	if (root_mount_overlay() < 0)
 		goto unmount;
-	if (move_trees(STAGE_DIR, ROOT_DIR) == 0 &&
+	if (root_move_trees(STAGE_DIR, ROOT_DIR) == 0 &&
 		mount(ROOT_DIR, "/", NULL, MS_MOVE, NULL) == 0) {
 		stage->mounted = true;
-		forget_disk(stage);
+		root_forget_disk(stage);
 		return;
 	}
-	(void)!move_trees(ROOT_DIR, STAGE_DIR);
+	(void)!root_move_trees(ROOT_DIR, STAGE_DIR);
 	(void)umount2(ROOT_DIR, MNT_DETACH);
 unmount:
 	close_keep_errno(steal_fd(&stage->lower));
 	(void)umount2(LOWER_DIR, 0);
 clear:
-	clear_upper(stage->upper);
+	root_clear_upper(stage->upper);
 	errno = 0;
 }
 
 int root_unmount(struct stage *stage)
 {
-	int r = move_trees(ABOVE, STAGE_DIR);
+	int r = root_move_trees(ABOVE, STAGE_DIR);
 
 	if (r < 0)
 		return r;
@@ -218,7 +218,7 @@ static int root_settle(
 		return fail(failure, 125, errno, "cannot make /tmp in the root: %m");
 	if (fstatat(stage->lower, "etc", &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (!S_ISDIR(st.st_mode) || llistxattr(LOWER_DIR "/etc", NULL, 0) > 0) {
-			clear_etc(stage->upper);
+			root_clear_etc(stage->upper);
 			*etc = true;
 			return 0;
 		}
@@ -235,7 +235,7 @@ static int root_settle(
 }
 
 /* Moves /dev, /proc and /sys from where they were built to the root. */
-static int move_stage(const struct stage *stage, const char *from_dir, struct failure *failure)
+static int root_move_stage(const struct stage *stage, const char *from_dir, struct failure *failure)
 {
 	char to[64];
 	int r;
@@ -245,14 +245,14 @@ static int move_stage(const struct stage *stage, const char *from_dir, struct fa
 			errno != EEXIST)
 			return fail(failure, 125, errno, "cannot make /%s in the root: %m",
 				trees_of_stage[i]);
-	r = move_trees(from_dir, root_dir(stage));
+	r = root_move_trees(from_dir, root_dir(stage));
 	return r < 0 ? fail(failure, 125, -r,
 			       "cannot mount /dev, /proc and /sys: %m; they must be directories of the root")
 		     : 0;
 }
 
 /* Those of a privileged Arrow are others. */
-static int move_privileged(const struct stage *stage, struct failure *failure)
+static int root_move_privileged(const struct stage *stage, struct failure *failure)
 {
 	const char *what;
 	char path[64];
@@ -264,10 +264,11 @@ static int move_privileged(const struct stage *stage, struct failure *failure)
 		if (umount2(root_join_path(path, ABOVE, trees_of_stage[i]), MNT_DETACH) < 0)
 			return fail(
 				failure, 125, errno, "cannot unmount /%s: %m", trees_of_stage[i]);
-	return move_stage(stage, PRIVILEGED_DIR, failure);
+	return root_move_stage(stage, PRIVILEGED_DIR, failure);
 }
 
-static int resize_shm(const struct stage *stage, const struct job *job, struct failure *failure)
+static int root_resize_shm(
+	const struct stage *stage, const struct job *job, struct failure *failure)
 {
 	char options[48], path[64];
 
@@ -283,7 +284,7 @@ static int resize_shm(const struct stage *stage, const struct job *job, struct f
 }
 
 /* Mounts all that is there but volumes. *etc: files of /etc are still to be written. */
-static int mount_root(
+static int root_mount_all(
 	struct stage *stage, const struct job *job, bool *etc, struct failure *failure)
 {
 	int r = 0;
@@ -294,20 +295,20 @@ static int mount_root(
 		if (r < 0)
 			return fail(
 				failure, 125, -r, "cannot unmount the root of the template: %m");
-		clear_upper(stage->upper);
+		root_clear_upper(stage->upper);
 	}
 	if (!stage->mounted)
-		r = mount_image(stage, job, failure);
+		r = root_mount_image(stage, job, failure);
 	if (r == 0 && (job->flags & ARROW_JOB_PRIVILEGED))
-		r = move_privileged(stage, failure);
+		r = root_move_privileged(stage, failure);
 	else if (r == 0 && !stage->mounted)
-		r = move_stage(stage, STAGE_DIR, failure);
+		r = root_move_stage(stage, STAGE_DIR, failure);
 	if (r == 0 && stage->mounted)
 		r = root_settle(stage, job, etc, failure);
-	return r == 0 ? resize_shm(stage, job, failure) : r;
+	return r == 0 ? root_resize_shm(stage, job, failure) : r;
 }
 
-static bool is_name(const char *s)
+static bool root_is_name(const char *s)
 {
 	return *s && strlen(s) <= NAME_MAX && !strchr(s, '/') && strcmp(s, ".") != 0 &&
 	       strcmp(s, "..") != 0;
@@ -317,7 +318,7 @@ static bool is_name(const char *s)
  * Mounts the share of a 9p mount in the initramfs, once however many mounts use it, and takes a
  * detached copy of what this mount shows of it. Returns a file descriptor or -errno.
  */
-static int open_share(const struct arrow_job_mount *m, struct failure *failure)
+static int root_open_share(const struct arrow_job_mount *m, struct failure *failure)
 {
 	const char *slash = strchr(m->source, '/');
 	size_t length = slash ? (size_t)(slash - m->source) : strlen(m->source);
@@ -325,7 +326,7 @@ static int open_share(const struct arrow_job_mount *m, struct failure *failure)
 	int fd;
 
 	if (length == 0 || length >= sizeof(tag) || m->source[0] == '.' ||
-		(slash ? !is_name(slash + 1) : m->kind == ARROW_MOUNT_9P_FILE))
+		(slash ? !root_is_name(slash + 1) : m->kind == ARROW_MOUNT_9P_FILE))
 		return fail(failure, 125, EINVAL, "the source %s of the volume %s is malformed",
 			m->source, m->target);
 	snprintf(tag, sizeof(tag), "%.*s", (int)length, m->source);
@@ -347,7 +348,7 @@ static int open_share(const struct arrow_job_mount *m, struct failure *failure)
 }
 
 /* Makes the directories that lead to path, and path itself: a directory or an empty file. */
-static int make_target(const char *path, bool file)
+static int root_make_target(const char *path, bool file)
 {
 	_cleanup_free_ char *parent = strdup(path);
 	_cleanup_close_ int fd = -1;
@@ -373,10 +374,10 @@ static int make_target(const char *path, bool file)
 		       : 0;
 }
 
-static int place_mount(const struct arrow_job_mount *m, int tree, struct failure *failure)
+static int root_place_mount(const struct arrow_job_mount *m, int tree, struct failure *failure)
 {
 	unsigned long flags = m->flags & SAFE_FLAGS;
-	int r = make_target(m->target, m->kind == ARROW_MOUNT_9P_FILE);
+	int r = root_make_target(m->target, m->kind == ARROW_MOUNT_9P_FILE);
 
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot make the mount point %s: %m", m->target);
@@ -396,7 +397,7 @@ static int place_mount(const struct arrow_job_mount *m, int tree, struct failure
 }
 
 /* Shares are opened before the root is entered, and placed in it afterwards. */
-static int enter(const struct stage *stage, const struct job *job, int *trees, bool etc,
+static int root_enter_tree(const struct stage *stage, const struct job *job, int *trees, bool etc,
 	struct failure *failure)
 {
 	int r = 0;
@@ -404,7 +405,7 @@ static int enter(const struct stage *stage, const struct job *job, int *trees, b
 	for (size_t i = 0; i < job->mount_count; i++) {
 		if (job->mounts[i].kind == ARROW_MOUNT_TMPFS)
 			continue;
-		trees[i] = open_share(&job->mounts[i], failure);
+		trees[i] = root_open_share(&job->mounts[i], failure);
 		if (trees[i] < 0)
 			return trees[i];
 	}
@@ -418,7 +419,7 @@ static int enter(const struct stage *stage, const struct job *job, int *trees, b
 	if (etc)
 		r = identity_files(job, failure);
 	for (size_t i = 0; r == 0 && i < job->mount_count; i++)
-		r = place_mount(&job->mounts[i], trees[i], failure);
+		r = root_place_mount(&job->mounts[i], trees[i], failure);
 	return r;
 }
 
@@ -432,9 +433,9 @@ int root_enter(struct stage *stage, const struct job *job, struct failure *failu
 		return fail(failure, 125, ENOMEM, "cannot mount %zu volumes: %m", job->mount_count);
 	for (size_t i = 0; i < job->mount_count; i++)
 		trees[i] = -1;
-	r = mount_root(stage, job, &etc, failure);
+	r = root_mount_all(stage, job, &etc, failure);
 	if (r == 0)
-		r = enter(stage, job, trees, etc, failure);
+		r = root_enter_tree(stage, job, trees, etc, failure);
 	for (size_t i = 0; i < job->mount_count; i++)
 		close_keep_errno(trees[i]);
 

@@ -65,7 +65,7 @@ static void send_put(struct sender *s, const void *data, size_t size)
 	}
 }
 
-static void put_entry(struct sender *s, struct arrow_entry *e, const char *link)
+static void send_put_entry(struct sender *s, struct arrow_entry *e, const char *link)
 {
 	uint8_t head[ENTRY_HEAD];
 
@@ -81,7 +81,7 @@ static void put_entry(struct sender *s, struct arrow_entry *e, const char *link)
 	s->xattrs_size = 0;
 }
 
-static struct arrow_entry entry_of(const struct stat *st)
+static struct arrow_entry send_make_entry(const struct stat *st)
 {
 	return (struct arrow_entry){
 		.mode = st->st_mode & 07777,
@@ -93,7 +93,7 @@ static struct arrow_entry entry_of(const struct stat *st)
 }
 
 /* Those that mean something elsewhere. What does not fit is left out, as tar does. */
-static void take_xattrs(struct sender *s, int fd)
+static void send_take_xattrs(struct sender *s, int fd)
 {
 	char names[4096];
 	ssize_t size = flistxattr(fd, names, sizeof(names));
@@ -123,7 +123,7 @@ static void take_xattrs(struct sender *s, int fd)
 }
 
 /* Where the file has data. One with too many holes is sent as if it had none. */
-static void find_segments(struct sender *s, int fd, struct arrow_entry *e)
+static void send_find_segments(struct sender *s, int fd, struct arrow_entry *e)
 {
 	off_t at = 0, size = (off_t)e->size;
 
@@ -150,7 +150,7 @@ static void find_segments(struct sender *s, int fd, struct arrow_entry *e)
 }
 
 /* The bytes of a segment; what is not there any more is sent as zeros. */
-static void put_data(struct sender *s, int fd, uint64_t at, uint64_t left)
+static void send_put_data(struct sender *s, int fd, uint64_t at, uint64_t left)
 {
 	while (left > 0 && s->err == 0) {
 		size_t room = BUFFER - s->used;
@@ -168,7 +168,7 @@ static void put_data(struct sender *s, int fd, uint64_t at, uint64_t left)
 	}
 }
 
-static int by_inode(const void *a, const void *b)
+static int send_compare_inode(const void *a, const void *b)
 {
 	const struct inode *x = a, *y = b;
 
@@ -178,7 +178,7 @@ static int by_inode(const void *a, const void *b)
 }
 
 /* The first name of a file that has several, or NULL when this is the first. */
-static const char *earlier_name(struct sender *s, const struct stat *st)
+static const char *send_find_earlier(struct sender *s, const struct stat *st)
 {
 	size_t length = strlen(s->name) + 1;
 	struct inode *new, **found;
@@ -191,7 +191,7 @@ static const char *earlier_name(struct sender *s, const struct stat *st)
 	new->dev = st->st_dev;
 	new->ino = st->st_ino;
 	memcpy(new->name, s->name, length);
-	found = tsearch(new, &s->inodes, by_inode);
+	found = tsearch(new, &s->inodes, send_compare_inode);
 	if (!found || *found == new)
 		return NULL;
 	free(new);
@@ -209,29 +209,29 @@ static int send_file(struct sender *s, int dir, const char *part)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT; /* another took its name */
-	e = entry_of(&st);
-	earlier = earlier_name(s, &st);
+	e = send_make_entry(&st);
+	earlier = send_find_earlier(s, &st);
 	if (earlier) {
 		e.type = ENTRY_HARD_LINK;
-		put_entry(s, &e, earlier);
+		send_put_entry(s, &e, earlier);
 		return 0;
 	}
 	e.type = ENTRY_FILE;
 	e.size = (uint64_t)st.st_size;
-	take_xattrs(s, fd);
-	find_segments(s, fd, &e);
-	put_entry(s, &e, NULL);
+	send_take_xattrs(s, fd);
+	send_find_segments(s, fd, &e);
+	send_put_entry(s, &e, NULL);
 	for (uint32_t i = 0; i < e.segments; i++) {
 		struct arrow_entry_segment segment = arrow_entry_segment(s->segments, i);
 
-		put_data(s, fd, segment.offset, segment.length);
+		send_put_data(s, fd, segment.offset, segment.length);
 	}
 	return s->err;
 }
 
 static int send_other(struct sender *s, int dir, const char *part, const struct stat *st)
 {
-	struct arrow_entry e = entry_of(st);
+	struct arrow_entry e = send_make_entry(st);
 	char link[ENTRY_NAME_MAX + 1];
 	ssize_t n;
 
@@ -242,7 +242,7 @@ static int send_other(struct sender *s, int dir, const char *part, const struct 
 			return n < 0 ? -errno : -EIO;
 		link[n] = '\0';
 		e.type = ENTRY_LINK;
-		put_entry(s, &e, link);
+		send_put_entry(s, &e, link);
 		return s->err;
 	case S_IFCHR:
 		e.type = ENTRY_CHARACTER;
@@ -260,12 +260,12 @@ static int send_other(struct sender *s, int dir, const char *part, const struct 
 		e.major = major(st->st_rdev);
 		e.minor = minor(st->st_rdev);
 	}
-	put_entry(s, &e, NULL);
+	send_put_entry(s, &e, NULL);
 	return s->err;
 }
 
 /* True for a directory of the kernel's, which is sent empty: /proc, /sys, /dev. */
-static bool is_kernels(const struct sender *s, int fd, const struct stat *st)
+static bool send_is_kernels(const struct sender *s, int fd, const struct stat *st)
 {
 	static const unsigned long types[] = {
 		0x9fa0,     /* proc */
@@ -305,11 +305,11 @@ static int send_directory(struct sender *s, int fd, bool top)
 			close(fd);
 		return r;
 	}
-	e = entry_of(&st);
+	e = send_make_entry(&st);
 	e.type = ENTRY_DIRECTORY;
-	take_xattrs(s, fd);
-	put_entry(s, &e, NULL);
-	if (!top && is_kernels(s, fd, &st))
+	send_take_xattrs(s, fd);
+	send_put_entry(s, &e, NULL);
+	if (!top && send_is_kernels(s, fd, &st))
 		return s->err;
 	if (strcmp(s->name, ".") == 0)
 		length = 0;
@@ -363,7 +363,7 @@ int entries_error(int out, const char *what, const char *path)
 }
 
 /* What the first entry is called: the last part of the path, "." for "/" and what ends in "/.". */
-static void base_name(const char *path, char name[ENTRY_NAME_MAX + 1])
+static void send_find_base(const char *path, char name[ENTRY_NAME_MAX + 1])
 {
 	size_t end = strlen(path), start;
 
@@ -378,7 +378,7 @@ static void base_name(const char *path, char name[ENTRY_NAME_MAX + 1])
 }
 
 /* What the path leads to, without links. */
-static int real_path(const char *path, char real[PATH_MAX])
+static int send_find_real_path(const char *path, char real[PATH_MAX])
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	char link[32];
@@ -403,7 +403,7 @@ static int send_path(struct sender *s, const char *path, bool follow)
 		return -errno;
 	if (S_ISLNK(st.st_mode) && follow && stat(path, &st) < 0)
 		return -errno;
-	base_name(path, s->name);
+	send_find_base(path, s->name);
 	if (strcmp(s->name, "..") == 0)
 		strcpy(s->name, ".");
 	if (S_ISDIR(st.st_mode)) {
@@ -413,7 +413,7 @@ static int send_path(struct sender *s, const char *path, bool follow)
 	if (follow) {
 		char target[PATH_MAX];
 
-		r = real_path(path, target);
+		r = send_find_real_path(path, target);
 		return r < 0                 ? r
 		       : S_ISREG(st.st_mode) ? send_file(s, AT_FDCWD, target)
 					     : send_other(s, AT_FDCWD, target, &st);
@@ -450,9 +450,10 @@ int worker_send(int out, const char *path, bool follow)
 }
 
 /* The entry of a path, without its data; name: an absolute path that it is told by. */
-static void look_at(struct sender *s, const char *name, const char *path, const struct stat *st)
+static void send_look_at(
+	struct sender *s, const char *name, const char *path, const struct stat *st)
 {
-	struct arrow_entry e = entry_of(st);
+	struct arrow_entry e = send_make_entry(st);
 	char link[ENTRY_NAME_MAX + 1];
 	ssize_t n;
 
@@ -467,7 +468,7 @@ static void look_at(struct sender *s, const char *name, const char *path, const 
 		e.size = (uint64_t)st->st_size;
 	n = e.type == ENTRY_LINK ? readlink(path, link, sizeof(link) - 1) : -1;
 	link[n > 0 ? n : 0] = '\0';
-	put_entry(s, &e, n > 0 ? link : NULL);
+	send_put_entry(s, &e, n > 0 ? link : NULL);
 }
 
 int worker_look(int out, const char *path)
@@ -481,9 +482,9 @@ int worker_look(int out, const char *path)
 		return entries_error(out, "cannot find", path);
 	s->out = out;
 	if (S_ISLNK(st.st_mode))
-		look_at(s, "/", path, &st);
-	if (real_path(path, target) == 0 && stat(target, &st) == 0)
-		look_at(s, target, target, &st);
+		send_look_at(s, "/", path, &st);
+	if (send_find_real_path(path, target) == 0 && stat(target, &st) == 0)
+		send_look_at(s, target, target, &st);
 	send_flush(s);
 	arrow_entry_encode(head, &(struct arrow_entry){.type = ENTRY_END});
 	return s->err < 0 || write_full(out, head, sizeof(head)) < 0 ? 2 : 0;

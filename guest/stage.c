@@ -78,7 +78,7 @@ static int stage_attach(const char *type, const char *dir, unsigned long flags, 
 }
 
 /* A file system that a smaller kernel may lack. */
-static int attach_if_there(
+static int stage_attach_if_there(
 	const char *type, const char *dir, unsigned long flags, const char *options)
 {
 	int r = stage_attach(type, dir, flags, options);
@@ -86,7 +86,7 @@ static int attach_if_there(
 	return r == -ENODEV || r == -ENOENT ? 0 : r;
 }
 
-static int build_dev(bool privileged)
+static int stage_build_dev(bool privileged)
 {
 	int r;
 
@@ -114,12 +114,12 @@ static int build_dev(bool privileged)
 		(mkdir("dev/shm", 01777) < 0 && errno != EEXIST) ||
 		(mkdir("dev/mqueue", 0755) < 0 && errno != EEXIST))
 		return -errno;
-	r = attach_if_there("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
+	r = stage_attach_if_there("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
 		"newinstance,ptmxmode=0666,mode=0620,gid=5");
 	if (r == 0)
 		r = stage_attach("tmpfs", "dev/shm", CAREFUL, "mode=1777,size=" SHM_SIZE_TEXT);
 	if (r == 0)
-		r = attach_if_there("mqueue", "dev/mqueue", CAREFUL, NULL);
+		r = stage_attach_if_there("mqueue", "dev/mqueue", CAREFUL, NULL);
 	return r;
 }
 
@@ -165,7 +165,7 @@ int stage_build(const char *dir, bool privileged, const char **what)
 		mkdir("sys", 0555) < 0)
 		return -errno;
 	*what = "/dev";
-	r = build_dev(privileged);
+	r = stage_build_dev(privileged);
 	if (r < 0)
 		return r;
 	*what = "/proc";
@@ -179,7 +179,7 @@ int stage_build(const char *dir, bool privileged, const char **what)
 		mount(NULL, "sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | CAREFUL, NULL) < 0)
 		r = -errno;
 	if (r == 0)
-		r = attach_if_there("cgroup2", "sys/fs/cgroup", CAREFUL, "nsdelegate");
+		r = stage_attach_if_there("cgroup2", "sys/fs/cgroup", CAREFUL, "nsdelegate");
 	if (r == 0 && !privileged)
 		r = stage_hide(what);
 	if (r == 0 && chdir("/") < 0)
@@ -217,7 +217,7 @@ int stage_pipes(struct stage *stage)
 }
 
 /* Descriptors 0 to 2 may be closed: nothing of ours shall get their numbers. */
-static int fill_stdio(void)
+static int stage_fill_stdio(void)
 {
 	int fd;
 
@@ -268,7 +268,7 @@ int stage_prepare(struct stage *stage, const char **what)
 	*what = "mount /dev of the initramfs";
 	r = stage_attach("devtmpfs", "/dev", 0, NULL);
 	if (r == 0 || r == -EBUSY)
-		r = fill_stdio();
+		r = stage_fill_stdio();
 	if (r < 0)
 		return r;
 

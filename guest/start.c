@@ -56,7 +56,7 @@ struct start {
 	struct failure *failure;
 };
 
-static const char *env_get(char **env, const char *name)
+static const char *start_get_env(char **env, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -132,7 +132,7 @@ static int start_is_executable(const char *path)
 }
 
 /* Why a name with a slash cannot be executed, before the kernel would look into it. */
-static int check_program(struct start *s, const char *name)
+static int start_check_program(struct start *s, const char *name)
 {
 	int r = start_is_executable(name);
 
@@ -148,7 +148,7 @@ static int check_program(struct start *s, const char *name)
 }
 
 /* What Docker says of the errors of execve(), and what is behind them. */
-static int exec_failed(struct start *s, int err)
+static int start_tell_failure(struct start *s, int err)
 {
 	const char *name = s->job->argv[0];
 
@@ -182,8 +182,8 @@ static void child_execute(struct start *s)
 	if (strchr(name, '/')) {
 		execve(name, s->job->argv, s->env);
 		err = errno;
-		if (check_program(s, name) == 0)
-			exec_failed(s, err);
+		if (start_check_program(s, name) == 0)
+			start_tell_failure(s, err);
 		return;
 	}
 	while (*name && dir) {
@@ -195,7 +195,7 @@ static void child_execute(struct start *s)
 			execve(s->program, s->job->argv, s->env);
 			err = errno;
 			if (start_is_executable(s->program) == 0) {
-				exec_failed(s, err);
+				start_tell_failure(s, err);
 				return;
 			}
 		}
@@ -315,7 +315,7 @@ static int start_find_user(struct start *s)
 static int start_make_env(struct start *s, char ***env, char **home)
 {
 	size_t count = 0, kept = 0;
-	const char *given = env_get(s->job->env, "HOME");
+	const char *given = start_get_env(s->job->env, "HOME");
 
 	while (s->job->env[count])
 		count++;
@@ -332,7 +332,7 @@ static int start_make_env(struct start *s, char ***env, char **home)
 		(*env)[kept] = *home;
 	}
 	s->env = *env;
-	s->path = env_get(*env, "PATH");
+	s->path = start_get_env(*env, "PATH");
 	if (!s->path)
 		s->path = DEFAULT_PATH;
 	return 0;

@@ -75,7 +75,7 @@ int stream_expect(struct loader *loader)
 }
 
 /* The input behind a stream, if there is one: from stream_expect() on, or a process. */
-static struct input *input_behind(struct loader *loader, uint16_t stream)
+static struct input *stream_is_input_behind(struct loader *loader, uint16_t stream)
 {
 	uint32_t number = ARROW_STREAM_PROCESS(stream);
 	struct process *p = stream_process(loader, number);
@@ -90,21 +90,22 @@ static struct input *input_behind(struct loader *loader, uint16_t stream)
 }
 
 /* The input that a DATA frame goes to, if anybody takes it. */
-static struct input *input_of(struct loader *loader, const struct arrow_frame *frame)
+static struct input *stream_find_input(struct loader *loader, const struct arrow_frame *frame)
 {
-	struct input *in = frame->type == ARROW_DATA ? input_behind(loader, frame->stream) : NULL;
+	struct input *in =
+		frame->type == ARROW_DATA ? stream_is_input_behind(loader, frame->stream) : NULL;
 
 	return in && in->ring && !in->ended && in->length < ARROW_WINDOW ? in : NULL;
 }
 
-static bool is_job(const struct loader *loader, const struct arrow_frame *frame)
+static bool stream_is_job(const struct loader *loader, const struct arrow_frame *frame)
 {
 	return frame->stream == ARROW_CONTROL && frame->type == ARROW_JOB &&
 	       (loader->life == LIFE_WAIT || loader->held);
 }
 
 /* The number in front of the payload of EXEC has come: the rest are records. */
-static bool is_exec(const struct loader *loader, const struct arrow_frame *frame)
+static bool stream_is_exec(const struct loader *loader, const struct arrow_frame *frame)
 {
 	return frame->stream == ARROW_CONTROL && frame->type == ARROW_EXEC &&
 	       loader->control_size >= ARROW_EXEC_HEAD;
@@ -137,7 +138,7 @@ static void exec_took(struct loader *loader, size_t size)
 static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *size)
 {
 	struct loader *loader = arg;
-	struct input *in = input_of(loader, frame);
+	struct input *in = stream_find_input(loader, frame);
 	uint8_t *to;
 
 	if (in) {
@@ -149,11 +150,11 @@ static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *si
 			*size = straight;
 		return in->ring + end;
 	}
-	if (is_job(loader, frame)) {
+	if (stream_is_job(loader, frame)) {
 		to = records_room(&loader->records, ARROW_JOB_MAX, size);
 		if (to)
 			return to;
-	} else if (is_exec(loader, frame)) {
+	} else if (stream_is_exec(loader, frame)) {
 		to = exec_room(loader, size);
 		if (to)
 			return to;
@@ -171,13 +172,13 @@ static uint8_t *sink_room(void *arg, const struct arrow_frame *frame, size_t *si
 static void sink_took(void *arg, const struct arrow_frame *frame, size_t size)
 {
 	struct loader *loader = arg;
-	struct input *in = input_of(loader, frame);
+	struct input *in = stream_find_input(loader, frame);
 
 	if (in)
 		in->length += (uint32_t)size;
-	else if (is_job(loader, frame) && !loader->records.overflow)
+	else if (stream_is_job(loader, frame) && !loader->records.overflow)
 		loader->records.size += size;
-	else if (is_exec(loader, frame))
+	else if (stream_is_exec(loader, frame))
 		exec_took(loader, size);
 	else if (frame->type != ARROW_DATA && loader->control_size < sizeof(loader->control))
 		loader->control_size += size;
@@ -187,7 +188,7 @@ static int sink_end(void *arg, const struct arrow_frame *frame)
 {
 	struct loader *loader = arg;
 	struct process *p = stream_process(loader, ARROW_STREAM_PROCESS(frame->stream));
-	struct input *in = input_behind(loader, frame->stream);
+	struct input *in = stream_is_input_behind(loader, frame->stream);
 	uint32_t fd = ARROW_STREAM_FD(frame->stream);
 	uint32_t more;
 
@@ -220,7 +221,7 @@ struct channel_sink stream_sink(struct loader *loader)
 }
 
 /* All of the host's bytes are passed on and it has no more. */
-static void end_input(struct process *p)
+static void stream_end_input(struct process *p)
 {
 	int byte = p->tty >= 0 ? tty_eof_byte(p->tty) : -1;
 	uint8_t eof = (uint8_t)byte;
@@ -232,7 +233,7 @@ static void end_input(struct process *p)
 	process_close_input(p);
 }
 
-static bool pump_input(struct loader *loader, struct process *p, uint32_t number)
+static bool stream_pump_input(struct loader *loader, struct process *p, uint32_t number)
 {
 	struct input *in = &p->in;
 	uint16_t stream = ARROW_STREAM(number, 0);
@@ -262,7 +263,7 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 		in->tell = true;
 	}
 	if (in->fd >= 0 && in->ended && in->length == 0 && in->writable)
-		end_input(p);
+		stream_end_input(p);
 	if (in->tell && channel_offer(&loader->channel, stream, ARROW_CLOSED, NULL, 0) == 0)
 		in->tell = false;
 	arrow_number_encode(credit, in->passed);
@@ -272,7 +273,7 @@ static bool pump_input(struct loader *loader, struct process *p, uint32_t number
 	return moved;
 }
 
-static void close_output(struct process *p, struct output *out, bool kept)
+static void stream_close_output(struct process *p, struct output *out, bool kept)
 {
 	if (p->tty >= 0 && p->in.fd >= 0)
 		process_close_input(p);
@@ -285,7 +286,7 @@ static void close_output(struct process *p, struct output *out, bool kept)
 }
 
 /* One read: a frame at most, so that no stream waits for another. */
-static bool read_output(struct loader *loader, struct process *p, uint16_t stream)
+static bool stream_read_output(struct loader *loader, struct process *p, uint16_t stream)
 {
 	struct output *out = &p->out[ARROW_STREAM_FD(stream) - 1];
 	uint32_t want = out->credit < CHANNEL_PAYLOAD ? out->credit : CHANNEL_PAYLOAD;
@@ -313,7 +314,7 @@ static bool read_output(struct loader *loader, struct process *p, uint16_t strea
 		 * Of the program a pipe that nobody has the other end of stays as it is, and a
 		 * terminal when it is gone: nobody sees them closed, and the VM ends with it.
 		 */
-		close_output(p, out,
+		stream_close_output(p, out,
 			ARROW_STREAM_PROCESS(stream) == PROGRAM && !out->unwanted &&
 				(p->tty < 0 || !p->alive));
 		return true;
@@ -324,13 +325,13 @@ static bool read_output(struct loader *loader, struct process *p, uint16_t strea
 	return n > 0;
 }
 
-static bool pump_output(struct loader *loader, struct process *p, uint16_t stream)
+static bool stream_pump_output(struct loader *loader, struct process *p, uint16_t stream)
 {
 	struct output *out = &p->out[ARROW_STREAM_FD(stream) - 1];
 	bool moved = false;
 
 	if (out->fd >= 0 && out->readable)
-		moved = read_output(loader, p, stream);
+		moved = stream_read_output(loader, p, stream);
 	if (out->tell && channel_offer(&loader->channel, stream, ARROW_EOF, NULL, 0) == 0)
 		out->tell = false;
 	return moved;
@@ -345,9 +346,9 @@ bool stream_pump(struct loader *loader)
 
 		if (!p)
 			continue;
-		moved |= pump_input(loader, p, number);
-		moved |= pump_output(loader, p, ARROW_STREAM(number, 1));
-		moved |= pump_output(loader, p, ARROW_STREAM(number, 2));
+		moved |= stream_pump_input(loader, p, number);
+		moved |= stream_pump_output(loader, p, ARROW_STREAM(number, 1));
+		moved |= stream_pump_output(loader, p, ARROW_STREAM(number, 2));
 	}
 	return moved;
 }
@@ -432,7 +433,7 @@ void stream_abandon(struct loader *loader)
 		for (int k = 0; p->used && k < 2; k++) {
 			/* The program's output is whole for whoever reads it, however late. */
 			if (p->out[k].fd >= 0 && (i > 0 || !p->out[k].readable))
-				close_output(p, &p->out[k], false);
+				stream_close_output(p, &p->out[k], false);
 		}
 	}
 }

@@ -17,7 +17,7 @@ struct field {
 };
 
 /* Splits the line at *text at its colons and moves *text to the next one. False at the end. */
-static bool next_line(const char **text, struct field fields[FIELDS])
+static bool user_next_line(const char **text, struct field fields[FIELDS])
 {
 	const char *p = *text, *end;
 
@@ -35,13 +35,13 @@ static bool next_line(const char **text, struct field fields[FIELDS])
 	return true;
 }
 
-static bool field_is(struct field field, const char *text, size_t length)
+static bool user_field_is(struct field field, const char *text, size_t length)
 {
 	return field.text && field.length == length && memcmp(field.text, text, length) == 0;
 }
 
 /* Reads a decimal number of at most INT_MAX, the largest id that Docker takes. */
-static bool to_id(const char *text, size_t length, uint32_t *id)
+static bool user_parse_id(const char *text, size_t length, uint32_t *id)
 {
 	uint64_t n = 0;
 
@@ -58,7 +58,7 @@ static bool to_id(const char *text, size_t length, uint32_t *id)
 	return true;
 }
 
-static bool all_digits(const char *text, size_t length)
+static bool user_is_number(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] < '0' || text[i] > '9')
@@ -67,7 +67,7 @@ static bool all_digits(const char *text, size_t length)
 	return length > 0;
 }
 
-static bool group_lists_user(struct field members, struct field name)
+static bool user_is_in_group(struct field members, struct field name)
 {
 	const char *p = members.text, *end = p ? p + members.length : NULL;
 
@@ -82,7 +82,7 @@ static bool group_lists_user(struct field members, struct field name)
 	return false;
 }
 
-static int bad_id(const char *text, size_t length, char *why, size_t size)
+static int user_refuse_id(const char *text, size_t length, char *why, size_t size)
 {
 	snprintf(why, size, "the id %.*s is too large: ids end at %d", (int)length, text, INT_MAX);
 	return -EINVAL;
@@ -91,19 +91,19 @@ static int bad_id(const char *text, size_t length, char *why, size_t size)
 static int find_user(const char *passwd, struct field want, struct user *user, struct field *name,
 	char *why, size_t size)
 {
-	bool number = want.length == 0 || to_id(want.text, want.length, &user->uid);
+	bool number = want.length == 0 || user_parse_id(want.text, want.length, &user->uid);
 	struct field f[FIELDS];
 	uint32_t uid;
 
-	if (!number && all_digits(want.text, want.length))
-		return bad_id(want.text, want.length, why, size);
-	while (next_line(&passwd, f)) {
-		if (!to_id(f[2].text, f[2].length, &uid) || f[0].length == 0)
+	if (!number && user_is_number(want.text, want.length))
+		return user_refuse_id(want.text, want.length, why, size);
+	while (user_next_line(&passwd, f)) {
+		if (!user_parse_id(f[2].text, f[2].length, &uid) || f[0].length == 0)
 			continue;
-		if (number ? uid != user->uid : !field_is(f[0], want.text, want.length))
+		if (number ? uid != user->uid : !user_field_is(f[0], want.text, want.length))
 			continue;
 		user->uid = uid;
-		if (!to_id(f[3].text, f[3].length, &user->gid))
+		if (!user_parse_id(f[3].text, f[3].length, &user->gid))
 			user->gid = 0;
 		if (f[5].length > 0 && f[5].length < sizeof(user->home)) {
 			memcpy(user->home, f[5].text, f[5].length);
@@ -119,19 +119,19 @@ static int find_user(const char *passwd, struct field want, struct user *user, s
 	return -EINVAL;
 }
 
-static int find_group(
+static int user_find_group(
 	const char *group, struct field want, struct user *user, char *why, size_t size)
 {
-	bool number = to_id(want.text, want.length, &user->gid);
+	bool number = user_parse_id(want.text, want.length, &user->gid);
 	struct field f[FIELDS];
 
 	if (number)
 		return 0;
-	if (all_digits(want.text, want.length))
-		return bad_id(want.text, want.length, why, size);
-	while (next_line(&group, f)) {
-		if (field_is(f[0], want.text, want.length) &&
-			to_id(f[2].text, f[2].length, &user->gid))
+	if (user_is_number(want.text, want.length))
+		return user_refuse_id(want.text, want.length, why, size);
+	while (user_next_line(&group, f)) {
+		if (user_field_is(f[0], want.text, want.length) &&
+			user_parse_id(f[2].text, f[2].length, &user->gid))
 			return 0;
 	}
 	snprintf(why, size, "unable to find group %.*s: no matching entries in group file",
@@ -139,13 +139,14 @@ static int find_group(
 	return -EINVAL;
 }
 
-static void add_groups(const char *group, struct field name, struct user *user)
+static void user_add_groups(const char *group, struct field name, struct user *user)
 {
 	struct field f[FIELDS];
 	uint32_t gid;
 
-	while (name.length > 0 && user->group_count < USER_GROUPS_MAX && next_line(&group, f)) {
-		if (group_lists_user(f[3], name) && to_id(f[2].text, f[2].length, &gid) &&
+	while (name.length > 0 && user->group_count < USER_GROUPS_MAX &&
+		user_next_line(&group, f)) {
+		if (user_is_in_group(f[3], name) && user_parse_id(f[2].text, f[2].length, &gid) &&
 			gid != user->gid)
 			user->groups[user->group_count++] = gid;
 	}
@@ -164,7 +165,7 @@ int user_find(const char *passwd, const char *group, const char *spec, struct us
 	if (r < 0)
 		return r;
 	if (colon && colon[1] != '\0')
-		r = find_group(
+		r = user_find_group(
 			group, (struct field){colon + 1, strlen(colon + 1)}, user, why, why_size);
 	if (r < 0)
 		return r;
@@ -172,6 +173,6 @@ int user_find(const char *passwd, const char *group, const char *spec, struct us
 		snprintf(user->home, sizeof(user->home), "%s", user->uid == 0 ? "/root" : "/");
 	user->groups[user->group_count++] = user->gid;
 	if (!colon || colon[1] == '\0')
-		add_groups(group, name, user);
+		user_add_groups(group, name, user);
 	return 0;
 }

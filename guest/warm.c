@@ -32,7 +32,7 @@
 #define RELEASE_DEADLINE_MS 10000u
 #define FORGET_SIZE (4u << 20)
 
-static int become_copy(struct stage *stage)
+static int warm_become_copy(struct stage *stage)
 {
 	int r;
 
@@ -56,7 +56,7 @@ static int become_copy(struct stage *stage)
  * The next job's disk is another one, so nothing of this one may stay in memory. Once nobody else
  * has it open, its last close drops all of it.
  */
-static int release_disk(void)
+static int warm_release_disk(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	uint64_t deadline = now_ms() + RELEASE_DEADLINE_MS;
@@ -78,7 +78,7 @@ static int release_disk(void)
  * Writes to memory that the rehearsal had and gave back. Whoever translates the guest's code knows
  * then that none of it is there any more, and need not find out when the next job takes the memory.
  */
-static void forget_code(void)
+static void warm_forget_code(void)
 {
 	char *memory =
 		mmap(NULL, FORGET_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -101,7 +101,7 @@ int warm_rehearse(struct stage *stage)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		r = become_copy(stage);
+		r = warm_become_copy(stage);
 		return r < 0 ? r : 1;
 	}
 	/* Orphans of the rehearsal's program, too. */
@@ -111,10 +111,10 @@ int warm_rehearse(struct stage *stage)
 		return -errno;
 	r = stage->mounted ? root_unmount(stage) : 0;
 	if (r == 0)
-		r = release_disk();
+		r = warm_release_disk();
 	if (r == 0) {
 		root_mount(stage);
-		forget_code();
+		warm_forget_code();
 	}
 	return r;
 }

@@ -39,7 +39,7 @@ static unsigned long long worker_parse_number(const char *text, int n)
 	return strtoull(text, NULL, 10);
 }
 
-static bool read_status(const char *pid, struct status *s)
+static bool worker_read_status(const char *pid, struct status *s)
 {
 	_cleanup_free_ char *text = NULL;
 	char path[64];
@@ -68,14 +68,14 @@ static bool read_status(const char *pid, struct status *s)
 }
 
 /* Not the loader, not its kernel's threads, and not this worker. */
-static bool is_of_user(const struct status *s)
+static bool worker_is_of_user(const struct status *s)
 {
 	return s->pid != 1 && s->pid != 2 && s->parent != 2 &&
 	       s->pid != (unsigned long long)getpid();
 }
 
 /* Calls each() for every process of the user's, in the order of the kernel: by number. */
-static int for_each(void (*each)(const struct status *s, void *arg), void *arg)
+static int worker_each_process(void (*each)(const struct status *s, void *arg), void *arg)
 {
 	_cleanup_closedir_ DIR *d = opendir("/proc");
 	struct dirent *entry;
@@ -85,15 +85,15 @@ static int for_each(void (*each)(const struct status *s, void *arg), void *arg)
 	while ((entry = readdir(d))) {
 		struct status s;
 
-		if (isdigit((unsigned char)entry->d_name[0]) && read_status(entry->d_name, &s) &&
-			is_of_user(&s))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+			worker_read_status(entry->d_name, &s) && worker_is_of_user(&s))
 			each(&s, arg);
 	}
 	return 0;
 }
 
 /* The name of a user in the root's /etc/passwd, or its number. */
-static void user_name(const char *passwd, unsigned int uid, char name[33])
+static void worker_find_user(const char *passwd, unsigned int uid, char name[33])
 {
 	for (const char *line = passwd; line && *line;) {
 		size_t length = strcspn(line, ":\n");
@@ -117,7 +117,7 @@ struct printer {
 	const char *passwd;
 };
 
-static void print_process(const struct status *s, void *arg)
+static void worker_print_process(const struct status *s, void *arg)
 {
 	struct printer *p = arg;
 	char path[64], user[33], text[COMMAND_MAX + 512];
@@ -130,7 +130,7 @@ static void print_process(const struct status *s, void *arg)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
-	user_name(p->passwd, (unsigned int)st.st_uid, user);
+	worker_find_user(p->passwd, (unsigned int)st.st_uid, user);
 	length = 1 + (size_t)snprintf(text, sizeof(text),
 			     "%llu %llu %u %c %llu %llu %llu %llu %llu %s", s->pid, s->parent,
 			     (unsigned int)st.st_uid, s->state, s->terminal, s->ticks, s->start,
@@ -150,7 +150,7 @@ static void print_process(const struct status *s, void *arg)
 }
 
 /* Microseconds since the guest's kernel started. */
-static unsigned long long uptime_us(void)
+static unsigned long long worker_read_uptime(void)
 {
 	struct timespec t;
 
@@ -172,14 +172,14 @@ int worker_processes(int out)
 	if (read_file(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &passwd, NULL) < 0)
 		passwd = NULL;
 	p.passwd = passwd;
-	r = snprintf(text, sizeof(text), "%llu %llu", TICKS, uptime_us());
+	r = snprintf(text, sizeof(text), "%llu %llu", TICKS, worker_read_uptime());
 	if (write_full(out, text, (size_t)r + 1) < 0)
 		return 1;
-	r = for_each(print_process, &p);
+	r = worker_each_process(worker_print_process, &p);
 	return p.failed ? 1 : r;
 }
 
-static void count_threads(const struct status *s, void *arg)
+static void worker_count_threads(const struct status *s, void *arg)
 {
 	*(unsigned long long *)arg += s->threads;
 }
@@ -197,13 +197,13 @@ struct report {
 	char text[512]; /* which is enough for all lines */
 };
 
-static void add_line(struct report *report, const char *name, unsigned long long n)
+static void worker_add_line(struct report *report, const char *name, unsigned long long n)
 {
 	report->used += (size_t)snprintf(report->text + report->used,
 		sizeof(report->text) - report->used, "%s %llu\n", name, n);
 }
 
-static void report_cpu(struct report *report)
+static void worker_report_cpu(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long busy = 0;
@@ -213,10 +213,10 @@ static void report_cpu(struct report *report)
 	/* "cpu", user, nice, system, idle, iowait, irq, softirq */
 	for (int i = 1; i <= 7; i++)
 		busy += i == 4 || i == 5 ? 0 : worker_parse_number(text, i);
-	add_line(report, "cpu_us", busy * (1000000 / TICKS));
+	worker_add_line(report, "cpu_us", busy * (1000000 / TICKS));
 }
 
-static void report_network(struct report *report)
+static void worker_report_network(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long in = 0, out = 0;
@@ -233,11 +233,11 @@ static void report_network(struct report *report)
 		in += worker_parse_number(colon + 1, 0);
 		out += worker_parse_number(colon + 1, 8);
 	}
-	add_line(report, "net_in", in);
-	add_line(report, "net_out", out);
+	worker_add_line(report, "net_in", in);
+	worker_add_line(report, "net_out", out);
 }
 
-static void report_disks(struct report *report)
+static void worker_report_disks(struct report *report)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long in = 0, out = 0;
@@ -250,27 +250,28 @@ static void report_disks(struct report *report)
 		in += worker_parse_number(line, 5) * 512;
 		out += worker_parse_number(line, 9) * 512;
 	}
-	add_line(report, "block_in", in);
-	add_line(report, "block_out", out);
+	worker_add_line(report, "block_in", in);
+	worker_add_line(report, "block_out", out);
 }
 
-static int report_usage(int out)
+static int worker_report_usage(int out)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long total, threads = 0;
 	struct report report = {0};
 
-	add_line(&report, "at_us", uptime_us());
-	report_cpu(&report);
+	worker_add_line(&report, "at_us", worker_read_uptime());
+	worker_report_cpu(&report);
 	if (read_file(AT_FDCWD, "/proc/meminfo", 1 << 16, &text, NULL) == 0) {
 		total = worker_set_memory(text, "MemTotal:");
-		add_line(&report, "mem_total", total);
-		add_line(&report, "mem_used", total - worker_set_memory(text, "MemAvailable:"));
+		worker_add_line(&report, "mem_total", total);
+		worker_add_line(
+			&report, "mem_used", total - worker_set_memory(text, "MemAvailable:"));
 	}
-	if (for_each(count_threads, &threads) == 0)
-		add_line(&report, "pids", threads);
-	report_network(&report);
-	report_disks(&report);
+	if (worker_each_process(worker_count_threads, &threads) == 0)
+		worker_add_line(&report, "pids", threads);
+	worker_report_network(&report);
+	worker_report_disks(&report);
 	report.text[report.used++] = '\n';
 	return write_full(out, report.text, report.used) < 0;
 }
@@ -283,52 +284,52 @@ int worker_usage(int out, unsigned int interval_ms)
 	int r;
 
 	do {
-		r = report_usage(out);
+		r = worker_report_usage(out);
 	} while (r == 0 && interval_ms > 0 && nanosleep(&pause, NULL) == 0);
 	return r;
 }
 
-static int main_send(const struct stage *stage, int argc, char **argv)
+static int worker_main_send(const struct stage *stage, int argc, char **argv)
 {
 	if (argc < 2)
 		return 2;
 	return worker_send(STDOUT_FILENO, argv[1], argc > 2 && strcmp(argv[2], "-L") == 0);
 }
 
-static int main_look(const struct stage *stage, int argc, char **argv)
+static int worker_main_look(const struct stage *stage, int argc, char **argv)
 {
 	return argc < 2 ? 2 : worker_look(STDOUT_FILENO, argv[1]);
 }
 
-static int main_receive(const struct stage *stage, int argc, char **argv)
+static int worker_main_receive(const struct stage *stage, int argc, char **argv)
 {
 	return argc < 2 ? 2 : worker_receive(STDIN_FILENO, STDOUT_FILENO, argv[1]);
 }
 
-static int main_changes(const struct stage *stage, int argc, char **argv)
+static int worker_main_changes(const struct stage *stage, int argc, char **argv)
 {
 	return worker_changes(STDOUT_FILENO, stage->upper, stage->lower);
 }
 
-static int main_processes(const struct stage *stage, int argc, char **argv)
+static int worker_main_processes(const struct stage *stage, int argc, char **argv)
 {
 	return worker_processes(STDOUT_FILENO);
 }
 
-static int main_usage(const struct stage *stage, int argc, char **argv)
+static int worker_main_usage(const struct stage *stage, int argc, char **argv)
 {
 	return worker_usage(STDOUT_FILENO, argc > 1 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0);
 }
 
 /* limit MILLICPUS PIDS: 0 for none */
-static int main_limit(const struct stage *stage, int argc, char **argv)
+static int worker_main_limit(const struct stage *stage, int argc, char **argv)
 {
 	return argc < 3 ? 2
 			: worker_limit(STDOUT_FILENO, (uint32_t)strtoul(argv[1], NULL, 10),
 				  (uint32_t)strtoul(argv[2], NULL, 10));
 }
 
-static int main_network(const struct stage *stage, int argc, char **argv)
+static int worker_main_network(const struct stage *stage, int argc, char **argv)
 {
 	return worker_network(stage, STDIN_FILENO, STDOUT_FILENO);
 }
@@ -339,14 +340,14 @@ worker_main *worker_find(const char *name)
 		const char *name;
 		worker_main *main;
 	} workers[] = {
-		{"send", main_send},
-		{"look", main_look},
-		{"receive", main_receive},
-		{"changes", main_changes},
-		{"processes", main_processes},
-		{"usage", main_usage},
-		{"limit", main_limit},
-		{"network", main_network},
+		{"send", worker_main_send},
+		{"look", worker_main_look},
+		{"receive", worker_main_receive},
+		{"changes", worker_main_changes},
+		{"processes", worker_main_processes},
+		{"usage", worker_main_usage},
+		{"limit", worker_main_limit},
+		{"network", worker_main_network},
 	};
 
 	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
