@@ -121,6 +121,7 @@ static int build_parse_value(struct input *in, int key, const char *arg)
 static error_t build_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
+	int r = 0;
 
 	/* One line, from the first thing that is wrong. */
 	if (in->error.text)
@@ -131,9 +132,11 @@ static error_t build_parse(int key, char *arg, struct argp_state *state)
 		in->quiet = true;
 	else if (key == OPT_SIGN)
 		in->sign = arg;
-	else if (build_parse_value(in, key, arg) == 1)
-		return ARGP_ERR_UNKNOWN;
-	return 0;
+	else
+		r = build_parse_value(in, key, arg);
+	if (r < 0 && key != ARGP_KEY_ARG)
+		cli_name_option(state, key, &in->error);
+	return r == 1 ? ARGP_ERR_UNKNOWN : 0;
 }
 
 static const struct argp build_argp = {build_options, build_parse, "[PROGRAM|DIR]",

@@ -8,6 +8,7 @@
 #include "cli/input/settings.h"
 #include "cli/output/print.h"
 #include "cli/signals.h"
+#include "core/client/client.h"
 #include "core/client/exec.h"
 #include "core/spec/parse.h"
 #include "util/cleanup.h"
@@ -38,6 +39,8 @@ struct input {
 
 static int exec_parse_value(struct input *in, int key, char *arg)
 {
+	uint8_t keys[CLIENT_KEYS_MAX];
+
 	switch (key) {
 	case 'e':
 		return arrow_parse_env(&in->spec, arg, cli_settings_variable, &in->error);
@@ -54,6 +57,8 @@ static int exec_parse_value(struct input *in, int key, char *arg)
 		in->exec.user = *arg ? arg : NULL;
 		return 0;
 	case OPT_DETACH_KEYS:
+		if (*arg && client_parse_keys(arg, keys, &in->error) < 0)
+			return -EINVAL;
 		in->exec.detach_keys = *arg ? arg : NULL;
 		return 0;
 	default:

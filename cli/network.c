@@ -13,6 +13,7 @@
 #include "cli/prune.h"
 #include "core/client/connect.h"
 #include "core/spec/spec.h"
+#include "net/address.h"
 #include "net/manage.h"
 #include "util/cleanup.h"
 
@@ -87,6 +88,17 @@ static error_t network_add_text(struct arrow_strings *list, const char *text)
 	return *text && arrow_strings_add(list, text) < 0 ? ENOMEM : 0;
 }
 
+/* family: 4 or 6. Another address ends the command; NULL for none. */
+static const char *network_take_address(
+	const char *arg, const char *option, uint8_t family, const struct argp_state *state)
+{
+	struct net_address address;
+
+	if (*arg && (net_address_parse(arg, &address) < 0 || address.family != family))
+		argp_error(state, "--%s: invalid IPv%u address '%s'", option, family, arg);
+	return *arg ? arg : NULL;
+}
+
 static error_t network_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
@@ -126,10 +138,10 @@ static error_t network_parse(int key, char *arg, struct argp_state *state)
 	case OPT_ALIAS:
 		return network_add_text(&in->aliases, arg);
 	case OPT_IP:
-		in->ip = *arg ? arg : NULL;
+		in->ip = network_take_address(arg, "ip", 4, state);
 		return 0;
 	case OPT_IP6:
-		in->ip6 = *arg ? arg : NULL;
+		in->ip6 = network_take_address(arg, "ip6", 6, state);
 		return 0;
 	case OPT_FILTER:
 		cli_prune_filter_parse(&in->filter, arg, state);

@@ -21,7 +21,6 @@
 static int run_check(struct run_input *in)
 {
 	struct arrow_spec *spec = &in->spec;
-	uint8_t keys[CLIENT_KEYS_MAX];
 	int r;
 
 	if (in->error.text)
@@ -32,11 +31,6 @@ static int run_check(struct run_input *in)
 	if (spec->life.auto_remove && spec->life.restart != ARROW_RESTART_NO)
 		return arrow_fail(&in->error, EINVAL,
 			"--rm and --restart cannot be combined: leave one of them out");
-	if (in->detach_keys) {
-		r = client_parse_keys(in->detach_keys, keys, &in->error);
-		if (r < 0)
-			return r;
-	}
 	if (in->attach && in->detach)
 		return arrow_fail(&in->error, EINVAL,
 			"--attach and --detach cannot be combined: leave one of them out");

@@ -11,7 +11,9 @@
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "cli/limit_options.h"
+#include "core/client/client.h"
 #include "core/spec/parse.h"
+#include "net/address.h"
 #include "package/resolve.h"
 #include "util/cleanup.h"
 
@@ -249,6 +251,49 @@ static int run_check_workdir(const char *value, struct arrow_error *error)
 		error, EINVAL, "the working directory '%s' is not an absolute path", value);
 }
 
+static int run_check_ip(const char *value, struct arrow_error *error)
+{
+	struct net_address address;
+
+	if (net_address_parse(value, &address) == 0 && address.family == 4)
+		return 0;
+	return arrow_fail(error, EINVAL, "invalid IPv4 address '%s'", value);
+}
+
+static int run_check_ip6(const char *value, struct arrow_error *error)
+{
+	struct net_address address;
+
+	if (net_address_parse(value, &address) == 0 && address.family == 6)
+		return 0;
+	return arrow_fail(error, EINVAL, "invalid IPv6 address '%s'", value);
+}
+
+static int run_check_log_opt(const char *value, struct arrow_error *error)
+{
+	if (strchr(value, '='))
+		return 0;
+	return arrow_fail(error, EINVAL, "--log-opt takes NAME=VALUE, not '%s'", value);
+}
+
+static int run_check_keys(const char *value, struct arrow_error *error)
+{
+	uint8_t keys[CLIENT_KEYS_MAX];
+	int r = client_parse_keys(value, keys, error);
+
+	return r < 0 ? r : 0;
+}
+
+static int run_check_mac(const char *value, struct arrow_error *error)
+{
+	uint8_t mac[6];
+
+	if (net_mac_parse(value, mac) == 0)
+		return 0;
+	return arrow_fail(error, EINVAL,
+		"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56", value);
+}
+
 static int run_parse_security(struct arrow_spec *spec, const char *value, struct arrow_error *error)
 {
 	if (strcmp(value, "no-new-privileges") != 0 &&
@@ -318,7 +363,7 @@ static const struct run_value values[] = {
 	{OPT_INIT, RUN_IGNORED},
 	{OPT_PLATFORM, RUN_IGNORED, .check = arrow_parse_platform},
 
-	{OPT_DETACH_KEYS, RUN_BORROWED, AT(const char *, detach_keys)},
+	{OPT_DETACH_KEYS, RUN_BORROWED, AT(const char *, detach_keys), .check = run_check_keys},
 	{OPT_CIDFILE, RUN_BORROWED, AT(const char *, cidfile)},
 	{OPT_NAME, RUN_TEXT, AT(char *, spec.name), .check = arrow_parse_name},
 	{'h', RUN_TEXT, AT(char *, spec.net.hostname), .check = arrow_parse_hostname},
@@ -330,12 +375,12 @@ static const struct run_value values[] = {
 	{OPT_FROM, RUN_TEXT, AT(char *, spec.source.from), .check = run_check_path, .strict = true},
 	{OPT_ENGINE, RUN_TEXT, AT(char *, spec.vm.engine)},
 	{OPT_KERNEL, RUN_TEXT, AT(char *, spec.vm.kernel)},
-	{OPT_IP, RUN_TEXT, AT(char *, spec.net.ip)},
-	{OPT_IP6, RUN_TEXT, AT(char *, spec.net.ip6)},
-	{OPT_MAC, RUN_TEXT, AT(char *, spec.net.mac)},
+	{OPT_IP, RUN_TEXT, AT(char *, spec.net.ip), .check = run_check_ip},
+	{OPT_IP6, RUN_TEXT, AT(char *, spec.net.ip6), .check = run_check_ip6},
+	{OPT_MAC, RUN_TEXT, AT(char *, spec.net.mac), .check = run_check_mac},
 	{OPT_LOG_DRIVER, RUN_TEXT, AT(char *, spec.log.driver)},
 
-	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts)},
+	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts), .check = run_check_log_opt},
 	{OPT_NETWORK, RUN_LIST, AT(struct arrow_strings, spec.net.names)},
 	{OPT_NETWORK_ALIAS, RUN_LIST, AT(struct arrow_strings, spec.net.aliases)},
 	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose, .strict = true},

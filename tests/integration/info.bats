@@ -398,6 +398,54 @@ options_of() {
   [[ ${stderr_lines[0]} == "arrow stop: --time: "*"'never'"* ]]
 }
 
+# Every command, as it is written behind arrow.
+all_commands() {
+  local name sub
+  for name in $(arrow help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | grep -vx help); do
+    if grep -q "GROUP($name," "$SOURCE/cli/commands.h"; then
+      for sub in $(arrow "$name" --help | sed -n '1,/^Commands:$/d; s/^  \([a-z]*\)  .*/\1/p'); do
+        echo "$name $sub"
+      done
+    else
+      echo "$name"
+    fi
+  done
+}
+
+@test "wrong use: of every command, an error names the option" {
+  # What takes any text, and what is looked up only once the command does its work.
+  any='--(alias|cidfile|cmd|dns-option|dns-search|engine|entrypoint|env|file|format|from|gateway|health-cmd|input|ip-range'
+  any+='|kernel|key|label|log-driver|network|network-alias|opt|output|password|rootfs|sign|source|subnet|tag|user|username|verify)'
+  all_commands >commands
+  [ "$(wc -l <commands)" -gt 70 ]
+  sort -u commands | while read -r command; do
+    # "container ls" and others are another command by a longer name.
+    [[ $command != image\ * || $command == 'image prune' ]] || continue
+    # shellcheck disable=SC2086
+    run -125 --separate-stderr arrow $command --no-such-option
+    [[ $stderr == *"'--no-such-option'"* ]]
+    # shellcheck disable=SC2086
+    arrow $command --help | sed -n 's/^ *\(-., \)*\(--[a-z0-9-]*\)=.*/\2/p' >options
+    read -r option <options || continue
+    # shellcheck disable=SC2086
+    run -125 --separate-stderr arrow $command "$option"
+    [[ $stderr == *"'$option' requires an argument"* ]]
+    while read -r option; do
+      [[ ! $option =~ ^$any$ ]] || continue
+      # Those of registries take any platform that an image has.
+      [[ ! "$command $option" =~ ^(push|pull)\ --platform$ ]] || continue
+      operands=
+      [[ ! $command =~ ^(run|create)$ ]] || operands=./none
+      status=0
+      # shellcheck disable=SC2086
+      arrow $command "$option" '!bad,' $operands >out 2>err </dev/null || status=$?
+      echo "$command $option: $status $(cat err)"
+      [ "$status" -ne 0 ]
+      grep -q -e "$option" err
+    done <options
+  done
+}
+
 @test "every option of run is taken" {
   arrow run --help | sed -n 's/^ *\(-., \)*\(--[a-z0-9-]*\)\(=.\)*.*/\2 \3/p' | grep -v -e '^--help' -e '^--usage' >options
   [ "$(wc -l <options)" -gt 60 ]
