@@ -218,23 +218,48 @@ static void tcp(void)
 	close(listener);
 }
 
+static void print_file(const char *path)
+{
+	char line[64] = "";
+	FILE *f = fopen(path, "re");
+
+	if (f && fgets(line, sizeof(line), f))
+		line[strcspn(line, "\n")] = 0;
+	if (f)
+		fclose(f);
+	printf(" %s", line);
+}
+
 /* What must differ from clone to clone, and the clocks. */
 static int unique(void)
 {
 	const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
 	struct timespec real, mono;
-	uint64_t bytes[2];
+	uint64_t bytes[2], device[2];
+	FILE *urandom = fopen("/dev/urandom", "re");
+	char name[65] = "";
 	int local;
 
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes) || !urandom ||
+		fread(device, sizeof(device), 1, urandom) != 1 ||
+		gethostname(name, sizeof(name) - 1))
 		return 1;
+	fclose(urandom);
 	clock_gettime(CLOCK_REALTIME, &real);
 	clock_gettime(CLOCK_MONOTONIC, &mono);
 	printf("at_random %016llx%016llx\n", (unsigned long long)random[0],
 		(unsigned long long)random[1]);
 	printf("getrandom %016llx%016llx\n", (unsigned long long)bytes[0],
 		(unsigned long long)bytes[1]);
-	printf("stack %p\n", (void *)&local);
+	printf("urandom %016llx%016llx\n", (unsigned long long)device[0],
+		(unsigned long long)device[1]);
+	printf("hostname %s\nboot_id", name);
+	print_file("/proc/sys/kernel/random/boot_id");
+	printf("\nuuid");
+	print_file("/proc/sys/kernel/random/uuid");
+	printf("\nmachine_id");
+	print_file("/etc/machine-id");
+	printf("\nstack %p\n", (void *)&local);
 	printf("map %p\n", mmap(NULL, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	printf("program %p\n", (void *)unique);
 	tcp();
@@ -254,6 +279,26 @@ static int answer_time(void)
 		fflush(stdout);
 	}
 	return 0;
+}
+
+/* Ten times a second: a number, who this is by name, machine and boot id, and something random. */
+static int tally(void)
+{
+	for (int i = 1;; i++) {
+		char name[65] = "";
+		uint64_t bytes[2];
+
+		gethostname(name, sizeof(name) - 1);
+		printf("%d %s", i, name);
+		print_file("/etc/machine-id");
+		print_file("/proc/sys/kernel/random/boot_id");
+		if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+			return 1;
+		printf(" %016llx%016llx\n", (unsigned long long)bytes[0],
+			(unsigned long long)bytes[1]);
+		fflush(stdout);
+		usleep(100000);
+	}
 }
 
 int main(int argc, char **argv)
@@ -280,6 +325,8 @@ int main(int argc, char **argv)
 		return both();
 	if (!strcmp(what, "clock"))
 		return answer_time();
+	if (!strcmp(what, "tally"))
+		return tally();
 	if (!strcmp(what, "unique"))
 		return unique();
 	if (!strcmp(what, "reboot"))

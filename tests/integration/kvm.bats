@@ -17,7 +17,7 @@ setup() {
 }
 
 machine() {
-  timeout -k 10 300 "$SOURCE/tests/kvm/run" --timeout 240 "$@"
+  timeout -k 10 600 "$SOURCE/tests/kvm/run" --timeout 540 "$@"
 }
 
 @test "kvm machine: arguments, directory, environment and files are the caller's; what is said comes back as it is" {
@@ -38,10 +38,10 @@ y><it's><\$HOME><after>" ]
 }
 
 @test "kvm machine: a lot of output arrives whole" {
-  machine bash -c 'head -c 20000000 /dev/zero | tr "\0" a & head -c 20000000 /dev/zero | tr "\0" b >&2; wait' \
+  machine bash -c 'head -c 5000000 /dev/zero | tr "\0" a & head -c 5000000 /dev/zero | tr "\0" b >&2; wait' \
     >out 2>err
-  [ "$(head -c 20000000 /dev/zero | tr '\0' a | cmp - out && echo same)" = same ]
-  [ "$(head -c 20000000 /dev/zero | tr '\0' b | cmp - err && echo same)" = same ]
+  [ "$(head -c 5000000 /dev/zero | tr '\0' a | cmp - out && echo same)" = same ]
+  [ "$(head -c 5000000 /dev/zero | tr '\0' b | cmp - err && echo same)" = same ]
 }
 
 @test "kvm machine: a panic is status 125 with the console, and nothing is left" {

@@ -240,18 +240,12 @@ END
   for i in $(seq 100); do
     arrow run --cap-add NET_ADMIN "$G/pie" unique
   done >all
-  for i in $(seq 100); do
-    arrow run "$B" sh -c \
-      'cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid /etc/machine-id; hostname; head -c 16 /dev/urandom | md5sum'
-  done >identities
-  for what in at_random getrandom stack map program tcp_secret; do
+  for what in at_random getrandom urandom stack map program tcp_secret hostname boot_id uuid machine_id; do
     [ "$(grep -c "^$what " all)" -eq 100 ]
     [ "$(grep "^$what " all | sort -u | wc -l)" -eq 100 ]
   done
   # Of some ten thousand ports two may be the same by chance.
   [ "$(grep "^port " all | sort -u | wc -l)" -ge 90 ]
-  [ "$(wc -l <identities)" -eq 500 ]
-  [ "$(sort -u identities | wc -l)" -eq 500 ]
 }
 
 # The error is what a question takes on its way to the host: on a busy host, more now and then.
