@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/input/settings.h"
+#include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
 #include "cli/output/table.h"
@@ -16,17 +17,18 @@
 
 static error_t info_parse(int key, char *value, struct argp_state *state)
 {
-	bool *json = state->input;
+	const char **format = state->input;
 
 	if (key == ARGP_KEY_ARG)
 		argp_error(state, "too many arguments: '%s'", value);
-	if (key != CLI_FORMAT_KEY)
+	if (key != 'f')
 		return ARGP_ERR_UNKNOWN;
-	*json = cli_format_is_json(value, state);
+	*format = value;
 	return 0;
 }
 
-static const struct argp_option options[] = {CLI_FORMAT_OPTION, {0}};
+static const struct argp_option options[] = {
+	{"format", 'f', "FORMAT", 0, "table, json, or a Go template as in Docker", 0}, {0}};
 
 static const struct argp info_argp = {options, info_parse, NULL,
 	"Show what this host offers, which engine runs the VMs, and why.", NULL, NULL, NULL};
@@ -116,10 +118,19 @@ static json_t *info_kernels_json(const struct arrow_host *h)
 	return list;
 }
 
+/* The same by the names that Docker has for it. */
+static json_t *info_docker_json(const struct arrow_host *h)
+{
+	return json_pack("{s:s, s:i, s:I, s:s, s:s, s:s, s:s?, s:s}", "ServerVersion",
+		ARROW_VERSION, "NCPU", (int)h->cpus, "MemTotal", (json_int_t)h->memory,
+		"KernelVersion", h->kernel, "Architecture", h->machine, "OSType", "linux",
+		"DockerRootDir", h->data.path, "CgroupVersion", h->cgroups.v2 ? "2" : "1");
+}
+
 static json_t *info_host_json(const struct arrow_host *h)
 {
 	const struct arrow_kvm_verdict *kvm = &h->choice.kvm;
-	json_t *machine, *user;
+	json_t *machine, *user, *docker, *all;
 
 	machine = json_pack("{s:s, s:s, s:i, s:I, s:I}", "kernel", h->kernel, "machine", h->machine,
 		"cpus", (int)h->cpus, "memory", (json_int_t)h->memory, "memory_available",
@@ -129,8 +140,8 @@ static json_t *info_host_json(const struct arrow_host *h)
 		h->userns_err == 0, "problem", h->userns_err ? strerror(h->userns_err) : NULL,
 		"subuids", info_range_json(&h->subuids), "subgids", info_range_json(&h->subgids),
 		"newuidmap", h->newuidmap);
-	return json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
-			 "s:{s:o}, s:{s:b, s:b}, s:{s:s?}, s:o, s:{s:o, s:o}}",
+	all = json_pack("{s:s, s:o, s:o, s:{s:s, s:s, s:s}, s:o, s:{s:b, s:s, s:s?}, s:o, s:o, "
+			"s:{s:o}, s:{s:b, s:b}, s:{s:s?}, s:o, s:{s:o, s:o}}",
 		"version", ARROW_VERSION, "host", machine, "user", user, "engine", "name",
 		h->choice.engine->name, "accel", h->choice.mode->name, "reason", kvm->reason,
 		"engines", info_engines_json(h), "kvm", "usable", kvm->usable, "reason",
@@ -139,6 +150,10 @@ static json_t *info_host_json(const struct arrow_host *h)
 		info_groups_json(h), "jail", "namespaces", h->jail_namespaces, "own_user",
 		h->jail_own_user, "images", "tool", h->mkfs, "kernels", info_kernels_json(h),
 		"directories", "data", info_dir_json(&h->data), "run", info_dir_json(&h->run));
+	docker = info_docker_json(h);
+	json_object_update(all, docker);
+	json_decref(docker);
+	return all;
 }
 
 static void info_add(json_t *rows, const char *title, const char *fmt, ...) ARROW_PRINTF(3, 4);
@@ -287,16 +302,20 @@ int cmd_info(int argc, char **argv)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
 	struct arrow_host host = {0};
-	bool as_json = false;
+	const char *format = NULL;
 	json_t *json = NULL;
 	int status;
 
-	cli_parse(&info_argp, argc, argv, 0, &as_json);
+	cli_parse(&info_argp, argc, argv, 0, &format);
 	if (cli_paths_init(&paths, &error) < 0 || arrow_host_look(&host, &paths, &error) < 0) {
 		status = cli_error(&error);
+	} else if (!format || !*format || strcmp(format, "table") == 0) {
+		json = info_make_rows(&host);
+		status = cli_print_table(json, columns, NULL);
 	} else {
-		json = as_json ? info_host_json(&host) : info_make_rows(&host);
-		status = as_json ? cli_print_json(json) : cli_print_table(json, columns, NULL);
+		json = info_host_json(&host);
+		status = cli_format_object(format, json, &error) < 0 ? cli_error(&error)
+								     : cli_flush();
 	}
 	json_decref(json);
 	arrow_host_release(&host);

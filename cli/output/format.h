@@ -38,6 +38,13 @@ int cli_format_one(FILE *out, const char *template, const json_t *value,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
+ * Prints one object to stdout: as indented JSON for "json", or by a template with its newline.
+ * Errors: as cli_format_one(); nothing is printed then.
+ */
+int cli_format_object(
+	const char *format, const json_t *object, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
  * Prints an array of objects to stdout as --format says.
  *   format:   what the user gave, or NULL for `standard`
  *   standard: "table {{.ID}}\t{{.Name}}..."

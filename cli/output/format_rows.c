@@ -93,6 +93,26 @@ static int write_rows(FILE *out, const char *template, const json_t *rows, struc
 	return r;
 }
 
+int cli_format_object(const char *format, const json_t *object, struct arrow_error *error)
+{
+	_cleanup_free_ char *template = rows_unescape(format), *text = NULL;
+	size_t size = 0;
+	FILE *out = template ? open_memstream(&text, &size) : NULL;
+	int r = 0;
+
+	if (!out)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (strcmp(template, "json") != 0)
+		r = cli_format_one(out, template, object, error);
+	else if (json_dumpf(object, out, JSON_INDENT(2)) < 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (fclose(out) != 0 && r == 0)
+		r = arrow_fail(error, ENOMEM, "out of memory");
+	if (r == 0)
+		puts(text);
+	return r;
+}
+
 int cli_format_rows(const char *format, const char *standard, const struct cli_heading *headings,
 	const json_t *rows, struct arrow_error *error)
 {

@@ -296,6 +296,16 @@ damage() {
   [[ $output =~ ^arrow\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
   [ "$(arrow --version)" = "$output" ]
   [ "arrow $(arrow version --format json | jq -r .version)" = "$output" ]
+  # By Docker's names, which scripts ask for.
+  [ "arrow $(arrow version -f '{{.Server.Version}}')" = "$output" ]
+  [ "$(arrow version -f '{{.Client.Os}}/{{.Client.Arch}}')" = linux/amd64 ]
+  [ "$(arrow info -f '{{.NCPU}} {{.OSType}} {{.KernelVersion}}')" = "$(getconf _NPROCESSORS_ONLN) linux $(uname -r)" ]
+  [ "$(arrow info --format '{{.engine.name}}')" = "$(arrow info --format json | jq -r .engine.name)" ]
+  for command in version info; do
+    run -64 --separate-stderr arrow $command -f '{{.'
+    [[ $stderr == *--format:* ]]
+    run -1 arrow $command -f '{{.Nothing}}'
+  done
 }
 
 @test "help: every command, each option once" {
@@ -331,10 +341,12 @@ options_of() {
     [ -z "$output" ]
     [[ $stderr == arrow* ]]
   done
-  for command in info doctor version 'kernel ls'; do
+  for command in doctor 'kernel ls'; do
     # shellcheck disable=SC2086
     run -125 --separate-stderr arrow $command --format yaml
     [[ $stderr == *"--format takes table or json, not 'yaml'"* ]]
+  done
+  for command in info doctor version 'kernel ls'; do
     # shellcheck disable=SC2086
     run -125 arrow $command superfluous
   done
