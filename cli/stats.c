@@ -10,18 +10,25 @@
 #include "cli/commands.h"
 #include "cli/input/options.h"
 #include "cli/input/settings.h"
+#include "cli/output/format.h"
 #include "cli/output/human.h"
 #include "cli/output/print.h"
-#include "cli/output/table.h"
 #include "core/client/exec.h"
 #include "core/instance/list.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/json.h"
 
 #define INTERVAL_MS "1000"
+#define SHORT_ID 12
+#define STANDARD                                                                                   \
+	"table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t"        \
+	"{{.BlockIO}}\t{{.PIDs}}"
 #define ANSWER_MAX 4096u     /* bytes of one answer of a guest */
 #define TURN_MS 2500u        /* a table is shown then, though an Arrow has not answered */
 #define FIRST_TURN_MS 30000u /* for the first two answers, on a slow machine */
+
+enum { OPT_NO_TRUNC = 256 };
 
 enum { AT, CPU, MEM_TOTAL, MEM_USED, PIDS, NET_IN, NET_OUT, BLOCK_IN, BLOCK_OUT, FIGURES };
 
@@ -36,12 +43,14 @@ struct target {
 	size_t used;
 	unsigned long long now[FIGURES], before[FIGURES];
 	unsigned int answers;
-	bool fresh; /* since the last table */
+	bool fresh;   /* since the last table */
+	bool stopped; /* it did not run when this command began */
 };
 
 struct input {
 	struct arrow_strings arrows;
-	bool json, once;
+	const char *format;
+	bool once, all, whole;
 };
 
 static error_t stats_parse(int key, char *arg, struct argp_state *state)
@@ -52,8 +61,14 @@ static error_t stats_parse(int key, char *arg, struct argp_state *state)
 	case 'n':
 		in->once = true;
 		return 0;
+	case 'a':
+		in->all = true;
+		return 0;
+	case OPT_NO_TRUNC:
+		in->whole = true;
+		return 0;
 	case CLI_FORMAT_KEY:
-		in->json = cli_format_is_json(arg, state);
+		in->format = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		return arrow_strings_add(&in->arrows, arg) < 0 ? ENOMEM : 0;
@@ -65,7 +80,9 @@ static error_t stats_parse(int key, char *arg, struct argp_state *state)
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"no-stream", 'n', 0, 0, "Show the figures once", 0},
-	CLI_FORMAT_OPTION,
+	{"all", 'a', 0, 0, "Show also Arrows that do not run", 0},
+	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Do not shorten ids", 0},
+	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a Go template as in Docker", 0},
 	{0, 0, 0, 0, 0, 0},
 };
 /* clang-format on */
@@ -125,93 +142,55 @@ static double stats_percent_of_cpu(const struct target *t)
 	return 100.0 * (double)cpu / (double)wall;
 }
 
-static json_t *stats_make_row(const struct target *t)
+/* "1.2 MiB / 64.0 MiB" */
+static char *stats_format_pair(unsigned long long first, unsigned long long second)
 {
-	double memory = t->now[MEM_TOTAL]
-				? 100.0 * (double)t->now[MEM_USED] / (double)t->now[MEM_TOTAL]
-				: 0;
-
-	return json_pack("{ss ss sf sI sI sf sI sI sI sI sI}", "id", t->id, "name", t->name,
-		"cpu_percent", stats_percent_of_cpu(t), "memory", (json_int_t)t->now[MEM_USED],
-		"memory_limit", (json_int_t)t->now[MEM_TOTAL], "memory_percent", memory, "net_in",
-		(json_int_t)t->now[NET_IN], "net_out", (json_int_t)t->now[NET_OUT], "block_in",
-		(json_int_t)t->now[BLOCK_IN], "block_out", (json_int_t)t->now[BLOCK_OUT], "pids",
-		(json_int_t)t->now[PIDS]);
-}
-
-static unsigned long long stats_get_size(const json_t *row, const char *key)
-{
-	return (unsigned long long)json_integer_value(json_object_get(row, key));
-}
-
-static char *stats_format_id(const json_t *row, const void *arg)
-{
-	return strndup(json_string_value(json_object_get(row, "id")), 12);
-}
-
-static char *stats_format_percent(const json_t *row, const char *key)
-{
-	return path_format("%.2f%%", json_real_value(json_object_get(row, key)));
-}
-
-static char *stats_format_cpu(const json_t *row, const void *arg)
-{
-	return stats_format_percent(row, "cpu_percent");
-}
-
-static char *stats_format_memory_percent(const json_t *row, const void *arg)
-{
-	return stats_format_percent(row, "memory_percent");
-}
-
-static char *stats_format_pair(const json_t *row, const char *first, const char *second)
-{
-	_cleanup_free_ char *a = human_binary_size(stats_get_size(row, first));
-	_cleanup_free_ char *b = human_binary_size(stats_get_size(row, second));
+	_cleanup_free_ char *a = human_binary_size(first), *b = human_binary_size(second);
 
 	return a && b ? path_format("%s / %s", a, b) : NULL;
 }
 
-static char *stats_format_memory(const json_t *row, const void *arg)
+/* What Docker's templates name; "--" where there are no figures. */
+static json_t *stats_make_row(const struct target *t, const struct input *in)
 {
-	return stats_format_pair(row, "memory", "memory_limit");
+	double memory = t->now[MEM_TOTAL]
+				? 100.0 * (double)t->now[MEM_USED] / (double)t->now[MEM_TOTAL]
+				: 0;
+	_cleanup_free_ char *used = stats_format_pair(t->now[MEM_USED], t->now[MEM_TOTAL]),
+			    *net = stats_format_pair(t->now[NET_IN], t->now[NET_OUT]),
+			    *block = stats_format_pair(t->now[BLOCK_IN], t->now[BLOCK_OUT]),
+			    *cpu = path_format("%.2f%%", stats_percent_of_cpu(t)),
+			    *percent = path_format("%.2f%%", memory),
+			    *pids = path_format("%llu", t->now[PIDS]);
+	size_t size = in->whole ? strlen(t->id) : strnlen(t->id, SHORT_ID);
+
+	if (t->stopped)
+		return json_pack("{s:s%, s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "Container",
+			t->id, size, "ID", t->id, size, "Name", t->name, "CPUPerc", "--",
+			"MemUsage", "-- / --", "MemPerc", "--", "NetIO", "--", "BlockIO", "--",
+			"PIDs", "--");
+	return json_pack("{s:s%, s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "Container", t->id,
+		size, "ID", t->id, size, "Name", t->name, "CPUPerc", cpu, "MemUsage", used,
+		"MemPerc", percent, "NetIO", net, "BlockIO", block, "PIDs", pids);
 }
 
-static char *stats_format_net(const json_t *row, const void *arg)
+static int stats_show(
+	const struct target *targets, size_t n, const struct input *in, struct arrow_error *error)
 {
-	return stats_format_pair(row, "net_in", "net_out");
-}
-
-static char *stats_format_block(const json_t *row, const void *arg)
-{
-	return stats_format_pair(row, "block_in", "block_out");
-}
-
-static const struct cli_column columns[] = {
-	{"ARROW ID", NULL, stats_format_id},
-	{"NAME", "name", NULL},
-	{"CPU %", NULL, stats_format_cpu},
-	{"MEM USAGE / LIMIT", NULL, stats_format_memory},
-	{"MEM %", NULL, stats_format_memory_percent},
-	{"NET I/O", NULL, stats_format_net},
-	{"BLOCK I/O", NULL, stats_format_block},
-	{"PIDS", "pids", NULL},
-	{0},
-};
-
-static int stats_show(const struct target *targets, size_t n, const struct input *in)
-{
+	static const struct cli_heading headings[] = {{"ID", "ARROW ID"}, {"CPUPerc", "CPU %"},
+		{"MemUsage", "MEM USAGE / LIMIT"}, {"MemPerc", "MEM %"}, {"NetIO", "NET I/O"},
+		{"BlockIO", "BLOCK I/O"}, {"PIDs", "PIDS"}, {0}};
 	json_t *rows = json_array();
-	int status;
+	int r;
 
 	for (size_t i = 0; i < n; i++)
-		if (targets[i].worker.out >= 0)
-			json_array_append_new(rows, stats_make_row(&targets[i]));
-	if (!in->once && !in->json)
+		if (targets[i].worker.out >= 0 || targets[i].stopped)
+			json_array_append_new(rows, stats_make_row(&targets[i], in));
+	if (!in->once && (!in->format || strncmp(in->format, "table", 5) == 0))
 		fputs("\033[2J\033[H", stdout);
-	status = in->json ? cli_print_json(rows) : cli_print_table(rows, columns, NULL);
+	r = cli_format_rows(in->format, STANDARD, headings, rows, error);
 	json_decref(rows);
-	return status;
+	return r < 0 ? r : cli_flush();
 }
 
 static bool stats_wants(const json_t *row, const struct input *in)
@@ -224,6 +203,14 @@ static bool stats_wants(const json_t *row, const struct input *in)
 			strncmp(in->arrows.v[i], id, strlen(in->arrows.v[i])) == 0)
 			return true;
 	return in->arrows.n == 0;
+}
+
+static bool stats_runs(const json_t *row)
+{
+	const char *status = json_text(row, "status");
+
+	return strcmp(status, "running") == 0 || strcmp(status, "paused") == 0 ||
+	       strcmp(status, "restarting") == 0;
 }
 
 /* Starts to watch the Arrows of a list. One that is named must be there. */
@@ -242,6 +229,12 @@ static int stats_begin(const struct arrow_paths *paths, const json_t *list, cons
 			continue;
 		t->id = json_string_value(json_object_get(row, "id"));
 		t->name = json_string_value(json_object_get(row, "name"));
+		t->stopped = !stats_runs(row);
+		if (t->stopped) {
+			t->worker = (struct arrow_worker){.in = -1, .out = -1, .words = -1};
+			++*n;
+			continue;
+		}
 		r = arrow_worker_start(paths, t->id, argv, 0, &t->worker, error);
 		if (r == 0 && fcntl(t->worker.out, F_SETFL, O_NONBLOCK) < 0)
 			r = arrow_fail(error, errno, "cannot read from an Arrow: %m");
@@ -296,7 +289,7 @@ static int stats_watch(
 	_cleanup_free_ struct pollfd *p = NULL;
 	json_t *list = NULL;
 	size_t n = 0;
-	int r = arrow_list(paths, false, &list, error), status = 0;
+	int r = arrow_list(paths, in->all, &list, error), status = 0;
 
 	if (r < 0)
 		return r;
@@ -307,10 +300,10 @@ static int stats_watch(
 	if (r == 0) {
 		size_t live = stats_wait(targets, p, n, 2);
 
-		status = stats_show(targets, n, in);
+		status = stats_show(targets, n, in, error);
 		while (!in->once && status == 0 && live > 0) {
 			live = stats_wait(targets, p, n, 1);
-			status = stats_show(targets, n, in);
+			status = stats_show(targets, n, in, error);
 		}
 	}
 	for (size_t i = 0; i < n; i++)

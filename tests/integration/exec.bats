@@ -466,13 +466,22 @@ END
   [ "$status" -eq 0 ]
   [[ "${lines[0]}" =~ ^ARROW\ ID\ +NAME\ +CPU\ %\ +MEM\ USAGE\ /\ LIMIT\ +MEM\ %\ +NET\ I/O\ +BLOCK\ I/O\ +PIDS$ ]]
   [[ "${lines[1]}" = *shared* ]]
-  before=$(arrow stats --no-stream --format json shared | jq '.[0].memory')
+  # What it uses, in MiB.
+  used() { arrow stats --no-stream --format '{{.MemUsage}}' shared | awk '$2 == "MiB" { print int($1) }'; }
+  before=$(used)
   ex -d shared sh -c 'dd if=/dev/zero of=/tmp/block bs=1M count=64 2>/dev/null; while :; do :; done'
   wait_for 60 eval '[ "$(ex shared stat -c %s /tmp/block 2>/dev/null)" = 67108864 ]'
   arrow stats --no-stream --format json shared >stats
-  [ "$(jq '.[0].memory' stats)" -gt $((before + (60 << 20))) ]
-  jq -e '.[0].cpu_percent > 20 and .[0].cpu_percent < 150' stats
-  jq -e '.[0].pids >= 2' stats
+  [ "$(used)" -gt $((before + 60)) ]
+  jq -e '(.CPUPerc | rtrimstr("%") | tonumber) > 20 and (.CPUPerc | rtrimstr("%") | tonumber) < 150' stats
+  jq -e '(.PIDs | tonumber) >= 2' stats
+  [ "$(jq -r .ID stats)" = "$(arrow ps -q -f name=^shared$)" ]
+  # All of them, those too that do not run.
+  "$BARE" create --name idle "$BUSYBOX" true
+  [ "$(arrow stats -a --no-stream --format '{{.Name}} {{.PIDs}} {{.MemUsage}}' | grep idle)" = 'idle -- -- / --' ]
+  [ "$(arrow stats -a --no-stream --no-trunc --format '{{.ID}}' idle | wc -c)" -eq 65 ]
+  run -1 arrow stats --no-stream idle
+  "$BARE" rm idle
   "$ARROW" stats shared >live 3>&- &
   pid=$!
   pids=$pid
@@ -506,7 +515,7 @@ END
   run timeout 60 "$ARROW" stats --no-stream
   [ "$status" -eq 0 ]
   [ "${#lines[@]}" -eq 6 ]
-  [ "$(timeout 60 "$ARROW" stats --no-stream --format json "${names[@]}" | jq length)" -eq 5 ]
+  [ "$(timeout 60 "$ARROW" stats --no-stream --format json "${names[@]}" | wc -l)" -eq 5 ]
   for command in ps 'ps -a' 'ps --size' "inspect ${names[*]}" 'system df' images \
     'network ls' 'template ls' 'kernel ls' "events --since 1h --until 0s"; do
     # shellcheck disable=SC2086
