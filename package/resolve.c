@@ -187,6 +187,20 @@ static int merge_machine(
 	return e < 0 ? arrow_error_prefix(error, e, "the image %s", spec->source.image) : 0;
 }
 
+/* As with docker, an image that names no signal of Linux is stopped by SIGTERM. */
+static void merge_signal(
+	const struct arrow_paths *paths, struct arrow_spec *spec, const struct oci_config *config)
+{
+	_cleanup_error_ struct arrow_error unknown = ARROW_ERROR_INIT;
+
+	if (!config->stop_signal || spec->life.stop_signal)
+		return;
+	if (arrow_parse_signal(config->stop_signal, &spec->life.stop_signal, &unknown) < 0)
+		arrow_note(arrow_settings_notes(paths),
+			"the image %s: %s; it is stopped by SIGTERM", spec->source.image,
+			unknown.text);
+}
+
 /* What the image brings, where the user said nothing. */
 static int merge_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 	const struct oci_image *image, struct arrow_error *error)
@@ -216,11 +230,7 @@ static int merge_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 		e = merge_health(&spec->life.health, &config->health);
 	if (e < 0)
 		return arrow_fail(error, -e, "out of memory");
-	if (!spec->life.stop_signal && config->stop_signal) {
-		e = arrow_parse_signal(config->stop_signal, &spec->life.stop_signal, error);
-		if (e < 0)
-			return arrow_error_prefix(error, e, "the image %s", spec->source.image);
-	}
+	merge_signal(paths, spec, config);
 	e = merge_machine(spec, image->manifest.annotations, error);
 	return e < 0 ? e : merge_volumes(paths, spec, config, error);
 }

@@ -164,7 +164,7 @@ static bool is_whole(const struct oci_store *store, const struct oci_index *inde
 		if (!oci_blob_exists(store, index->entries[i].descriptor.digest, NULL) ||
 			!oci_type_is_manifest(index->entries[i].descriptor.media_type))
 			return false;
-	return true;
+	return index->unreadable == 0;
 }
 
 /* Pushes an index with all that it names. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * Image configurations, read as leniently as docker and podman do: docs/images.md, "Odd values".
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "image/oci/spec.h"
 #include "util/cleanup.h"
@@ -68,6 +72,18 @@ static char **new_list(struct reader *r, const char *key, size_t n)
 	return list;
 }
 
+/* Where null stands for a string it is the empty one, as Go reads it. */
+static bool is_text(const json_t *json)
+{
+	return json_is_null(json) || (json_is_string(json) && strlen(json_string_value(json)) ==
+								      json_string_length(json));
+}
+
+static const char *text_of(const json_t *json)
+{
+	return json_is_string(json) ? json_string_value(json) : "";
+}
+
 /* A list of strings; NULL where it is absent or null. A lone string is one for old images. */
 static char **read_list(struct reader *r, const json_t *json, const char *key)
 {
@@ -77,7 +93,7 @@ static char **read_list(struct reader *r, const json_t *json, const char *key)
 
 	if (!value || json_is_null(value))
 		return NULL;
-	if (json_is_string(value)) {
+	if (json_is_string(value) && is_text(value)) {
 		list = new_list(r, key, 1);
 		if (list && !(list[0] = strdup(json_string_value(value))))
 			fail_memory(r);
@@ -91,12 +107,11 @@ static char **read_list(struct reader *r, const json_t *json, const char *key)
 	json_array_foreach (value, i, one) {
 		if (!list || r->failed)
 			break;
-		if (!json_is_string(one) ||
-			strlen(json_string_value(one)) != json_string_length(one)) {
+		if (!is_text(one)) {
 			fail_field(r, key, "a list of strings");
 			break;
 		}
-		list[i] = strdup(json_string_value(one));
+		list[i] = strdup(text_of(one));
 		if (!list[i])
 			fail_memory(r);
 	}
@@ -121,29 +136,97 @@ static char **read_keys(struct reader *r, const json_t *json, const char *key, b
 	json_object_foreach (object, name, value) {
 		if (!list || r->failed)
 			break;
-		if (values && !json_is_string(value)) {
+		if (values && !is_text(value)) {
 			fail_field(r, key, "an object of strings");
 			break;
 		}
-		list[i] = values ? path_format("%s=%s", name, json_string_value(value))
-				 : strdup(name);
+		list[i] = values ? path_format("%s=%s", name, text_of(value)) : strdup(name);
 		if (!list[i++])
 			fail_memory(r);
 	}
 	return list;
 }
 
+/* A number; one below 0 stands for the default, as 0 does. */
 static int64_t read_count(struct reader *r, const json_t *json, const char *key)
 {
 	const json_t *value = json_object_get(json, key);
 
 	if (!value || json_is_null(value))
 		return 0;
-	if (!json_is_integer(value) || json_integer_value(value) < 0) {
-		fail_field(r, key, "a number of 0 or more");
+	if (!json_is_integer(value)) {
+		fail_field(r, key, "a whole number");
 		return 0;
 	}
-	return json_integer_value(value);
+	return json_integer_value(value) > 0 ? json_integer_value(value) : 0;
+}
+
+/* Takes the strings out of a list that are of no use. */
+static void drop_strings(char **list, bool (*is_useful)(const char *text))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; list && list[i]; i++) {
+		if (is_useful(list[i]))
+			list[n++] = list[i];
+		else
+			free(list[i]);
+	}
+	if (list)
+		list[n] = NULL;
+}
+
+static bool is_variable(const char *text)
+{
+	return text[0] != '=' && strchr(text, '=');
+}
+
+static bool is_not_empty(const char *text)
+{
+	return *text != '\0';
+}
+
+/* "80", "80-90/udp"; the protocol in any case. */
+static bool is_port(const char *text)
+{
+	const char *end = text + strspn(text, "0123456789");
+
+	if (end == text)
+		return false;
+	if (*end == '-')
+		end += 1 + strspn(end + 1, "0123456789");
+	return !*end || strcasecmp(end, "/tcp") == 0 || strcasecmp(end, "/udp") == 0;
+}
+
+static void lower_ports(char **ports)
+{
+	for (size_t i = 0; ports && ports[i]; i++)
+		for (char *c = ports[i]; *c; c++)
+			if (*c >= 'A' && *c <= 'Z')
+				*c += 'a' - 'A';
+}
+
+/* Paths without a slash in front begin at the root. */
+static void root_path(struct reader *r, char **path)
+{
+	char *longer;
+
+	if (r->failed || !*path || **path == '/')
+		return;
+	longer = path_format("/%s", *path);
+	if (!longer) {
+		fail_memory(r);
+		return;
+	}
+	free(*path);
+	*path = longer;
+}
+
+/* What a check begins with; all else is no check. */
+static bool is_health_test(char *const *test)
+{
+	return strcmp(test[0], "NONE") == 0 || strcmp(test[0], "CMD") == 0 ||
+	       strcmp(test[0], "CMD-SHELL") == 0;
 }
 
 static void read_health(struct reader *r, struct oci_health *h, const json_t *json)
@@ -155,7 +238,7 @@ static void read_health(struct reader *r, struct oci_health *h, const json_t *js
 	h->start_interval = read_count(r, json, "StartInterval");
 	h->retries = read_count(r, json, "Retries");
 	/* An empty test inherits, and there is nothing left to inherit from. */
-	if (h->test && !h->test[0]) {
+	if (h->test && (!h->test[0] || !is_health_test(h->test))) {
 		strv_free(h->test);
 		h->test = NULL;
 	}
@@ -173,26 +256,25 @@ static void read_execution(struct reader *r, struct oci_config *c, const json_t 
 	c->ports = read_keys(r, json, "ExposedPorts", false);
 	c->labels = read_keys(r, json, "Labels", true);
 	read_health(r, &c->health, json_object_get(json, "Healthcheck"));
-	for (size_t i = 0; c->env && c->env[i]; i++)
-		if (c->env[i][0] == '=' || !strchr(c->env[i], '='))
-			fail_field(r, "Env", "of NAME=VALUE");
+	/* [""] resets what a base image had. */
+	if (c->entrypoint && c->entrypoint[0] && !*c->entrypoint[0] && !c->entrypoint[1]) {
+		strv_free(c->entrypoint);
+		c->entrypoint = NULL;
+	}
+	drop_strings(c->env, is_variable);
+	drop_strings(c->ports, is_port);
+	lower_ports(c->ports);
+	drop_strings(c->volumes, is_not_empty);
 	for (size_t i = 0; c->volumes && c->volumes[i]; i++)
-		if (c->volumes[i][0] != '/')
-			fail_field(r, "Volumes", "of absolute paths");
-	if (c->workdir && c->workdir[0] != '/')
-		fail_field(r, "WorkingDir", "an absolute path");
+		root_path(r, &c->volumes[i]);
+	root_path(r, &c->workdir);
 }
 
 static void read_rootfs(struct reader *r, struct oci_config *c, const json_t *rootfs)
 {
-	const char *type = json_string_value(json_object_get(rootfs, "type"));
 	json_t *ids = json_object_get(rootfs, "diff_ids"), *id;
 	size_t n = json_array_size(ids), i;
 
-	if (type && strcmp(type, "layers") != 0) {
-		fail_field(r, "rootfs.type", "'layers'");
-		return;
-	}
 	if (n > OCI_LAYERS_MAX) {
 		if (!r->failed)
 			r->failed = arrow_fail(r->error, E2BIG,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -83,6 +84,12 @@ static json_t *spec_load(
 	return NULL;
 }
 
+/* A list that is not there, is null or empty. */
+static bool is_empty_list(const json_t *list)
+{
+	return !list || json_is_null(list) || (json_is_array(list) && json_array_size(list) == 0);
+}
+
 static int check_schema(const json_t *json, const char *what, struct arrow_error *error)
 {
 	const json_t *version = json_object_get(json, "schemaVersion");
@@ -91,9 +98,10 @@ static int check_schema(const json_t *json, const char *what, struct arrow_error
 		return arrow_fail(error, ENOTSUP,
 			"%s uses schema 1, which is no longer supported: push it again with a current tool",
 			what);
-	if (json_integer_value(version) != 2)
+	if (version && !json_is_null(version) && json_integer_value(version) != 2)
 		return arrow_fail(error, EBADMSG, "%s has no schemaVersion 2", what);
-	if (json_object_get(json, "manifests") && json_object_get(json, "layers"))
+	if (!is_empty_list(json_object_get(json, "manifests")) &&
+		!is_empty_list(json_object_get(json, "layers")))
 		return arrow_fail(
 			error, EBADMSG, "%s has both layers and manifests, so it is neither", what);
 	return 0;
@@ -105,8 +113,8 @@ static int read_layers(
 	size_t n = json_array_size(layers), i;
 	const json_t *layer;
 
-	if (!json_is_array(layers))
-		return arrow_fail(error, EBADMSG, "%s has no layers", what);
+	if (layers && !json_is_null(layers) && !json_is_array(layers))
+		return arrow_fail(error, EBADMSG, "%s has no list of layers", what);
 	if (n > OCI_LAYERS_MAX)
 		return arrow_fail(error, E2BIG, "%s has %zu layers, more than the %u allowed", what,
 			n, OCI_LAYERS_MAX);
@@ -123,13 +131,22 @@ static int read_layers(
 	return 0;
 }
 
+/* Only for those who look for signatures: one that cannot be read is none. */
+static int read_subject(
+	struct oci_manifest *m, const json_t *subject, const char *what, struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	int e = oci_descriptor_read(&m->subject, subject, what, &ignored);
+
+	return e == -ENOMEM ? arrow_no_memory(error) : 0;
+}
+
 static int read_manifest(
 	struct oci_manifest *m, const json_t *json, const char *what, struct arrow_error *error)
 {
 	const char *type = json_string_value(json_object_get(json, "mediaType"));
 	const char *artifact = json_string_value(json_object_get(json, "artifactType"));
 	json_t *annotations = json_object_get(json, "annotations"), *value;
-	const json_t *subject = json_object_get(json, "subject");
 	const char *key;
 	int e = check_schema(json, what, error);
 
@@ -146,8 +163,8 @@ static int read_manifest(
 	e = oci_descriptor_read(&m->config, json_object_get(json, "config"), what, error);
 	if (e == 0)
 		e = read_layers(m, json_object_get(json, "layers"), what, error);
-	if (e == 0 && subject)
-		e = oci_descriptor_read(&m->subject, subject, what, error);
+	if (e == 0)
+		e = read_subject(m, json_object_get(json, "subject"), what, error);
 	if (e < 0)
 		return e;
 	json_object_foreach (annotations, key, value) {
@@ -201,6 +218,26 @@ static char *copy_string(const json_t *json, const char *key)
 	return text ? strdup(text) : NULL;
 }
 
+/*
+ * One entry. Returns 1 for what is left out: what has no digest of a kind that Arrow knows can be
+ * neither fetched nor checked, and does not keep others from it.
+ */
+static int read_index_entry(struct oci_index_entry *entry, const json_t *one, const char *what,
+	struct arrow_error *error)
+{
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
+	const json_t *platform = json_object_get(one, "platform");
+	int e = oci_descriptor_read(&entry->descriptor, one, what, &ignored);
+
+	if (e < 0)
+		return e == -ENOMEM ? arrow_no_memory(error) : 1;
+	entry->platform.os = copy_string(platform, "os");
+	entry->platform.architecture = copy_string(platform, "architecture");
+	entry->platform.variant = copy_string(platform, "variant");
+	entry->artifact = json_is_string(json_object_get(one, "artifactType"));
+	return 0;
+}
+
 static int read_index(
 	struct oci_index *index, const json_t *json, const char *what, struct arrow_error *error)
 {
@@ -223,16 +260,13 @@ static int read_index(
 	if (!index->entries)
 		return arrow_no_memory(error);
 	json_array_foreach (manifests, i, one) {
-		struct oci_index_entry *entry = &index->entries[i];
-		const json_t *platform = json_object_get(one, "platform");
-
-		e = oci_descriptor_read(&entry->descriptor, one, what, error);
+		e = read_index_entry(&index->entries[index->n], one, what, error);
 		if (e < 0)
 			return e;
-		index->n++;
-		entry->platform.os = copy_string(platform, "os");
-		entry->platform.architecture = copy_string(platform, "architecture");
-		entry->platform.variant = copy_string(platform, "variant");
+		if (e == 0)
+			index->n++;
+		else
+			index->unreadable++;
 	}
 	return 0;
 }
@@ -266,7 +300,9 @@ void oci_index_release(struct oci_index *index)
 bool oci_data_is_index(const char *data, size_t size)
 {
 	json_t *json = size <= OCI_MANIFEST_MAX ? json_loadb(data, size, 0, NULL) : NULL;
-	bool is = json_is_array(json_object_get(json, "manifests"));
+	bool is = json_is_array(json_object_get(json, "manifests")) &&
+		  is_empty_list(json_object_get(json, "layers")) &&
+		  !json_is_object(json_object_get(json, "config"));
 
 	json_decref(json);
 	return is;
@@ -285,20 +321,45 @@ const char *oci_host_architecture(void)
 #endif
 }
 
-/* How well an entry fits: 0 not at all. An image for v1 runs on v2, not the other way round. */
-static unsigned int spec_platform_fitness(
-	const struct oci_platform *p, const char *architecture, const char *variant)
+/* Names of architectures as the kernel and others have them. */
+static const char *common_architecture(const char *name)
 {
-	if (!p->os || !p->architecture || strcmp(p->os, "linux") != 0 ||
-		strcmp(p->architecture, architecture) != 0)
+	static const char *const others[][2] = {
+		{"x86_64", "amd64"}, {"x86-64", "amd64"}, {"aarch64", "arm64"}};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (strcasecmp(name, others[i][0]) == 0)
+			return others[i][1];
+	return name;
+}
+
+/* Whether nothing of a platform is said. */
+static bool is_any_platform(const struct oci_platform *p)
+{
+	return (!p->os || !*p->os) && (!p->architecture || !*p->architecture);
+}
+
+/*
+ * How well an entry fits: 0 not at all. An image for v1 runs on v2, not the other way round. One
+ * of which nothing is said is taken where there is no other.
+ */
+static unsigned int spec_platform_fitness(
+	const struct oci_index_entry *entry, const char *architecture, const char *variant)
+{
+	const struct oci_platform *p = &entry->platform;
+	const char *v = p->variant && *p->variant ? p->variant : NULL;
+
+	if (is_any_platform(p))
+		return !entry->artifact;
+	if ((p->os && *p->os && strcasecmp(p->os, "linux") != 0) || !p->architecture ||
+		strcasecmp(common_architecture(p->architecture), architecture) != 0)
 		return 0;
 	if (!variant)
 		/* The base of an architecture first: v8 for arm64, v1 for amd64. */
-		return !p->variant || !strcmp(p->variant, "v1") || !strcmp(p->variant, "v8") ? 3
-											     : 1;
-	if (p->variant && strcmp(p->variant, variant) == 0)
-		return 3;
-	return !p->variant || strcmp(p->variant, variant) < 0 ? 2 : 0;
+		return !v || !strcmp(v, "v1") || !strcmp(v, "v8") ? 4 : 2;
+	if (v && strcmp(v, variant) == 0)
+		return 4;
+	return !v || strcmp(v, variant) < 0 ? 3 : 0;
 }
 
 const struct oci_index_entry *oci_index_choose(
@@ -310,8 +371,7 @@ const struct oci_index_entry *oci_index_choose(
 	if (!architecture)
 		architecture = oci_host_architecture();
 	for (size_t i = 0; i < index->n; i++) {
-		unsigned int fit =
-			spec_platform_fitness(&index->entries[i].platform, architecture, variant);
+		unsigned int fit = spec_platform_fitness(&index->entries[i], architecture, variant);
 
 		if (fit > best_fit) {
 			best = &index->entries[i];

@@ -6,7 +6,8 @@
  * Manifests, image indexes and image configurations, of the OCI image specification 1.1
  * (github.com/opencontainers/image-spec: descriptor.md, manifest.md, image-index.md, config.md)
  * and of Docker's schema 2, which is the same with other media types. All come from strangers:
- * sizes and counts are limited, and what is not understood is an error that names it.
+ * sizes, counts and digests are checked, what is of another type is an error that names it, and odd
+ * values are taken as docker and podman take them (docs/images.md, "Odd values").
  */
 
 #include <jansson.h>
@@ -59,11 +60,13 @@ struct oci_platform {
 struct oci_index_entry {
 	struct oci_descriptor descriptor;
 	struct oci_platform platform; /* os NULL where none was given */
+	bool artifact;                /* it names an artifactType, so it is no image */
 };
 
 struct oci_index {
 	struct oci_index_entry *entries;
 	size_t n;
+	size_t unreadable; /* entries that were left out */
 };
 
 struct oci_manifest {
@@ -92,13 +95,13 @@ void oci_index_release(struct oci_index *index);
 #define _cleanup_manifest_ __attribute__((cleanup(oci_manifest_release)))
 #define _cleanup_index_ __attribute__((cleanup(oci_index_release)))
 
-/* Whether a document of unknown media type is an index: it has "manifests". */
+/* Whether a document of unknown media type is an index: it has "manifests" and no "config". */
 bool oci_data_is_index(const char *data, size_t size);
 
 /*
  * The manifest for a platform: the same architecture and variant first, else the same
- * architecture without or with a lesser variant. NULL if there is none. Attestations and other
- * entries of an unknown platform are passed over.
+ * architecture without or with a lesser variant, else the first of which no platform is said.
+ * NULL if there is none. Attestations and other entries of an unknown platform are passed over.
  *   architecture, variant: NULL for this host's
  */
 const struct oci_index_entry *oci_index_choose(
@@ -123,7 +126,7 @@ struct oci_config {
 	char **entrypoint, **cmd, **env;
 	char *user, *workdir, *stop_signal; /* NULL where absent or empty */
 	char **volumes;                     /* absolute paths */
-	char **ports;                       /* "80/tcp" */
+	char **ports;                       /* "80/tcp", "80-90/udp", "80" */
 	char **labels;                      /* "key=value" */
 	struct oci_health health;
 

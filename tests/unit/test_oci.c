@@ -97,11 +97,24 @@ static void manifest_is_checked(void **state)
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC "]}", 0},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": []}", 0},
 		{"{\"schemaVersion\": 1, \"config\": " DESC ", \"layers\": []}", -ENOTSUP},
-		{"{\"config\": " DESC ", \"layers\": []}", -EBADMSG},
+		{"{\"config\": " DESC ", \"layers\": []}", 0},
+		{"{\"schemaVersion\": null, \"mediaType\": null, \"config\": " DESC
+		 ", \"layers\": null, \"manifests\": null, \"annotations\": null, "
+		 "\"artifactType\": null, \"subject\": null}",
+			0},
+		{"{\"schemaVersion\": 2, \"config\": " DESC
+		 ", \"layers\": [], \"subject\": {\"digest\": \"x\"}}",
+			0},
+		{"{\"schemaVersion\": 3, \"config\": " DESC ", \"layers\": []}", -EBADMSG},
+		{"{\"schemaVersion\": \"2\", \"config\": " DESC ", \"layers\": []}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"layers\": []}", -EBADMSG},
-		{"{\"schemaVersion\": 2, \"config\": " DESC "}", -EBADMSG},
+		{"{\"schemaVersion\": 2, \"config\": " DESC "}", 0},
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": {}}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [7]}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [], \"manifests\": []}",
+			0},
+		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC
+		 "], \"manifests\": [" DESC "]}",
 			-EBADMSG},
 		{"{\"schemaVersion\": 2, \"mediaType\": \"text/plain\", \"config\": " DESC
 		 ", \"layers\": []}",
@@ -150,12 +163,12 @@ static void config_is_read(void **state)
 		"\"Volumes\": {\"/v\": {}}, \"ExposedPorts\": {\"80/tcp\": {}}, \"Labels\": {\"k\": \"v=w\"}, \"StopSignal\": \"SIGINT\", \"Healthcheck\": {\"Test\": [\"CMD\", "
 		"\"/h\"], \"Interval\": 5000000000}}, \"rootfs\": {\"type\": \"layers\", "
 		"\"diff_ids\": [\"" SUM_REF "\"]}}";
-	static const char *const bad[] = {"{\"config\": {\"Env\": [\"A\"]}}",
-		"{\"config\": {\"Env\": {}}}", "{\"config\": {\"Cmd\": [1]}}",
-		"{\"config\": {\"Cmd\": [\"a\\u0000b\"]}}", "{\"config\": {\"User\": 7}}",
-		"{\"config\": {\"WorkingDir\": \"w\"}}", "{\"config\": {\"Volumes\": {\"v\": {}}}}",
-		"{\"config\": {\"Labels\": {\"a\": 1}}}", "{\"rootfs\": {\"diff_ids\": [\"x\"]}}",
-		"{\"config\": {\"Healthcheck\": {\"Interval\": -1}}}", "7"};
+	static const char *const bad[] = {"{\"config\": {\"Env\": {}}}",
+		"{\"config\": {\"Cmd\": [1]}}", "{\"config\": {\"Cmd\": [\"a\\u0000b\"]}}",
+		"{\"config\": {\"User\": 7}}", "{\"config\": {\"Labels\": {\"a\": 1}}}",
+		"{\"rootfs\": {\"diff_ids\": [\"x\"]}}",
+		"{\"config\": {\"Healthcheck\": {\"Interval\": 1.5}}}",
+		"{\"config\": {\"Entrypoint\": \"a\\u0000b\"}}", "7"};
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	_cleanup_config_ struct oci_config c = {0};
 
@@ -181,6 +194,120 @@ static void config_is_read(void **state)
 			fail_msg("%s was taken", bad[i]);
 		arrow_error_clear(&e);
 	}
+}
+
+static void expect_strings(char *const *list, const char *const *expected)
+{
+	size_t i = 0;
+
+	if (!list) {
+		assert_null(expected[0]);
+		return;
+	}
+	for (; list[i] && expected[i]; i++)
+		assert_string_equal(list[i], expected[i]);
+	assert_null(list[i]);
+	assert_null(expected[i]);
+}
+
+/* As docker and podman take them: docs/images.md, "Odd values". */
+static void odd_configs_are_taken(void **state)
+{
+	static const char text[] =
+		"{\"os\": null, \"architecture\": null, \"created\": null, \"author\": null, "
+		"\"history\": null, \"config\": {\"Env\": [\"A=1\", \"HOME\", \"=x\", \"\", null, "
+		"\"B=\"], \"Entrypoint\": [\"\"], \"Cmd\": [\"a\", null], \"User\": null, "
+		"\"WorkingDir\": \"srv/x\", \"Volumes\": {\"data\": null, \"\": {}, \"/v\": 7}, "
+		"\"ExposedPorts\": {\"443/TCP\": {}, \"53/Udp\": {}, \"80-82\": {}, \"http\": {}, "
+		"\"9/sctp\": {}}, \"Labels\": {\"k\": null}, \"StopSignal\": null, "
+		"\"Healthcheck\": {\"Test\": [\"CMD\", \"/h\"], \"Interval\": -1, \"Timeout\": null, "
+		"\"StartPeriod\": -5, \"Retries\": -3}}, \"rootfs\": {\"type\": \"odd\", "
+		"\"diff_ids\": [\"" SUM_REF "\"]}}";
+	static const char *const all_null =
+		"{\"config\": {\"Env\": null, \"Entrypoint\": null, \"Volumes\": null, "
+		"\"ExposedPorts\": null, \"Labels\": null, \"Healthcheck\": null, "
+		"\"WorkingDir\": null}, \"rootfs\": null}";
+	static const char *const no_check =
+		"{\"config\": {\"Healthcheck\": {\"Test\": [\"curl\", \"x\"]}}}";
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_config_ struct oci_config c = {0}, other = {0}, third = {0};
+
+	if (oci_config_parse(&c, text, strlen(text), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	expect_strings(c.env, (const char *const[]){"A=1", "B=", NULL});
+	assert_null(c.entrypoint);
+	expect_strings(c.cmd, (const char *const[]){"a", "", NULL});
+	assert_null(c.user);
+	assert_string_equal(c.workdir, "/srv/x");
+	expect_strings(c.volumes, (const char *const[]){"/data", "/v", NULL});
+	expect_strings(c.ports, (const char *const[]){"443/tcp", "53/udp", "80-82", NULL});
+	expect_strings(c.labels, (const char *const[]){"k=", NULL});
+	assert_null(c.stop_signal);
+	assert_int_equal(c.health.interval, 0);
+	assert_int_equal(c.health.timeout, 0);
+	assert_int_equal(c.health.start_period, 0);
+	assert_int_equal(c.health.retries, 0);
+	assert_non_null(c.health.test);
+	assert_int_equal(c.n_diff_ids, 1);
+
+	if (oci_config_parse(&other, all_null, strlen(all_null), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	assert_null(other.env);
+	assert_int_equal(other.n_diff_ids, 0);
+	if (oci_config_parse(&third, no_check, strlen(no_check), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	assert_null(third.health.test);
+}
+
+static uint64_t choose(const char *text, const char *architecture)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_index_ struct oci_index index = {0};
+	const struct oci_index_entry *entry;
+
+	if (oci_index_parse(&index, text, strlen(text), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	entry = oci_index_choose(&index, architecture, NULL);
+	return entry ? entry->descriptor.size : 0;
+}
+
+static void odd_platforms_are_taken(void **state)
+{
+#define ENTRY(size, more) "{\"digest\": \"" SUM_REF "\", \"size\": " #size more "}"
+#define INDEX(entries) "{\"manifests\": [" entries "]}"
+	/* Nothing said: the first, but never a signature or an attestation, nor before one that
+	 * fits. */
+	assert_int_equal(choose(INDEX(ENTRY(1, ", \"artifactType\": \"x/y\"") "," ENTRY(
+					2, "") "," ENTRY(3, "")),
+				 "amd64"),
+		2);
+	assert_int_equal(
+		choose(INDEX(ENTRY(1, ", \"platform\": null") "," ENTRY(2,
+			       ", \"platform\": {\"os\": \"linux\", \"architecture\": \"amd64\"}")),
+			"amd64"),
+		2);
+	assert_int_equal(choose(INDEX(ENTRY(1, ", \"platform\": {}")), "arm64"), 1);
+	assert_int_equal(
+		choose(INDEX(ENTRY(1,
+			       ", \"platform\": {\"os\": \"unknown\", \"architecture\": \"unknown\"}")),
+			"amd64"),
+		0);
+	/* Other names and cases, and no operating system. */
+	assert_int_equal(
+		choose(INDEX(ENTRY(1,
+			       ", \"platform\": {\"os\": \"Linux\", \"architecture\": \"X86_64\", \"variant\": \"\"}")),
+			"amd64"),
+		1);
+	assert_int_equal(
+		choose(INDEX(ENTRY(1, ", \"platform\": {\"architecture\": \"aarch64\"}")), "arm64"),
+		1);
+	/* An entry that cannot be read does not keep others from being chosen. */
+	assert_int_equal(choose(INDEX("{\"digest\": \"sha512:12\", \"size\": 9}, 7," ENTRY(
+					4, ", \"platform\": {\"architecture\": \"amd64\"}")),
+				 "amd64"),
+		4);
+#undef INDEX
+#undef ENTRY
 }
 
 static void platform_is_chosen(void **state)
@@ -408,6 +535,8 @@ int main(void)
 		cmocka_unit_test(manifest_is_checked),
 		cmocka_unit_test(ten_thousand_layers_are_refused),
 		cmocka_unit_test(config_is_read),
+		cmocka_unit_test(odd_configs_are_taken),
+		cmocka_unit_test(odd_platforms_are_taken),
 		cmocka_unit_test(platform_is_chosen),
 		FIXTURE_TEST(blobs_are_whole_or_absent),
 		FIXTURE_TEST(two_write_one_blob),
