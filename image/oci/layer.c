@@ -107,6 +107,13 @@ static int entry_error(struct reader *r, const char *path, int e)
 	switch (-e) {
 	case EFBIG:
 		return fail_limit(r);
+	case EOVERFLOW:
+		return r->error->text
+			       ? e
+			       : arrow_fail(r->error, EOVERFLOW,
+					 "%s: names, links and extended attributes of the image take more than %llu MiB of memory",
+					 r->layer->what,
+					 (unsigned long long)(r->fs->max_memory >> 20));
 	case ENOTDIR:
 		why = "lies below what is not a directory";
 		break;
@@ -246,7 +253,7 @@ static int copy_content(struct reader *r, struct rootfs_inode *inode, const char
 	return 0;
 }
 
-static int set_xattrs(struct rootfs_inode *inode, struct archive_entry *entry)
+static int set_xattrs(struct rootfs *fs, struct rootfs_inode *inode, struct archive_entry *entry)
 {
 	const char *name;
 	const void *value;
@@ -255,7 +262,7 @@ static int set_xattrs(struct rootfs_inode *inode, struct archive_entry *entry)
 
 	archive_entry_xattr_reset(entry);
 	while (e == 0 && archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
-		e = name ? rootfs_xattr(inode, name, value, size) : 0;
+		e = name ? rootfs_xattr(fs, inode, name, value, size) : 0;
 	return e;
 }
 
@@ -271,7 +278,7 @@ static int set_device(struct rootfs_inode *inode, struct archive_entry *entry)
 	return 0;
 }
 
-static int set_target(struct rootfs_inode *inode, struct archive_entry *entry)
+static int set_target(struct rootfs *fs, struct rootfs_inode *inode, struct archive_entry *entry)
 {
 	const char *target = archive_entry_symlink(entry);
 
@@ -279,24 +286,35 @@ static int set_target(struct rootfs_inode *inode, struct archive_entry *entry)
 		return -EINVAL;
 	if (strlen(target) > ROOTFS_LINK_MAX)
 		return -ENAMETOOLONG;
-	inode->target = strdup(target);
-	return inode->target ? 0 : -ENOMEM;
+	return rootfs_target(fs, inode, target);
+}
+
+static int read_owner(struct reader *r, struct archive_entry *entry, const char *path,
+	uint32_t *uid, uint32_t *gid)
+{
+	la_int64_t u = archive_entry_uid(entry), g = archive_entry_gid(entry);
+
+	/* 2^32 - 1 stands for "no user". */
+	if (u < 0 || u >= UINT32_MAX || g < 0 || g >= UINT32_MAX)
+		return arrow_fail(r->error, EINVAL,
+			"%s: its entry '%.200s' has an owner out of range", r->layer->what, path);
+	*uid = (uint32_t)u;
+	*gid = (uint32_t)g;
+	return 0;
 }
 
 /* A new inode as an entry describes it, without its content. */
 static int make_inode(
 	struct reader *r, struct archive_entry *entry, const char *path, struct rootfs_inode **made)
 {
-	la_int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
 	la_int64_t size = archive_entry_size(entry);
 	uint32_t type = archive_entry_filetype(entry);
+	uint32_t uid, gid;
 	struct rootfs_inode *inode;
-	int e = 0;
+	int e = read_owner(r, entry, path, &uid, &gid);
 
-	/* 2^32 - 1 stands for "no user". */
-	if (uid < 0 || uid >= UINT32_MAX || gid < 0 || gid >= UINT32_MAX)
-		return arrow_fail(r->error, EINVAL,
-			"%s: its entry '%.200s' has an owner out of range", r->layer->what, path);
+	if (e < 0)
+		return e;
 	if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK && type != AE_IFCHR &&
 		type != AE_IFBLK && type != AE_IFIFO)
 		return arrow_fail(r->error, EINVAL, "%s: its entry '%.200s' is of an unknown kind",
@@ -304,20 +322,20 @@ static int make_inode(
 	inode = rootfs_inode(type | (archive_entry_perm(entry) & 07777));
 	if (!inode)
 		return entry_error(r, path, -ENOMEM);
-	inode->uid = (uint32_t)uid;
-	inode->gid = (uint32_t)gid;
+	inode->uid = uid;
+	inode->gid = gid;
 	inode->mtime = archive_entry_mtime(entry);
 	inode->mtime_nsec = (uint32_t)archive_entry_mtime_nsec(entry);
 	if (type == AE_IFLNK)
-		e = set_target(inode, entry);
+		e = set_target(r->fs, inode, entry);
 	else if (type == AE_IFCHR || type == AE_IFBLK)
 		e = set_device(inode, entry);
 	else if (type == AE_IFREG)
 		e = size < 0 ? -EINVAL : rootfs_reserve(r->fs, inode, (uint64_t)size);
 	if (e == 0)
-		e = set_xattrs(inode, entry);
+		e = set_xattrs(r->fs, inode, entry);
 	if (e < 0) {
-		rootfs_inode_free(inode);
+		rootfs_inode_free(r->fs, inode);
 		return entry_error(r, path, e);
 	}
 	*made = inode;
@@ -344,6 +362,26 @@ static int hard_link(
 	return 0;
 }
 
+/*
+ * A hard link's entry has metadata of its own, which the file takes over, as Docker's does: owner
+ * and attributes, and unless it is a symbolic link mode and time.
+ */
+static int update_inode(
+	struct reader *r, struct rootfs_inode *inode, struct archive_entry *entry, const char *path)
+{
+	int e = read_owner(r, entry, path, &inode->uid, &inode->gid);
+
+	if (e < 0)
+		return e;
+	if (!S_ISLNK(inode->mode)) {
+		inode->mode = (inode->mode & S_IFMT) | (archive_entry_perm(entry) & 07777);
+		inode->mtime = archive_entry_mtime(entry);
+		inode->mtime_nsec = (uint32_t)archive_entry_mtime_nsec(entry);
+	}
+	e = set_xattrs(r->fs, inode, entry);
+	return e < 0 ? entry_error(r, path, e) : 0;
+}
+
 static int take_entry(struct reader *r, struct archive_entry *entry)
 {
 	const char *path = archive_entry_pathname(entry);
@@ -367,14 +405,16 @@ static int take_entry(struct reader *r, struct archive_entry *entry)
 	if (!target && S_ISREG(inode->mode)) {
 		e = copy_content(r, inode, path);
 		if (e < 0) {
-			rootfs_inode_free(inode);
+			rootfs_inode_free(r->fs, inode);
 			return e;
 		}
 	}
 	e = rootfs_put(r->fs, directory, name, inode, r->layer->number);
 	if (e < 0 && !target)
-		rootfs_inode_free(inode);
-	return e < 0 ? entry_error(r, path, e) : 0;
+		rootfs_inode_free(r->fs, inode);
+	if (e < 0)
+		return entry_error(r, path, e);
+	return target ? update_inode(r, inode, entry, path) : 0;
 }
 
 static bool is_whiteout(const char *path)

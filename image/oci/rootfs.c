@@ -12,6 +12,8 @@
 #include "util/cleanup.h"
 
 #define LINKS_FOLLOWED_MAX 40u /* as Linux */
+#define ENTRY_COST 96u         /* bytes of an entry in the tree, about */
+#define XATTR_COST 96u         /* bytes of an xattr beside name and value, about */
 
 static int by_name(const void *a, const void *b)
 {
@@ -26,7 +28,8 @@ int rootfs_begin(struct rootfs *fs, int fd, const struct arrow_image_limits *lim
 		.next_block = 1,
 		.files = 1,
 		.max_size = limits->max_size ? limits->max_size : IMAGE_MAX_SIZE,
-		.max_files = limits->max_files ? limits->max_files : IMAGE_MAX_FILES};
+		.max_files = limits->max_files ? limits->max_files : IMAGE_MAX_FILES,
+		.max_memory = limits->max_memory ? limits->max_memory : IMAGE_MAX_MEMORY};
 	fs->root = rootfs_inode(S_IFDIR | 0755);
 	if (!fs->root)
 		return arrow_no_memory(error);
@@ -43,9 +46,29 @@ struct rootfs_inode *rootfs_inode(uint32_t mode)
 	return inode;
 }
 
-static void clear_xattrs(struct rootfs_inode *inode)
+/* Texts are in memory twice: in the tree, and in the area of inodes when it is written. */
+static uint64_t text_cost(size_t size)
+{
+	return 2 * (uint64_t)size;
+}
+
+static uint64_t xattr_cost(const struct rootfs_xattr *x)
+{
+	return XATTR_COST + text_cost(strlen(x->name) + x->size);
+}
+
+static int charge_memory(struct rootfs *fs, uint64_t bytes)
+{
+	if (bytes > fs->max_memory || fs->memory > fs->max_memory - bytes)
+		return -EOVERFLOW;
+	fs->memory += bytes;
+	return 0;
+}
+
+static void clear_xattrs(struct rootfs *fs, struct rootfs_inode *inode)
 {
 	for (size_t i = 0; i < inode->n_xattrs; i++) {
+		fs->memory -= xattr_cost(&inode->xattrs[i]);
 		free(inode->xattrs[i].name);
 		free(inode->xattrs[i].value);
 	}
@@ -54,11 +77,13 @@ static void clear_xattrs(struct rootfs_inode *inode)
 	inode->n_xattrs = 0;
 }
 
-void rootfs_inode_free(struct rootfs_inode *inode)
+void rootfs_inode_free(struct rootfs *fs, struct rootfs_inode *inode)
 {
 	if (!inode)
 		return;
-	clear_xattrs(inode);
+	clear_xattrs(fs, inode);
+	if (inode->target)
+		fs->memory -= text_cost(strlen(inode->target));
 	free(inode->sorted);
 	free(inode->target);
 	free(inode);
@@ -84,12 +109,13 @@ static void drop_inode(struct rootfs *fs, struct rootfs_inode *inode)
 			(off_t)(inode->block * ROOTFS_BLOCK),
 			(off_t)(blocks_of(inode->size) * ROOTFS_BLOCK)) == 0)
 		fs->content -= blocks_of(inode->size) * ROOTFS_BLOCK;
-	rootfs_inode_free(inode);
+	rootfs_inode_free(fs, inode);
 }
 
 static void free_entry(struct rootfs *fs, struct rootfs_entry *entry)
 {
 	drop_inode(fs, entry->inode);
+	fs->memory -= ENTRY_COST + text_cost(strlen(entry->name));
 	free(entry->name);
 	free(entry);
 }
@@ -130,14 +156,20 @@ static void remove_entry(
 	free_entry(fs, entry);
 }
 
-static int add_entry(struct rootfs_inode *directory, const char *name, struct rootfs_inode *inode,
-	uint32_t layer)
+static int add_entry(struct rootfs *fs, struct rootfs_inode *directory, const char *name,
+	struct rootfs_inode *inode, uint32_t layer)
 {
-	struct rootfs_entry *entry = calloc(1, sizeof(*entry));
+	uint64_t cost = ENTRY_COST + text_cost(strlen(name));
+	struct rootfs_entry *entry;
+	int e = charge_memory(fs, cost);
 
+	if (e < 0)
+		return e;
+	entry = calloc(1, sizeof(*entry));
 	if (entry)
 		entry->name = strdup(name);
 	if (!entry || !entry->name || !tsearch(entry, &directory->children, by_name)) {
+		fs->memory -= cost;
 		free(entry ? entry->name : NULL);
 		free(entry);
 		return -ENOMEM;
@@ -154,9 +186,10 @@ static int add_entry(struct rootfs_inode *directory, const char *name, struct ro
 }
 
 /* A directory takes over the metadata of another. */
-static void update_directory(struct rootfs_inode *old, struct rootfs_inode *fresh)
+static void update_directory(
+	struct rootfs *fs, struct rootfs_inode *old, struct rootfs_inode *fresh)
 {
-	clear_xattrs(old);
+	clear_xattrs(fs, old);
 	old->mode = fresh->mode;
 	old->uid = fresh->uid;
 	old->gid = fresh->gid;
@@ -165,7 +198,7 @@ static void update_directory(struct rootfs_inode *old, struct rootfs_inode *fres
 	old->xattrs = STEAL(fresh->xattrs);
 	old->n_xattrs = fresh->n_xattrs;
 	fresh->n_xattrs = 0;
-	rootfs_inode_free(fresh);
+	rootfs_inode_free(fs, fresh);
 }
 
 int rootfs_put(struct rootfs *fs, struct rootfs_inode *directory, const char *name,
@@ -178,7 +211,7 @@ int rootfs_put(struct rootfs *fs, struct rootfs_inode *directory, const char *na
 	if (!*name) {
 		if (directory->parent || !S_ISDIR(fresh->mode))
 			return -EISDIR;
-		update_directory(directory, fresh);
+		update_directory(fs, directory, fresh);
 		return 0;
 	}
 	if (strlen(name) > ROOTFS_NAME_MAX)
@@ -192,7 +225,7 @@ int rootfs_put(struct rootfs *fs, struct rootfs_inode *directory, const char *na
 	if (old && old->inode == fresh)
 		return 0;
 	if (old && S_ISDIR(old->inode->mode) && S_ISDIR(fresh->mode)) {
-		update_directory(old->inode, fresh);
+		update_directory(fs, old->inode, fresh);
 		old->layer = layer;
 		return 0;
 	}
@@ -200,7 +233,7 @@ int rootfs_put(struct rootfs *fs, struct rootfs_inode *directory, const char *na
 	fresh->links++;
 	if (old)
 		remove_entry(fs, directory, old);
-	e = add_entry(directory, name, fresh, layer);
+	e = add_entry(fs, directory, name, fresh, layer);
 	if (e < 0 && !is_new)
 		drop_inode(fs, fresh);
 	else
@@ -316,7 +349,7 @@ static int rootfs_step(struct rootfs *fs, struct rootfs_inode **at, const char *
 		fresh = rootfs_inode(S_IFDIR | 0755);
 		e = fresh ? rootfs_put(fs, *at, name, fresh, layer) : -ENOMEM;
 		if (e < 0) {
-			rootfs_inode_free(fresh);
+			rootfs_inode_free(fs, fresh);
 			return e;
 		}
 		*at = fresh;
@@ -342,7 +375,38 @@ int rootfs_walk(struct rootfs *fs, const char *path, bool create, uint32_t layer
 	return rootfs_descend(fs, directory, path, create, layer, &followed);
 }
 
-int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value, size_t size)
+int rootfs_target(struct rootfs *fs, struct rootfs_inode *inode, const char *target)
+{
+	int e = charge_memory(fs, text_cost(strlen(target)));
+
+	if (e < 0)
+		return e;
+	inode->target = strdup(target);
+	if (inode->target)
+		return 0;
+	fs->memory -= text_cost(strlen(target));
+	return -ENOMEM;
+}
+
+/* Takes an xattr out of an inode, if it is there. */
+static void drop_xattr(
+	struct rootfs *fs, struct rootfs_inode *inode, uint8_t prefix, const char *name)
+{
+	for (size_t i = 0; i < inode->n_xattrs; i++) {
+		struct rootfs_xattr *x = &inode->xattrs[i];
+
+		if (x->prefix != prefix || strcmp(x->name, name) != 0)
+			continue;
+		fs->memory -= xattr_cost(x);
+		free(x->name);
+		free(x->value);
+		*x = inode->xattrs[--inode->n_xattrs];
+		return;
+	}
+}
+
+int rootfs_xattr(struct rootfs *fs, struct rootfs_inode *inode, const char *name, const void *value,
+	size_t size)
 {
 	static const struct {
 		const char *text;
@@ -356,6 +420,7 @@ int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value
 	};
 	size_t total = size + strlen(name), i, n;
 	struct rootfs_xattr *more;
+	int e;
 
 	/* What overlayfs kept its own books with. */
 	if (strncmp(name, "trusted.overlay.", 16) == 0 || strncmp(name, "user.overlay.", 13) == 0)
@@ -368,6 +433,7 @@ int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value
 	}
 	if (i == sizeof(prefixes) / sizeof(*prefixes))
 		return 0;
+	drop_xattr(fs, inode, prefixes[i].index, name + n);
 	for (size_t k = 0; k < inode->n_xattrs; k++)
 		total += inode->xattrs[k].size + strlen(inode->xattrs[k].name);
 	if (total > ROOTFS_XATTRS_MAX || strlen(name + n) > 255 || inode->n_xattrs >= 1024)
@@ -378,10 +444,11 @@ int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value
 	inode->xattrs = more;
 	more += inode->n_xattrs;
 	*more = (struct rootfs_xattr){prefixes[i].index, strdup(name + n), malloc(size + 1), size};
-	if (!more->name || !more->value) {
+	e = more->name && more->value ? charge_memory(fs, xattr_cost(more)) : -ENOMEM;
+	if (e < 0) {
 		free(more->name);
 		free(more->value);
-		return -ENOMEM;
+		return e;
 	}
 	if (size)
 		memcpy(more->value, value, size);

@@ -75,8 +75,9 @@ struct rootfs {
 	int fd;              /* of the image; not owned */
 	uint64_t next_block; /* for content */
 	uint64_t files;      /* inodes */
-	uint64_t max_size, max_files;
+	uint64_t max_size, max_files, max_memory;
 	uint64_t content; /* bytes that are in use */
+	uint64_t memory;  /* bytes of names, targets and xattrs, as far as they are limited */
 };
 
 /*
@@ -92,7 +93,7 @@ void rootfs_release(struct rootfs *fs);
 
 /*
  * These return 0 or a negative errno and set no error: -ENOTDIR, -ELOOP, -ENAMETOOLONG, -ENOENT,
- * -EFBIG (more files than allowed), -ENOMEM.
+ * -EFBIG (more files than allowed), -EOVERFLOW (more memory than allowed), -ENOMEM.
  */
 
 /*
@@ -123,11 +124,18 @@ struct rootfs_entry **rootfs_children(const struct rootfs_inode *directory) ARRO
 
 /* A new inode, not yet in the tree; NULL when out of memory. */
 struct rootfs_inode *rootfs_inode(uint32_t mode) ARROW_MUST_CHECK;
-void rootfs_inode_free(struct rootfs_inode *inode);
+void rootfs_inode_free(struct rootfs *fs, struct rootfs_inode *inode);
 
-/* Adds a copy of an xattr; names of unknown prefixes are left out. -E2BIG: too many bytes. */
-int rootfs_xattr(struct rootfs_inode *inode, const char *name, const void *value,
+/*
+ * Adds a copy of an xattr, or replaces its value; names of unknown prefixes are left out.
+ * -E2BIG: too many bytes.
+ */
+int rootfs_xattr(struct rootfs *fs, struct rootfs_inode *inode, const char *name, const void *value,
 	size_t size) ARROW_MUST_CHECK;
+
+/* Sets where a symbolic link leads, once. */
+int rootfs_target(
+	struct rootfs *fs, struct rootfs_inode *inode, const char *target) ARROW_MUST_CHECK;
 
 /*
  * Makes room for content. inode->block is set; the content is then written by the caller at

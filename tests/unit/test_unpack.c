@@ -273,6 +273,129 @@ static void damaged_layers_are_refused(void **state)
 	tree_end(&t);
 }
 
+/* The entry of a hard link describes the file, as with docker; of a symbolic link only its owner.
+ */
+static void hard_links_have_metadata(void **state)
+{
+	struct archive *a = archive_write_new();
+	const struct rootfs_inode *file, *link;
+	struct tree t;
+
+	archive_write_set_format_pax_restricted(a);
+	assert_int_equal(archive_write_open_filename(a, "l.tar"), ARCHIVE_OK);
+	for (int i = 0; i < 4; i++) {
+		static const char *const names[] = {"file", "link", "file2", "link2"};
+		struct archive_entry *e = archive_entry_new();
+
+		archive_entry_set_pathname(e, names[i]);
+		archive_entry_set_perm(e, i < 2 ? 0600 : 04751);
+		archive_entry_set_uid(e, i < 2 ? 0 : 1000 + i);
+		archive_entry_set_gid(e, i < 2 ? 0 : 2000 + i);
+		archive_entry_set_mtime(e, i < 2 ? 1 : 100 + i, 0);
+		archive_entry_set_filetype(e, i == 1 ? AE_IFLNK : AE_IFREG);
+		if (i == 1)
+			archive_entry_set_symlink(e, "x");
+		if (i >= 2)
+			archive_entry_set_hardlink(e, names[i - 2]);
+		if (i == 0)
+			archive_entry_set_size(e, 1);
+		if (i == 0)
+			archive_entry_xattr_add_entry(e, "user.a", "old", 3);
+		if (i == 2) {
+			archive_entry_xattr_add_entry(e, "user.a", "new!", 4);
+			archive_entry_xattr_add_entry(e, "user.b", "b", 1);
+		}
+		assert_true(archive_write_header(a, e) >= ARCHIVE_WARN);
+		if (i == 0)
+			assert_int_equal(archive_write_data(a, "x", 1), 1);
+		archive_entry_free(e);
+	}
+	assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+	archive_write_free(a);
+
+	tree_begin(&t);
+	apply(&t, "l.tar", 1, NULL, NULL);
+	file = rootfs_find(t.fs.root, "file")->inode;
+	link = rootfs_find(t.fs.root, "link")->inode;
+	assert_ptr_equal(file, rootfs_find(t.fs.root, "file2")->inode);
+	assert_int_equal(file->mode, S_IFREG | 04751);
+	assert_int_equal(file->uid, 1002);
+	assert_int_equal(file->gid, 2002);
+	assert_int_equal(file->mtime, 102);
+	assert_int_equal(file->n_xattrs, 2);
+	assert_string_equal(file->xattrs[0].name, "a");
+	assert_int_equal(file->xattrs[0].size, 4);
+	assert_memory_equal(file->xattrs[0].value, "new!", 4);
+	assert_int_equal(link->mode & S_IFMT, S_IFLNK);
+	assert_int_equal(link->mode & 07777, 0600);
+	assert_int_equal(link->uid, 1003);
+	assert_int_equal(link->mtime, 1);
+	tree_end(&t);
+}
+
+/* What a layer of a few kilobytes unpacks to: attributes, targets of links, names. */
+static void write_memory_bomb(int kind)
+{
+	struct archive *a = archive_write_new();
+	char text[4001], name[200];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	archive_write_set_format_pax_restricted(a);
+	archive_write_add_filter_gzip(a);
+	assert_int_equal(archive_write_open_filename(a, "b.tar"), ARCHIVE_OK);
+	for (int i = 0; i < 6000; i++) {
+		struct archive_entry *e = archive_entry_new();
+
+		snprintf(name, sizeof(name), "%0150d", i);
+		archive_entry_set_pathname(e, name);
+		archive_entry_set_perm(e, 0644);
+		if (kind == 1) {
+			archive_entry_set_filetype(e, AE_IFLNK);
+			archive_entry_set_symlink(e, text);
+		} else if (kind == 2 && i > 0) {
+			archive_entry_set_hardlink(e, "first");
+		} else {
+			archive_entry_set_filetype(e, AE_IFREG);
+			archive_entry_set_size(e, 0);
+			if (kind == 2)
+				archive_entry_set_pathname(e, "first");
+			else
+				archive_entry_xattr_add_entry(e, "user.x", text, sizeof(text) - 1);
+		}
+		assert_true(archive_write_header(a, e) >= ARCHIVE_WARN);
+		archive_entry_free(e);
+	}
+	assert_int_equal(archive_write_close(a), ARCHIVE_OK);
+	archive_write_free(a);
+}
+
+static void memory_is_limited(void **state)
+{
+	static const struct arrow_image_limits little = {.max_memory = 1 << 20};
+
+	for (int kind = 0; kind < 3; kind++) {
+		_cleanup_free_ char *why = NULL;
+		struct tree t;
+
+		write_memory_bomb(kind);
+		tree_begin_limited(&t, &little);
+		assert_int_equal(apply(&t, "b.tar", 1, NULL, &why), -EOVERFLOW);
+		assert_non_null(strstr(why, "more than 1 MiB of memory"));
+		assert_true(t.fs.memory <= little.max_memory);
+		tree_end(&t);
+		/* All of it is given back. */
+		assert_int_equal(t.fs.memory, 0);
+		tree_begin(&t);
+		apply(&t, "b.tar", 1, NULL, NULL);
+		/* The same again takes no more. */
+		apply(&t, "b.tar", 2, NULL, NULL);
+		assert_true(t.fs.memory < (64u << 20));
+		tree_end(&t);
+		assert_int_equal(t.fs.memory, 0);
+	}
+}
+
 static void bombs_are_refused(void **state)
 {
 	static const struct arrow_image_limits small = {.max_size = 1 << 20};
@@ -350,6 +473,8 @@ int main(void)
 		FIXTURE_TEST(links_stay_inside),
 		FIXTURE_TEST(damaged_layers_are_refused),
 		FIXTURE_TEST(bombs_are_refused),
+		FIXTURE_TEST(hard_links_have_metadata),
+		FIXTURE_TEST(memory_is_limited),
 		FIXTURE_TEST(depth_is_limited),
 		FIXTURE_TEST(replaced_content_is_given_back),
 	};
