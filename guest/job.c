@@ -87,6 +87,7 @@ static const char *job_take_mount(struct job *job, const struct arrow_record *re
 		return "it has two roots";
 	job->root = mount.source;
 	job->root_uniform = mount.flags & ARROW_ROOT_UNIFORM;
+	job->root_options = mount.options;
 	return NULL;
 }
 

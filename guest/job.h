@@ -29,6 +29,7 @@ struct job {
 	char *resolv;
 	const char *root; /* block device of the root, without /dev */
 	bool root_uniform;
+	const char *root_options;       /* mode, owner and group of "/"; "" for 0755 of root */
 	struct arrow_job_mount *mounts; /* without the root */
 	size_t mount_count;
 	struct arrow_job_rlimit *rlimits;

@@ -396,6 +396,36 @@ static int root_place_mount(const struct arrow_job_mount *m, int tree, struct fa
 	return 0;
 }
 
+/* A number behind "NAME=". Returns false where there is none. */
+static bool take_number(const char **at, const char *name, int base, unsigned long *number)
+{
+	size_t n = strlen(name);
+	char *end;
+
+	if (strncmp(*at, name, n) != 0)
+		return false;
+	*number = strtoul(*at + n, &end, base);
+	if (end == *at + n || (*end && *end != ','))
+		return false;
+	*at = *end ? end + 1 : end;
+	return true;
+}
+
+/* "/" is the loader's directory of changes: it becomes what the image's is. */
+static int settle_root(const char *options, struct failure *failure)
+{
+	unsigned long mode, uid, gid;
+
+	if (!*options)
+		return 0;
+	if (!take_number(&options, "mode=", 8, &mode) || !take_number(&options, "uid=", 10, &uid) ||
+		!take_number(&options, "gid=", 10, &gid) || *options)
+		return fail(failure, 125, EINVAL, "the options of the root are malformed");
+	return lchown("/", (uid_t)uid, (gid_t)gid) < 0 || chmod("/", (mode_t)mode & 07777) < 0
+		       ? fail(failure, 125, errno, "cannot set mode and owner of the root: %m")
+		       : 0;
+}
+
 /* Shares are opened before the root is entered, and placed in it afterwards. */
 static int root_enter_tree(const struct stage *stage, const struct job *job, int *trees, bool etc,
 	struct failure *failure)
@@ -414,6 +444,9 @@ static int root_enter_tree(const struct stage *stage, const struct job *job, int
 		chdir("/") < 0)
 		return fail(failure, 125, errno, "cannot enter the root: %m");
 
+	r = settle_root(job->root_options, failure);
+	if (r < 0)
+		return r;
 	if (etc && mkdir("/tmp", 01777) < 0 && errno != EEXIST)
 		return fail(failure, 125, errno, "cannot make /tmp in the root: %m");
 	if (etc)

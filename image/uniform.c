@@ -99,6 +99,25 @@ static int read_directory(int fd, const struct erofs_super *super, uint64_t nid,
 	return 0;
 }
 
+int erofs_read_root(int fd, uint32_t *mode, uint32_t *uid, uint32_t *gid)
+{
+	struct erofs_super super;
+	struct erofs_inode root;
+	uint64_t entries;
+	int e = read_at(fd, EROFS_SUPER_OFFSET, &super, sizeof(super));
+
+	if (e == 0 && super.magic != EROFS_SUPER_MAGIC)
+		e = -EINVAL;
+	if (e == 0)
+		e = read_directory(fd, &super, super.root_nid, &root, &entries);
+	if (e < 0)
+		return e;
+	*mode = root.mode;
+	*uid = root.uid;
+	*gid = root.gid;
+	return 0;
+}
+
 static size_t count_entries(const uint8_t *block, size_t size)
 {
 	struct erofs_dirent first;

@@ -31,4 +31,10 @@ int erofs_make_uniform_at(int fd, uint64_t root_nid) ARROW_MUST_CHECK;
 
 bool erofs_is_uniform(int fd);
 
+/*
+ * Mode, owner and group of the root of an image, which a mount that is older than the image does
+ * not show. Returns 0 or a negative errno.
+ */
+int erofs_read_root(int fd, uint32_t *mode, uint32_t *uid, uint32_t *gid) ARROW_MUST_CHECK;
+
 #endif

@@ -12,6 +12,7 @@
 #include "package/resolve.h"
 #include "core/job/job.h"
 #include "guest/blob.h"
+#include "image/uniform.h"
 #include "kernel/kernel.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
@@ -79,32 +80,34 @@ static int export_open_file(struct export *x, const char *name, mode_t mode, int
 	return *fd < 0 ? export_fail_write(x, name, errno) : 0;
 }
 
-/* Copies a file from its start; blocks of zeros become holes. */
+/* Copies a file from its start; holes and blocks of zeros become holes. */
 static int export_copy_file(struct export *x, int from, const char *name)
 {
 	static const char zeros[4096];
 	_cleanup_free_ char *buf = malloc(PIECE);
 	_cleanup_close_ int fd = -1;
-	off_t at = 0;
+	off_t at = 0, size = lseek(from, 0, SEEK_END);
 	ssize_t n;
 	int e = export_open_file(x, name, 0644, &fd);
 
 	if (e == 0 && !buf)
 		return arrow_no_memory(x->error);
-	while (e == 0 && (n = pread(from, buf, PIECE, at)) != 0) {
-		if (n < 0)
-			return export_fail_write(x, name, errno);
+	while (e == 0 && (at = lseek(from, at, SEEK_DATA)) >= 0) {
+		n = pread(from, buf, PIECE, at);
+		if (n <= 0)
+			return export_fail_write(x, name, n < 0 ? errno : EIO);
 		for (ssize_t k = 0; k < n; k += (ssize_t)sizeof(zeros)) {
-			size_t size =
+			size_t part =
 				(size_t)(n - k) < sizeof(zeros) ? (size_t)(n - k) : sizeof(zeros);
 
-			if (memcmp(buf + k, zeros, size) != 0 &&
-				pwrite(fd, buf + k, size, at + k) != (ssize_t)size)
+			if (memcmp(buf + k, zeros, part) != 0 &&
+				pwrite(fd, buf + k, part, at + k) != (ssize_t)part)
 				return export_fail_write(x, name, errno ? errno : EIO);
 		}
 		at += n;
 	}
-	if (e == 0 && ftruncate(fd, at) < 0)
+	/* ENXIO: nothing but holes follows. */
+	if (e == 0 && (errno != ENXIO || ftruncate(fd, size) < 0))
 		return export_fail_write(x, name, errno);
 	return e;
 }
@@ -173,6 +176,10 @@ static int export_make_job(struct export *x)
 	if (hex_random(id, 32) < 0)
 		return arrow_fail(x->error, EIO, "cannot make an id: %m");
 	context.id = id;
+	if (erofs_read_root(x->image.fd, &context.root_mode, &context.root_uid, &context.root_gid) <
+		0)
+		return arrow_fail(
+			x->error, EBADMSG, "the root image %s is damaged", x->image.digest);
 	e = arrow_job_encode(&x->job, &x->spec, &context, x->error);
 	if (e < 0)
 		return e;

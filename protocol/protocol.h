@@ -163,7 +163,8 @@ enum arrow_job_flags {
 };
 
 enum arrow_mount_kind {
-	ARROW_MOUNT_ROOT = 1,    /* source: block device (vda...) with the EROFS image; just one */
+	ARROW_MOUNT_ROOT = 1,    /* source: block device (vda...) with the EROFS image; just one.
+				    options: mode=,uid=,gid= of "/", else 0755 of root */
 	ARROW_MOUNT_9P = 2,      /* source: 9p mount "tag" or "tag/name"; target: made if missing */
 	ARROW_MOUNT_9P_FILE = 3, /* source: "tag/name"; target: one file, made if missing */
 	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */

@@ -62,17 +62,23 @@ static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 {
 	size_t n = spec->files.n_volumes + spec->files.n_tmpfs;
 	_cleanup_free_ struct pending_mount *list = calloc(n + 1, sizeof(*list));
+	char root[64] = "";
 
 	if (!list) {
 		job->failed = -ENOMEM;
 		return;
 	}
+	/* Most roots are as the loader's is. */
+	if (context->root_mode &&
+		((context->root_mode & 07777) != 0755 || context->root_uid || context->root_gid))
+		snprintf(root, sizeof(root), "mode=%o,uid=%u,gid=%u", context->root_mode & 07777,
+			context->root_uid, context->root_gid);
 	job_add_mount(job, &(struct arrow_job_mount){
 				   .kind = ARROW_MOUNT_ROOT,
 				   .flags = context->uniform ? ARROW_ROOT_UNIFORM : 0,
 				   .source = "vda",
 				   .target = "/",
-				   .options = "",
+				   .options = root,
 			   });
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
 		list[i] = (struct pending_mount){spec->files.volumes[i].guest, i, SIZE_MAX};

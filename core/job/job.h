@@ -22,9 +22,11 @@ struct arrow_job {
 /* What a job has that the spec does not say. */
 struct arrow_job_context {
 	const char *id, *name;
-	const char *entrypoint;               /* path of the program in the root image, or NULL */
-	uint16_t rows, columns;               /* of the terminal, with spec->tty */
-	bool uniform;                         /* the root image is (image/uniform.h) */
+	const char *entrypoint; /* path of the program in the root image, or NULL */
+	uint16_t rows, columns; /* of the terminal, with spec->tty */
+	bool uniform;           /* the root image is (image/uniform.h) */
+	uint32_t root_mode;     /* of "/", with S_IFDIR; 0 for 0755 of root */
+	uint32_t root_uid, root_gid;
 	const struct net_attachment *network; /* or NULL for none */
 	const bool *files;                    /* for each volume, whether it is a single file */
 };

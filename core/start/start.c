@@ -34,6 +34,10 @@ static int start_encode_job(struct run *run, const struct arrow_spec *spec,
 		.network = &run->network,
 	};
 
+	if (run->image.fd >= 0 && erofs_read_root(run->image.fd, &context.root_mode,
+					  &context.root_uid, &context.root_gid) < 0)
+		return arrow_fail(
+			error, EBADMSG, "the root image %s is damaged", run->image.digest);
 	client_window(&context.rows, &context.columns);
 	return spec->source.from ? arrow_job_encode_identity(&run->job, spec, &context, error)
 				 : arrow_job_encode(&run->job, spec, &context, error);

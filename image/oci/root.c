@@ -17,13 +17,41 @@
 #include "util/io.h"
 
 /* First in what is hashed; another one makes all images anew. */
-#define FORMAT "arrow-container-image 2"
+#define FORMAT "arrow-container-image 3"
 
 int oci_root_digest(const struct oci_image *oci, char digest[DIGEST_HEX])
 {
 	_cleanup_free_ char *text = path_format(FORMAT " %s", oci->chain_id);
+	char *const *volumes = oci->config.volumes;
 
+	for (size_t i = 0; text && volumes && volumes[i]; i++) {
+		char *longer = path_format("%s\n%s", text, volumes[i]);
+
+		free(text);
+		text = longer;
+	}
 	return text ? digest_data(text, strlen(text), digest) : -ENOMEM;
+}
+
+/*
+ * Volumes that the layers lack are directories of root, mode 0755, as Docker makes them. One that
+ * cannot be a directory is left to the program, which may never look at it.
+ */
+static int add_volumes(
+	struct rootfs *fs, const struct oci_image *oci, const char *what, struct arrow_error *error)
+{
+	char *const *volumes = oci->config.volumes;
+	struct rootfs_inode *directory;
+
+	for (size_t i = 0; volumes && volumes[i]; i++) {
+		int e = rootfs_walk(
+			fs, volumes[i], true, (uint32_t)oci->manifest.n_layers + 1, &directory);
+
+		if (e == -ENOMEM || e == -EFBIG || e == -EOVERFLOW)
+			return arrow_fail(
+				error, -e, "%s: cannot make its volume %s: %m", what, volumes[i]);
+	}
+	return 0;
 }
 
 static int apply_layers(struct rootfs *fs, const struct oci_store *store,
@@ -63,6 +91,8 @@ static int make_root(struct arrow_image *image, const struct image_store *images
 	e = rootfs_begin(&fs, fd, limits, error);
 	if (e == 0)
 		e = apply_layers(&fs, store, oci, what, error);
+	if (e == 0)
+		e = add_volumes(&fs, oci, what, error);
 	if (e < 0)
 		return e;
 	e = rootfs_write(&fs, image->digest);

@@ -412,6 +412,9 @@ END
   ln -s "$(printf %0200d 7)" lower/link
   touch upper/.wh.gone upper/opaque/.wh..wh..opq upper/opaque/new
   python3 -c 'import os; os.setxattr("lower/owned", "user.k", b"v"); os.setxattr("lower/owned", "security.capability", b"\1\0\0\2\0\40" + bytes(14))'
+  # The root of the upper layer counts.
+  chown 7:8 lower upper
+  chmod 1751 lower upper
   tar --xattrs '--xattrs-include=*' -C lower -cf 1.tar .
   tar -C upper -cf 2.tar .
   # An image of two layers, as podman would write it.
@@ -423,7 +426,8 @@ def blob(data, kind):
     open("image/blobs/sha256/" + digest, "wb").write(data)
     return {"mediaType": "application/vnd.oci.image." + kind, "digest": "sha256:" + digest, "size": len(data)}
 layers = [blob(open(f, "rb").read(), "layer.v1.tar") for f in ("1.tar", "2.tar")]
-config = blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/bin/sh"]},
+config = blob(json.dumps({"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/bin/sh"],
+        "Volumes": {"/made/here": {}, "relative": {}, "/opaque": {}}},
     "rootfs": {"type": "layers", "diff_ids": [l["digest"] for l in layers]}}).encode(), "config.v1+json")
 manifest = blob(json.dumps({"schemaVersion": 2, "config": config, "layers": layers}).encode(), "manifest.v1+json")
 json.dump({"schemaVersion": 2, "manifests": [manifest]}, open("image/index.json", "w"))
@@ -439,6 +443,18 @@ END
   [ "${lines[4]}" = fifo ]
   [[ ${lines[5]} == *"$(printf %0200d 7)"* ]]
   [ "${lines[6]}" = written ]
+  # "/" is what the image says, and volumes that the layers lack are made, as docker does.
+  run arrow run -w /work/in kept /bin/sh -c 'stat -c "%n %a %u %g" / /made /made/here /relative /opaque /work /work/in'
+  echo "$output"
+  [ "$output" = $'/ 1751 7 8\n/made 755 0 0\n/made/here 755 0 0\n/relative 755 0 0\n/opaque 755 0 0\n/work 755 0 0\n/work/in 755 0 0' ]
+  # The same of a directory, packed or as it is.
+  arrow import -q lower packed
+  run arrow run packed /bin/stat -c '%a %u %g' /
+  [ "$output" = '1751 7 8' ]
+  run arrow run --rootfs lower /bin/stat -c '%a %u %g' /
+  [ "$output" = '1751 7 8' ]
+  run arrow run --rootfs lower -u 1000 /bin/stat -c '%a %u %g' /
+  [ "$output" = '1751 7 8' ]
   # Linux reads the attributes that were written: getfattr is no applet, so a static program asks.
   printf '#include <stdio.h>\n#include <sys/xattr.h>\nint main(void) { char b[64]; long n = getxattr("/owned", "user.k", b, 64), m = getxattr("/owned", "security.capability", b + 8, 32); printf("%%ld %%c %%ld\\n", n, b[0], m); }\n' >x.c
   musl-gcc -static -o lower/bin/x x.c

@@ -35,15 +35,22 @@ static void what_a_kernel_keeps_is_the_same_for_all(void **state)
 {
 	uint8_t one[EROFS_SUPER_OFFSET + sizeof(struct erofs_super)], other[sizeof(one)];
 	struct erofs_super a, b;
+	uint32_t mode, uid, gid;
 	int fd;
 
 	assert_true(made_uniform("mkdir tree/etc; echo x >tree/file; " MKFS));
 	fd = open_image();
 	assert_int_equal(pread(fd, one, sizeof(one), 0), sizeof(one));
+	assert_int_equal(erofs_read_root(fd, &mode, &uid, &gid), 0);
+	assert_int_equal(mode, S_IFDIR | 0755);
 	close(fd);
 	assert_true(made_uniform("mkdir -p tree/a/b/c tree/d; ln -s a tree/link; chmod 1777 tree; "
 				 "dd if=/dev/zero of=tree/large bs=1M count=9 2>/dev/null; " MKFS));
 	fd = open_image();
+	assert_int_equal(erofs_read_root(fd, &mode, &uid, &gid), 0);
+	assert_int_equal(mode, S_IFDIR | 01777);
+	assert_int_equal(uid, 0);
+	assert_int_equal(gid, 0);
 	assert_int_equal(pread(fd, other, sizeof(other), 0), sizeof(other));
 	close(fd);
 
