@@ -73,18 +73,22 @@ static int write_record(int dirfd, const char *name, json_t *record)
 static int check_image(const struct image_store *s, int fd, const char *name, json_t *record)
 {
 	const char *identity = json_string_value(json_object_get(record, "identity"));
-	const char *sum = json_string_value(json_object_get(record, "sha256"));
+	const char *sum = json_string_value(json_object_get(record, "content"));
+	const char *whole = json_string_value(json_object_get(record, "sha256"));
 	json_int_t size = json_integer_value(json_object_get(record, "size"));
 	char now[IDENTITY_SIZE], hex[DIGEST_HEX];
 	struct stat st;
 
-	if (!identity || !sum || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != size)
+	if (!identity || !(sum || whole) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		st.st_size != size)
 		return -ENOENT;
 	identity_format(&st, now);
 	if (!strcmp(identity, now))
 		return 0;
 
-	if (digest_fd(fd, hex) < 0 || strcmp(hex, sum) != 0)
+	/* An older record has the digest of all bytes, zeros too. */
+	if ((sum ? digest_sparse(fd, hex) : digest_fd(fd, hex)) < 0 ||
+		strcmp(hex, sum ? sum : whole) != 0)
 		return -ENOENT;
 	/* Failing to note it costs the next one this hash again, nothing else. */
 	if (json_object_set_new(record, "identity", json_string(now)) < 0 ||
@@ -291,36 +295,45 @@ static bool is_zero(const uint8_t *data, size_t size)
 	return size > 0 && data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
 
-/*
- * Hashes a new image, gives the zeros of sparse files back to the disk (mkfs.erofs writes them
- * out), and brings it to the disk.
- */
-static int seal_image(int fd, char hex[DIGEST_HEX])
+/* Gives zeros back to the disk: mkfs.erofs writes the holes of sparse files out. */
+static int store_punch_zeros(int fd)
 {
 	_cleanup_free_ uint8_t *buf = malloc(HOLE_SIZE);
-	struct digest *d = buf ? digest_begin() : NULL;
 	off_t at = 0;
-	ssize_t n;
 
-	if (!d)
+	if (!buf)
 		return -ENOMEM;
-	while ((n = pread(fd, buf, HOLE_SIZE, at)) != 0) {
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		ssize_t n;
+
+		at -= at % HOLE_SIZE;
+		n = pread(fd, buf, HOLE_SIZE, at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			break;
-		digest_add(d, buf, (size_t)n);
+			return -errno;
 		/* A disk that knows no holes keeps the zeros. */
 		if (n == HOLE_SIZE && is_zero(buf, HOLE_SIZE) &&
 			fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, n) < 0)
 			errno = 0;
-		at += n;
+		at += HOLE_SIZE;
 	}
-	n = n < 0 ? -errno : 0;
-	digest_end(d, hex);
-	if (n == 0 && (fchmod(fd, 0444) < 0 || fsync(fd) < 0))
-		n = -errno;
-	return (int)n;
+	return errno == ENXIO ? 0 : -errno; /* nothing but holes follows */
+}
+
+/*
+ * Hashes a new image, but for its zeros: a sparse file of a layer may claim terabytes. And brings
+ * it to the disk.
+ */
+static int seal_image(int fd, char hex[DIGEST_HEX])
+{
+	int e = store_punch_zeros(fd);
+
+	if (e == 0)
+		e = digest_sparse(fd, hex);
+	if (e == 0 && (fchmod(fd, 0444) < 0 || fsync(fd) < 0))
+		e = -errno;
+	return e;
 }
 
 /* Puts image and record in their places. The caller holds the lock of the store. */
@@ -362,7 +375,7 @@ int image_store_publish(struct image_temp *t, const char *digest, const char *ki
 		return image_store_fail(s, -e, error);
 	/* A path that is not UTF-8 has no place in JSON. */
 	record = json_pack(
-		"{s:s, s:s, s:o*}", "kind", kind, "sha256", hex, "source", json_string(source));
+		"{s:s, s:s, s:o*}", "kind", kind, "content", hex, "source", json_string(source));
 	if (!record)
 		return image_store_fail(s, ENOMEM, error);
 
