@@ -31,9 +31,10 @@ int kernel_store_open(const char *store, bool make)
 
 int kernel_store_lock(int kernels_fd, struct arrow_error *error)
 {
-	_cleanup_close_ int fd = openat(kernels_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	_cleanup_close_ int fd = openat(kernels_fd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (fd < 0)
+	/* An older one could be read, and so locked, by everybody. */
+	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return arrow_fail(error, errno, "cannot write to the store of kernels: %m");
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)

@@ -211,18 +211,18 @@ static char *real_target(const char *path)
 	return real ? real : strdup(path);
 }
 
-/* Locks the file's directory against another arrow that changes it. A descriptor, or -errno. */
+/*
+ * Locks the file against another arrow that changes it, by one beside it that nobody else can lock,
+ * as others could the directory. A descriptor, or -errno.
+ */
 static int lock_beside(const char *path)
 {
-	_cleanup_free_ char *dir = strdup(path);
-	char *slash = dir ? strrchr(dir, '/') : NULL;
+	_cleanup_free_ char *name = path_format("%s.lock", path);
 	_cleanup_close_ int fd = -1;
 
-	if (!dir)
+	if (!name)
 		return -ENOMEM;
-	if (slash)
-		slash[slash == dir ? 1 : 0] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -345,11 +345,16 @@ static int erase_in(const char *path, const char *host, struct arrow_error *erro
 	_cleanup_free_ char *real = realpath(path, NULL);
 	_cleanup_credentials_ struct credentials old = {0};
 	_cleanup_free_ char *text = NULL, *helper = NULL;
-	_cleanup_close_ int lock = lock_beside(real ? real : path);
+	_cleanup_close_ int lock = -1;
 	bool had = false;
 	size_t size;
-	int r = read_config(path, &text, &size, error);
+	int r;
 
+	/* A file that is not there has no entries, and gets no lock beside it. */
+	if (!real && errno == ENOENT)
+		return 0;
+	lock = lock_beside(real ? real : path);
+	r = read_config(path, &text, &size, error);
 	if (r < 0)
 		return r;
 	r = credentials_parse(&old, text, size, host, NULL, &helper);

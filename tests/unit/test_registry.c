@@ -242,9 +242,11 @@ static void changes_at_once_are_all_kept(void **state)
 		}
 		wait_for_waiter(pid);
 		write_text("auth.json", two);
-		assert_int_equal(flock(dir, LOCK_UN), 0);
+		assert_int_equal(flock(held, LOCK_UN), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_int_equal(status, 0);
+		assert_int_equal(stat("auth.json.lock", &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
 		assert_int_equal(read_file(AT_FDCWD, "auth.json", 4096, &text, NULL), 0);
 		assert_non_null(strstr(text, "b.example"));
 		assert_int_equal(strstr(text, "a.example") == NULL, logout);
