@@ -46,6 +46,22 @@ static const char *plain_string(const json_t *object, const char *key)
 	return text;
 }
 
+/* "auth" without the line breaks that tools put into base64; NULL for none. */
+static char *auth_string(const json_t *entry)
+{
+	const json_t *value = json_object_get(entry, "auth");
+	size_t n = json_string_length(value), k = 0;
+	char *text;
+
+	if (!json_is_string(value) || n == 0 || n > SECRET_MAX)
+		return NULL;
+	text = calloc(1, n + 1);
+	for (size_t i = 0; text && i < n; i++)
+		if (!strchr("\r\n", json_string_value(value)[i]))
+			text[k++] = json_string_value(value)[i];
+	return text;
+}
+
 /* Parts base64(user:password). Returns 1, 0 for what is not that, or -ENOMEM. */
 static int parse_auth(struct credentials *c, const char *auth)
 {
@@ -65,6 +81,9 @@ static int parse_auth(struct credentials *c, const char *auth)
 	if (size < (int)pad)
 		return 0;
 	size -= (int)pad;
+	/* As docker reads it: zeros at the end are not of the password. */
+	while (size > 0 && text[size - 1] == '\0')
+		size--;
 	text[size] = '\0';
 	colon = strchr((char *)text, ':');
 	/* A NUL or a line break has no place in a header. */
@@ -85,15 +104,17 @@ static int parse_auth(struct credentials *c, const char *auth)
 /* An entry of "auths". An empty one stands for "the helper knows". */
 static int parse_entry(struct credentials *c, const json_t *entry)
 {
-	const char *auth = plain_string(entry, "auth");
+	_cleanup_free_ char *auth = auth_string(entry);
 	const char *token = plain_string(entry, "identitytoken");
 	const char *user = plain_string(entry, "username");
 	const char *password = plain_string(entry, "password");
 	int r = 0;
 
-	if (auth)
+	if (auth) {
 		r = parse_auth(c, auth);
-	else if (user && password) {
+		OPENSSL_cleanse(auth, strlen(auth));
+	}
+	if (r == 0 && user && password) {
 		c->username = strdup(user);
 		c->password = strdup(password);
 		r = c->username && c->password ? 1 : -ENOMEM;

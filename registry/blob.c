@@ -201,7 +201,7 @@ static int upload_begin(struct upload *u, const char *from, struct arrow_error *
 		return e;
 	if (from && reply.status == 201)
 		return 1;
-	if (reply.status != 202)
+	if (!reply_is_success(reply.status))
 		return registry_fail(u->r, u->r->repository, &reply, error);
 	u->chunk = (uint64_t)reply.chunk_min > CHUNK ? (uint64_t)reply.chunk_min : CHUNK;
 	return take_location(u, &reply, error);
@@ -244,7 +244,7 @@ static int upload_part(struct upload *u, uint64_t size, bool last, struct attemp
 		*failure = HTTP_BROKEN; /* the upload is forgotten: begin anew */
 		return registry_fail(u->r, "such upload", &reply, error);
 	}
-	if (last ? reply.status != 201 && reply.status != 204 : reply.status != 202)
+	if (!reply_is_success(reply.status))
 		return registry_fail(u->r, u->blob->digest, &reply, error);
 	u->at += size;
 	return last ? 0 : take_location(u, &reply, error);
@@ -263,7 +263,7 @@ static int upload_ask(struct upload *u)
 		registry_request(u->r, u->h, u->location, &q, &reply, NULL, &failure, &ignored) < 0)
 		return -EIO;
 	at = (uint64_t)(reply.range_end + 1);
-	if (reply.status != 204 || reply.range_end < 1 || at > u->blob->size)
+	if (!reply_is_success(reply.status) || reply.range_end < 1 || at > u->blob->size)
 		return -EIO;
 	u->at = at;
 	return take_location(u, &reply, &ignored);

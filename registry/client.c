@@ -101,6 +101,12 @@ static int request_once(struct registry *r, struct http *h, const char *path,
 	}
 }
 
+/* Some registries know no HEAD: then nobody knows whether a blob is there. */
+static bool refuses_head(const struct http_request *request, int status)
+{
+	return strcmp(request->method, "HEAD") == 0 && (status == 405 || status == 501);
+}
+
 int registry_request(struct registry *r, struct http *h, const char *path,
 	const struct http_request *request, struct http_reply *reply, struct attempts *attempts,
 	enum http_failure *failure, struct arrow_error *error)
@@ -128,7 +134,7 @@ int registry_request(struct registry *r, struct http *h, const char *path,
 		http_reply_release(reply);
 		arrow_error_clear(error);
 	}
-	if (reply->status >= 400 && reply->status != 404) {
+	if (reply->status >= 400 && reply->status != 404 && !refuses_head(request, reply->status)) {
 		e = registry_fail(r, what, reply, error);
 		http_reply_release(reply);
 	}

@@ -180,7 +180,9 @@ static char *parse_link(const char *base, const char *text)
 	const char *open = strchr(text, '<'), *close = open ? strchr(open, '>') : NULL;
 	_cleanup_free_ char *url = NULL;
 
-	if (!close || !strstr(close, "rel=\"next\""))
+	/* Some leave the quotes out, or say nothing of what it is. */
+	if (!close || (strstr(close, "rel=") && !strstr(close, "rel=\"next\"") &&
+			      !strstr(close, "rel=next")))
 		return NULL;
 	url = strndup(open + 1, (size_t)(close - open - 1));
 	return url ? http_make_absolute(base, url) : NULL;

@@ -108,7 +108,7 @@ int registry_put_manifest(struct registry *r, struct http *h, const char *refere
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
 	if (e < 0)
 		return e;
-	if (reply.status != 201 && reply.status != 200 && reply.status != 202)
+	if (!reply_is_success(reply.status))
 		return registry_fail(r, what, &reply, error);
 	if (reply.digest && oci_digest_is_valid(reply.digest) &&
 		strcmp(reply.digest, d->digest) != 0)
@@ -126,7 +126,9 @@ static int add_tags(const struct http_reply *reply, char ***tags, size_t *n)
 	json_t *json = reply->body ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
 	json_t *list = json_object_get(json, "tags"), *tag;
 	size_t i, count = json_array_size(list);
-	int e = json && (json_is_array(list) || json_is_null(list)) ? 0 : -EBADMSG;
+	int e = json_is_object(json) && (!list || json_is_array(list) || json_is_null(list))
+			? 0
+			: -EBADMSG;
 	char **more = NULL;
 
 	if (e == 0 && count + *n > TAGS_MAX)

@@ -15,6 +15,11 @@
 #define BACKOFF_MS 500u
 #define WORDS_MAX 200
 
+bool reply_is_success(int status)
+{
+	return status >= 200 && status < 300;
+}
+
 bool reply_may_pass(int status)
 {
 	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||

@@ -15,6 +15,9 @@ struct attempts {
 /* After a failure that may pass: waits, longer each time, and returns whether to try again. */
 bool attempts_again(struct attempts *a, const struct registry_options *options);
 
+/* Whether a status is one of success. Registries differ in which of them they send. */
+bool reply_is_success(int status);
+
 /* Whether a status is of a failure that may pass: too many requests, a gateway that is down. */
 bool reply_may_pass(int status);
 

@@ -126,6 +126,13 @@ static int widen_scopes(struct registry *r, const char *more)
 	return 0;
 }
 
+static bool is_visible(const char *text)
+{
+	while (*text > ' ' && *text < 0x7f)
+		text++;
+	return *text == '\0';
+}
+
 /* Takes the token out of an answer: {"token"} or {"access_token"}. */
 static int take_token(struct registry *r, const struct http_reply *reply, struct arrow_error *error)
 {
@@ -135,11 +142,8 @@ static int take_token(struct registry *r, const struct http_reply *reply, struct
 
 	if (!token || !*token)
 		token = json_string_value(json_object_get(answer, "access_token"));
-	/* RFC 6750, b64token; so it cannot end the header. */
-	if (token && *token && strlen(token) <= TOKEN_MAX &&
-		strspn(token,
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") ==
-			strlen(token))
+	/* RFC 6750 allows less, but nothing of this can end the header. */
+	if (token && *token && strlen(token) <= TOKEN_MAX && is_visible(token))
 		header = path_format("Bearer %s", token);
 	json_decref(answer);
 	if (!header)
@@ -174,7 +178,7 @@ static int token_request(
 	}
 	if (reply.status == 400 || reply.status == 401 || reply.status == 403)
 		return token_fail_refused(r, error);
-	if (reply.status != 200)
+	if (!reply_is_success(reply.status))
 		return registry_fail(r, "a token", &reply, error);
 	return take_token(r, &reply, error);
 }

@@ -52,6 +52,19 @@ refused() {
   assert_store_whole
 }
 
+@test "hostile: answers that are odd and harmless are taken" {
+  arrow pull -q "$HOST/good"
+  arrow tag "$HOST/good" "$HOST/odd:1"
+  : >"$LOG"
+  # HEAD is refused with 405, and POST and PUT are answered 200; the token has odd letters.
+  arrow push "$HOST/odd:1"
+  cat "$LOG"
+  [ "$(grep -c 'PUT /v2/odd/blobs/uploads/1' "$LOG")" -eq 2 ]
+  [ "$(grep -c 'PUT /v2/odd/manifests/1' "$LOG")" -eq 1 ]
+  arrow pull -q "$HOST/oddtoken"
+  grep -q 'GET /v2/oddtoken/manifests/latest - Bearer a!b%c:d' "$LOG"
+}
+
 @test "hostile: a download that breaks goes on where it broke" {
   arrow pull -q "$HOST/resets"
   assert_store_whole

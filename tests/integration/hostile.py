@@ -99,11 +99,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.connection.close()
 
     def do_HEAD(self):
-        self.do_GET()
+        if "/odd/" in self.path:
+            self.note()
+            return self.answer(405)
+        return self.do_GET()
 
     def do_POST(self):
         self.note()
-        self.answer(404)
+        if "/odd/" in self.path:
+            return self.answer(200, Location="/v2/odd/blobs/uploads/1?state=a")
+        return self.answer(404)
+
+    def do_PUT(self):
+        """The repository "odd" takes what is pushed, and says so by 200 only."""
+        self.note()
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.answer(200 if "/odd/" in self.path else 404)
 
     def do_GET(self):
         self.note()
@@ -129,6 +140,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def token(self):
         if "noise" in self.path:
             return self.answer(200, b"x" * 1_000_000)
+        if "odd" in self.path:
+            return self.answer(202, b'{"token": null, "access_token": "a!b%c:d"}')
         if "inject" in self.path:
             return self.answer(200, json.dumps({"token": "a\r\nX-Evil: 1"}).encode())
         return self.answer(200, b'{"token": "good"}')
@@ -139,7 +152,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         authorized = self.headers.get("Authorization")
         realms = {"realmelsewhere": there + "/token", "loop401": here + "/token",
                   "noise": here + "/token?noise", "inject": here + "/token?inject",
-                  "realmfile": "file:///etc/passwd", "tokenredirect": here + "/token",
+                  "oddtoken": here + "/token?odd", "realmfile": "file:///etc/passwd", "tokenredirect": here + "/token",
                   "redirect": here + "/token"}
         if name in realms and (not authorized or name == "loop401"):
             return self.answer(401, WWW_Authenticate=f'Bearer realm="{realms[name]}",service="s",'

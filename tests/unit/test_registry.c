@@ -78,14 +78,21 @@ static void test_auth_file(void **state)
 	const char *file = "{\"auths\": {\"r.example:5000\": {\"auth\": \"dXNlcjpwYTpzcw==\"},"
 			   "\"https://old.example/v1/\": {\"auth\": \"YTpi\"},"
 			   "\"r.example:5000/team\": {\"auth\": \"dGVhbTp4\"},"
+			   "\"wrapped.example\": {\"auth\": \"dXNl\\r\\ncjpwYTpzcw==\\n\"},"
+			   "\"zeros.example\": {\"auth\": \"dTpwAAA=\", \"identitytoken\": null},"
+			   "\"fields.example\": {\"auth\": null, \"username\": \"f\", "
+			   "\"password\": \"g\"}, \"null.example\": null,"
 			   "\"https://index.docker.io/v1/\": {\"auth\": \"aHViOmg=\","
-			   "\"identitytoken\": \"tok\"}}}";
+			   "\"identitytoken\": \"tok\"}}, \"credHelpers\": null, "
+			   "\"credsStore\": \"\"}";
 	static const struct {
 		const char *host, *repository, *user, *password;
 	} cases[] = {{"r.example:5000", NULL, "user", "pa:ss"},
 		{"r.example:5000", "other/x", "user", "pa:ss"},
 		{"r.example:5000", "team/x", "team", "x"}, {"old.example", "x", "a", "b"},
-		{"docker.io", "library/x", "hub", "h"}, {"r.example", "x", NULL, NULL},
+		{"docker.io", "library/x", "hub", "h"}, {"wrapped.example", NULL, "user", "pa:ss"},
+		{"zeros.example", NULL, "u", "p"}, {"fields.example", NULL, "f", "g"},
+		{"null.example", NULL, NULL, NULL}, {"r.example", "x", NULL, NULL},
 		{"example", NULL, NULL, NULL}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -221,13 +228,18 @@ static void changes_at_once_are_all_kept(void **state)
 	const struct registry_settings settings = {.auth_file = "auth.json"};
 
 	for (int logout = 0; logout < 2; logout++) {
+		_cleanup_close_ int held =
+			open("auth.json.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		_cleanup_close_ int dir = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		_cleanup_free_ char *text = NULL;
+		struct stat st;
 		pid_t pid;
 		int status;
 
 		write_text("auth.json", one);
+		/* What others can lock, such as the directory, keeps nobody waiting. */
 		assert_int_equal(flock(dir, LOCK_EX), 0);
+		assert_int_equal(flock(held, LOCK_EX), 0);
 		pid = fork();
 		if (pid == 0) {
 			struct credentials c = {.username = (char *)"u", .password = (char *)"p"};
