@@ -41,7 +41,8 @@ char *human_age(const char *text, time_t now)
 	long age, count;
 	size_t i = 0;
 
-	if (time_parse(text, &then) < 0)
+	/* Year 1 is Go's time of nothing. */
+	if (time_parse(text, &then) < 0 || strncmp(text, "0001-", 5) == 0)
 		return strdup("N/A");
 	age = (long)(now - then.tv_sec);
 	if (age < 1)
