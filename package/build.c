@@ -313,6 +313,9 @@ int arrow_import(const struct arrow_paths *paths, const char *source, const char
 		.error = error};
 	int e = name ? oci_reference_parse(&reference, name, error) : 0;
 
+	if (e == 0 && reference.digest)
+		return arrow_fail(error, EINVAL,
+			"cannot name an image '%s': a digest cannot be used as a name", name);
 	if (e == 0)
 		e = oci_store_open(&store, paths->data, error);
 	if (e < 0)

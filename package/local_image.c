@@ -46,8 +46,8 @@ json_t *local_image_row(const struct oci_image *image, const char *name)
 		familiar = oci_reference_familiar(&r);
 	return json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s, s:I, s:o, s:s?}", "id",
 		image->manifest.config.digest, "digest", image->top.digest, "name", name,
-		"repository", familiar ? familiar : NONE, "tag", r.tag ? r.tag : NONE, "created",
-		image->config.created ? image->config.created : "", "size",
+		"repository", familiar ? familiar : NONE, "tag", r.tag && !r.digest ? r.tag : NONE,
+		"created", image->config.created ? image->config.created : "", "size",
 		(json_int_t)local_image_size(image), "labels", labels_json(image->config.labels),
 		"architecture", image->config.platform.architecture);
 }

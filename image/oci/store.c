@@ -303,10 +303,15 @@ static int change_tag(json_t *manifests, void *arg)
 int oci_store_tag(const struct oci_store *s, const struct oci_reference *reference,
 	const struct oci_descriptor *descriptor, bool *old, struct arrow_error *error)
 {
-	_cleanup_free_ char *name = oci_reference_format(reference);
-	struct change c = {.descriptor = descriptor, .name = name};
+	struct oci_reference named = *reference;
+	_cleanup_free_ char *name = NULL;
+	struct change c = {.descriptor = descriptor};
 	int e;
 
+	/* NAME:TAG@DIGEST is NAME@DIGEST, as with docker: nobody said that TAG is that image. */
+	if (named.digest)
+		named.tag = NULL;
+	c.name = name = oci_reference_format(&named);
 	if (!name)
 		return arrow_no_memory(error);
 	if (!oci_blob_exists(s, descriptor->digest, NULL))
