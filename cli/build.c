@@ -219,8 +219,10 @@ static int import_work(struct input *in, const struct arrow_paths *paths)
 			"requires what to import and a name for it, as in 'arrow import root.tar app:1'");
 	e = arrow_import(paths, in->operands.v[0], in->operands.n == 2 ? in->operands.v[1] : NULL,
 		&in->build, &log, &in->error);
-	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)
+	/* Of an archive with a bad image the others are there. */
+	for (size_t i = 0; !in->quiet && i < log.n; i++)
 		puts(log.v[i]);
+	fflush(stdout); /* before an error */
 	arrow_strings_release(&log);
 	return e < 0 ? e : cli_flush();
 }

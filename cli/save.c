@@ -199,8 +199,10 @@ static int load_work(const struct arrow_paths *paths, void *arg, struct arrow_er
 	}
 	e = arrow_images_load(paths, in->file ? fd : STDIN_FILENO,
 		in->file ? in->file : "the archive", &log, error);
-	for (size_t i = 0; e == 0 && !in->quiet && i < log.n; i++)
+	/* Of an archive with a bad image the others were loaded. */
+	for (size_t i = 0; !in->quiet && i < log.n; i++)
 		puts(log.v[i]);
+	fflush(stdout); /* before an error */
 	arrow_strings_release(&log);
 	return e < 0 ? e : cli_flush();
 }

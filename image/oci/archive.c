@@ -25,6 +25,7 @@
 struct member {
 	char *path;
 	char *target; /* of a link, as a path of the archive; else NULL */
+	bool damaged; /* it has another digest than its name says, and is not stored */
 	struct oci_descriptor blob;
 };
 
@@ -40,6 +41,8 @@ struct loader {
 	size_t n_members, room;
 	char *index; /* index.json or manifest.json; owned */
 	unsigned int count;
+	unsigned int bad; /* images that could not be stored */
+	char *why;        /* what the first of them lacks; owned */
 };
 
 static void loader_release(struct loader *l)
@@ -51,6 +54,7 @@ static void loader_release(struct loader *l)
 	}
 	free(l->members);
 	free(l->index);
+	free(l->why);
 	close_keep_errno(l->dirfd);
 }
 #define _cleanup_loader_ __attribute__((cleanup(loader_release)))
@@ -154,7 +158,7 @@ static const struct member *find_member(const struct loader *l, const char *path
 			if (strcmp(l->members[i].path, path) == 0)
 				found = &l->members[i];
 		if (!found || !found->target)
-			return found;
+			return found && !found->damaged ? found : NULL;
 		path = found->target;
 	}
 	return NULL;
@@ -211,6 +215,12 @@ static int store_member(struct loader *l, struct archive *a, const char *path)
 	}
 	if (e == 0)
 		e = oci_blob_commit(&w, l->error);
+	/* What is damaged is missing to the images that need it, and to no other. */
+	if (e == -EBADMSG && digest) {
+		arrow_error_clear(l->error);
+		m->damaged = true;
+		return 0;
+	}
 	if (e < 0)
 		return arrow_error_prefix(l->error, e, "%s", path);
 	m->blob = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
@@ -307,6 +317,37 @@ static int name_image(struct loader *l, const char *name, const struct oci_descr
 	return 0;
 }
 
+static bool is_damaged(const struct loader *l, const char *path)
+{
+	for (size_t i = 0; i < l->n_members; i++)
+		if (l->members[i].damaged && strcmp(l->members[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/* Notes why an image was not stored; the others are tried. Out of memory or space ends it all. */
+static int pass_over(struct loader *l, int e, size_t number)
+{
+	if (e != -EBADMSG && e != -ENOTSUP && e != -E2BIG && e != -ENOENT && e != -EINVAL)
+		return e;
+	if (!l->why)
+		l->why = path_format("image %zu: %s", number + 1, l->error->text);
+	l->bad++;
+	arrow_error_clear(l->error);
+	return l->why ? 0 : arrow_no_memory(l->error);
+}
+
+/* What comes of a list of images when all were tried. */
+static int loader_conclude(struct loader *l, size_t total)
+{
+	if (l->bad > 0 && total > 1)
+		return arrow_fail(l->error, EBADMSG, "%u of its %zu images %s refused; %s", l->bad,
+			total, l->bad == 1 ? "is" : "are", l->why);
+	if (l->bad > 0)
+		return arrow_fail(l->error, EBADMSG, "%s", strchr(l->why, ':') + 2);
+	return l->count == 0 ? arrow_fail(l->error, ENOENT, "there is no image in it") : 0;
+}
+
 /* A blob of a layout: there already, or in the directory. */
 static int want_blob(struct loader *l, const struct oci_descriptor *d)
 {
@@ -322,7 +363,10 @@ static int want_blob(struct loader *l, const struct oci_descriptor *d)
 	if (l->dirfd >= 0)
 		fd = openat(l->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return arrow_fail(l->error, ENOENT, "the blob %s is missing", d->digest);
+		return arrow_fail(l->error, EBADMSG, "the blob %s is missing%s", d->digest,
+			is_damaged(l, path)
+				? ": what the archive has under its name is damaged (wrong digest)"
+				: "");
 	return oci_blob_copy(l->store, fd, d->digest, d->size, &copied, l->error);
 }
 
@@ -416,10 +460,11 @@ static int load_layout(struct loader *l)
 							    : want_manifest(l, &d);
 		if (e == 0)
 			e = name_image(l, layout_name(line), &d);
+		if (e < 0)
+			e = pass_over(l, e, i);
 	}
+	e = e < 0 ? e : loader_conclude(l, json_array_size(lines));
 	json_decref(index);
-	if (e == 0 && l->count == 0)
-		return arrow_fail(l->error, ENOENT, "there is no image in it");
 	return e;
 }
 
@@ -496,6 +541,10 @@ static int load_docker(struct loader *l)
 		if (e < 0)
 			break;
 		e = make_manifest(l, image, &d);
+		if (e < 0) {
+			e = pass_over(l, e, i);
+			continue;
+		}
 		if (e == 0 && (l->name || json_array_size(tags) == 0)) {
 			e = name_image(l, NULL, &d);
 			continue;
@@ -505,9 +554,8 @@ static int load_docker(struct loader *l)
 				e = name_image(l, json_string_value(tag), &d);
 		}
 	}
+	e = e < 0 ? e : loader_conclude(l, json_array_size(all));
 	json_decref(all);
-	if (e == 0 && l->count == 0)
-		return arrow_fail(l->error, ENOENT, "there is no image in it");
 	return e;
 }
 

@@ -28,7 +28,8 @@ int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error) 
 typedef void (*oci_loaded)(const char *name, const struct oci_descriptor *descriptor, void *arg);
 
 /*
- * Stores all images of an archive, under the names that they have there.
+ * Stores all images of an archive, under the names that they have there. One that is damaged does
+ * not keep the others out: each() is called for these, and the error tells of the first bad one.
  * Errors: -EBADMSG (damaged, wrong digests, a layer that is missing), -ENOENT (no image in it). The
  * caller sweeps what a failure leaves.
  *   name: for a single image, instead of its own names; or NULL

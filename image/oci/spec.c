@@ -98,8 +98,9 @@ static int check_schema(const json_t *json, const char *what, struct arrow_error
 		return arrow_fail(error, ENOTSUP,
 			"%s uses schema 1, which is no longer supported: push it again with a current tool",
 			what);
-	if (version && !json_is_null(version) && json_integer_value(version) != 2)
-		return arrow_fail(error, EBADMSG, "%s has no schemaVersion 2", what);
+	if (version && !json_is_null(version) && !json_is_integer(version))
+		return arrow_fail(
+			error, EBADMSG, "%s has a schemaVersion that is not a number", what);
 	if (!is_empty_list(json_object_get(json, "manifests")) &&
 		!is_empty_list(json_object_get(json, "layers")))
 		return arrow_fail(
@@ -152,10 +153,11 @@ static int read_manifest(
 
 	if (e < 0)
 		return e;
-	if (type && !oci_type_is_manifest(type))
+	/* Of other types it is one if it reads as one: some tools write application/json. */
+	if (type && oci_type_is_index(type))
 		return arrow_fail(error, ENOTSUP, "%s has the type '%s', which is not a manifest",
 			what, type);
-	m->media_type = strdup(type ? type : OCI_TYPE_MANIFEST);
+	m->media_type = strdup(type && oci_type_is_manifest(type) ? type : OCI_TYPE_MANIFEST);
 	m->annotations = json_object();
 	if (!m->media_type || !m->annotations ||
 		(artifact && !(m->artifact_type = strdup(artifact))))

@@ -502,6 +502,35 @@ END
   head -c 500000 whole.tar >short.tar
   run arrow load -i short.tar
   [ "$status" -eq 125 ]
+  # One bad image keeps no other out, neither of a layout nor of an archive of docker.
+  printf 'one\n' >one
+  tar -cf one.tar one
+  arrow import -q one.tar one:1
+  arrow save -o two.tar box:1 one:1
+  python3 - <<'END'
+import io, json, tarfile
+def copy(to, keep, damage):
+    with tarfile.open("two.tar") as old, tarfile.open(to, "w") as new:
+        for m in old:
+            data = old.extractfile(m).read() if m.isfile() else b""
+            if m.name in keep:
+                continue
+            if m.isfile() and damage in data and m.name.startswith("blobs"):
+                data = data.replace(damage, b"two\n")
+            m.size = len(data)
+            new.addfile(m, io.BytesIO(data))
+copy("layout.tar", (), b"one\n")
+copy("docker.tar", ("index.json", "oci-layout"), b"one\n")
+END
+  for name in layout docker; do
+    ARROW_DATA_DIR=$PWD/$name run arrow load -i "$name.tar"
+    echo "$output"
+    [ "$status" -eq 125 ]
+    [ "${lines[0]}" = 'Loaded image: box:1' ]
+    [[ ${lines[1]} == "arrow: cannot load $name.tar: 1 of its 2 images is refused; image 2: "* ]]
+    [ "${#lines[@]}" -eq 2 ]
+    [ "$(ARROW_DATA_DIR=$PWD/$name "$ARROW" images --format '{{.Repository}}')" = box ]
+  done
   echo nonsense >none.tar
   run arrow load -i none.tar
   [ "$status" -eq 125 ]

@@ -105,7 +105,7 @@ static void manifest_is_checked(void **state)
 		{"{\"schemaVersion\": 2, \"config\": " DESC
 		 ", \"layers\": [], \"subject\": {\"digest\": \"x\"}}",
 			0},
-		{"{\"schemaVersion\": 3, \"config\": " DESC ", \"layers\": []}", -EBADMSG},
+		{"{\"schemaVersion\": 3, \"config\": " DESC ", \"layers\": []}", 0},
 		{"{\"schemaVersion\": \"2\", \"config\": " DESC ", \"layers\": []}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"layers\": []}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC "}", 0},
@@ -117,6 +117,9 @@ static void manifest_is_checked(void **state)
 		 "], \"manifests\": [" DESC "]}",
 			-EBADMSG},
 		{"{\"schemaVersion\": 2, \"mediaType\": \"text/plain\", \"config\": " DESC
+		 ", \"layers\": []}",
+			0},
+		{"{\"schemaVersion\": 2, \"mediaType\": \"" OCI_TYPE_INDEX "\", \"config\": " DESC
 		 ", \"layers\": []}",
 			-ENOTSUP},
 		{"{\"schemaVersion\": 2, \"config\": {\"digest\": \"" SUM_REF
@@ -490,6 +493,41 @@ static void names_move(void **state)
 }
 
 /* Eight processes name at once; no name is lost, and index.json is whole all the time. */
+/* NAME:TAG@DIGEST names an image by its digest, and makes no tag: that would not resolve. */
+static void tag_with_digest_is_no_tag(void **state)
+{
+	static const char config[] = "{\"rootfs\": {\"diff_ids\": []}}";
+	_cleanup_oci_store_ struct oci_store store = {.fd = -1};
+	_cleanup_descriptor_ struct oci_descriptor c = {0}, m = {0};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_entries_ struct oci_entries entries = {0};
+	_cleanup_free_ char *text = NULL, *name = NULL, *plain = NULL;
+	struct oci_image image = {0};
+
+	open_store(&store);
+	assert_int_equal(
+		oci_blob_put(&store, OCI_TYPE_CONFIG, config, strlen(config), NULL, &c, &e), 0);
+	text = path_format("{\"config\": {\"mediaType\": \"" OCI_TYPE_CONFIG
+			   "\", \"digest\": \"%s\", \"size\": %zu}}",
+		c.digest, strlen(config));
+	assert_int_equal(
+		oci_blob_put(&store, OCI_TYPE_MANIFEST, text, strlen(text), NULL, &m, &e), 0);
+	name = path_format("x:1@%s", m.digest);
+	plain = path_format("docker.io/library/x@%s", m.digest);
+	tag(&store, name, &m);
+
+	assert_int_equal(oci_store_list(&store, &entries, &e), 0);
+	assert_int_equal(entries.n, 1);
+	assert_string_equal(entries.v[0].name, plain);
+	/* All ways to say it lead there, but for the tag that nobody made. */
+	for (int i = 0; i < 2; i++) {
+		if (oci_image_find(&image, &store, i ? plain : name, NULL, &e) < 0)
+			fail_msg("%s", e.text);
+		oci_image_release(&image);
+	}
+	assert_int_equal(oci_image_find(&image, &store, "x:1", NULL, &e), -ENOENT);
+}
+
 static void names_of_many_processes(void **state)
 {
 	_cleanup_oci_store_ struct oci_store s = {.fd = -1};
@@ -541,6 +579,7 @@ int main(void)
 		FIXTURE_TEST(blobs_are_whole_or_absent),
 		FIXTURE_TEST(two_write_one_blob),
 		FIXTURE_TEST(names_move),
+		FIXTURE_TEST(tag_with_digest_is_no_tag),
 		FIXTURE_TEST(names_of_many_processes),
 	};
 
