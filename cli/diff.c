@@ -10,6 +10,7 @@
 #include "cli/output/print.h"
 #include "core/client/exec.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 #define RECORD_MAX 8192           /* bytes: a letter, a space and a path */
 #define ANSWER_MAX (256ull << 20) /* bytes of all records: millions of paths */
@@ -65,9 +66,8 @@ static int print_changes(
 		int c;
 
 		n = 0;
-		/* Nothing in a name may move the cursor, or pass for another record. */
 		while ((c = getc(f)) > 0 && n + 1 < RECORD_MAX)
-			record[n++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+			record[n++] = (char)c;
 		record[n] = '\0';
 		if (c == EOF && n == 0)
 			break;
@@ -77,7 +77,8 @@ static int print_changes(
 			r = arrow_fail(error, EFBIG,
 				"the Arrow sent more than %llu bytes of changes", ANSWER_MAX);
 		else
-			puts(record);
+			/* Nothing in a name may move the cursor, or pass for another record. */
+			puts(text_clean(record));
 	}
 	/* It may still be writing, and then ends by this. */
 	if (f)

@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"
+#include "util/text.h"
 
 enum { OPT_SINCE = 256, OPT_UNTIL };
 
@@ -191,7 +192,7 @@ static void events_print_line(const json_t *event)
 		fputc(')', f);
 	json_decref(sorted);
 	fclose(f);
-	puts(cli_printable(text));
+	puts(text_clean(text));
 	free(text);
 }
 
@@ -225,11 +226,19 @@ static int events_show(const json_t *event, void *arg)
 	if (!in->format || *in->format == '\0') {
 		events_print_line(event);
 	} else if (strcmp(in->format, "json") == 0 || strcmp(in->format, "{{json .}}") == 0) {
-		r = json_dumpf(event, stdout, JSON_COMPACT);
-		putchar('\n');
+		_cleanup_free_ char *text = cli_json_text(event, JSON_COMPACT);
+
+		r = text && puts(text) >= 0 ? 0 : -EIO;
 	} else {
 		o = events_make_go_event(event);
-		r = cli_format_one(stdout, in->format, o, in->error);
+		if (isatty(STDOUT_FILENO)) {
+			json_t *clean = cli_clean_json(o, true);
+
+			json_decref(o);
+			o = clean;
+		}
+		r = o ? cli_format_one(stdout, in->format, o, in->error)
+		      : arrow_no_memory(in->error);
 		json_decref(o);
 		putchar('\n');
 	}

@@ -23,6 +23,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"
+#include "util/text.h"
 
 #define SHORT_ID 12
 
@@ -243,8 +244,8 @@ static json_t *images_make_step(const struct input *in, const json_t *step)
 	_cleanup_free_ char *ago = images_get_age(step);
 	const char *by = json_text(step, "created_by");
 	bool cut = !in->no_trunc && strlen(by) > 45;
-	_cleanup_free_ char *made = cli_printable(
-		cut ? path_format("%.*s…", (int)human_bytes(by, 44), by) : strdup(by));
+	_cleanup_free_ char *made =
+		text_clean(cut ? path_format("%.*s…", (int)human_bytes(by, 44), by) : strdup(by));
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "ID", id, "CreatedSince", ago,
 		"CreatedAt", json_text(step, "created"), "CreatedBy", made, "Size", size, "Comment",

@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"
+#include "util/text.h"
 
 #define SHORT_ID 12
 #define STANDARD                                                                                   \
@@ -213,7 +214,7 @@ static json_t *network_make_row(const struct input *in, const json_t *n)
 	json_t *labels = json_object_get(n, "Labels");
 	_cleanup_free_ char *subnet = path_format("%s%s%s", four, *six ? " " : "", six);
 	_cleanup_free_ char *created = human_time(json_text(n, "Created"));
-	_cleanup_free_ char *joined = cli_printable(cli_join(labels, true));
+	_cleanup_free_ char *joined = text_clean(cli_join(labels, true));
 	json_t *row = json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}",
 		"ID", id, in->whole ? strlen(id) : strnlen(id, SHORT_ID), "Name",
 		json_text(n, "Name"), "Driver", json_text(n, "Driver"), "Scope",
@@ -225,7 +226,7 @@ static json_t *network_make_row(const struct input *in, const json_t *n)
 
 	/* {{.Label "key"}}, which no JSON has. */
 	if (row && in->format && strstr(in->format, ".Label "))
-		json_object_set_new(row, "Label", cli_printable_values(labels));
+		json_object_set_new(row, "Label", cli_clean_json(labels, false));
 	return row;
 }
 

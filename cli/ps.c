@@ -20,6 +20,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"
+#include "util/text.h"
 
 #define COMMAND_WIDTH 20 /* characters of a command that is cut, as Docker cuts */
 
@@ -316,7 +317,7 @@ static char *ps_command(const struct input *in, const json_t *o)
 		free(text);
 		text = longer;
 	}
-	text = cli_printable(text);
+	text = text_clean(text);
 	if (!text)
 		return NULL;
 	cut = human_bytes(text, COMMAND_WIDTH);
@@ -401,21 +402,21 @@ static json_t *ps_row(const struct input *in, const json_t *o)
 	_cleanup_free_ char *age = human_age(json_text(o, "Created"), time(NULL));
 	_cleanup_free_ char *ago = age ? path_format("%s ago", age) : NULL;
 	_cleanup_free_ char *command = ps_command(in, o), *status = ps_status(state);
-	_cleanup_free_ char *ports = ps_ports(o), *mounts = cli_printable(ps_mounts(in, o));
+	_cleanup_free_ char *ports = ps_ports(o), *mounts = text_clean(ps_mounts(in, o));
 	_cleanup_free_ char *names = cli_join(networks, false),
 			    *created = human_time(json_text(o, "Created"));
 	json_t *config = json_object_get(o, "Config"), *row;
 	_cleanup_free_ char *labels = cli_join(json_object_get(config, "Labels"), true);
 	_cleanup_free_ char *size = human_size((unsigned long long)json_integer_value(
 		json_object_get(json_object_get(o, "HostConfig"), "Memory")));
-	_cleanup_free_ char *source = cli_printable(strdup(ps_source(o)));
+	_cleanup_free_ char *source = text_clean(strdup(ps_source(o)));
 	const char *id = json_text(o, "Id"), *image = source ? source : "",
 		   *base = strrchr(image, '/');
 
 	/* A path of this host says most by its end. */
 	if (!in->whole && *image == '/' && base && base[1])
 		image = base + 1;
-	cli_printable(labels);
+	text_clean(labels);
 	row = json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ID",
 		id, in->whole ? strlen(id) : strnlen(id, ARROW_ID_SHORT), "Image", image, "Command",
 		command, "CreatedAt", created, "RunningFor", ago, "Ports", ports, "State",
@@ -424,7 +425,7 @@ static json_t *ps_row(const struct input *in, const json_t *o)
 	/* {{.Label "key"}}, which no JSON has. */
 	if (row && in->format && strstr(in->format, ".Label "))
 		json_object_set_new(
-			row, "Label", cli_printable_values(json_object_get(config, "Labels")));
+			row, "Label", cli_clean_json(json_object_get(config, "Labels"), false));
 	return row;
 }
 

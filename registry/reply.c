@@ -10,6 +10,7 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define ATTEMPTS 5u
 #define BACKOFF_MS 500u
@@ -55,12 +56,7 @@ bool attempts_again(struct attempts *a, const struct registry_options *options)
 /* A stranger's words on the user's terminal: one line, no control characters, not too long. */
 static char *plain_words(const char *text)
 {
-	char *words = strndup(text, WORDS_MAX);
-
-	for (char *c = words; c && *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
-	return words;
+	return text_clean(strndup(text, WORDS_MAX));
 }
 
 /* "message" of the first of {"errors": [{"code", "message"}]}; *code is owned, too. */

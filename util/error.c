@@ -8,15 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names of files may hold anything; the text stays one line, and no terminal obeys it. */
-static void make_printable(char *text)
-{
-	for (; text && *text; text++)
-		if (*text == '\t')
-			*text = ' ';
-		else if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
+#include "util/text.h"
 
 static int error_set(struct arrow_error *error, int status, int err, const char *fmt, va_list ap)
 {
@@ -29,7 +21,8 @@ static int error_set(struct arrow_error *error, int status, int err, const char 
 	errno = err; /* for %m */
 	if (vasprintf(&error->text, fmt, ap) < 0)
 		error->text = strdup(strerror(err));
-	make_printable(error->text);
+	/* Names of files may hold anything; the text stays one line, and no terminal obeys it. */
+	text_clean(error->text);
 	error->status = status;
 	return -err;
 }
@@ -76,7 +69,7 @@ int arrow_error_prefix(struct arrow_error *error, int err, const char *fmt, ...)
 	if (n < 0)
 		return err;
 
-	make_printable(text);
+	text_clean(text);
 	free(error->text);
 	error->text = text;
 	return err;

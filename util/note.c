@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "util/cleanup.h"
+#include "util/text.h"
 
 void arrow_note(const struct arrow_notes *notes, const char *fmt, ...)
 {
@@ -20,8 +21,6 @@ void arrow_note(const struct arrow_notes *notes, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		return;
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	text_clean(line);
 	notes->write(line, notes->arg);
 }

@@ -20,6 +20,16 @@ ARROW_MUST_CHECK static inline bool text_copy(char *to, size_t size, const char 
 	return true;
 }
 
+/*
+ * Makes a text of a guest, an image or a registry fit for a terminal, in place: control characters
+ * (C0, DELETE, and C1 as UTF-8) and what is not UTF-8 become '?', a tab a space, so that it stays
+ * one line and moves no cursor. Returns text, which may be NULL.
+ */
+char *text_clean(char *text);
+
+/* The same, but line breaks and tabs stay. */
+char *text_clean_lines(char *text);
+
 /* Bytes in decimal units with three digits, as Docker shows them: "512B", "1.34MB". */
 #define SIZE_TEXT 16
 void size_text(uint64_t bytes, char text[SIZE_TEXT]);

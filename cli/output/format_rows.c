@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/output/columns.h"
 #include "cli/output/format.h"
+#include "cli/output/print.h"
 #include "util/cleanup.h"
 
 #define TABLE "table"
@@ -80,12 +82,14 @@ static int write_rows(FILE *out, const char *template, const json_t *rows, struc
 	int r = 0;
 
 	json_array_foreach (rows, i, row) {
-		if (strcmp(template, "json") == 0)
-			r = json_dumpf(row, out, JSON_COMPACT) < 0
-				    ? arrow_fail(e, ENOMEM, "out of memory")
-				    : 0;
-		else
+		_cleanup_free_ char *text = NULL;
+
+		if (strcmp(template, "json") != 0)
 			r = cli_format_one(out, template, row, e);
+		else if ((text = cli_json_text(row, JSON_COMPACT)))
+			fputs(text, out);
+		else
+			r = arrow_no_memory(e);
 		if (r < 0)
 			break;
 		fputc('\n', out);
@@ -120,6 +124,7 @@ int cli_format_rows(const char *format, const char *standard, const struct cli_h
 	_cleanup_free_ char *template = rows_unescape(plain_table ? standard : format),
 			    *text = NULL;
 	size_t size = 0;
+	json_t *clean = NULL;
 	const char *cells;
 	bool table;
 	FILE *out;
@@ -132,7 +137,14 @@ int cli_format_rows(const char *format, const char *standard, const struct cli_h
 	cells = table ? template + strlen(TABLE " ") : template;
 	if (table)
 		write_heading(out, cells, headings);
-	r = write_rows(out, cells, rows, error);
+	/*
+	 * Cells of a table, and all that goes to a terminal, are for people; other programs get
+	 * what is there. JSON has numbers for what a terminal would obey.
+	 */
+	if (strcmp(cells, "json") != 0 && (table || isatty(STDOUT_FILENO)))
+		clean = cli_clean_json(rows, !table);
+	r = write_rows(out, cells, clean ? clean : rows, error);
+	json_decref(clean);
 	if (fclose(out) != 0 && r == 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r < 0) {

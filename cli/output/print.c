@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/text.h"
 
 int cli_error(struct arrow_error *error)
 {
@@ -25,22 +27,73 @@ int cli_flush(void)
 	return ARROW_STATUS_ERROR;
 }
 
+/* Whether a text of JSON has a control character that JSON leaves as it is: one of C1. */
+static bool has_control(const char *text)
+{
+	for (const char *at = text; (at = strchr(at, 0xc2)); at++)
+		if ((unsigned char)at[1] < 0xa0)
+			return true;
+	return false;
+}
+
+char *cli_json_text(const json_t *json, size_t flags)
+{
+	char *text = json ? json_dumps(json, flags) : NULL;
+
+	if (!text || !isatty(STDOUT_FILENO) || !has_control(text))
+		return text;
+	free(text);
+	return json_dumps(json, flags | JSON_ENSURE_ASCII);
+}
+
 int cli_print_json(const json_t *json)
 {
-	if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) < 0) {
+	_cleanup_free_ char *text = cli_json_text(json, JSON_INDENT(2));
+
+	if (!text) {
 		fputs("arrow: cannot print JSON: out of memory\n", stderr);
 		return ARROW_STATUS_ERROR;
 	}
-	putchar('\n');
+	puts(text);
 	return cli_flush();
 }
 
-char *cli_printable(char *text)
+json_t *cli_clean_json(const json_t *json, bool lines)
 {
-	for (char *c = text; c && *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	return text;
+	_cleanup_free_ char *text = NULL;
+	json_t *copy, *value;
+	const char *key;
+	size_t i;
+
+	if (json_is_string(json)) {
+		text = strdup(json_string_value(json));
+		return text ? json_string(lines ? text_clean_lines(text) : text_clean(text)) : NULL;
+	}
+	if (json_is_array(json)) {
+		copy = json_array();
+		json_array_foreach ((json_t *)(uintptr_t)json, i, value)
+			if (json_array_append_new(copy, cli_clean_json(value, lines)) < 0)
+				break;
+		if (json_array_size(copy) == json_array_size(json))
+			return copy;
+		json_decref(copy);
+		return NULL;
+	}
+	if (!json)
+		return json_object();
+	if (!json_is_object(json))
+		return json_copy((json_t *)(uintptr_t)json);
+	copy = json_object();
+	json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
+		_cleanup_free_ char *clean = strdup(key);
+
+		text_clean(clean);
+		if (!clean || json_object_set_new(copy, clean, cli_clean_json(value, lines)) < 0) {
+			json_decref(copy);
+			return NULL;
+		}
+	}
+	return copy;
 }
 
 char *cli_join(json_t *object, bool values)
@@ -61,18 +114,4 @@ char *cli_join(json_t *object, bool values)
 	}
 	fclose(f);
 	return text;
-}
-
-json_t *cli_printable_values(json_t *object)
-{
-	json_t *shown = json_object(), *value;
-	const char *key;
-
-	json_object_foreach (object, key, value) {
-		_cleanup_free_ char *text = cli_printable(strdup(json_string_value(value)));
-
-		if (text)
-			json_object_set_new(shown, key, json_string(text));
-	}
-	return shown;
 }

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdbool.h>
 
 #include "util/error.h"
 
@@ -22,13 +23,16 @@ int cli_flush(void);
 int cli_print_json(const json_t *json);
 
 /*
- * Replaces control characters by '?', in place: a text that comes from a program's arguments must
- * not move the cursor. Returns text, which may be NULL.
+ * JSON as text; on a terminal without control characters, which JSON writes as numbers. The
+ * caller's; NULL when out of memory.
  */
-char *cli_printable(char *text);
+char *cli_json_text(const json_t *json, size_t flags);
 
-/* A copy of an object of texts, which are made printable. Owned by the caller. */
-json_t *cli_printable_values(json_t *object);
+/*
+ * A copy of a value whose strings went through text_clean(), or text_clean_lines(); of none an
+ * empty object. NULL when out of memory.
+ */
+json_t *cli_clean_json(const json_t *json, bool lines);
 
 /* The keys of an object of texts, or "key=value", with commas. Owned by the caller. */
 char *cli_join(json_t *object, bool values);

@@ -10,6 +10,7 @@
 #include "cli/output/print.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 static char *value_text(const json_t *value)
 {
@@ -24,8 +25,8 @@ static char *value_text(const json_t *value)
 
 static char *cell_text(const struct cli_column *column, const json_t *row, const void *arg)
 {
-	return cli_printable(column->text ? column->text(row, arg)
-					  : value_text(json_object_get(row, column->key)));
+	return text_clean(column->text ? column->text(row, arg)
+				       : value_text(json_object_get(row, column->key)));
 }
 
 int cli_print_table(const json_t *rows, const struct cli_column *columns, const void *arg)

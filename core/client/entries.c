@@ -13,6 +13,7 @@
 #include "core/client/name_set.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define MODES 01777u /* without owners there are no set-id bits either */
 
@@ -37,15 +38,6 @@ static int entries_read(
 				 "the Arrow's answer was cut off: it ended or ran out of memory");
 }
 
-/* Text of a guest for a terminal: nothing that moves the cursor. */
-static void make_printable(char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 int entries_next(struct entries_reader *reader, struct arrow_error *error)
 {
 	struct arrow_entry *e = &reader->e;
@@ -61,7 +53,7 @@ int entries_next(struct entries_reader *reader, struct arrow_error *error)
 	r = entries_read(reader, reader->name, e->name, error);
 	reader->name[e->name] = '\0';
 	if (r == 0 && e->type == ENTRY_ERROR) {
-		make_printable(reader->name);
+		text_clean(reader->name);
 		return arrow_fail(error, e->major ? (int)e->major : EIO, "%s", reader->name);
 	}
 	if (r == 0)

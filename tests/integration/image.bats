@@ -182,6 +182,17 @@ image_of() {
   arrow kill holder || true
   wait
   arrow rm -f holder 2>/dev/null || true
+  # What a label, a command or an author says never moves the cursor of a terminal.
+  arrow import -q -c $'LABEL csi=\xc2\x9b31mred' -c $'CMD ["\xc2\x9b2J"]' "$W/root.tar" csi:1
+  format='{{.Config.Labels.csi}}'
+  [ "$("$ARROW" image inspect -f "$format" csi:1)" = $'\xc2\x9b31mred' ]
+  for command in "image inspect -f $format csi:1" "image inspect csi:1" 'history --no-trunc csi:1' "history --format {{.CreatedBy}} csi:1"; do
+    script -qec "'$ARROW' $command" /dev/null </dev/null >shown
+    [ -s shown ]
+    run ! grep -q $'\xc2\x9b' shown
+  done
+  [ "$(script -qec "'$ARROW' image inspect -f $format csi:1" /dev/null </dev/null)" = $'?31mred\r' ]
+  arrow rmi csi:1
 }
 
 @test "image: prune removes what nothing reaches, and nothing else" {

@@ -39,6 +39,49 @@ static void error_keeps_text_and_status(void **state)
 	assert_string_equal(e.text, "job 3: cannot run x: No such file or directory");
 }
 
+/* What a terminal would obey goes; letters of all languages stay. */
+static void texts_are_clean(void **state)
+{
+	static const struct {
+		const char *text, *line, *lines;
+	} cases[] = {
+		{"plain", "plain", "plain"},
+		{"\x1b[31mred\x07\x7f", "?[31mred??", "?[31mred??"},
+		{"a\tb\nc\r", "a b?c?", "a\tb\nc?"},
+		{"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+			"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+			"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"},
+		/* CSI and OSC of C1: as UTF-8, and as the bytes of other terminals. */
+		{"\xc2\x9b"
+		 "31m \xc2\x9d"
+		 "0;x\xc2\x9c",
+			"?31m ?0;x?", "?31m ?0;x?"},
+		{"\x9b"
+		 "31m\x85",
+			"?31m?", "?31m?"},
+		{"\xc2\xa0x", "\xc2\xa0x", "\xc2\xa0x"},
+		/* Longer forms, surrogates, too much, cut off. */
+		{"\xc0\x9b\xe0\x82\x9b", "?????", "?????"},
+		{"\xed\xa0\x80", "???", "???"},
+		{"\xf4\x90\x80\x80", "????", "????"},
+		{"\xe2\x82", "??", "??"},
+		{"\xc2", "?", "?"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_free_ char *line = strdup(cases[i].text);
+		_cleanup_free_ char *lines = strdup(cases[i].text);
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+
+		assert_string_equal(text_clean(line), cases[i].line);
+		assert_string_equal(text_clean_lines(lines), cases[i].lines);
+		/* Errors go the same way. */
+		assert_int_equal(arrow_fail(&e, EINVAL, "%s", cases[i].text), -EINVAL);
+		assert_string_equal(e.text, cases[i].line);
+	}
+	assert_null(text_clean(NULL));
+}
+
 static void error_never_looks_like_success(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
@@ -413,6 +456,7 @@ int main(void)
 		cmocka_unit_test(bytes_become_digits_and_digits_bytes),
 		cmocka_unit_test(sizes_have_three_digits_and_a_unit),
 		cmocka_unit_test(error_keeps_text_and_status),
+		cmocka_unit_test(texts_are_clean),
 		cmocka_unit_test(error_never_looks_like_success),
 		cmocka_unit_test(digest_of_a_known_string),
 		cmocka_unit_test(digests_of_all_ways_agree),
