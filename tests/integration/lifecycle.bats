@@ -420,7 +420,10 @@ END
   arrow run -d --name no "$B" sleep 1000 >/dev/null
   arrow stop -t 0 stopped
   # As a power failure: no keeper lives, and what was of this boot is gone.
-  for name in yes unless no; do kill -KILL "$(value $name keeper_pid)"; done
+  # Each look at an Arrow settles those whose keeper is gone, so all are looked up before.
+  keepers=$(for name in yes unless no; do value $name keeper_pid; done)
+  # shellcheck disable=SC2086
+  kill -KILL $keepers
   rm -rf "$ARROW_RUN_DIR/arrows"
   for name in yes unless no; do
     wait_for 30 is $name status exited
