@@ -207,6 +207,7 @@ static int merge_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 {
 	const struct oci_config *config = &image->config;
 	const char *kernel = arrow_image_kernel_id(image);
+	bool kernel_named = spec->vm.kernel != NULL;
 	int e;
 
 	if (!kernel)
@@ -226,6 +227,7 @@ static int merge_image(const struct arrow_paths *paths, struct arrow_spec *spec,
 		e = merge_text(&spec->process.workdir, config->workdir);
 	if (e == 0)
 		e = merge_text(&spec->vm.kernel, kernel);
+	spec->vm.kernel_of_image |= !kernel_named && spec->vm.kernel;
 	if (e == 0)
 		e = merge_health(&spec->life.health, &config->health);
 	if (e < 0)

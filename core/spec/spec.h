@@ -172,6 +172,7 @@ struct arrow_spec_log {
 struct arrow_spec_vm {
 	char *engine;            /* or NULL: the best that works */
 	char *kernel;            /* profile or id, or NULL: chosen by what the program needs */
+	bool kernel_of_image;    /* the image names it, as a default */
 	bool cold;               /* boot the kernel instead of cloning a template */
 	uint32_t restore_signal; /* that tells the program that it was restored; 0 for none */
 };

@@ -135,6 +135,7 @@ static const struct field fields[] = {
 	F("restore_signal", NUMBER32, vm.restore_signal),
 	F("engine", TEXT, vm.engine),
 	F("kernel", TEXT, vm.kernel),
+	F("kernel_of_image", FLAG, vm.kernel_of_image),
 	END,
 };
 

@@ -153,15 +153,30 @@ static int run_open_initrd(int *fd, struct arrow_error *error)
 	return r < 0 ? arrow_fail(error, -r, "cannot create the initramfs: %m") : 0;
 }
 
-/* The smallest profile that will do. */
-static const char *run_choose_kernel(const struct arrow_spec *spec, bool ipv6)
+/* What the smallest profile cannot do, whatever the program is. */
+static bool run_exceeds_micro(
+	const struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec)
 {
-	if (spec->vm.kernel)
-		return spec->vm.kernel;
-	if (spec->source.rootfs || spec->source.image || arrow_spec_vcpus(spec) > 1 ||
-		spec->limits.millicpus % 1000 || spec->limits.pids_max || ipv6)
-		return "general";
-	return "micro";
+	return arrow_spec_vcpus(spec) > 1 || spec->limits.millicpus % 1000 ||
+	       spec->limits.pids_max || net_plan_ipv6(&run->network_plan, paths);
+}
+
+/* The smallest profile that will do, unless the user names one. That of an image is a default. */
+static int run_open_kernel(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	bool exceeds = run_exceeds_micro(run, paths, spec);
+	const char *name = spec->vm.kernel;
+	int r;
+
+	if (!name)
+		name = spec->source.rootfs || spec->source.image || exceeds ? "general" : "micro";
+	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run, name, error);
+	if (r < 0 || !exceeds || !spec->vm.kernel_of_image ||
+		strcmp(run->kernel.profile, "micro") != 0)
+		return r;
+	arrow_kernel_release(&run->kernel);
+	return arrow_kernel_open(&run->kernel, paths->stores, paths->run, "general", error);
 }
 
 struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *spec)
@@ -377,8 +392,7 @@ static int run_resolve_program(struct run *run, const struct arrow_paths *paths,
 			arrow_settings_library_path(paths), error);
 	if (r < 0)
 		return r;
-	r = arrow_kernel_open(&run->kernel, paths->stores, paths->run,
-		run_choose_kernel(spec, net_plan_ipv6(&run->network_plan, paths)), error);
+	r = run_open_kernel(run, paths, spec, error);
 	if (r < 0)
 		return r;
 	if (arrow_spec_vcpus(spec) > run->kernel.vcpus_max)
