@@ -335,6 +335,30 @@ static int attach_idle(
 
 /* What makes no sense in a mode. */
 static int net_check_request(
+/* True if one of its leases is in NET_JOINED. */
+static bool net_plan_joins(const struct net_plan *plan)
+{
+	for (unsigned int i = 0; i < plan->n; i++)
+		if (plan->entries[i].mode != NET_NETWORK)
+			return true;
+	return false;
+}
+
+/* passt takes a port on one address, or on all. */
+static int net_check_user_ports(const struct net_ports *ports, struct arrow_error *error)
+{
+	for (size_t i = 0; ports && i < ports->n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (ports->v[i].host_port &&
+				ports->v[i].host_port == ports->v[k].host_port &&
+				ports->v[i].host_port == ports->v[i].host_last &&
+				ports->v[i].udp == ports->v[k].udp)
+				return arrow_fail(error, EINVAL,
+					"the user-mode network cannot publish port %u/%s on two addresses: publish it on all of them, or choose another port for one",
+					ports->v[i].host_port, ports->v[i].udp ? "udp" : "tcp");
+	return 0;
+}
+
 	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
 {
 	enum net_mode mode;
@@ -351,7 +375,9 @@ static int net_check_request(
 	if (mode == NET_USER && (request->ip || request->ip6 || request->mac))
 		return arrow_fail(error, EINVAL,
 			"the user-mode network has fixed addresses: leave out --ip, --ip6 and --mac-address");
-	return 0;
+	return mode == NET_USER && plan->user_kind == NET_CARD_STREAM
+		       ? net_check_user_ports(request->ports, error)
+		       : 0;
 }
 
 int net_attach(struct net_attachment *a, const struct net_plan *plan,

@@ -23,9 +23,15 @@
 #define DNS "10.0.2.3"
 #define PREFIX 24
 
-#define WORDS_MAX 64
-#define PORTS_TEXT 65536u
 #define DEADLINE_MS 20000u
+
+/* A command line. */
+struct words {
+	const char **v; /* NULL-terminated, owned; its strings are not */
+	size_t n;
+	char **owned; /* strings that are */
+	size_t n_owned;
+};
 
 void net_user_configure(struct net_card *card, struct net_address *dns)
 {
@@ -58,27 +64,70 @@ static bool leads_out(void)
 	return net_link_routes(0, see_route, &found) < 0 || found;
 }
 
-/* ADDRESS/HOST:GUEST,... for one protocol; NULL if there are none, or without memory. */
-static char *ports_text(const struct net_ports *ports, bool udp)
+/*
+ * Adds the options for the ports of one protocol: -t ADDRESS/HOST:GUEST each, for passt takes one
+ * address an option. Returns 0 or -ENOMEM.
+ */
+static int user_add_ports(struct words *words, const struct net_ports *ports, bool udp)
 {
-	char *text = NULL, address[NET_ADDRESS_TEXT];
-	size_t size = 0, n = 0;
-	FILE *f = open_memstream(&text, &size);
+	size_t before = words->n;
+	char address[NET_ADDRESS_TEXT];
 
-	for (size_t i = 0; f && i < ports->n; i++) {
+	for (size_t i = 0; i < ports->n; i++) {
 		const struct net_port *p = &ports->v[i];
 
 		if (p->udp != udp)
 			continue;
 		net_address_text(&p->host, false, address);
-		fprintf(f, "%s%s%s%u:%u", n++ ? "," : "", address, *address ? "/" : "",
-			p->host_port, p->guest_port);
+		words->v[words->n++] = udp ? "-u" : "-t";
+		words->owned[i] = path_format(
+			"%s%s%u:%u", address, *address ? "/" : "", p->host_port, p->guest_port);
+		if (!words->owned[i])
+			return -ENOMEM;
+		words->v[words->n++] = words->owned[i];
 	}
-	if (f && fclose(f) != 0)
-		n = 0;
-	if (n == 0)
-		free(STEAL(text));
-	return text;
+	if (words->n == before) {
+		words->v[words->n++] = udp ? "-u" : "-t";
+		words->v[words->n++] = "none";
+	}
+	return 0;
+}
+
+/* The command line of passt. Returns 0 or -ENOMEM; the words are released in either case. */
+static int user_make_words(
+	struct words *words, const char *program, const char *fd, const struct net_ports *ports)
+{
+	/* The gateway leads to no service of the host's loopback. */
+	const char *const fixed[] = {program, "--fd", fd, "--stderr", "-4", "-a", GUEST, "-n", "24",
+		"-g", GATEWAY, "--dns-forward", DNS, "--no-map-gw", "--no-dhcp", "--quiet", "-M",
+		GATEWAY_MAC};
+	const size_t n_fixed = sizeof(fixed) / sizeof(*fixed);
+	int r;
+
+	words->n_owned = ports->n;
+	words->owned = calloc(ports->n + 1, sizeof(*words->owned));
+	/* Two words a port, or for each protocol without any; an interface, and the end. */
+	words->v = calloc(n_fixed + 2 * ports->n + 4 + 2 + 1, sizeof(*words->v));
+	if (!words->owned || !words->v)
+		return -ENOMEM;
+	memcpy(words->v, fixed, sizeof(fixed));
+	words->n = n_fixed;
+	r = user_add_ports(words, ports, false);
+	if (r == 0)
+		r = user_add_ports(words, ports, true);
+	if (!leads_out()) {
+		words->v[words->n++] = "-i";
+		words->v[words->n++] = "lo";
+	}
+	return r;
+}
+
+static void user_release_words(struct words *words)
+{
+	for (size_t i = 0; words->owned && i < words->n_owned; i++)
+		free(words->owned[i]);
+	free(words->owned);
+	free(words->v);
 }
 
 static void __attribute__((noreturn)) run_passt(char **argv, int fd, int output)
@@ -138,7 +187,7 @@ static int wait_passt(pid_t pid, int output, struct arrow_error *error)
 int net_user_start(struct net_card *card, const struct net_ports *ports, struct arrow_error *error)
 {
 	_cleanup_free_ char *program = process_find("passt"), *number = NULL;
-	_cleanup_free_ char *tcp = ports_text(ports, false), *udp = ports_text(ports, true);
+	struct words words = {0};
 	_cleanup_close_ int ours = -1, theirs = -1, output = -1;
 	int fds[2], out[2], r;
 	pid_t pid;
@@ -158,22 +207,13 @@ int net_user_start(struct net_card *card, const struct net_ports *ports, struct 
 		close(out[1]);
 		return arrow_fail(error, ENOMEM, "out of memory");
 	}
-	{
-		/* The gateway leads to no service of the host's loopback. */
-		char *argv[WORDS_MAX] = {program, (char *)"--fd", number, (char *)"--stderr",
-			(char *)"-4", (char *)"-a", (char *)GUEST, (char *)"-n", (char *)"24",
-			(char *)"-g", (char *)GATEWAY, (char *)"--dns-forward", (char *)DNS,
-			(char *)"--no-map-gw", (char *)"--no-dhcp", (char *)"--quiet", (char *)"-t",
-			tcp ? tcp : (char *)"none", (char *)"-u", udp ? udp : (char *)"none",
-			(char *)"-M", (char *)GATEWAY_MAC, leads_out() ? NULL : (char *)"-i",
-			(char *)"lo", NULL};
-
-		pid = fork();
-		if (pid == 0)
-			run_passt(argv, theirs, out[1]);
-	}
+	r = user_make_words(&words, program, number, ports);
+	pid = r < 0 ? -1 : fork();
+	if (pid == 0)
+		run_passt((char **)words.v, theirs, out[1]);
+	user_release_words(&words);
 	close(out[1]);
-	r = pid < 0 ? arrow_fail(error, errno, "cannot start passt: %m")
+	r = pid < 0 ? arrow_fail(error, r < 0 ? -r : errno, "cannot start passt: %m")
 		    : wait_passt(pid, output, error);
 	if (r < 0)
 		return r;

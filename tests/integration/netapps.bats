@@ -111,15 +111,25 @@ received() {
     [ "$(received out.json)" -gt 50000 ]
   done
 
-  as_user run --rm --network user -p 8088:80 "$BUSYBOX" sh -c \
+  as_user run --rm --network user -p 8088:80 -p 192.0.2.1:8089:80 -p 127.0.0.1:8090:80 "$BUSYBOX" sh -c \
     'echo hello >/tmp/index.html; echo up; exec busybox httpd -f -p 80 -h /tmp' >web.log 2>&1 &
   PIDS+=($!)
   as_user run --rm --network user -p 5353:5353/udp "$HERE/udpecho" >echo.log 2>&1 &
   PIDS+=($!)
   wait_for 60 grep -q '^up' web.log
   wait_for 60 grep -q '^up' echo.log
-  run peer wget -qO - http://192.0.2.1:8088
+  # On all addresses, on one that others reach, on one that they do not.
+  for url in 192.0.2.1:8088 192.0.2.1:8089; do
+    run peer wget -qO - "http://$url"
+    [ "$output" = hello ]
+  done
+  run host wget -qO - http://127.0.0.1:8090
   [ "$output" = hello ]
+  run peer timeout 3 wget -qO - http://192.0.2.1:8090
+  [ "$status" -ne 0 ]
+  run as_user run --rm --network user -p 127.0.0.1:8091:80 -p 192.0.2.1:8091:80 "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  [[ $output == *'port 8091/tcp on two addresses'* ]]
   cat >ask.py <<'END'
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
