@@ -134,7 +134,8 @@ static void see_lease(struct net_lease *lease, bool dead, void *arg)
 	if (!ports->bridge || net_link_find(lease->tap, &tap) < 0 ||
 		(tap.up && tap.master == ports->bridge))
 		return;
-	if (!ports->mend || net_link_up(tap.index, ports->bridge, ports->mtu) < 0)
+	if (!ports->mend || net_link_up(tap.index, ports->bridge, ports->mtu) < 0 ||
+		net_link_set_hairpin(tap.index) < 0)
 		ports->astray = true;
 }
 

@@ -209,6 +209,21 @@ int net_link_up(int index, int master, uint32_t mtu)
 	return link_send(head);
 }
 
+int net_link_set_hairpin(int index)
+{
+	struct message m;
+	struct nlmsghdr *head = link_begin_request(&m, RTM_SETLINK, 0);
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(head, sizeof(*info));
+	struct nlattr *port;
+
+	info->ifi_family = AF_BRIDGE;
+	info->ifi_index = index;
+	port = mnl_attr_nest_start(head, IFLA_PROTINFO);
+	mnl_attr_put_u8(head, IFLA_BRPORT_MODE, 1);
+	mnl_attr_nest_end(head, port);
+	return link_send(head);
+}
+
 int net_link_down(int index)
 {
 	struct message m;

@@ -34,6 +34,12 @@ int net_link_set_alias(const char *name, const char *alias) ARROW_MUST_CHECK;
 /* Brings an interface up, as a port of a bridge if master is not 0. mtu 0: as it is. */
 int net_link_up(int index, int master, uint32_t mtu) ARROW_MUST_CHECK;
 
+/*
+ * A port of a bridge gets back what came from it: where br_netfilter is on, a connection to a
+ * published port stays in the bridge, also that of an Arrow to itself.
+ */
+int net_link_set_hairpin(int index) ARROW_MUST_CHECK;
+
 /* Takes an interface down, and off its bridge. */
 int net_link_down(int index) ARROW_MUST_CHECK;
 

@@ -232,6 +232,8 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	if (r == 0)
 		r = net_link_up(tap.index, bridge.index, n.mtu);
 	if (r == 0)
+	if (r == 0)
+		r = net_link_set_hairpin(tap.index);
 		r = net_lease_publish_names(lease, &a->paths);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot join network %s: %m", n.name);

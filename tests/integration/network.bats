@@ -205,9 +205,17 @@ ticks() {
   done
   run peer wget -qO - 'http://[2001:db8::1]:8080'
   [[ $output == hello-from-* ]]
-  # Hairpin: from another Arrow, and from itself.
-  run busy 'wget -qO - http://192.0.2.1:8080'
-  [[ $output == hello-from-* ]]
+  # Hairpin: from another Arrow, and from itself; also where frames of bridges pass the host's firewall.
+  for on in 0 1; do
+    if ! host sysctl -qw net.bridge.bridge-nf-call-iptables=$on net.bridge.bridge-nf-call-ip6tables=$on; then
+      echo 'no br_netfilter here'
+      continue
+    fi
+    run busy 'wget -qO - http://192.0.2.1:8080; timeout 5 wget -qO - http://web'
+    [ "$(grep -c ^hello-from- <<<"$output")" -eq 2 ]
+    run arrow exec web busybox timeout 5 busybox wget -qO - http://192.0.2.1:8080
+    [[ $output == hello-from-* ]]
+  done
   run arrow port web
   [ "$(grep -c '^80/tcp -> ' <<<"$output")" -eq 4 ]
   run arrow port web 80
