@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/conntrack.h"
 #include "net/join.h"
 #include "net/manage.h"
 #include "net/proxy.h"
@@ -222,6 +223,7 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	r = net_rules_add(&elements);
 	net_elements_release(&elements);
 	if (r < 0)
+	net_conntrack_forget_unled(&lease->ports);
 		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n.name);
 	/* Only behind its guard. */
 	if (card->fd < 0)

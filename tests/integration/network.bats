@@ -241,8 +241,22 @@ ticks() {
   grep -q '82/udp -> 0.0.0.0:' <<<"$output"
   run host wget -qO - http://127.0.0.1:9000
   [[ $output == hello-from-* ]]
-  kill "${PIDS[0]}"
-  wait_for 30 assert_no_leftovers
+  # A client that begins before the Arrow, while the network is up, and never stops.
+  cat >begun.py <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.2)
+while True:
+    s.sendto(b"begun", ("192.0.2.1", 5353))
+    print("sent", flush=True)
+    try:
+        print(s.recv(99).decode(), flush=True)
+    except OSError:
+        pass
+END
+  ip netns exec "$PEER" python3 begun.py >begun.log 2>&1 3>&- &
+  PIDS+=($!)
+  wait_for 30 grep -q sent begun.log
 
   guest udpecho
   ip netns exec "$NS" "$ARROW" run --rm -p 5353:5353/udp "$G/udpecho" >echo.log 2>&1 3>&- &
@@ -327,6 +341,7 @@ END
     [[ $output == *ping4*ping6*names* ]]
     if [ $net = open ]; then
       [ "$(grep -c hello-from- <<<"$output")" -eq 2 ]
+  wait_for 30 grep -q begun begun.log
     else
       [[ $output != *hello-from-* ]]
     fi
