@@ -8,6 +8,7 @@
 
 #include "net/lease.h"
 #include "net/link.h"
+#include "net/names.h"
 #include "net/rules.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -228,6 +229,7 @@ void net_bridge_down(const struct net_network *n, const struct arrow_paths *path
 	net_rules_remove_unused();
 	if (net_bridge_find(n, &link) == 0)
 		net_link_delete(n->bridge);
+	net_names_remove(paths, n->name);
 	if (dir)
 		remove_tree(AT_FDCWD, dir);
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "net/net.h"
-#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -24,17 +23,17 @@ int net_card_on(const struct net_attachment *a, const char *text)
 static void choose_again(struct net_attachment *a)
 {
 	a->n_dns = 0;
+	a->names = false;
 	for (unsigned int i = 0; i < a->n_cards; i++) {
 		_cleanup_network_ struct net_network n = {0};
 
 		if (a->cards[i].idle || net_network_find(&n, &a->paths, a->leases[i].network) < 0)
 			continue;
-		if (net_watch_resolves(&a->paths, n.name) && a->n_dns < 3)
-			a->dns[a->n_dns++] = n.gateway4;
+		net_use_resolver(a, &n);
 		net_lead_out(a, i, &n);
 	}
-	if (a->n_dns == 0)
-		net_use_host_resolvers(a);
+	net_resolv_read(&a->host, NET_RESOLV_CONF);
+	net_use_host_resolvers(a);
 }
 
 /* Makes a card idle: it keeps its tap, which is on no bridge any more. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "net/conntrack.h"
+#include "net/names.h"
 #include "net/redirect.h"
 #include "net/watch_state.h"
 #include "util/cleanup.h"
@@ -71,7 +72,6 @@ int net_lease_write(
 	struct net_lease *lease, const struct arrow_paths *paths, struct arrow_error *error)
 {
 	_cleanup_free_ char *dir = lease_path(paths, lease->network, "leases", "");
-	_cleanup_free_ char *hosts = lease_path(paths, lease->network, "hosts", "");
 	_cleanup_free_ char *path = lease_path(paths, lease->network, "leases", lease->id);
 	_cleanup_free_ char *text = NULL;
 	json_t *o = to_json(lease);
@@ -79,13 +79,11 @@ int net_lease_write(
 
 	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
-	if (!dir || !hosts || !path || !text)
+	if (!dir || !path || !text)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (lease->fd < 0 && errno == ENOENT) {
 		r = mkdir_all(dir, 0700);
-		if (r == 0)
-			r = mkdir_all(hosts, 0755);
 		if (r < 0)
 			return arrow_fail(error, -r, "cannot create %s: %m", dir);
 		lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -101,31 +99,40 @@ int net_lease_write(
 	return 0;
 }
 
+/* What it is called; all is the lease's. The name of a tap says which card it is. */
+static struct net_names lease_names(const struct net_lease *l)
+{
+	return (struct net_names){
+		.network = l->network,
+		.id = l->id,
+		.name = l->name,
+		.card = l->tap[0] ? l->tap[strlen(NET_TAP)] : '0',
+		.aliases = l->aliases,
+		.address4 = l->address4,
+		.address6 = l->address6,
+	};
+}
+
 int net_lease_publish_names(const struct net_lease *l, const struct arrow_paths *paths)
 {
-	_cleanup_free_ char *path = lease_path(paths, l->network, "hosts", l->id);
-	_cleanup_free_ char *beside =
-		path_format("%s/networks/%s/hosts/.%s", paths->run, l->network, l->id);
-	_cleanup_fclose_ FILE *f = beside ? fopen(beside, "we") : NULL;
-	const struct net_address *addresses[] = {&l->address4, &l->address6};
-	char text[NET_ADDRESS_TEXT];
-	json_t *alias;
-	size_t k;
+	struct net_names names = lease_names(l);
 
-	if (!path || !f)
-		return f ? -ENOMEM : -errno;
-	for (size_t i = 0; i < 2; i++) {
-		if (!addresses[i]->family)
-			continue;
-		fprintf(f, "%s %s %.12s", net_address_text(addresses[i], false, text), l->name,
-			l->id);
-		json_array_foreach (l->aliases, k, alias)
-			fprintf(f, " %s", json_string_value(alias));
-		fputc('\n', f);
-	}
-	if (fflush(f) != 0 || fchmod(fileno(f), 0644) < 0 || rename(beside, path) < 0)
-		return -errno;
-	return 0;
+	return net_names_publish(paths, &names);
+}
+
+/* The names as they are now: somebody may have renamed the Arrow. */
+static void lease_withdraw_names(const struct net_lease *l, const struct arrow_paths *paths)
+{
+	struct net_names names = lease_names(l);
+	char text[FILE_MAX / 16];
+	ssize_t n = l->fd < 0 ? 0 : pread(l->fd, text, sizeof(text), 0);
+	json_t *o = n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
+	const char *name = json_string_value(json_object_get(o, "name"));
+
+	if (name)
+		names.name = name;
+	net_names_withdraw(paths, &names);
+	json_decref(o);
 }
 
 void net_lease_elements(const struct net_lease *l, struct net_elements *elements)
@@ -178,7 +185,6 @@ static void forget_flows(const struct net_lease *l)
 int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *path = lease_path(paths, l->network, "leases", l->id);
-	_cleanup_free_ char *hosts = lease_path(paths, l->network, "hosts", l->id);
 	struct net_elements elements = {0};
 	int later;
 
@@ -191,8 +197,7 @@ int net_lease_end(struct net_lease *l, const struct arrow_paths *paths)
 		net_rules_remove_unused();
 	if (l->netns)
 		net_redirect_undo(l->netns, l->device);
-	if (hosts)
-		unlink(hosts);
+	lease_withdraw_names(l, paths);
 	/* Last: as long as it is there, somebody else can finish this. */
 	if (path && unlink(path) == 0 && strcmp(l->network, NET_JOINED) != 0)
 		net_network_event_by_name(paths, l->network, "disconnect", l->id);
@@ -300,6 +305,74 @@ unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *networ
 	return sweep.alive;
 }
 
+/*
+ * Writes a lease anew in its file, as its keeper's lock is on that; blanks behind it cover what was
+ * there. In one system call, for whoever reads it without the lock of networks.
+ */
+static int lease_rewrite(const struct net_lease *l, const struct arrow_paths *paths)
+{
+	_cleanup_free_ char *path = lease_path(paths, l->network, "leases", l->id);
+	_cleanup_close_ int fd = path ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	_cleanup_free_ char *text = NULL, *padded = NULL;
+	json_t *o = to_json(l);
+	struct stat st;
+	size_t size;
+
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	if (!path || !text)
+		return -ENOMEM;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	size = (size_t)st.st_size > strlen(text) ? (size_t)st.st_size : strlen(text);
+	padded = path_format("%-*s", (int)size, text);
+	if (!padded)
+		return -ENOMEM;
+	return pwrite(fd, padded, size, 0) == (ssize_t)size ? 0 : -EIO;
+}
+
+static int lease_rename_on(
+	const struct arrow_paths *paths, const char *network, const char *id, const char *name)
+{
+	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
+	_cleanup_close_ int dir = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct net_lease lease = {.fd = -1};
+	int r = dir < 0 ? -ENOENT : read_lease(&lease, dir, network, id);
+
+	if (r == 0) {
+		struct net_names names = lease_names(&lease);
+
+		if (strcmp(network, NET_JOINED) != 0)
+			net_names_withdraw(paths, &names);
+		snprintf(lease.name, sizeof(lease.name), "%s", name);
+		r = lease_rewrite(&lease, paths);
+		if (r == 0 && strcmp(network, NET_JOINED) != 0)
+			r = net_lease_publish_names(&lease, paths);
+	}
+	net_lease_release(&lease);
+	return r == -ENOENT ? 0 : r;
+}
+
+int net_lease_rename(const struct arrow_paths *paths, const char *id, const char *name,
+	struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
+	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	_cleanup_close_ int lock = -1;
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return path ? 0 : arrow_fail(error, ENOMEM, "out of memory");
+	lock = net_lock(paths, error);
+	if (lock < 0)
+		return lock;
+	while (r >= 0 && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
+			r = lease_rename_on(paths, entry->d_name, id, name);
+	return r < 0 ? arrow_fail(error, -r, "cannot rename it on its networks: %m") : 0;
+}
+
 /* For the leases of all directories. */
 static void each_directory(const struct arrow_paths *paths,
 	void (*each)(struct net_lease *lease, bool dead, void *arg), void *arg)
@@ -320,56 +393,105 @@ void net_lease_sweep_all(const struct arrow_paths *paths)
 	each_directory(paths, sweep_one, &sweep);
 }
 
-void net_lease_sweep_unwatched(const struct arrow_paths *paths)
+void net_lease_sweep_unwatched(const struct arrow_paths *paths, bool joined)
 {
 	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
 	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
 	struct dirent *entry;
 
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR &&
-			(strcmp(entry->d_name, NET_JOINED) == 0 ||
-				!net_watch_lives(paths, entry->d_name)))
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || entry->d_type != DT_DIR)
+			continue;
+		if (strcmp(entry->d_name, NET_JOINED) == 0 ? joined
+							   : !net_watch_lives(paths, entry->d_name))
 			net_lease_sweep(paths, entry->d_name);
+	}
 }
 
-struct choice {
-	const struct arrow_paths *paths;
-	struct net_address *taken; /* owned: addresses of one family */
+/* The addresses of a network that are taken, of both families. */
+struct taken {
+	struct net_address *v; /* owned; sorted */
 	size_t n;
-	uint8_t family;
 	bool failed;
 };
 
-static void take_taken(struct net_lease *lease, bool dead, void *arg)
+static void lease_add_taken(const struct net_address *address, void *arg)
 {
-	struct choice *choice = arg;
-	struct net_address *larger;
+	struct taken *taken = arg;
+	struct net_address *larger = taken->v;
 
-	/* The watch comes to it in a moment; its address is free now. */
-	if (dead) {
-		close_keep_errno(net_lease_end(lease, choice->paths));
-		return;
-	}
-	larger = realloc(choice->taken, (choice->n + 1) * sizeof(*larger));
+	/* Doubled when it is full. */
+	if ((taken->n & (taken->n - 1)) == 0)
+		larger = realloc(taken->v, (taken->n ? 2 * taken->n : 1) * sizeof(*larger));
 	if (!larger) {
-		choice->failed = true;
+		taken->failed = true;
 		return;
 	}
-	choice->taken = larger;
-	choice->taken[choice->n++] = choice->family == 6 ? lease->address6 : lease->address4;
+	taken->v = larger;
+	taken->v[taken->n++] = *address;
 }
 
 static int by_address(const void *a, const void *b)
 {
-	return memcmp(
-		((const struct net_address *)a)->bytes, ((const struct net_address *)b)->bytes, 16);
+	return memcmp(a, b, sizeof(struct net_address));
 }
 
-static bool is_taken(const struct choice *choice, const struct net_address *address)
+static bool is_taken(const struct taken *taken, const struct net_address *address)
 {
-	return choice->n &&
-	       bsearch(address, choice->taken, choice->n, sizeof(*choice->taken), by_address);
+	return taken->n && bsearch(address, taken->v, taken->n, sizeof(*taken->v), by_address);
+}
+
+/* From one directory, however many leases there are: none of them is opened. */
+static int lease_list_taken(
+	struct taken *taken, const struct arrow_paths *paths, const struct net_network *n)
+{
+	int r = net_names_addresses(paths, n->name, lease_add_taken, taken);
+
+	if (r == -ENOENT)
+		r = net_names_prepare(paths, n->name, n->internal);
+	if (r == 0 && taken->failed)
+		r = -ENOMEM;
+	if (r == 0 && taken->n)
+		qsort(taken->v, taken->n, sizeof(*taken->v), by_address);
+	return r;
+}
+
+/* The lowest address of the range that nobody has. Returns 0 or -ENOSPC. */
+static int lease_find_free(struct net_address *address, const struct net_network *n, uint8_t family,
+	const struct taken *taken)
+{
+	const struct net_address *subnet = family == 6 ? &n->subnet6 : &n->subnet4;
+	const struct net_address *range = family == 6 ? &n->subnet6 : &n->range4;
+	const struct net_address *gateway = family == 6 ? &n->gateway6 : &n->gateway4;
+	struct net_address first = net_address_first(subnet), last = net_address_last(subnet);
+	struct net_address a = net_address_first(range), end = net_address_last(range);
+
+	while (net_address_equal(&a, &first) || net_address_equal(&a, gateway) ||
+		is_taken(taken, &a)) {
+		if (net_address_equal(&a, &end))
+			return -ENOSPC;
+		a = net_address_add(&a, 1);
+	}
+	*address = a;
+	return family == 4 && net_address_equal(&a, &last) ? -ENOSPC : 0;
+}
+
+/* The address that is asked for. Returns 0, -EINVAL, or -EADDRINUSE. */
+static int lease_take_wanted(struct net_address *address, const struct net_network *n,
+	uint8_t family, const char *wanted, const struct taken *taken)
+{
+	const struct net_address *subnet = family == 6 ? &n->subnet6 : &n->subnet4;
+	struct net_address first = net_address_first(subnet), last = net_address_last(subnet);
+
+	if (net_address_parse(wanted, address) < 0 || address->family != family ||
+		address->prefix != net_address_bits(family) || !net_address_in(subnet, address) ||
+		net_address_equal(address, &first) ||
+		(family == 4 && net_address_equal(address, &last)))
+		return -EINVAL;
+	return is_taken(taken, address) ||
+			       net_address_equal(address, family == 6 ? &n->gateway6 : &n->gateway4)
+		       ? -EADDRINUSE
+		       : 0;
 }
 
 /* The lowest address of the range that nobody has, or the one that is asked for. */
@@ -378,53 +500,36 @@ static int lease_choose(struct net_address *address, const struct arrow_paths *p
 {
 	const struct net_address *subnet = family == 6 ? &n->subnet6 : &n->subnet4;
 	const struct net_address *range = family == 6 ? &n->subnet6 : &n->range4;
-	const struct net_address *gateway = family == 6 ? &n->gateway6 : &n->gateway4;
-	struct net_address first = net_address_first(subnet), last = net_address_last(subnet);
-	struct net_address a = net_address_first(range), end = net_address_last(range);
-	struct choice choice = {.paths = paths, .family = family};
 	char text[NET_ADDRESS_TEXT];
-	int r = 0;
+	int r = -EAGAIN;
 
-	net_lease_each(paths, n->name, take_taken, &choice);
-	if (choice.n)
-		qsort(choice.taken, choice.n, sizeof(*choice.taken), by_address);
-	if (wanted) {
-		if (net_address_parse(wanted, &a) < 0 || a.family != family ||
-			a.prefix != net_address_bits(family) || !net_address_in(subnet, &a) ||
-			net_address_equal(&a, &first) ||
-			(family == 4 && net_address_equal(&a, &last)))
-			r = arrow_fail(error, EINVAL,
-				"invalid address %s: network %s has the subnet %s", wanted, n->name,
-				net_address_text(subnet, true, text));
-		else if (is_taken(&choice, &a) || net_address_equal(&a, gateway))
-			r = arrow_fail(error, EADDRINUSE, "the address %s is in use on network %s",
-				wanted, n->name);
-	} else {
-		while (net_address_equal(&a, &first) || net_address_equal(&a, gateway) ||
-			is_taken(&choice, &a)) {
-			if (net_address_equal(&a, &end))
-				break;
-			a = net_address_add(&a, 1);
-		}
-		if ((family == 4 && net_address_equal(&a, &last)) || is_taken(&choice, &a) ||
-			net_address_equal(&a, gateway))
-			r = arrow_fail(error, ENOSPC,
-				"network %s has no free address in %s: stop an Arrow, or create a larger network",
-				n->name, net_address_text(range, true, text));
+	for (int tries = 0; tries < 2 && r != 0 && r != -EINVAL; tries++) {
+		struct taken taken = {0};
+
+		/* Of an Arrow that was killed just now, which the watch comes to in a moment. */
+		if (tries)
+			net_lease_sweep(paths, n->name);
+		r = lease_list_taken(&taken, paths, n);
+		if (r == 0)
+			r = wanted ? lease_take_wanted(address, n, family, wanted, &taken)
+				   : lease_find_free(address, n, family, &taken);
+		free(taken.v);
 	}
-	free(choice.taken);
-	if (r == 0) {
-		*address = a;
+	if (r == 0)
 		address->prefix = subnet->prefix;
-	}
+	if (r == -EINVAL)
+		arrow_fail(error, EINVAL, "invalid address %s: network %s has the subnet %s",
+			wanted, n->name, net_address_text(subnet, true, text));
+	else if (r == -EADDRINUSE)
+		arrow_fail(error, EADDRINUSE, "the address %s is in use on network %s", wanted,
+			n->name);
+	else if (r == -ENOSPC)
+		arrow_fail(error, ENOSPC,
+			"network %s has no free address in %s: stop an Arrow, or create a larger network",
+			n->name, net_address_text(range, true, text));
+	else if (r < 0)
+		arrow_fail(error, -r, "cannot look for a free address on network %s: %m", n->name);
 	return r;
-}
-
-bool net_lease_name_is_valid(const char *name)
-{
-	return *name && strlen(name) < 128 &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-		       strlen(name);
 }
 
 void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish)
@@ -439,7 +544,7 @@ static int take_names(
 	snprintf(l->name, sizeof(l->name), "%s", wish->name);
 	l->aliases = json_array();
 	for (const char *const *a = wish->aliases; a && *a; a++) {
-		if (!net_lease_name_is_valid(*a))
+		if (!net_names_is_valid(*a))
 			return arrow_fail(error, EINVAL,
 				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
 				*a);

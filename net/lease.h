@@ -50,9 +50,6 @@ int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
 	const struct net_network *network, const struct net_lease_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* True for a name that a network can resolve. */
-bool net_lease_name_is_valid(const char *name);
-
 /* The name of the tap of an Arrow's card. */
 void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);
 
@@ -60,9 +57,16 @@ void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);
 int net_lease_write(struct net_lease *lease, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Makes the names known: RUN/networks/<network>/hosts/<id>. */
+/* Makes the names known, see net/names.h; hold the lock. */
 int net_lease_publish_names(
 	const struct net_lease *lease, const struct arrow_paths *paths) ARROW_MUST_CHECK;
+
+/*
+ * Gives a running Arrow another name, on all networks it is on, from now on. Takes the lock.
+ * Returns 0 or a negative errno. One that is on none needs nothing.
+ */
+int net_lease_rename(const struct arrow_paths *paths, const char *id, const char *name,
+	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* What it has in the firewall. */
 void net_lease_elements(const struct net_lease *lease, struct net_elements *elements);
@@ -88,8 +92,11 @@ unsigned int net_lease_count(const struct arrow_paths *paths, const char *networ
 /* Sweeps all directories; hold the lock. */
 void net_lease_sweep_all(const struct arrow_paths *paths);
 
-/* The same, but for networks whose watch lives: that sweeps them. */
-void net_lease_sweep_unwatched(const struct arrow_paths *paths);
+/*
+ * The same, but for networks whose watch lives: that sweeps them.
+ *   joined: NET_JOINED, too
+ */
+void net_lease_sweep_unwatched(const struct arrow_paths *paths, bool joined);
 
 /*
  * The published ports of a living Arrow, by its name, its id or a prefix of that. Takes the lock.

@@ -11,6 +11,7 @@
 #include "net/lease.h"
 #include "net/link.h"
 #include "net/pool.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 #include "util/io.h"
@@ -196,7 +197,7 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 	_cleanup_network_ struct net_network n = {0};
 	_cleanup_free_ char *path = NULL;
 	unsigned int used;
-	int r = net_network_open(&n, paths, name, error);
+	int watch, r = net_network_open(&n, paths, name, error);
 
 	if (r < 0)
 		return r;
@@ -209,7 +210,10 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 	if (!path)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	/* Its file goes last: as long as it is there, somebody else can finish this. */
+	watch = net_watch_hold(paths, n.name);
 	net_bridge_down(&n, paths);
+	/* The next network may have its address. */
+	net_watch_wait_end(watch);
 	if (unlink(path) < 0)
 		return arrow_fail(error, errno, "cannot remove network %s: %m", n.name);
 	net_network_event(paths, &n, "destroy", NULL);

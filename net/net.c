@@ -26,7 +26,6 @@
 #include "util/io.h"
 #include "util/process.h"
 
-#define RESOLV_MAX (64u * 1024u)
 #define DEAD_TRIES 50u /* until a watch that was killed is gone, or another is there */
 #define DEAD_MS 100
 
@@ -147,26 +146,21 @@ bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
 	return false;
 }
 
+void net_use_resolver(struct net_attachment *a, const struct net_network *n)
+{
+	if (!net_watch_resolves(&a->paths, n->name) || a->n_dns == 3)
+		return;
+	a->dns[a->n_dns++] = n->gateway4.family ? n->gateway4 : n->gateway6;
+	a->names = true;
+}
+
 /* Those that an Arrow can reach: that are not on the host's loopback. */
 void net_use_host_resolvers(struct net_attachment *a)
 {
-	_cleanup_free_ char *text = NULL;
-	char *line, *rest;
-
-	if (read_file(AT_FDCWD, "/etc/resolv.conf", RESOLV_MAX, &text, NULL) < 0)
-		return;
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		struct net_address address;
-
-		if (strncmp(line, "nameserver", 10) != 0 || a->n_dns == 3)
-			continue;
-		line += 10;
-		line += strspn(line, " \t");
-		line[strcspn(line, " \t#")] = '\0';
-		if (net_address_parse(line, &address) == 0 && address.family == 4 &&
-			address.bytes[0] != 127)
-			a->dns[a->n_dns++] = address;
-	}
+	for (unsigned int i = 0; a->n_dns == 0 && i < a->host.n; i++)
+		if (a->host.servers[i].address.family == 4 &&
+			a->host.servers[i].address.bytes[0] != 127)
+			a->dns[a->n_dns++] = a->host.servers[i].address;
 }
 
 /* Where nothing is known of the addresses, nothing is of the routes. */
@@ -221,10 +215,15 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	net_network_event(&a->paths, &n, "connect", lease->id);
 	net_lease_elements(lease, &elements);
 	r = net_rules_add(&elements);
+	/* A port that is free may still be led to an Arrow that was killed just now. */
+	if (r < 0 && lease->ports.n) {
+		net_lease_sweep_all(&a->paths);
+		r = net_rules_add(&elements);
+	}
 	net_elements_release(&elements);
 	if (r < 0)
-	net_conntrack_forget_unled(&lease->ports);
 		return arrow_fail(error, -r, "cannot set up the firewall for %s: %m", n.name);
+	net_conntrack_forget_unled(&lease->ports);
 	/* Only behind its guard. */
 	if (card->fd < 0)
 		card->fd = net_tap_open(lease->tap);
@@ -234,8 +233,8 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	if (r == 0)
 		r = net_link_up(tap.index, bridge.index, n.mtu);
 	if (r == 0)
-	if (r == 0)
 		r = net_link_set_hairpin(tap.index);
+	if (r == 0)
 		r = net_lease_publish_names(lease, &a->paths);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot join network %s: %m", n.name);
@@ -244,8 +243,7 @@ int net_attach_network(struct net_attachment *a, unsigned int index, const char 
 	add_address(card, &lease->address4);
 	add_address(card, &lease->address6);
 	net_lead_out(a, index, &n);
-	if (net_watch_resolves(&a->paths, n.name) && a->n_dns < 3)
-		a->dns[a->n_dns++] = n.gateway4;
+	net_use_resolver(a, &n);
 	return 0;
 }
 
@@ -337,8 +335,6 @@ static int attach_idle(
 	return 0;
 }
 
-/* What makes no sense in a mode. */
-static int net_check_request(
 /* True if one of its leases is in NET_JOINED. */
 static bool net_plan_joins(const struct net_plan *plan)
 {
@@ -363,6 +359,8 @@ static int net_check_user_ports(const struct net_ports *ports, struct arrow_erro
 	return 0;
 }
 
+/* What makes no sense in a mode. */
+static int net_check_request(
 	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
 {
 	enum net_mode mode;
@@ -399,11 +397,8 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 	r = net_sockets_bind(&a->sockets, &a->ports, error);
 	if (r == 0)
 		r = lock = net_lock(paths, error);
-	/* A port that is free may still be led to a dead Arrow of another network. */
-	if (r >= 0 && a->ports.n)
-		net_lease_sweep_all(paths);
-	else if (r >= 0)
-		net_lease_sweep_unwatched(paths);
+	if (r >= 0)
+		net_lease_sweep_unwatched(paths, net_plan_joins(plan));
 	for (unsigned int i = 0; r >= 0 && i < plan->n; i++)
 		r = attach_card(a, plan, i, request, error);
 	for (unsigned int i = 0; r >= 0 && i < plan->n_idle; i++)
@@ -413,8 +408,8 @@ int net_attach(struct net_attachment *a, const struct net_plan *plan,
 		net_detach(a);
 		return r;
 	}
-	if (a->n_dns == 0)
-		net_use_host_resolvers(a);
+	net_resolv_read(&a->host, NET_RESOLV_CONF);
+	net_use_host_resolvers(a);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "net/lease.h"
 #include "net/link.h"
 #include "net/ports.h"
+#include "net/resolv.h"
 
 #define NET_CARDS_MAX 8u
 #define NET_ADDRESSES_MAX 8u
@@ -75,6 +76,8 @@ struct net_attachment {
 	struct net_sockets sockets;
 	struct net_address dns[3]; /* who resolves names */
 	unsigned int n_dns;
+	bool names;             /* they know the names of Arrows, and those in NET_NAMES_DOMAIN */
+	struct net_resolv host; /* for the search domains and options of the host */
 	pid_t proxy;
 };
 
@@ -156,6 +159,9 @@ void net_stop_serving(struct net_attachment *attachment);
  */
 void net_lead_out(
 	struct net_attachment *attachment, unsigned int index, const struct net_network *network);
+
+/* The same: adds who resolves names on a network that is up. */
+void net_use_resolver(struct net_attachment *attachment, const struct net_network *network);
 
 /* The same: the resolvers of the host, where no network of the Arrow has one. */
 void net_use_host_resolvers(struct net_attachment *attachment);

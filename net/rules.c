@@ -477,6 +477,13 @@ static int count_set(enum net_set set)
 	return r < 0 ? r : (int)n;
 }
 
+unsigned int net_rules_count_taps(void)
+{
+	int n = count_set(NET_SET_MAC);
+
+	return n < 0 ? 0 : (unsigned int)n;
+}
+
 void net_rules_remove_unused(void)
 {
 	static const uint8_t families[] = {NFPROTO_INET, NFPROTO_BRIDGE};

@@ -89,6 +89,9 @@ bool net_rules_whole(void);
 /* Installs the rules, or mends them; elements stay. */
 int net_rules_install(struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* How many taps may send anything: those of all networks and of joined bridges. */
+unsigned int net_rules_count_taps(void);
+
 /* Removes all of it, if no network and no tap uses it. */
 void net_rules_remove_unused(void);
 

@@ -3,18 +3,18 @@
 #define ARROW_NET_WATCH_H
 
 /*
- * The watch: one small process for each network that is up. It runs the network's name server,
- * takes back what killed Arrows had as soon as they are dead, mends a firewall that was flushed,
- * and takes the network down when the last Arrow has left. The first Arrow starts it. It holds the
- * pipe RUN/networks/<network>/alive open for writing, so that keepers see when it is killed: they
- * start it again.
+ * The watch: one small process for each network that is up. It runs the network's name server
+ * (net/resolver.h), takes back what killed Arrows had as soon as they are dead, mends a firewall
+ * that was flushed, and takes the network down when the last Arrow has left. The first Arrow starts
+ * it. It holds the pipe RUN/networks/<network>/alive open for writing, so that keepers see when it
+ * is killed: they start it again.
  */
 
 #include "net/network.h"
 
 /*
- * Starts it, if it is not there, and waits until names are resolved. A host without dnsmasq has a
- * network without names. Hold the lock.
+ * Starts it, if it is not there, and waits until names are resolved. Where port 53 of the gateway
+ * is taken there is a network without names. Hold the lock.
  */
 int net_watch_start(const struct net_network *network, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;

@@ -20,6 +20,15 @@ int net_watch_follow(const struct arrow_paths *paths, const char *network) ARROW
 /* True if the network resolves names, on its gateway's address. */
 bool net_watch_resolves(const struct arrow_paths *paths, const char *network);
 
+/*
+ * For files of this folder: what net_watch_wait_end() needs of a watch, before its network is
+ * removed; -1 where there is none.
+ */
+int net_watch_hold(const struct arrow_paths *paths, const char *network);
+
+/* The same: waits until that watch has gone, and with it its port. Closes the descriptor. */
+void net_watch_wait_end(int fd);
+
 /* For files of this folder: RUN/networks/<network>/<name>. NULL when out of memory. */
 char *net_watch_file(
 	const struct arrow_paths *paths, const char *network, const char *name) ARROW_MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "core/client/exec.h"
 #include "core/instance/instance.h"
 #include "net/manage.h"
+#include "net/names.h"
 #include "net/net.h"
 #include "net/up.h"
 #include "util/cleanup.h"
@@ -129,7 +130,7 @@ static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_
 	if (r == 0)
 		r = connect_take_address(&spec->net.ip6, c->ip6, &n->subnet6, n, first, error);
 	for (size_t i = 0; r == 0 && i < c->aliases->n; i++) {
-		if (!net_lease_name_is_valid(c->aliases->v[i]))
+		if (!net_names_is_valid(c->aliases->v[i]))
 			r = arrow_fail_status(error, 1, EINVAL,
 				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
 				c->aliases->v[i]);

@@ -11,6 +11,7 @@
 #include "core/control/control.h"
 #include "core/instance/event.h"
 #include "core/instance/instance.h"
+#include "net/lease.h"
 #include "core/spec/settings.h"
 #include "core/spec/parse.h"
 #include "util/cleanup.h"
@@ -267,6 +268,9 @@ int arrow_rename(const struct arrow_paths *paths, const char *name, const char *
 	r = manage_open(&i, paths, name, NULL, error);
 	if (r == 0)
 		r = arrow_instance_rename(&i, paths, new_name, error);
+	/* What runs is called so at once, on all its networks. */
+	if (r == 0)
+		r = net_lease_rename(paths, i.id, new_name, error);
 	arrow_instance_release(&i);
 	return r;
 }

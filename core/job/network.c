@@ -6,20 +6,44 @@
 #include <string.h>
 
 #include "core/job/records.h"
+#include "net/names.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+
+/* The words of a list with blanks between them, or what there is instead. NULL without memory. */
+static char *job_join(const struct arrow_strings *list, const char *instead)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	if (list->n == 0)
+		return strdup(instead);
+	f = open_memstream(&text, &size);
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < list->n; i++)
+		fprintf(f, "%s%s", i ? " " : "", list->v[i]);
+	return fclose(f) == 0 ? STEAL(text) : NULL;
+}
 
 void job_add_resolv(
 	struct arrow_job *job, const struct arrow_spec *spec, const struct net_attachment *network)
 {
 	char address[NET_ADDRESS_TEXT];
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *search = NULL, *options = NULL;
 	size_t size = 0;
 	FILE *f;
 
 	if (spec->net.dns.n + spec->net.dns_search.n + spec->net.dns_options.n + network->n_dns ==
 		0)
 		return;
+	search = job_join(&spec->net.dns_search, network->n_cards ? network->host.search : "");
+	options = job_join(&spec->net.dns_options, network->n_cards ? network->host.options : "");
+	if (!search || !options) {
+		job->failed = -ENOMEM;
+		return;
+	}
 	f = open_memstream(&text, &size);
 	if (!f) {
 		job->failed = -ENOMEM;
@@ -29,14 +53,12 @@ void job_add_resolv(
 		fprintf(f, "nameserver %s\n", spec->net.dns.v[i]);
 	for (unsigned int i = 0; spec->net.dns.n == 0 && i < network->n_dns; i++)
 		fprintf(f, "nameserver %s\n", net_address_text(&network->dns[i], false, address));
-	for (size_t i = 0; i < spec->net.dns_search.n; i++)
-		fprintf(f, "%s%s", i ? " " : "search ", spec->net.dns_search.v[i]);
-	if (spec->net.dns_search.n)
-		fputc('\n', f);
-	for (size_t i = 0; i < spec->net.dns_options.n; i++)
-		fprintf(f, "%s%s", i ? " " : "options ", spec->net.dns_options.v[i]);
-	if (spec->net.dns_options.n)
-		fputc('\n', f);
+	/* First, so that the name of an Arrow is never looked for in the other domains. */
+	if (*search && strcmp(search, ".") != 0)
+		fprintf(f, "search %s%s\n",
+			network->names && spec->net.dns.n == 0 ? NET_NAMES_DOMAIN " " : "", search);
+	if (*options)
+		fprintf(f, "options %s\n", options);
 	if (fclose(f) != 0)
 		job->failed = -ENOMEM;
 	else

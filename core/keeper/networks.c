@@ -35,8 +35,9 @@ static int networks_leave(
 	return r;
 }
 
-/* Joins those that are new. */
-static int networks_join(struct keeper *k, const struct arrow_spec *spec, struct arrow_error *error)
+/* Joins those that are new, by the name that the Arrow has now. */
+static int networks_join(struct keeper *k, const struct arrow_spec *spec, const char *name,
+	struct arrow_error *error)
 {
 	struct net_attachment *a = k->config->network;
 	int r = 0;
@@ -49,7 +50,7 @@ static int networks_join(struct keeper *k, const struct arrow_spec *spec, struct
 		r = net_connect(a, text,
 			&(struct net_request){
 				.id = k->instance->id,
-				.name = k->instance->name,
+				.name = name,
 				.ip = i ? NULL : spec->net.ip,
 				.ip6 = i ? NULL : spec->net.ip6,
 				.mac = i ? NULL : spec->net.mac,
@@ -93,7 +94,7 @@ int networks_change(struct keeper *k, struct arrow_job *records, struct arrow_er
 	if (r == 0) {
 		r = networks_leave(k, &spec, error);
 		if (r == 0)
-			r = networks_join(k, &spec, error);
+			r = networks_join(k, &spec, now.name, error);
 		/* Also if one of them failed: others may have changed. */
 		if (networks_take_over(k, &spec, &later) < 0 && r == 0)
 			r = arrow_fail(error, ENOMEM, "%s", later.text);

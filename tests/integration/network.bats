@@ -7,6 +7,51 @@ load network
 
 web="echo hello-from-\$(hostname) >/tmp/index.html; echo up; exec busybox httpd -f -p 80 -h /tmp"
 
+parent() {
+  ps -o ppid= -p "$1" | tr -d ' '
+}
+
+# ticks PID: for how many hundredths of a second it has run.
+ticks() {
+  awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+# The zygotes that wait for a start.
+zygotes() {
+  find "$ARROW_DATA_DIR/templates" -type s -name zygote 2>/dev/null | sort
+}
+
+another_zygote() {
+  [ "$(zygotes)" != "$before" ]
+}
+
+# The first test: there are no zygotes yet. Both ways: what it asks for, and what comes to it by itself.
+@test "network: an Arrow that is forked off a zygote has its card, on a bridge and by passt" {
+  export ARROW_START=
+  [ "$(arrow info --format json | jq -r '.engines[0].path, .engine.accel' | xargs)" = \
+    "$(realpath /var/lib/arrow/hypervisor/current/qemu-system-x86_64) tcg" ] ||
+    skip "no zygotes here; they need: sudo make hypervisor"
+  ip netns exec "$PEER" busybox nc -ll -p 7000 -e /bin/echo hello-from-peer 3>&- &
+  PIDS+=($!)
+  arrow network create tapped
+  for net in tapped user; do
+    before=$(zygotes)
+    busy --network $net true
+    wait_for 90 another_zygote
+    [ -z "$(ip -n "$NS" -o link show type tun)" ]
+    for name in first second; do
+      start $name --network $net -p 8080:80 "mkfifo /tmp/f; nc 192.0.2.2 7000 <>/tmp/f; $web"
+      wait_for 30 running
+      qemu=$(parent "$(state vm_pid)")
+      [[ $(ps -o args= -p "$(parent "$qemu")") == arrow-zygote* ]]
+      [[ $(peer curl -s -m 20 --retry 9 --retry-all-errors --retry-delay 1 http://192.0.2.1:8080/) == hello-from-* ]]
+      grep -q '^hello-from-peer' $name.log
+      arrow kill $name
+      wait "${PIDS[-1]}" || true
+    done
+  done
+}
+
 # bats test_tags=smoke
 @test "network: networks are made, listed, inspected and removed" {
   run arrow network create --subnet 10.99.0.0/24 --gateway 10.99.0.254 --ip-range 10.99.0.64/26 \
@@ -109,12 +154,10 @@ END
   ip netns exec "$PEER" python3 who.py 3>&- &
   PIDS+=($!)
   wait_for 30 peer python3 -c 'import socket; socket.create_connection(("127.0.0.1", 9000))'
-  for cold in '' --cold; do
-    # shellcheck disable=SC2086
-    run busy $cold 'nc 192.0.2.2 9000 </dev/null; ping -c 1 -W 10 192.0.2.2 >/dev/null && echo ping'
-    echo "$output"
-    [ "$output" = $'192.0.2.1\nping' ]
-  done
+  both="nc 192.0.2.2 9000 </dev/null; ping -c 1 -W 10 192.0.2.2 >/dev/null && echo ping"
+  run busy "$both"
+  echo "$output"
+  [ "$output" = $'192.0.2.1\nping' ]
   arrow network create --ipv6 six
   run busy --cold --network six "nc 2001:db8::2 9000 </dev/null; $both"
   [ "$output" = $'2001:db8::1\n192.0.2.1\nping' ]
@@ -124,53 +167,91 @@ END
   [ "$output" = $'2001:db8::1\n192.0.2.1\nping' ]
 }
 
-parent() {
-  ps -o ppid= -p "$1" | tr -d ' '
-}
-
-# ticks PID: for how many hundredths of a second it has run.
-ticks() {
-  awk '{ print $14 + $15 }' "/proc/$1/stat"
-}
-
-# Both ways: what it asks for, and what comes to it by itself.
-@test "network: an Arrow that is forked off a zygote has its card, on a bridge and by passt" {
-  export ARROW_START=
-  export ARROW_ZYGOTE_IDLE=20
-  [ "$(arrow info --format json | jq -r '.engines[0].path, .engine.accel' | xargs)" = \
-    "$(realpath /var/lib/arrow/hypervisor/current/qemu-system-x86_64) tcg" ] ||
-    skip "no zygotes here; they need: sudo make hypervisor"
-  ip netns exec "$PEER" busybox nc -ll -p 7000 -e /bin/echo hello-from-peer 3>&- &
+# The host's resolver, on another host: one name is there, and none else. It tells what it was asked.
+host_resolver() {
+  cat >resolver.py <<'END'
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.0.2.2", 53))
+print("up", flush=True)
+while True:
+    query, client = s.recvfrom(4096)
+    at, labels = 12, []
+    while query[at]:
+        labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+        at += 1 + query[at]
+    name, kind = ".".join(labels), struct.unpack(">H", query[at + 1:at + 3])[0]
+    print("asked", name, flush=True)
+    known = name == "known.corp.test"
+    head = query[:2] + struct.pack(">BBHHHH", 0x81, 0x80 if known else 0x83, 1, known and kind == 1, 0, 0)
+    answer = b"\xc0\x0c" + query[at + 1:at + 5] + struct.pack(">IH", 60, 4) + socket.inet_aton("192.0.2.77")
+    s.sendto(head + query[12:at + 5] + (answer if known and kind == 1 else b""), client)
+END
+  ip netns exec "$PEER" python3 resolver.py >resolver.log 3>&- &
   PIDS+=($!)
-  for net in bridge user; do
-    arrow template prune --all
-    busy --network $net true
-    socket=$(echo "$ARROW_DATA_DIR"/templates/*/zygote.lock)
-    wait_for 90 test -S "${socket%.lock}"
-    [ -z "$(ip -n "$NS" -o link show type tun)" ]
-    for name in first second; do
-      start $name --network $net -p 8080:80 "mkfifo /tmp/f; nc 192.0.2.2 7000 <>/tmp/f; $web"
-      wait_for 30 running
-      qemu=$(parent "$(state vm_pid)")
-      [[ $(ps -o args= -p "$(parent "$qemu")") == arrow-zygote* ]]
-      [[ $(peer curl -s -m 20 --retry 9 --retry-all-errors --retry-delay 1 http://192.0.2.1:8080/) == hello-from-* ]]
-      grep -q '^hello-from-peer' $name.log
-      arrow kill $name
-      wait "${PIDS[-1]}" || true
-    done
-  done
+  wait_for 30 grep -q '^up' resolver.log
+  mkdir -p "/etc/netns/$NS"
+  printf 'nameserver 192.0.2.2\nsearch corp.test\noptions ndots:2\n' >"/etc/netns/$NS/resolv.conf"
+}
+
+# Programs that resolve names: with musl, static, and with the C library of this host.
+resolvers() {
+  guest resolve
+  [ -x "$G/resolve-host" ] || gcc -O2 -o "$G/resolve-host" "$SOURCE/tests/guests/resolve.c"
 }
 
 # bats test_tags=start
-@test "network: names, aliases and ids are resolved while an Arrow runs" {
+@test "network: names are those of all networks of an Arrow, and of their moment" {
+  host_resolver
+  resolvers
   arrow network create net
-  start web --network net --network-alias www --network-alias site "$web"
-  id=$(arrow ps -q --no-trunc)
-  run busy --network net "for n in web www site ${id:0:12}; do wget -qO - http://\$n; done
-    nslookup nowhere >/dev/null 2>&1 || echo unknown"
+  arrow network create other
+  start web --network net --network-alias www --network-alias site --network-alias api.v1 "$web"
+  start db --network other 'echo up; exec sleep 1000'
+  id=$(arrow ps -q --no-trunc -f name=web)
+  a=$(address web net) b=$(address db other)
+  run busy --network net "for n in web www site ${id:0:12} web.net; do wget -qO - http://\$n; done
+    nslookup nowhere >/dev/null 2>&1 || echo unknown; nslookup db >/dev/null 2>&1 || echo unknown
+    cat /etc/resolv.conf"
   echo "$output"
-  [ "$(grep -c "^hello-from-${id:0:12}" <<<"$output")" -eq 4 ]
-  [ "$(tail -n 1 <<<"$output")" = unknown ]
+  [ "$(grep -c "^hello-from-${id:0:12}" <<<"$output")" -eq 5 ]
+  [ "$(grep -c '^unknown' <<<"$output")" -eq 2 ]
+  # The host's domains and options are the Arrow's, behind a domain for the names of Arrows.
+  [[ $output == *$'search arrow.internal corp.test\noptions ndots:2' ]]
+  # What has a dot is a name of an Arrow first, and what has none is looked for in the domains.
+  for program in resolve resolve-host; do
+    run arrow run --network net --network other "$G/$program" \
+      web WWW api.v1 "${id:0:12}" web.net db db.other db.arrow.internal known known.corp.test nowhere
+    echo "$output"
+    [ "$output" = "web $a
+WWW $a
+api.v1 $a
+${id:0:12} $a
+web.net $a
+db $b
+db.other $b
+db.arrow.internal $b
+known 192.0.2.77
+known.corp.test 192.0.2.77
+nowhere unknown" ]
+  done
+  # Nobody else was asked for what is local.
+  run grep -E -c '(web|www|site|v1|db\.other)\.' resolver.log
+  [ "$output" = 0 ]
+  grep -q 'asked known.corp.test' resolver.log
+
+  # At once: one that is connected, and one that is renamed.
+  for program in resolve resolve-host; do
+    arrow run -d --name $program --network net "$G/$program" -l "db $b" db
+    arrow network connect other $program
+    resolved() { [ "$(arrow logs $program)" = "db $b" ]; }
+    wait_for 60 resolved
+    arrow rm -f $program >/dev/null
+  done
+  arrow rename db store
+  run arrow run --network net --network other "$G/resolve" db store
+  [ "$output" = "db unknown"$'\n'"store $b" ]
+  [ "$(arrow network inspect other | jq -r '.[0].Containers[].Name')" = store ]
   # The network's watch sleeps when nothing happens; what it does itself does not wake it.
   local watch before
   watch=$(ip netns pids "$NS" | xargs ps -o pid=,comm= -p | awk '$2 == "arrow-net" { print $1; exit }')
@@ -178,13 +259,13 @@ ticks() {
   before=$(ticks "$watch")
   sleep 5
   [ $(($(ticks "$watch") - before)) -lt 25 ]
-  # The host's own resolver is not asked for them, and no other host is answered.
+  # No other host is answered.
   gateway=$(arrow network inspect net | jq -r '.[0].IPAM.Config[0].Gateway')
   peer ip route add "$gateway" via 192.0.2.1
   run peer timeout 3 busybox nslookup web "$gateway"
   [ "$status" -ne 0 ]
   peer ip route del "$gateway"
-  kill -9 "${PIDS[0]}"
+  kill -9 "${PIDS[@]:1}"
   wait_for 30 assert_no_leftovers
   run busy --network net 'nslookup web >/dev/null 2>&1 || echo unknown'
   [ "$output" = unknown ]
@@ -243,10 +324,11 @@ ticks() {
   [[ $output == hello-from-* ]]
   # A client that begins before the Arrow, while the network is up, and never stops.
   cat >begun.py <<'END'
-import socket
+import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(0.2)
 while True:
+    time.sleep(0.1)
     s.sendto(b"begun", ("192.0.2.1", 5353))
     print("sent", flush=True)
     try:
@@ -262,6 +344,7 @@ END
   ip netns exec "$NS" "$ARROW" run --rm -p 5353:5353/udp "$G/udpecho" >echo.log 2>&1 3>&- &
   PIDS+=($!)
   wait_for 60 grep -q '^up' echo.log
+  wait_for 30 grep -q begun begun.log
   cat >ask.py <<'END'
 import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
@@ -341,7 +424,6 @@ END
     [[ $output == *ping4*ping6*names* ]]
     if [ $net = open ]; then
       [ "$(grep -c hello-from- <<<"$output")" -eq 2 ]
-  wait_for 30 grep -q begun begun.log
     else
       [[ $output != *hello-from-* ]]
     fi
@@ -491,21 +573,21 @@ another() {
 @test "network: SIGKILL of the name server and of the watch: names, rules and addresses come back" {
   start web -p 8080:80 "$web"
   fetch() { [[ $(busy 'wget -qO - http://web') == hello-from-* ]]; }
-  server=$(processes dnsmasq) watch=$(processes arrow-net)
+  server=$(processes arrow-dns) watch=$(processes arrow-net)
   kill -9 "$server"
   # One that starts meanwhile has its address all the same.
   wait_for 60 fetch
-  wait_for 30 another dnsmasq "$server"
+  wait_for 30 another arrow-dns "$server"
   [ "$(processes arrow-net)" = "$watch" ]
 
   # Nobody but the keeper is there to see it.
-  server=$(processes dnsmasq)
+  server=$(processes arrow-dns)
   kill -9 "$watch"
   host nft flush ruleset
   host ip link del arrow0
   wait_for 30 another arrow-net "$watch"
-  wait_for 30 another dnsmasq "$server"
-  [ "$(processes dnsmasq | wc -l)" -eq 1 ]
+  wait_for 30 another arrow-dns "$server"
+  [ "$(processes arrow-dns | wc -l)" -eq 1 ]
   wait_for 60 fetch # it reads the names first
   run peer wget -qO - http://192.0.2.1:8080
   [[ $output == hello-from-* ]]

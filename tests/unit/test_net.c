@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,12 +23,16 @@
 #include <unistd.h>
 
 #include "net/bridge.h"
+#include "net/dns.h"
 #include "net/lease.h"
 #include "net/link.h"
 #include "net/manage.h"
+#include "net/names.h"
 #include "net/net.h"
+#include "net/resolv.h"
 #include "net/settle.h"
 #include "net/up.h"
+#include "net/watch_state.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -163,6 +168,8 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	assert_string_not_equal(first.bridge, second.bridge);
 	assert_true(net_address_equal(&first.subnet4, &second.subnet4));
 	bring_up(&second);
+	/* The port of its name server is free, though the first watch has not got the lock. */
+	assert_true(net_watch_resolves(&paths, "again"));
 	assert_int_equal(net_lease_take(&lease, &paths, &second, &wish, &error), 0);
 	close(steal_fd(&lock));
 	wait_watch(watch);
@@ -295,8 +302,8 @@ static void count_opens(int fd, const char *const *names, unsigned int *counts, 
 	}
 }
 
-/* The watch reads the lease of the Arrow that ends, and no other. */
-static void test_an_end_reads_one_lease(void **state)
+/* A start and an end read the lease of their Arrow, and no other. */
+static void test_a_start_and_an_end_read_one_lease(void **state)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_network_ struct net_network n = {0};
@@ -306,9 +313,15 @@ static void test_an_end_reads_one_lease(void **state)
 	struct net_lease_wish wish = {.name = "box"};
 	_cleanup_free_ char *dir = path_format("%s/networks/many/leases", run);
 	_cleanup_free_ char *ended = path_format("%s/%s", dir, ids[0]);
+	const char *const names[] = {"many", NULL};
+	struct net_ports ports = {0};
+	const struct net_request request = {
+		.id = "d123456789abcdef", .name = "another", .ports = &ports};
 	uint64_t end = now_ms() + DEADLINE_MS;
+	struct net_attachment attachment;
 	struct net_lease leases[3];
 	unsigned int counts[3] = {0};
+	struct net_plan plan;
 
 	need_root(state);
 	lock = lock_networks();
@@ -320,16 +333,28 @@ static void test_an_end_reads_one_lease(void **state)
 	}
 	events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	assert_true(inotify_add_watch(events, dir, IN_OPEN) >= 0);
-	/* It reads all once, as it begins. */
+	/* It reads all as it begins, for the dead and for the rules; then nothing more. */
 	close(steal_fd(&lock));
-	while (!counts[0] || !counts[1] || !counts[2]) {
+	for (bool all = false; !all || counts[0] + counts[1] + counts[2] > 0;) {
 		assert_true(now_ms() < end);
-		usleep(20000);
+		all |= counts[0] && counts[1] && counts[2];
+		memset(counts, 0, sizeof(counts));
+		usleep(1500000);
 		count_opens(events, ids, counts, 3);
 	}
 	lock = lock_networks();
+	/* A start that publishes a port, too. */
+	close(steal_fd(&lock));
+	assert_int_equal(net_plan(&plan, names, &error), 0);
+	assert_int_equal(net_ports_parse(&ports, "80", &error), 0);
+	assert_int_equal(net_attach(&attachment, &plan, &request, &paths, &error), 0);
+	/* Until it has looked at the rules, which have changed. */
+	sleep(2);
+	net_detach(&attachment);
+	lock = lock_networks();
 	count_opens(events, ids, counts, 3);
-	memset(counts, 0, sizeof(counts));
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(counts[i], 0);
 	/* As a keeper that is killed does. */
 	close_keep_errno(steal_fd(&leases[0].fd));
 	close(steal_fd(&lock));
@@ -343,9 +368,174 @@ static void test_an_end_reads_one_lease(void **state)
 	assert_int_equal(counts[1], 0);
 	assert_int_equal(counts[2], 0);
 	net_lease_release(&leases[0]);
+	net_ports_release(&ports);
 	for (size_t i = 1; i < 3; i++)
 		close_keep_errno(net_lease_end(&leases[i], &paths));
 	remove_network("many");
+}
+
+/* A query for one name, as programs send it. Returns its size. */
+static size_t make_query(uint8_t query[512], const char *name, uint16_t type)
+{
+	static const uint8_t head[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+	size_t at = sizeof(head);
+
+	memcpy(query, head, sizeof(head));
+	while (*name) {
+		size_t label = strcspn(name, ".");
+
+		query[at++] = (uint8_t)label;
+		memcpy(query + at, name, label);
+		at += label;
+		name += label + (name[label] == '.');
+	}
+	memcpy(query + at, (const uint8_t[]){0, (uint8_t)(type >> 8), (uint8_t)type, 0, 1}, 5);
+	return at + 5;
+}
+
+static void test_dns_messages(void **state)
+{
+	uint8_t query[512], answer[DNS_ANSWER_MAX];
+	struct net_address addresses[40], back;
+	struct dns_question q;
+	size_t size = make_query(query, "Web.One", DNS_A), n;
+
+	assert_int_equal(dns_parse_query(query, size, &q), 0);
+	assert_string_equal(q.name, "web.one");
+	assert_true(q.plain);
+	assert_int_equal(q.type, DNS_A);
+	assert_int_equal(q.end, size);
+	/* Cut anywhere, it is none; and so is what points elsewhere, or has two questions. */
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(dns_parse_query(query, i, &q), -EBADMSG);
+	query[12] = 0xc0;
+	assert_int_equal(dns_parse_query(query, size, &q), -EBADMSG);
+	query[12] = 3;
+	query[5] = 2;
+	assert_int_equal(dns_parse_query(query, size, &q), -EBADMSG);
+	query[5] = 1;
+	query[14] = '/';
+	assert_int_equal(dns_parse_query(query, size, &q), 0);
+	query[14] = '.';
+	assert_int_equal(dns_parse_query(query, size, &q), 0);
+	assert_false(q.plain);
+
+	size = make_query(query, "web", DNS_AAAA);
+	assert_int_equal(dns_parse_query(query, size, &q), 0);
+	for (size_t i = 0; i < 40; i++)
+		addresses[i] = (struct net_address){.family = 4, .bytes = {10, 0, 0, (uint8_t)i}};
+	/* Another family: the name is there, and has no such address. */
+	n = dns_write_addresses(query, &q, addresses, 40, 0, 512, answer);
+	assert_int_equal(n, size);
+	assert_int_equal(answer[3] & 15, DNS_OK);
+	assert_int_equal(answer[7], 0);
+	size = make_query(query, "web", DNS_A);
+	assert_int_equal(dns_parse_query(query, size, &q), 0);
+	n = dns_write_addresses(query, &q, addresses, 3, 1, 512, answer);
+	assert_int_equal(n, size + 3 * 16);
+	assert_int_equal(answer[7], 3);
+	assert_int_equal(answer[n - 1], 0); /* 1, 2, 0 */
+	assert_int_equal(answer[2] & 2, 0);
+	n = dns_write_addresses(query, &q, addresses, 40, 0, 512, answer);
+	assert_true(n <= 512);
+	assert_int_equal(answer[2] & 2, 2);
+	n = dns_write_addresses(query, &q, addresses, 40, 0, DNS_ANSWER_MAX, answer);
+	assert_int_equal(n, size + 40 * 16);
+	assert_int_equal(dns_answer_code(answer, n), DNS_OK);
+	n = dns_write_code(query, &q, DNS_NO_NAME, answer);
+	assert_int_equal(dns_answer_code(answer, n), DNS_NO_NAME);
+	assert_int_equal(dns_answer_code(query, size), DNS_FAILED);
+	n = dns_write_name(query, &q, "box", answer);
+	assert_int_equal(n, size + 12 + 5);
+
+	assert_int_equal(dns_parse_reverse("4.3.2.10.in-addr.arpa", &back), 0);
+	assert_memory_equal(back.bytes, ((const uint8_t[]){10, 2, 3, 4}), 4);
+	assert_int_equal(dns_parse_reverse("4.3.2.10.1.in-addr.arpa", &back), -EINVAL);
+	assert_int_equal(dns_parse_reverse("256.3.2.10.in-addr.arpa", &back), -EINVAL);
+	assert_int_equal(
+		dns_parse_reverse(
+			"2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa",
+			&back),
+		0);
+	assert_int_equal(back.bytes[0], 0xfd);
+	assert_int_equal(back.bytes[15], 2);
+	assert_int_equal(dns_parse_reverse("2.0.ip6.arpa", &back), -EINVAL);
+}
+
+static void test_names_are_those_of_all_networks(void **state)
+{
+	struct net_address found[NET_NAMES_ADDRESSES];
+	struct net_names box = {
+		.network = "one", .id = "0123456789abcdef0", .name = "Box", .card = '0'};
+	struct net_names web = {
+		.network = "two", .id = "1123456789abcdef0", .name = "web.v1", .card = '0'};
+	struct net_names_client client;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int dir = -1;
+	char name[NET_NAMES_TEXT];
+
+	assert_int_equal(net_names_prepare(&paths, "one", true), 0);
+	assert_int_equal(net_names_prepare(&paths, "two", false), 0);
+	path = path_format("%s/names", run);
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(net_address_parse("10.1.0.2", &box.address4), 0);
+	assert_int_equal(net_address_parse("10.2.0.2", &web.address4), 0);
+	assert_int_equal(net_address_parse("fd00::2", &web.address6), 0);
+	assert_int_equal(net_names_publish(&paths, &box), 0);
+	assert_int_equal(net_names_publish(&paths, &web), 0);
+	assert_int_equal(net_names_client(dir, "two", &box.address4, &client), -ENOENT);
+	assert_int_equal(net_names_client(dir, "one", &box.address4, &client), 0);
+	assert_false(client.leads_out);
+	assert_int_equal(net_names_find(dir, &client, "box", found), 1);
+	assert_int_equal(net_names_find(dir, &client, "web.v1", found), 0);
+	/* It comes to the other network, too. */
+	box.network = "two";
+	box.card = '1';
+	assert_int_equal(net_address_parse("10.2.0.3", &box.address4), 0);
+	assert_int_equal(net_names_publish(&paths, &box), 0);
+	assert_int_equal(net_names_client(dir, "two", &box.address4, &client), 0);
+	assert_int_equal(client.n, 2);
+	assert_true(client.leads_out);
+	assert_int_equal(net_names_find(dir, &client, "box", found), 2);
+	assert_int_equal(net_names_find(dir, &client, "box.two", found), 1);
+	assert_int_equal(net_names_find(dir, &client, "web.v1", found), 2);
+	assert_int_equal(net_names_find(dir, &client, "web.v1.two", found), 2);
+	assert_int_equal(net_names_find(dir, &client, "web.v1.one", found), 0);
+	assert_int_equal(net_names_find(dir, &client, "web.v1.two.arrow.internal", found), 2);
+	assert_int_equal(net_names_find(dir, &client, "112345678", found), 0);
+	assert_int_equal(net_names_find(dir, &client, "1123456789ab", found), 2);
+	assert_int_equal(net_names_find(dir, &client, "..", found), 0);
+	assert_int_equal(net_names_find(dir, &client, "../../one/names/box", found), 0);
+	assert_int_equal(net_names_reverse(dir, &client, &web.address6, name), 0);
+	assert_string_equal(name, "web.v1");
+	/* What another one has stays. */
+	web.id = "2123456789abcdef0";
+	net_names_withdraw(&paths, &web);
+	assert_int_equal(net_names_find(dir, &client, "web.v1", found), 2);
+	web.id = "1123456789abcdef0";
+	net_names_withdraw(&paths, &web);
+	assert_int_equal(net_names_find(dir, &client, "web.v1", found), 0);
+	assert_int_equal(net_names_reverse(dir, &client, &web.address6, name), -ENOENT);
+	net_names_remove(&paths, "one");
+	net_names_remove(&paths, "two");
+}
+
+static void test_resolv_conf(void **state)
+{
+	char text[] =
+		"# by hand\nnameserver 10.0.0.1 # first\nnameserver x\nnameserver fe80::1%lo\n"
+		"domain old.test\nsearch one.test  two.test\noptions ndots:2\n; no\noptions timeout:1";
+	char dot[] = "nameserver 10.0.0.1\nsearch .\n";
+	struct net_resolv resolv;
+
+	net_resolv_parse(&resolv, text);
+	assert_int_equal(resolv.n, 2);
+	assert_int_equal(resolv.servers[0].address.bytes[3], 1);
+	assert_int_equal(resolv.servers[1].scope, if_nametoindex("lo"));
+	assert_string_equal(resolv.search, "one.test two.test");
+	assert_string_equal(resolv.options, "ndots:2 timeout:1");
+	net_resolv_parse(&resolv, dot);
+	assert_string_equal(resolv.search, "");
 }
 
 /* True for a system call that may leave something, in files or interfaces. */
@@ -491,7 +681,10 @@ int main(void)
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
-		cmocka_unit_test(test_an_end_reads_one_lease),
+		cmocka_unit_test(test_a_start_and_an_end_read_one_lease),
+		cmocka_unit_test(test_dns_messages),
+		cmocka_unit_test(test_names_are_those_of_all_networks),
+		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
 	};
