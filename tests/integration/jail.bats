@@ -81,6 +81,7 @@ user_hostile() {
 # taken NAME ARG: an Arrow NAME, forked from the zygote, whose process the hostile program takes over.
 # Back once it runs; what the client says at its end is in NAME.out, its process id in $CLIENT.
 taken() {
+  rm -f "$1.out" # of one before
   timeout -k 10 180 "$ARROW" run --name "$1" "$BUSYBOX" sh -c 'echo started; exec sleep 100' >"$1.out" 2>&1 3>&- &
   CLIENT=$!
   wait_for 60 grep -q started "$1.out"
