@@ -423,7 +423,7 @@ static int run_check_devices(
 	if (needed + run->network_plan.n_idle <= max)
 		return 0;
 	return arrow_fail(error, E2BIG,
-		"an Arrow%s can be on at most %u networks with this QEMU, not on %u: leave some out",
+		"an Arrow%s can be on at most %u networks with this QEMU, not on %u: install Arrow's own with 'sudo make hypervisor', or leave some out",
 		shares ? " with volumes" : "", max - 1 - shares, cards + run->network_plan.n_idle);
 }
 

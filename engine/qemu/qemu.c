@@ -30,8 +30,10 @@
 
 #define STDERR_MAX 2048u
 
-/* The virtio-mmio devices that a microvm without ACPI can have. */
+/* The virtio-mmio devices that a microvm without ACPI can have: QEMU's, and Arrow's (patch 0010).
+ */
 #define QEMU_TRANSPORTS 8u
+#define QEMU_OWN_TRANSPORTS 19u
 
 /* Indices of vm.fds. */
 enum { FD_QMP, FD_STDERR, FD_PROCESS, FD_JAIL };
@@ -102,8 +104,8 @@ static unsigned int qemu_devices_max(const struct arrow_engine_settings *setting
 
 	if (qemu_program_find(&program, settings, &error) < 0)
 		return UINT_MAX; /* that it is missing is said where it is started */
-	/* The serial port is one, and so is the balloon, where there is one. */
-	return QEMU_TRANSPORTS - (program.own ? 2 : 1);
+	/* The serial port is one, and so is the balloon. */
+	return program.own ? QEMU_OWN_TRANSPORTS - 2 : QEMU_TRANSPORTS - 1;
 }
 
 static void qemu_free(struct arrow_vm *vm);
@@ -318,16 +320,37 @@ static void qemu_reap(struct qemu_vm *q)
 		;
 }
 
+/*
+ * The first line of what it said that tells of a failure, or "". QEMU 10 has words for any state
+ * that is a file, and for a tap whose filters its jail keeps it from.
+ */
+static char *qemu_first_words(char *text)
+{
+	static const char *const noise[] = {
+		"warning: fd: migration to a file", "Issue while setting TUNSETSTEERINGEBPF"};
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n"))) {
+		bool says_nothing = !*line;
+
+		for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++)
+			says_nothing = says_nothing || strstr(line, noise[i]);
+		if (!says_nothing)
+			return line;
+	}
+	return text + strlen(text);
+}
+
 /* The process is gone: finds out why. */
 static void qemu_explain_end(struct qemu_vm *q)
 {
-	char *line = q->stderr_text;
+	char *line;
 
 	if (q->vm.fds[FD_STDERR] >= 0)
 		qemu_read_stderr(q);
 	qmp_read(&q->qmp); /* the last event may still be in the socket */
 	q->stderr_text[q->stderr_used] = '\0';
-	line[strcspn(line, "\n")] = '\0';
+	line = qemu_first_words(q->stderr_text);
 
 	free(STEAL(q->vm.ended));
 	if (q->forked && !q->qmp.down && q->zygote_dir)

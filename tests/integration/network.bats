@@ -651,6 +651,33 @@ no_state() {
   arrow rm -f box
 }
 
+@test "network: eight networks beside volumes; what QEMU has no devices for is refused before a start" {
+  for i in {1..9}; do
+    arrow network create --subnet "10.96.$i.0/24" "n$i"
+    options+=(--network "n$i")
+  done
+  mkdir a b
+  options+=(-v ./a:/a -v ./b:/b:ro)
+  own=$(arrow info | grep -c 'built for Arrow') || true
+  fit=$((own ? 8 : 5)) # with a disk, the volumes and a serial port
+  run arrow run --rm "${options[@]:0:2*fit}" "${options[@]:18}" "$BUSYBOX" sh -c \
+    'touch /a/x; ip -o -4 addr show | grep -o "10[.]96[.][0-9]*[.][0-9]*/24" | sort'
+  [ "$status" -eq 0 ]
+  [ "$output" = "$(seq -f '10.96.%g.2/24' 1 "$fit")" ]
+  [ -e a/x ]
+  run arrow run --rm "${options[@]:0:16}" "${options[@]:18}" "$BUSYBOX" true
+  if ((own)); then
+    [ "$status" -eq 0 ]
+  else
+    [ "$status" -eq 125 ]
+    [[ $output == *'with volumes can be on at most 5 networks with this QEMU, not on 8: install '* ]]
+  fi
+  run arrow run --rm "${options[@]}" "$BUSYBOX" true
+  [ "$status" -eq 125 ]
+  [ "$output" = 'arrow: an Arrow can be on at most 8 networks' ]
+  arrow network rm n{1..9}
+}
+
 # bats test_tags=start
 @test "network: Arrows that run leave networks and go on others, by the cards that they have" {
   cat >box.sh <<'END'
