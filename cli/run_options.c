@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/input/filter.h"
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "cli/limit_options.h"
@@ -336,10 +337,12 @@ static int run_parse_attach(struct run_input *in, const char *value)
 /* value: NULL where the option has none */
 static int run_parse_sig_proxy(struct run_input *in, const char *value)
 {
-	if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+	int truth = value ? cli_filter_bool(value) : 1;
+
+	if (truth < 0)
 		return arrow_fail(
 			&in->error, EINVAL, "--sig-proxy takes true or false, not '%s'", value);
-	in->no_proxy = value && strcmp(value, "false") == 0;
+	in->no_proxy = !truth;
 	return 0;
 }
 

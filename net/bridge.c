@@ -116,6 +116,17 @@ bool net_bridge_stands(const struct net_network *n)
 	       net_link_addresses(link.index, find_address, &search) == 0 && search.found;
 }
 
+bool net_bridge_has_rules(const struct net_network *n)
+{
+	struct net_elements elements = {0};
+	bool all;
+
+	network_elements(n, &elements);
+	all = net_bridge_stands(n) && net_rules_whole() && net_rules_have(&elements);
+	net_elements_release(&elements);
+	return all;
+}
+
 struct ports {
 	int bridge;
 	uint32_t mtu;

@@ -27,6 +27,11 @@ static void dns_put(uint8_t *at, size_t value)
 	at[1] = (uint8_t)value;
 }
 
+bool dns_is_query(const uint8_t message[DNS_HEADER])
+{
+	return !(message[2] & FLAG_ANSWER);
+}
+
 int dns_parse_query(const uint8_t *query, size_t size, struct dns_question *q)
 {
 	size_t at = DNS_HEADER, used = 0;

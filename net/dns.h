@@ -25,6 +25,9 @@ struct dns_question {
 	size_t end; /* offset behind the question */
 };
 
+/* True for a message that asks, false for one that answers; RFC 1035, 4.1.1. */
+bool dns_is_query(const uint8_t message[DNS_HEADER]);
+
 /* Reads the one question of a query. Returns 0, or -EBADMSG for anything else. */
 int dns_parse_query(
 	const uint8_t *query, size_t size, struct dns_question *question) ARROW_MUST_CHECK;

@@ -78,7 +78,7 @@ int net_names_prepare(const struct arrow_paths *paths, const char *network, bool
 /* Puts a link in the place of one that may be there; its directory is made if need be. */
 static int names_link(int dir, const char *path, const char *target)
 {
-	char parent[PATH_TEXT];
+	char parent[PATH_TEXT], fresh[PATH_TEXT + sizeof(".new")];
 	int r = symlinkat(target, dir, path) < 0 ? -errno : 0;
 
 	if (r == -ENOENT) {
@@ -89,8 +89,12 @@ static int names_link(int dir, const char *path, const char *target)
 	} else if (r != -EEXIST) {
 		return r;
 	}
-	(void)!unlinkat(dir, path, 0);
-	return symlinkat(target, dir, path) < 0 ? -errno : 0;
+	/* In one step: it is read without a lock. */
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
+	(void)!unlinkat(dir, fresh, 0);
+	if (symlinkat(target, dir, fresh) < 0 || renameat(dir, fresh, dir, path) < 0)
+		return -errno;
+	return 0;
 }
 
 /* Calls each() for the links of all names: the Arrow's, the first digits of its id, its aliases. */

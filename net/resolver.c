@@ -30,11 +30,12 @@
 #define NOBODY 65534u
 
 #define MESSAGE_MAX 65535u
-#define QUESTIONS_MAX 1000u /* that wait for the host's resolvers */
-#define QUESTIONS_EACH 100u /* of one Arrow */
-#define RESOLVER_MS 1500u   /* until the next one of the host's resolvers is asked, too */
-#define QUESTION_MS 10000u  /* until a question has failed */
-#define CONNECTIONS_MAX 64u /* over TCP, each a process */
+#define QUESTIONS_MAX 1000u   /* that wait for the host's resolvers */
+#define QUESTIONS_EACH 100u   /* of one Arrow */
+#define QUESTIONS_AT_ONCE 64u /* then others get their turn */
+#define RESOLVER_MS 3000u     /* until the next one of the host's resolvers is asked, too */
+#define QUESTION_MS 10000u    /* until a question has failed */
+#define CONNECTIONS_MAX 64u   /* over TCP, each a process */
 #define CONNECTIONS_EACH 8u
 #define CONNECTION_S 30u
 #define CONNECT_S 5
@@ -238,6 +239,9 @@ static void resolver_ask(struct resolver *r, struct waiting *w)
 	socklen_t size;
 
 	w->next = now_ms() + RESOLVER_MS;
+	/* The only one keeps its socket: it may be slow. */
+	if (r->host.n == 1 && w->fd >= 0 && send(w->fd, w->query, w->size, 0) >= 0)
+		return;
 	for (unsigned int i = 0; i < r->host.n; i++) {
 		w->server = (w->server + 1) % r->host.n;
 		close_keep_errno(steal_fd(&w->fd));
@@ -289,7 +293,7 @@ static void resolver_take_questions(struct resolver *r)
 	struct sockaddr_storage client;
 	uint8_t answer[DNS_ANSWER_MAX];
 
-	for (;;) {
+	for (unsigned int i = 0; i < QUESTIONS_AT_ONCE; i++) {
 		socklen_t client_size = sizeof(client);
 		ssize_t n = recvfrom(r->udp, r->buffer, sizeof(r->buffer), 0,
 			(struct sockaddr *)&client, &client_size);
@@ -298,7 +302,8 @@ static void resolver_take_questions(struct resolver *r)
 
 		if (n < 0)
 			return;
-		if ((size_t)n < DNS_HEADER)
+		/* An answer is never answered: two servers would do so for ever. */
+		if ((size_t)n < DNS_HEADER || !dns_is_query(r->buffer))
 			continue;
 		from = resolver_from(&client);
 		size = resolver_answer(r, r->buffer, (size_t)n, &from, DNS_UDP_MAX, answer);

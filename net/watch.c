@@ -32,7 +32,9 @@
 #define LINGER_MS 5000u /* an empty network stays so long: the next Arrow finds it up */
 #define CHECK_MS 1000u  /* between two looks at the firewall */
 #define RESTART_MS 500u /* between two starts of a name server that ends */
-#define RETRY_MS 5000u  /* where its port is taken */
+#define LOCK_MS 2000u   /* until somebody who asks for its lock has let go of it */
+#define LOCK_PAUSE_MS 5
+#define RETRY_MS 5000u /* where its port is taken */
 /* Rules and bridges; files, also below a directory of another user; the name server's user and end.
  */
 #define WATCH_CAPS                                                                                 \
@@ -206,8 +208,7 @@ static bool watch_sweep(struct watch *w)
  */
 static bool watch_rules_stand(const struct watch *w)
 {
-	return w->generation && !watch_is_joined(w) && net_bridge_stands(w->network) &&
-	       net_rules_whole() &&
+	return w->generation && !watch_is_joined(w) && net_bridge_has_rules(w->network) &&
 	       net_rules_count_taps() >= net_lease_count(w->paths, w->network->name);
 }
 
@@ -386,17 +387,23 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	_cleanup_free_ char *names = net_watch_file(paths, network->name, "names");
 	_cleanup_close_ int lock = -1, ready = -1;
 	int r, fds[2];
+	uint64_t end;
 	pid_t pid;
 	char byte;
 
 	if (net_watch_lives(paths, network->name))
 		return 0;
+	end = now_ms() + LOCK_MS;
 	r = watch_make_dirs(paths, network);
 	if (r == 0 && !(path && names))
 		r = -ENOMEM;
 	if (r == 0) {
 		lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		r = lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		/* Who asks whether it lives has the lock for a moment. */
+		while ((r = lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 ? -errno : 0) ==
+				-EWOULDBLOCK &&
+			now_ms() < end)
+			poll(NULL, 0, LOCK_PAUSE_MS);
 	}
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot watch network %s: %m", network->name);

@@ -10,7 +10,8 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define END_MS 10000u /* a watch that is stopped does not end */
+/* A watch that is stopped does not end, nor one that waits for the lock that the caller holds. */
+#define END_MS 2000u
 #define END_PAUSE_MS 5
 
 char *net_watch_file(const struct arrow_paths *paths, const char *network, const char *name)

@@ -118,7 +118,7 @@ static int settings_read(struct arrow_settings *s, const char *data, struct arro
 	s->engine.data_dir = data;
 	s->engine.zygote = !zygote || strcmp(zygote, "off") != 0;
 	s->engine.zygote_idle_s = idle > UINT_MAX ? UINT_MAX : (unsigned int)idle;
-	s->engine.zygote_forks = forks > UINT_MAX ? UINT_MAX : (unsigned int)forks;
+	s->engine.zygote_forks = forks == 0 || forks > UINT_MAX ? UINT_MAX : (unsigned int)forks;
 	s->engine.jail_uid_base = settings_number("ARROW_JAIL_UID_BASE", s->engine.jail_uid_base);
 	r = settings_limit("ARROW_IMAGE_MAX_SIZE", &s->image_limits.max_size, error);
 	return r < 0 ? r

@@ -17,7 +17,7 @@ setup() {
 }
 
 machine() {
-  timeout -k 10 600 "$SOURCE/tests/kvm/run" --timeout 540 "$@"
+  timeout -k 10 300 "$SOURCE/tests/kvm/run" --timeout 240 "$@"
 }
 
 @test "kvm machine: arguments, directory, environment and files are the caller's; what is said comes back as it is" {

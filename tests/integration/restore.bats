@@ -175,7 +175,7 @@ END
 }
 
 @test "restore: one of several processors, and a restored one that is saved itself" {
-  counting_busily one --cpus 2
+  counting one --cpus 2
   arrow save one saved
   restore aa
   wait_for 60 counts aa 4
@@ -403,7 +403,7 @@ END
     awk '$1 ~ /-/ { code = $2 ~ /x/ && $2 ~ /w/ } /^Anonymous:/ && code { n += $2 } END { print n }' \
       "/proc/$(jq .vm_pid "$ARROW_DATA_DIR/arrows/$(arrow inspect -f '{{.Id}}' "$1")/state.json")/smaps"
   }
-  counting one
+  counting_busily one
   arrow save --stop one saved
   arrow run -d --name with --from saved >/dev/null
   wait_for 60 eval '[ -n "$(arrow logs with)" ]'
