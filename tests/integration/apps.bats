@@ -122,7 +122,9 @@ END
 }
 
 @test "apps: --read-only, with a place to write" {
-  run debian --read-only --tmpfs /var/lib/redis:uid=100,mode=700 -u redis sh -c \
+  # Debian gives the user whichever number is free.
+  uid=$(awk -F : '$1 == "redis" { print $3 }' "$ROOTFS/etc/passwd")
+  run debian --read-only --tmpfs "/var/lib/redis:uid=$uid,mode=700" -u redis sh -c \
     'cd /var/lib/redis && echo x >x && cat x; echo x >/tmp/x'
   [ "$status" -ne 0 ]
   [[ $output == x*'Read-only file system' ]]
