@@ -81,6 +81,11 @@ int net_lease_write(
 	json_decref(o);
 	if (!dir || !path || !text)
 		return arrow_fail(error, ENOMEM, "out of memory");
+	/* Else nobody could read it; a rename may make it longer. */
+	if (strlen(text) > FILE_MAX - NET_NAMES_TEXT)
+		return arrow_fail(error, E2BIG,
+			"names and ports of an Arrow take more than %u KiB on the network %s: leave out some with --network-alias or -p",
+			FILE_MAX / 1024, lease->network);
 	lease->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (lease->fd < 0 && errno == ENOENT) {
 		r = mkdir_all(dir, 0700);
@@ -124,10 +129,14 @@ int net_lease_publish_names(const struct net_lease *l, const struct arrow_paths 
 static void lease_withdraw_names(const struct net_lease *l, const struct arrow_paths *paths)
 {
 	struct net_names names = lease_names(l);
-	char text[FILE_MAX / 16];
-	ssize_t n = l->fd < 0 ? 0 : pread(l->fd, text, sizeof(text), 0);
-	json_t *o = n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
-	const char *name = json_string_value(json_object_get(o, "name"));
+	_cleanup_free_ char *path = lease_path(paths, l->network, "leases", l->id);
+	_cleanup_free_ char *text = NULL;
+	json_t *o = NULL;
+	const char *name;
+
+	if (l->fd >= 0 && path && read_file(AT_FDCWD, path, FILE_MAX, &text, NULL) == 0)
+		o = json_loads(text, 0, NULL);
+	name = json_string_value(json_object_get(o, "name"));
 
 	if (name)
 		names.name = name;
@@ -546,8 +555,8 @@ static int take_names(
 	for (const char *const *a = wish->aliases; a && *a; a++) {
 		if (!net_names_is_valid(*a))
 			return arrow_fail(error, EINVAL,
-				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
-				*a);
+				"invalid network alias '%s': use 1 to %u letters, digits, '_', '.' and '-', beginning with none of the last",
+				*a, NET_NAMES_LONGEST);
 		json_array_append_new(l->aliases, json_string(*a));
 	}
 	return 0;

@@ -8,6 +8,7 @@
  * address, the names and the elements of the firewall. The tap goes by itself, with its descriptor.
  */
 
+#include "net/names.h"
 #include "net/network.h"
 #include "net/ports.h"
 #include "net/rules.h"
@@ -21,7 +22,7 @@
 struct net_lease {
 	char network[NET_NAME_MAX + 8]; /* name of its directory */
 	char id[65];                    /* of the Arrow */
-	char name[128];
+	char name[NET_NAMES_LONGEST + 1];
 	char tap[IFNAMSIZ];
 	uint8_t mac[6];
 	struct net_address address4, address6; /* with the prefix of the network */

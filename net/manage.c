@@ -141,8 +141,8 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 		strcmp(wish->name, "none") == 0 || strcmp(wish->name, "host") == 0 ||
 		strcmp(wish->name, "user") == 0)
 		return arrow_fail(error, EINVAL,
-			"invalid network name '%s': use letters, digits, '_', '.' and '-'; none, host and user are reserved",
-			wish->name);
+			"invalid network name '%s': use 1 to %d letters, digits, '_', '.' and '-', beginning with a letter or digit; none, host and user are reserved",
+			wish->name, NET_NAME_MAX);
 	path = path_format("%s/networks/%s.json", paths->data, wish->name);
 	if (!path)
 		return arrow_fail(error, ENOMEM, "out of memory");

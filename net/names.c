@@ -14,14 +14,13 @@
 #include "util/io.h"
 #include "util/text.h"
 
-#define NAME_LONGEST 127u /* of an Arrow or an alias */
-#define ID_SHOWN 12       /* digits of an id that are a name, too */
+#define ID_SHOWN 12 /* digits of an id that are a name, too */
 #define PATH_TEXT 512u
 #define TARGET_TEXT 320u /* <id>/<name>, or two addresses */
 
 bool net_names_is_valid(const char *name)
 {
-	return *name && *name != '.' && strlen(name) <= NAME_LONGEST &&
+	return *name && *name != '.' && strlen(name) <= NET_NAMES_LONGEST &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
 		       strlen(name);
 }
@@ -102,7 +101,7 @@ static int names_each_link(const struct net_names *names,
 	int (*each)(int dir, const char *path, const char *target), int dir, const char *target)
 {
 	size_t count = 2 + (names->aliases ? json_array_size(names->aliases) : 0);
-	char lower[NAME_LONGEST + 1], path[PATH_TEXT];
+	char lower[NET_NAMES_LONGEST + 1], path[PATH_TEXT];
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
@@ -114,7 +113,7 @@ static int names_each_link(const struct net_names *names,
 
 		if (i == 1 && n > ID_SHOWN)
 			n = ID_SHOWN;
-		if (n == 0 || n > NAME_LONGEST || !net_names_is_valid(name))
+		if (n == 0 || n > NET_NAMES_LONGEST || !net_names_is_valid(name))
 			continue;
 		names_lower(lower, name, n);
 		snprintf(path, sizeof(path), "%s/names/%s/%s", names->network, lower, names->id);

@@ -23,6 +23,7 @@
 #define NET_NAMES_NETWORKS 8u   /* an Arrow is on at most so many */
 #define NET_NAMES_ADDRESSES 32u /* of a name that several Arrows have */
 #define NET_NAMES_TEXT 256u     /* of a name, with a NUL */
+#define NET_NAMES_LONGEST 200u  /* of an alias, or of an Arrow as arrow_parse_name() takes it */
 
 /* In this domain names of Arrows are resolved, too: see net_attachment. */
 #define NET_NAMES_DOMAIN "arrow.internal"

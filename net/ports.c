@@ -2,10 +2,13 @@
 #include "net/ports.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,13 +16,13 @@
 
 #define BACKLOG 1024
 #define RANDOM_TRIES 64
-#define PORTS_MAX 4096u /* of one Arrow */
+#define FILES_SPARE 256u /* descriptors for everything else */
 
 static int ports_add(struct net_ports *ports, const struct net_port *port)
 {
 	struct net_port *larger;
 
-	if (ports->n >= PORTS_MAX)
+	if (ports->n >= NET_PORTS_MAX)
 		return -E2BIG;
 	larger = realloc(ports->v, (ports->n + 1) * sizeof(*larger));
 	if (!larger)
@@ -129,13 +132,18 @@ static int ports_parse(struct net_ports *ports, char *text)
 	return r;
 }
 
+static int ports_fail_number(struct arrow_error *error)
+{
+	return arrow_fail(error, E2BIG, "at most %u ports can be published", NET_PORTS_MAX);
+}
+
 int net_ports_parse(struct net_ports *ports, const char *text, struct arrow_error *error)
 {
 	_cleanup_free_ char *copy = strdup(text);
 	int r = copy ? ports_parse(ports, copy) : -ENOMEM;
 
 	if (r == -E2BIG)
-		return arrow_fail(error, E2BIG, "at most %u ports can be published", PORTS_MAX);
+		return ports_fail_number(error);
 	return r < 0 ? arrow_fail(error, -r,
 			       "invalid published port '%s': give one such as 8080:80, 127.0.0.1:8080:80, [::1]:8080:80, 8000-8010:80-90 or 80, with /udp for UDP",
 			       text)
@@ -157,6 +165,8 @@ int net_ports_expose(struct net_ports *ports, const char *text, struct arrow_err
 		port.guest_port = (uint16_t)p;
 		r = ports_add(ports, &port);
 	}
+	if (r == -E2BIG)
+		return ports_fail_number(error);
 	return r < 0 ? arrow_fail(error, -r,
 			       "invalid exposed port '%s': give one such as 80, 80-90 or 53/udp",
 			       text)
@@ -330,19 +340,41 @@ static int sockets_bind_free(struct net_port *port, int fds[2])
 static int sockets_keep(struct net_sockets *sockets, int fd, size_t port)
 {
 	struct net_socket *larger = realloc(sockets->v, (sockets->n + 1) * sizeof(*larger));
+	int higher = -1;
 
 	if (!larger) {
 		close(fd);
 		return -ENOMEM;
+	}
+	/* Low numbers are left for who uses select(), such as libnftables. */
+	if (sockets->n >= FILES_SPARE && fd < FD_SETSIZE)
+		higher = fcntl(fd, F_DUPFD_CLOEXEC, FD_SETSIZE);
+	if (higher >= 0) {
+		close(fd);
+		fd = higher;
 	}
 	sockets->v = larger;
 	sockets->v[sockets->n++] = (struct net_socket){fd, port};
 	return 0;
 }
 
+/* Two descriptors a port, of which a shell's limit allows a thousand. */
+static void sockets_make_room(size_t n_ports)
+{
+	rlim_t needed = 2 * n_ports + FD_SETSIZE;
+	struct rlimit files;
+
+	if (n_ports < FILES_SPARE / 2 || getrlimit(RLIMIT_NOFILE, &files) < 0 ||
+		files.rlim_cur >= needed)
+		return;
+	files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int net_sockets_bind(
 	struct net_sockets *sockets, struct net_ports *ports, struct arrow_error *error)
 {
+	sockets_make_room(ports->n);
 	for (size_t i = 0; i < ports->n; i++) {
 		struct net_port *p = &ports->v[i];
 		char text[NET_ADDRESS_TEXT];
@@ -354,6 +386,7 @@ int net_sockets_bind(
 				*text ? ":" : "", p->host_port, p->udp ? "udp" : "tcp",
 				r == -EADDRINUSE      ? "choose another with -p"
 				: r == -EADDRNOTAVAIL ? "this host does not have that address"
+				: r == -EMFILE        ? "raise the limit of open files (ulimit -Hn)"
 						      : "ports below 1024 require root");
 		for (int k = 0; k < 2; k++) {
 			r = fds[k] < 0 ? 0 : sockets_keep(sockets, steal_fd(&fds[k]), i);

@@ -11,6 +11,8 @@
 
 #include "net/address.h"
 
+#define NET_PORTS_MAX 4096u /* published by one Arrow */
+
 struct net_port {
 	struct net_address host; /* family 0: all addresses */
 	uint16_t host_port;      /* 0: any that is free */

@@ -233,6 +233,20 @@ static void put_element(struct nlmsghdr *head, const struct net_element *e)
 }
 
 /*
+ * Room for a transaction, which the kernel takes as one message, and for its answers, one for each
+ * element. What is not given fails when it is needed.
+ */
+static void rules_make_room(struct mnl_socket *nl, size_t size)
+{
+	const int out = (int)size, in = 8 * out;
+
+	if (size <= BUFFER_SIZE)
+		return;
+	(void)!setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_SNDBUFFORCE, &out, sizeof(out));
+	(void)!setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVBUFFORCE, &in, sizeof(in));
+}
+
+/*
  * Sends messages up to number `last` and takes their answers. Returns 0 or a negative errno. With
  * `later`, the socket is not closed but left there.
  */
@@ -245,6 +259,7 @@ static int rules_exchange(
 
 	if (!nl)
 		return -errno;
+	rules_make_room(nl, size);
 	if (!buffer || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ||
 		mnl_socket_sendto(nl, data, size) < 0) {
 		r = buffer ? -errno : -ENOMEM;

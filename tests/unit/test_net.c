@@ -16,6 +16,7 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,6 +30,7 @@
 #include "net/manage.h"
 #include "net/names.h"
 #include "net/net.h"
+#include "net/ports.h"
 #include "net/resolv.h"
 #include "net/settle.h"
 #include "net/up.h"
@@ -520,6 +522,144 @@ static void test_names_are_those_of_all_networks(void **state)
 	net_names_remove(&paths, "two");
 }
 
+/* Of each value the largest that is taken, and the next one, by an error that has the words. */
+static void test_values_reach_their_limits(void **state)
+{
+	static const struct {
+		size_t length;                  /* of the name */
+		const char *options[2], *words; /* NULL: it is taken */
+	} networks[] = {
+		{1, {NULL}, NULL},
+		{64, {NULL}, NULL},
+		{65, {NULL}, "1 to 64 letters"},
+		{3, {"com.docker.network.driver.mtu=576"}, NULL},
+		{3, {"com.docker.network.driver.mtu=575"}, "from 576 to 65535"},
+		{3, {"com.docker.network.driver.mtu=65535"}, NULL},
+		{3, {"com.docker.network.driver.mtu=65536"}, "from 576 to 65535"},
+	};
+	const char *names[10] = {NULL};
+	struct net_ports ports = {0};
+	struct net_plan plan;
+	char text[16][8];
+	_cleanup_close_ int lock = *state ? lock_networks() : -1;
+
+	for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+		_cleanup_network_ struct net_network n = {0};
+		const char *const subnets[] = {"10.203.0.0/24", NULL};
+		char name[80] = "";
+		int r;
+
+		memset(name, 'n', networks[i].length);
+		if (!*state && !networks[i].words)
+			continue; /* to make one needs CAP_NET_ADMIN */
+		r = net_network_create(&n, &paths,
+			&(struct net_wish){.name = name,
+				.subnets = subnets,
+				.options = networks[i].options[0] ? networks[i].options : NULL},
+			&error);
+		if ((r == 0) != !networks[i].words ||
+			(r < 0 && !strstr(error.text, networks[i].words)))
+			fail_msg("%s: %d, %s", name, r, error.text);
+		if (r == 0)
+			remove_network(name);
+	}
+	/* Networks of an Arrow. */
+	for (size_t i = 0; i <= 8; i++) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+
+		snprintf(text[i], sizeof(text[i]), "n%zu", i);
+		names[i] = text[i];
+		if (net_plan(&plan, names, &error) != (i < 8 ? 0 : -E2BIG))
+			fail_msg("%zu networks: %s", i + 1, error.text);
+		assert_true(i < 8 || strstr(error.text, "at most 8 networks"));
+	}
+	/* Published ports, of one option and of several. */
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const values[] = {
+			"1-4096:1-4096", "5000", "1-4097:1-4097", "1-4097"};
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+		int r = i == 3 ? net_ports_expose(&ports, values[i], &error)
+			       : net_ports_parse(&ports, values[i], &error);
+
+		assert_int_equal(r, i ? -E2BIG : 0);
+		assert_int_equal(ports.n, 4096);
+		assert_true(!i || strstr(error.text, "at most 4096 ports can be published"));
+		if (i)
+			net_ports_release(&ports);
+	}
+}
+
+/*
+ * An Arrow with as many published ports as there can be, whoever starts it from a shell that
+ * allows few open files; its long name, another one, and that nothing of either is left.
+ */
+static void test_as_many_ports_as_there_can_be(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network n = {0};
+	_cleanup_close_ int lock = -1, dir = -1;
+	_cleanup_free_ char *path = path_format("%s/names", run);
+	struct net_address found[NET_NAMES_ADDRESSES];
+	const char *const names[] = {"ports", NULL};
+	char longest[201], alias[201], too_long[202];
+	const char *aliases[] = {alias, NULL};
+	struct net_ports ports = {0}, got = {0};
+	struct net_request request = {
+		.id = "e123456789abcdef", .name = longest, .aliases = aliases, .ports = &ports};
+	struct net_attachment attachment;
+	struct net_names_client client;
+	struct rlimit files;
+	struct net_plan plan;
+
+	need_root(state);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	if (files.rlim_max < 2 * 4096 + 1024)
+		skip();
+	files.rlim_cur = 1024;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	/* Of a name in DNS the parts have up to 63 bytes. */
+	for (size_t i = 0; i < 200; i++) {
+		longest[i] = i % 64 == 63 ? '.' : 'a';
+		alias[i] = i % 64 == 63 ? '.' : 'b';
+	}
+	longest[200] = alias[200] = '\0';
+	memset(too_long, 'c', 201);
+	too_long[201] = '\0';
+	lock = lock_networks();
+	create_network(&n, "ports", "10.204.0.0/24");
+	bring_up(&n);
+	close(steal_fd(&lock));
+	assert_int_equal(net_plan(&plan, names, &error), 0);
+	assert_int_equal(net_ports_parse(&ports, "20000-24095:1-4096", &error), 0);
+	aliases[0] = too_long;
+	assert_int_equal(net_attach(&attachment, &plan, &request, &paths, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "1 to 200 letters"));
+	arrow_error_clear(&error);
+	aliases[0] = alias;
+	assert_int_equal(net_plan(&plan, names, &error), 0);
+	if (net_attach(&attachment, &plan, &request, &paths, &error) < 0)
+		fail_msg("%s", error.text);
+	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(
+		net_names_client(dir, "ports", &attachment.leases[0].address4, &client), 0);
+	assert_int_equal(net_names_find(dir, &client, longest, found), 1);
+	assert_int_equal(net_names_find(dir, &client, alias, found), 1);
+	assert_int_equal(net_lease_rename(&paths, request.id, "short", &error), 0);
+	assert_int_equal(net_lease_ports(&paths, "short", &got, &error), 0);
+	assert_int_equal(got.n, 4096);
+	assert_int_equal(got.v[4095].host_port, 24095);
+	assert_int_equal(net_names_find(dir, &client, longest, found), 0);
+	assert_int_equal(net_names_find(dir, &client, "short", found), 1);
+	net_detach(&attachment);
+	assert_int_equal(net_names_find(dir, &client, "short", found), 0);
+	assert_int_equal(net_names_find(dir, &client, alias, found), 0);
+	net_ports_release(&ports);
+	net_ports_release(&got);
+	lock = lock_networks();
+	remove_network("ports");
+}
+
 static void test_resolv_conf(void **state)
 {
 	char text[] =
@@ -684,6 +824,8 @@ int main(void)
 		cmocka_unit_test(test_a_start_and_an_end_read_one_lease),
 		cmocka_unit_test(test_dns_messages),
 		cmocka_unit_test(test_names_are_those_of_all_networks),
+		cmocka_unit_test(test_values_reach_their_limits),
+		cmocka_unit_test(test_as_many_ports_as_there_can_be),
 		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
