@@ -305,6 +305,7 @@ static int client_handle_control(
 	struct arrow_started started;
 	struct arrow_failed failed;
 	struct arrow_exited exited;
+	struct arrow_answer answer;
 	int r = 0;
 
 	/* What is told to all commands, of the Arrow's program, is not for one beside it. */
@@ -317,6 +318,13 @@ static int client_handle_control(
 	case ARROW_NOTE:
 		client_note(c, "%.*s", (int)f.length, (const char *)p);
 		return 0;
+	case ARROW_ANSWER: /* to the connection itself: a refusal */
+		r = arrow_answer_decode(p, f.length, &answer);
+		if (r < 0 || answer.request != 0 || answer.err == 0)
+			break;
+		c->ended = true;
+		return arrow_fail_status(error, 1, (int)answer.err, "%.*s", (int)answer.size,
+			(const char *)answer.data);
 	case ARROW_FAILED:
 		r = arrow_failed_decode(p, f.length, &failed);
 		if (r < 0 || failed.process != c->options->process || client_ends_after_leaving(c))
@@ -508,8 +516,8 @@ int client_parse_keys(const char *text, uint8_t keys[CLIENT_KEYS_MAX], struct ar
 			n = CLIENT_KEYS_MAX;
 		if (n >= CLIENT_KEYS_MAX)
 			return arrow_fail(error, EINVAL,
-				"--detach-keys takes keys such as ctrl-p,ctrl-q or a,b, not '%s'",
-				text);
+				"--detach-keys takes 1 to %d keys such as ctrl-p,ctrl-q or a,b, not '%s'",
+				CLIENT_KEYS_MAX, text);
 		keys[n++] = c;
 	}
 	return n;

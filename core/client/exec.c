@@ -258,29 +258,34 @@ int arrow_worker_end(struct arrow_worker *worker, int r, struct arrow_error *err
 	return arrow_fail_status(error, 1, EIO, "%s", text);
 }
 
-int arrow_worker_output(const struct arrow_paths *paths, const char *name, const char *const *argv,
-	size_t max, char **text, size_t *size, struct arrow_error *error)
+int arrow_worker_read(int fd, size_t max, char **text, size_t *size, struct arrow_error *error)
 {
 	_cleanup_free_ char *data = malloc(max + 1);
-	struct arrow_worker worker;
-	ssize_t n;
-	int r;
+	ssize_t n = data ? read_full(fd, data, max + 1) : -ENOMEM;
 
-	if (!data)
-		return arrow_fail(error, ENOMEM, "out of memory");
-	r = arrow_worker_start(paths, name, argv, ARROW_WORKER_SHORT, &worker, error);
-	if (r < 0)
-		return r;
-	n = read_full(worker.out, data, max);
 	if (n < 0)
-		r = arrow_fail(error, (int)-n, "cannot read from the Arrow: %m");
-	else if ((size_t)n == max)
-		r = arrow_fail(error, EFBIG, "the Arrow sent more than %zu bytes", max);
-	r = arrow_worker_end(&worker, r, error);
-	if (r < 0)
-		return r;
+		return arrow_fail(error, (int)-n, "cannot read from the Arrow: %m");
+	if ((size_t)n > max)
+		return arrow_fail(error, EFBIG, "the Arrow sent more than %zu bytes", max);
 	data[n] = '\0';
 	*size = (size_t)n;
 	*text = STEAL(data);
 	return 0;
+}
+
+int arrow_worker_output(const struct arrow_paths *paths, const char *name, const char *const *argv,
+	size_t max, char **text, size_t *size, struct arrow_error *error)
+{
+	_cleanup_free_ char *data = NULL;
+	struct arrow_worker worker;
+	int r;
+
+	r = arrow_worker_start(paths, name, argv, ARROW_WORKER_SHORT, &worker, error);
+	if (r < 0)
+		return r;
+	r = arrow_worker_read(worker.out, max, &data, size, error);
+	r = arrow_worker_end(&worker, r, error);
+	if (r == 0)
+		*text = STEAL(data);
+	return r;
 }

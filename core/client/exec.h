@@ -53,7 +53,11 @@ void arrow_worker_stop(struct arrow_worker *worker);
 int arrow_worker_end(
 	struct arrow_worker *worker, int r, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* All that a worker without input writes within 60 s, less than `max` bytes, and a NUL; owned. */
+/* What comes up to the end, `max` bytes at most, and a NUL; owned. Errors: -EFBIG. */
+int arrow_worker_read(
+	int fd, size_t max, char **text, size_t *size, struct arrow_error *error) ARROW_MUST_CHECK;
+
+/* All that a worker without input writes within 60 s, `max` bytes at most, and a NUL; owned. */
 int arrow_worker_output(const struct arrow_paths *paths, const char *name, const char *const *argv,
 	size_t max, char **text, size_t *size, struct arrow_error *error) ARROW_MUST_CHECK;
 

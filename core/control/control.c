@@ -82,7 +82,8 @@ static int look_for_answer(struct channel *c, uint16_t request, struct control_a
 
 	while ((r = channel_next(c, &f, &p)) == 1) {
 		if (f.stream != ARROW_CONTROL || f.type != ARROW_ANSWER ||
-			arrow_answer_decode(p, f.length, &got) < 0 || got.request != request)
+			arrow_answer_decode(p, f.length, &got) < 0 ||
+			(got.request != request && (got.request != 0 || got.err == 0)))
 			continue;
 		if (got.err != 0 && got.size == 0) /* its run ended in the middle of the request */
 			return arrow_fail_status(error, 1, (int)got.err,
@@ -119,8 +120,11 @@ int control_ask(const struct arrow_instance *instance, uint16_t request, const v
 	while (r == 0) {
 		struct pollfd p = {c.fd, (short)(POLLIN | (channel_pending(&c) ? POLLOUT : 0)), 0};
 
-		if (channel_flush(&c) < 0)
+		/* One that refuses has said why before it closed its end. */
+		if (channel_flush(&c) < 0) {
+			(void)!channel_fill(&c);
 			filled = -EPIPE;
+		}
 		r = look_for_answer(&c, request, answer, error);
 		if (r == 0 && filled < 0)
 			r = arrow_fail_status(

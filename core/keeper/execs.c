@@ -124,8 +124,12 @@ static struct exec *exec_make(
 		number++;
 	e = number <= ARROW_PROCESSES ? calloc(1, sizeof(*e)) : NULL;
 	if (!e) {
-		execs_refuse(peer, 126, EAGAIN,
-			"too many processes at once beside the program: wait for one to end");
+		char text[ARROW_TEXT_MAX];
+
+		snprintf(text, sizeof(text),
+			"at most %u processes can run at once beside the program: wait for one to end",
+			ARROW_PROCESSES - 1);
+		execs_refuse(peer, 126, EAGAIN, text);
 		return NULL;
 	}
 	e->number = number;

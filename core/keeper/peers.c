@@ -1,18 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/keeper/peers.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/io.h"
+
+/* Request 0 is none: the connection itself is refused. */
+static void peers_refuse(int fd)
+{
+	uint8_t frame[ARROW_FRAME_HEADER + ARROW_ANSWER_HEAD + ARROW_TEXT_MAX];
+	char *text = (char *)frame + ARROW_FRAME_HEADER + ARROW_ANSWER_HEAD;
+	int n = snprintf(text, ARROW_TEXT_MAX,
+		"at most %d commands can be connected to an Arrow: wait for one to end", PEERS_MAX);
+	uint32_t length = ARROW_ANSWER_HEAD + (uint32_t)n;
+
+	arrow_frame_encode(frame, (struct arrow_frame){.type = ARROW_ANSWER, .length = length});
+	arrow_answer_encode(frame + ARROW_FRAME_HEADER, 0, EAGAIN);
+	/* A new socket has room for it; who has hung up does not mind. */
+	(void)!send(fd, frame, ARROW_FRAME_HEADER + length, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 struct peer *peers_add(struct peers *peers, int fd)
 {
 	struct peer *peer = peers->n < PEERS_MAX ? calloc(1, sizeof(*peer)) : NULL;
 
 	if (!peer) {
+		if (peers->n >= PEERS_MAX)
+			peers_refuse(fd);
 		close(fd);
 		return NULL;
 	}

@@ -172,7 +172,7 @@ slay() {
   done
   run ex shared true
   [ "$status" -eq 126 ]
-  [[ "$output" = 'arrow: too many processes at once'* ]]
+  [[ "$output" = 'arrow: at most 255 processes can run at once beside the program: '* ]]
   run arrow top shared
   [ "$status" -eq 1 ]
   arrow restart -t 0 shared >/dev/null

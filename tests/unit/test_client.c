@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/client/client.h"
+#include "core/client/exec.h"
 #include "protocol/frame.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -39,6 +40,18 @@ static void say_started(int fd)
 static void say_nothing(int fd)
 {
 	pause();
+}
+
+static void refuse(int fd)
+{
+	uint8_t payload[ARROW_ANSWER_HEAD + 20];
+
+	/* An answer to a request is for somebody else. */
+	arrow_answer_encode(payload, ARROW_ATTACH, EINVAL);
+	say(fd, ARROW_CONTROL, ARROW_ANSWER, payload, ARROW_ANSWER_HEAD);
+	arrow_answer_encode(payload, 0, EAGAIN);
+	memcpy(payload + ARROW_ANSWER_HEAD, "at most 300 commands", 20);
+	say(fd, ARROW_CONTROL, ARROW_ANSWER, payload, sizeof(payload));
 }
 
 static void start_and_say_nothing(int fd)
@@ -107,6 +120,16 @@ static int attend(
 	return r;
 }
 
+static void a_refused_connection_says_why(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	int status;
+
+	assert_int_equal(attend(refuse, (struct client_options){.start_ms = 30000}, &status, &text),
+		-EAGAIN);
+	assert_string_equal(text, "at most 300 commands");
+}
+
 static void a_process_that_does_not_start_is_given_up(void **state)
 {
 	_cleanup_free_ char *text = NULL;
@@ -154,13 +177,49 @@ static void a_long_answer_may_take_its_time(void **state)
 	assert_int_equal(status, 7);
 }
 
+/* 8 MiB, as `arrow top` takes, and one byte more. */
+static void an_answer_reaches_its_limit(void **state)
+{
+	const size_t max = 8u << 20;
+
+	for (size_t size = max; size <= max + 1; size++) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+		_cleanup_free_ char *text = NULL, *bytes = calloc(1, size);
+		size_t got = 0;
+		int fds[2];
+		pid_t pid;
+
+		assert_non_null(bytes);
+		memset(bytes, 'x', size);
+		assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			_exit(write_full(fds[1], bytes, size) < 0);
+		close(fds[1]);
+		if (size == max) {
+			assert_int_equal(arrow_worker_read(fds[0], max, &text, &got, &error), 0);
+			assert_int_equal(got, max);
+			assert_int_equal(strlen(text), max);
+		} else {
+			assert_int_equal(
+				arrow_worker_read(fds[0], max, &text, &got, &error), -EFBIG);
+			assert_non_null(strstr(error.text, "more than 8388608 bytes"));
+		}
+		close(fds[0]);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_refused_connection_says_why),
 		cmocka_unit_test(a_process_that_does_not_start_is_given_up),
 		cmocka_unit_test(a_worker_that_says_nothing_is_given_up),
 		cmocka_unit_test(a_short_answer_has_one_deadline),
 		cmocka_unit_test(a_long_answer_may_take_its_time),
+		cmocka_unit_test(an_answer_reaches_its_limit),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, NULL, NULL);

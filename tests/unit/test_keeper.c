@@ -47,6 +47,45 @@ static void a_command_that_sends_nonsense_is_cut_off(void **state)
 	assert_int_equal(w->k.peers.n, 0);
 }
 
+/* As many commands as there can be; the next one is told so, and is no command. */
+static void a_command_too_many_is_told(void **state)
+{
+	struct world *w = *state;
+	struct peers *peers = &w->k.peers;
+	struct peer *last;
+	struct channel c;
+	struct arrow_frame f;
+	struct arrow_answer answer;
+	const uint8_t *payload;
+	int s[2], t[2];
+
+	assert_int_equal(peers->n, 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, t), 0);
+	peers->n = PEERS_MAX - 1;
+	last = peers_add(peers, s[0]);
+	assert_non_null(last);
+	assert_int_equal(peers->n, 300);
+	assert_int_equal(send(t[1], "not read", 8, 0), 8);
+	assert_null(peers_add(peers, t[0]));
+	assert_int_equal(peers->n, 300);
+	peers_remove(peers, last);
+	peers->n = 0;
+	close(s[1]);
+
+	assert_int_equal(channel_init(&c, t[1]), 0);
+	(void)!channel_fill(&c);
+	assert_int_equal(channel_next(&c, &f, &payload), 1);
+	assert_int_equal(f.stream, ARROW_CONTROL);
+	assert_int_equal(f.type, ARROW_ANSWER);
+	assert_int_equal(arrow_answer_decode(payload, f.length, &answer), 0);
+	assert_int_equal(answer.request, 0);
+	assert_int_equal(answer.err, EAGAIN);
+	assert_int_equal(strncmp((const char *)answer.data, "at most 300 commands", 20), 0);
+	assert_int_equal(channel_fill(&c), -EPIPE);
+	channel_release(&c);
+}
+
 static void a_request_that_is_malformed_or_unknown_is_answered(void **state)
 {
 	static const struct {
@@ -575,6 +614,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_frame_is_taken_when_it_is_whole),
 		TEST(a_command_that_sends_nonsense_is_cut_off),
+		TEST(a_command_too_many_is_told),
 		TEST(a_request_that_is_malformed_or_unknown_is_answered),
 		TEST(output_waits_for_the_slowest_command),
 		TEST(a_command_that_never_reads_is_dropped_and_holds_nothing_up),

@@ -64,15 +64,22 @@ static void there_are_only_so_many_execs(void **state)
 	struct channel *c = world_connect(w);
 	uint8_t records[64];
 	struct arrow_frame f = {.type = ARROW_EXEC, .length = (uint32_t)put_exec(records, 2, "ls")};
+	_cleanup_free_ char *text = NULL;
 	const uint8_t *payload;
 
-	for (unsigned int i = 1; i < ARROW_PROCESSES; i++)
+	/* The last number is given. */
+	for (unsigned int i = 1; i < ARROW_PROCESSES - 1; i++)
 		w->k.execs.v[i] = taken;
 	assert_int_equal(execs_request(&w->k.execs, world_last_peer(w), f, records), 0);
-	memset(w->k.execs.v, 0, sizeof(w->k.execs.v));
+	assert_non_null(w->k.execs.v[255]);
+	c = world_connect(w);
+	assert_int_equal(execs_request(&w->k.execs, world_last_peer(w), f, records), 0);
+	memset(w->k.execs.v, 0, 255 * sizeof(*w->k.execs.v));
 	payload = hear_type(w, c, ARROW_FAILED, NULL);
 	assert_non_null(payload);
 	assert_int_equal(arrow_get32(payload + 8), EAGAIN);
+	text = strndup((const char *)payload + 12, 64);
+	assert_non_null(strstr(text, "at most 255 processes"));
 }
 
 static void an_exec_whose_command_is_gone_is_killed(void **state)
