@@ -236,7 +236,11 @@ static int run_check_expose(const char *value, struct arrow_error *error)
 	int r = net_ports_expose(&ports, value, error);
 
 	net_ports_release(&ports);
-	return r;
+	if (r != -E2BIG)
+		return r;
+	/* Exposed ports are only shown, but with -P; then there are too many. */
+	arrow_error_clear(error);
+	return 0;
 }
 
 static int run_check_path(const char *value, struct arrow_error *error)
@@ -394,7 +398,7 @@ static const struct run_value values[] = {
 
 	{OPT_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.timeout), .number = arrow_parse_timeout, .strict = true},
 	{OPT_PULL, RUN_NUMBER, AT(uint32_t, spec.source.pull), .number = arrow_parse_pull},
-	{OPT_HEALTH_RETRIES, RUN_NUMBER, AT(uint32_t, spec.life.health.retries), .number = arrow_parse_timeout, .strict = true},
+	{OPT_HEALTH_RETRIES, RUN_NUMBER, AT(uint32_t, spec.life.health.retries), .number = arrow_parse_retries, .strict = true},
 	{OPT_STOP_SIGNAL, RUN_NUMBER, AT(uint32_t, spec.life.stop_signal), .number = arrow_parse_signal},
 	{OPT_STOP_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.stop_timeout), .number = arrow_parse_stop_timeout, .strict = true},
 	{OPT_RESTORE_SIGNAL, RUN_NUMBER, AT(uint32_t, spec.vm.restore_signal), .number = arrow_parse_signal},

@@ -230,7 +230,11 @@ static int top_get_rows(
 	size_t size;
 	int r = arrow_worker_output(paths, in->name, argv, ANSWER_MAX, &text, &size, error);
 
-	if (r == 0 && top_parse_answer(in, text, size, rows) < 0)
+	if (r == 0)
+		r = top_parse_answer(in, text, size, rows);
+	if (r == -E2BIG)
+		r = arrow_fail(error, E2BIG, "the Arrow has more than %u processes", PROCESSES_MAX);
+	else if (r < 0 && !error->text)
 		r = arrow_fail(error, EPROTO, "invalid list of processes from the Arrow");
 	if (r == 0)
 		arrow_event_named(paths, in->name, "top");

@@ -89,7 +89,8 @@ static int request_once(struct registry *r, struct http *h, const char *path,
 		} else if (reads && is_redirect(reply->status)) {
 			if (++redirects > REDIRECTS_MAX)
 				e = arrow_fail(error, ELOOP,
-					"%s redirects in circles; ask who runs it", r->host);
+					"%s redirects more than %d times, perhaps in circles; ask who runs it",
+					r->host, REDIRECTS_MAX);
 			else
 				e = client_follow_redirect(r, url, reply, &url, error);
 		} else {

@@ -530,7 +530,13 @@ int http_perform(struct http *h, const struct http_request *q, struct http_reply
 	if (x.refused < 0)
 		e = x.refused;
 	else if (x.stop == -EMSGSIZE)
-		e = arrow_fail(error, EMSGSIZE, "the answer of %s is too large", host->name);
+		e = x.header_bytes > HEADERS_MAX
+			    ? arrow_fail(error, EMSGSIZE,
+				      "the headers of an answer of %s are larger than %u bytes",
+				      host->name, HEADERS_MAX)
+			    : arrow_fail(error, EMSGSIZE,
+				      "an answer of %s is larger than the %zu bytes allowed",
+				      host->name, q->limit);
 	else if (x.stop == -ECANCELED)
 		e = arrow_fail(error, ECANCELED, "interrupted");
 	else if (x.stop == -ENOMEM)

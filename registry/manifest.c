@@ -58,12 +58,8 @@ int registry_get_manifest(struct registry *r, struct http *h, const char *refere
 	if (!path || !what)
 		return arrow_no_memory(error);
 	e = registry_request(r, h, path, &q, &reply, NULL, &failure, error);
-	if (e == -EMSGSIZE) {
-		arrow_error_clear(error);
-		return arrow_fail(error, EMSGSIZE,
-			"the manifest of the %s is larger than %u bytes, which no image needs",
-			what, OCI_MANIFEST_MAX);
-	}
+	if (e == -EMSGSIZE)
+		return arrow_error_prefix(error, e, "cannot get the manifest of the %s", what);
 	if (e < 0)
 		return e;
 	if (reply.status != 200)
@@ -174,10 +170,14 @@ int registry_list_tags(struct registry *r, struct http *h, char ***tags, struct 
 			return registry_fail(r, what ? what : "image", &reply, error);
 		}
 		e = add_tags(&reply, &list, &n);
-		if (e < 0 || page >= TAG_PAGES_MAX)
-			return arrow_fail(error, e < 0 ? -e : E2BIG,
-				"%s sent an unusable list of the tags of %s: it is %s", r->host,
-				r->repository, e == -EBADMSG ? "damaged" : "too long");
+		if (e == -E2BIG || (e == 0 && page >= TAG_PAGES_MAX))
+			return arrow_fail(error, E2BIG,
+				"%s has more than %u tags of %s, or sends them on more than %u pages: pull them one by one",
+				r->host, TAGS_MAX, r->repository, TAG_PAGES_MAX);
+		if (e < 0)
+			return arrow_fail(error, -e,
+				"%s sent an unusable list of the tags of %s: it is damaged",
+				r->host, r->repository);
 		free(path);
 		path = STEAL(reply.link);
 	}

@@ -138,14 +138,20 @@ static int take_token(struct registry *r, const struct http_reply *reply, struct
 {
 	json_t *answer = reply->body ? json_loadb(reply->body, reply->size, 0, NULL) : NULL;
 	const char *token = json_string_value(json_object_get(answer, "token"));
+	bool longer;
 	char *header = NULL;
 
 	if (!token || !*token)
 		token = json_string_value(json_object_get(answer, "access_token"));
+	longer = token && strlen(token) > TOKEN_MAX;
 	/* RFC 6750 allows less, but nothing of this can end the header. */
-	if (token && *token && strlen(token) <= TOKEN_MAX && is_visible(token))
+	if (token && *token && !longer && is_visible(token))
 		header = path_format("Bearer %s", token);
 	json_decref(answer);
+	if (longer)
+		return arrow_fail(error, EPROTO,
+			"the token server of %s sent a token of more than %u bytes; ask who runs it",
+			r->host, TOKEN_MAX);
 	if (!header)
 		return arrow_fail(error, EPROTO,
 			"the token server of %s answered without a token; ask who runs it",

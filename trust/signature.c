@@ -90,8 +90,11 @@ int signature_layers_read(struct signature_layers *layers, const char *manifest,
 	int e = 0;
 
 	*layers = (struct signature_layers){0};
-	if (!json_is_array(list) || n > SIGNATURES_MAX)
+	if (!json_is_array(list))
 		e = arrow_fail(error, EBADMSG, "%s is not a manifest of signatures", what);
+	else if (n > SIGNATURES_MAX)
+		e = arrow_fail(error, E2BIG, "%s has %zu signatures, more than the %u allowed",
+			what, n, SIGNATURES_MAX);
 	else if (!(layers->v = calloc(n + 1, sizeof(*layers->v))))
 		e = arrow_no_memory(error);
 	json_array_foreach (list, i, layer) {

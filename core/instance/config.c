@@ -75,6 +75,8 @@ int instance_write_config(const struct arrow_instance *i, const struct arrow_spe
 	json_decref(o);
 	if (!text)
 		return -ENOMEM;
+	if (strlen(text) > CONFIG_MAX)
+		return -EFBIG; /* else nobody could read it */
 	fd = openat(i->dir_fd, "config.next", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	r = fd < 0 ? -errno : write_full(fd, text, strlen(text));
 	if (r == 0 && renameat(i->dir_fd, "config.next", i->dir_fd, "config.json") < 0)

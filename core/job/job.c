@@ -18,7 +18,8 @@
 
 /* Linux gives argv and envp a quarter of the stack limit, which is 8 MiB, less a margin. */
 #define EXEC_MAX (2u * 1024u * 1024u - 8192u)
-#define EXEC_STRING_MAX (128u * 1024u) /* MAX_ARG_STRLEN */
+#define JOB_MAX (ARROW_JOB_MAX - 4096u) /* without seed and clock, which come with each start */
+#define EXEC_STRING_MAX (128u * 1024u)  /* MAX_ARG_STRLEN */
 
 static void job_add_mount(struct arrow_job *job, const struct arrow_job_mount *mount)
 {
@@ -329,7 +330,12 @@ static int job_finish(struct arrow_job *job, struct arrow_error *error)
 	int r = 0;
 
 	job->stable = job->size;
-	if (job->failed) {
+	if (job->failed == -E2BIG || job->size > JOB_MAX) {
+		r = arrow_fail(error, E2BIG,
+			"the arguments, variables, hosts and other options of an Arrow take more than %u MiB: leave some out",
+			ARROW_JOB_MAX >> 20);
+		arrow_job_release(job);
+	} else if (job->failed) {
 		r = arrow_fail(error, -job->failed, "cannot encode the job: %m");
 		arrow_job_release(job);
 	}

@@ -19,7 +19,7 @@
 #include "util/io.h"
 #include "util/json.h"
 
-#define JSON_MAX (4u << 20)
+#define JSON_MAX (65u << 20) /* of a spec, which a config.json of 64 MiB can hold */
 
 static int saved_check_file(const struct arrow_saved *s, const json_t *about, const char *name,
 	int fd, struct arrow_error *error)

@@ -18,6 +18,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
+#define FILE_MAX (16u << 20) /* bytes, of variables or labels */
 #define CAP(n) (1ull << (n))
 #define ALL_CAPS ((CAP_LAST_CAP == 63 ? 0 : CAP(CAP_LAST_CAP + 1)) - 1)
 
@@ -95,8 +96,24 @@ int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error 
 	n = strtoul(text, &end, 10);
 	if (!isdigit((unsigned char)text[0]) || *end || errno || n > INT_MAX / 1000)
 		return arrow_fail(error, EINVAL,
-			"invalid time '%s': write whole seconds, 0 for no limit", text);
+			"invalid time '%s': write whole seconds up to %d, 0 for no limit", text,
+			INT_MAX / 1000);
 	*seconds = (uint32_t)n;
+	return 0;
+}
+
+int arrow_parse_retries(const char *text, uint32_t *n, struct arrow_error *error)
+{
+	unsigned long value;
+	char *end;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || *end || errno || value > INT_MAX)
+		return arrow_fail(error, EINVAL,
+			"invalid number of retries '%s': write a number up to %d, 0 for the default",
+			text, INT_MAX);
+	*n = (uint32_t)value;
 	return 0;
 }
 
@@ -139,7 +156,10 @@ static int parse_file(struct arrow_spec *spec, const char *path, const char *wha
 	size_t size, number;
 	int r;
 
-	r = read_file(AT_FDCWD, path, 16u << 20, &data, &size);
+	r = read_file(AT_FDCWD, path, FILE_MAX, &data, &size);
+	if (r == -EFBIG)
+		return arrow_fail(error, EFBIG, "the %s file %s is larger than %u MiB", what, path,
+			FILE_MAX >> 20);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read the %s file %s: %m", what, path);
 	if (strlen(data) != size)
@@ -332,7 +352,8 @@ int arrow_parse_host(struct arrow_spec *spec, const char *text, struct arrow_err
 		*address++ = '\0';
 	if (!is_host_name(copy) || !is_address(address))
 		return arrow_fail(error, EINVAL,
-			"invalid host '%s': write NAME:ADDRESS, as in db:10.0.0.2", text);
+			"invalid host '%s': write NAME:ADDRESS, as in db:10.0.0.2, with a name of up to 253 bytes",
+			text);
 	line = path_format("%s %s", address, copy);
 	return line && arrow_strings_add(&spec->net.hosts, line) == 0 ? 0 : arrow_no_memory(error);
 }
@@ -427,8 +448,8 @@ int arrow_parse_restart(struct arrow_spec *spec, const char *text, struct arrow_
 		return 0;
 	}
 	return arrow_fail(error, EINVAL,
-		"invalid restart policy '%s': use no, on-failure[:N], always or unless-stopped",
-		text);
+		"invalid restart policy '%s': use no, on-failure[:N], always or unless-stopped, with N up to %u",
+		text, UINT32_MAX);
 }
 
 int arrow_parse_stop_timeout(const char *text, uint32_t *seconds, struct arrow_error *error)
@@ -438,7 +459,8 @@ int arrow_parse_stop_timeout(const char *text, uint32_t *seconds, struct arrow_e
 
 	if (end == text || *end || n < -1 || n > INT32_MAX)
 		return arrow_fail(error, EINVAL,
-			"invalid time '%s': give seconds, or -1 to wait for ever", text);
+			"invalid time '%s': give seconds up to %d, or -1 to wait for ever", text,
+			INT32_MAX);
 	*seconds = n < 0 ? ARROW_FOREVER : (uint32_t)n;
 	return 0;
 }
@@ -470,7 +492,8 @@ int arrow_parse_duration(const char *text, uint64_t *ns, struct arrow_error *err
 	}
 	if (*at || at == text || !(sum <= 9e18))
 		return arrow_fail(error, EINVAL,
-			"invalid duration '%s': give numbers with units, as in 30s or 1h30m", text);
+			"invalid duration '%s': give numbers with units, as in 30s or 1h30m, up to 2500000h",
+			text);
 	*ns = (uint64_t)sum;
 	return 0;
 }

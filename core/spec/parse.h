@@ -63,6 +63,9 @@ int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) A
 int arrow_parse_hostname(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_timeout(const char *text, uint32_t *seconds, struct arrow_error *) ARROW_MUST_CHECK;
 
+/* A count of failures. */
+int arrow_parse_retries(const char *text, uint32_t *n, struct arrow_error *) ARROW_MUST_CHECK;
+
 /* "INT", "SIGINT", "2", "SIGRTMIN+3". Errors name it. */
 int arrow_parse_signal(const char *text, uint32_t *signal, struct arrow_error *) ARROW_MUST_CHECK;
 

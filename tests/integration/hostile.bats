@@ -112,9 +112,9 @@ refused() {
 }
 
 @test "hostile: manifests and answers without end, or too large" {
-  refused endless 'larger than'
-  refused huge 'larger than'
-  refused headers 'larger than'
+  refused endless 'larger than the 4194304 bytes allowed'
+  refused huge 'larger than the 4194304 bytes allowed'
+  refused headers 'larger than 65536 bytes'
   refused notjson 'media type that Arrow does not know'
   refused loop 'leads to another index'
   refused manylayers layers
@@ -122,8 +122,36 @@ refused() {
 }
 
 @test "hostile: redirects in circles, and to files" {
-  refused circle circles
+  arrow pull -q "$HOST/hops-5"
+  rm -r "$ARROW_DATA_DIR"
+  refused hops-6 'redirects more than 5 times'
+  refused circle 'redirects more than 5 times'
   refused redirectfile 'redirects to no web address'
+}
+
+@test "hostile: answers of the largest size are taken, larger ones refused" {
+  # 64 KiB of token in 256 KiB of answer; the image is then found.
+  arrow pull -q "$HOST/token-65536"
+  rm -r "$ARROW_DATA_DIR"
+  refused token-65537 'more than 65536 bytes'
+  refused answertoken-65536 'larger than the 262144 bytes allowed'
+  arrow pull -q "$HOST/headers-65000"
+  rm -r "$ARROW_DATA_DIR"
+  refused headers-66000 'headers of an answer' 'larger than 65536 bytes'
+  # Lists of tags that are taken: the first of them has no image.
+  for name in tags-20000 pages-200; do
+    run -125 arrow pull -a -q "$HOST/$name"
+    [[ $output == *"$name:t"[01]* && $output != *'more than'* ]]
+  done
+  for name in tags-20001 pages-201; do
+    run -125 arrow pull -a -q "$HOST/$name"
+    [[ $output == *'has more than 20000 tags'*'more than 200 pages'* ]]
+  done
+  for timeout in 0 3601 x; do
+    ARROW_REGISTRY_TIMEOUT=$timeout run -125 arrow pull -q "$HOST/good"
+    [[ $output == *'ARROW_REGISTRY_TIMEOUT is a number of seconds from 1 to 3600'* ]]
+  done
+  ARROW_REGISTRY_TIMEOUT=3600 arrow pull -q "$HOST/good"
 }
 
 @test "hostile: a redirect to another host takes no credentials along" {
@@ -146,7 +174,7 @@ refused() {
 }
 
 @test "hostile: token servers that send noise or line breaks" {
-  refused noise 'larger than'
+  refused noise 'larger than the 262144 bytes allowed'
   refused inject 'without a token'
   run ! grep -q Evil "$LOG"
 }

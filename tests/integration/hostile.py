@@ -6,9 +6,11 @@ hostile.py PORTFILE LOG: listens on two free ports, writes both to PORTFILE, and
 "PORT METHOD PATH [Range] [Authorization]" to LOG. The name of the repository says what goes wrong.
 """
 import hashlib
+import http.client
 import http.server
 import json
 import os
+import re
 import socket
 import socketserver
 import struct
@@ -22,6 +24,7 @@ CONFIG = json.dumps({
     "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(LAYER).hexdigest()]},
 }).encode()
 OCI = "application/vnd.oci.image."
+http.client._MAXLINE = 1 << 20  # of a header of a request: a token may have 64 KiB
 breaks = {}  # how often a blob was cut off
 ports = []
 
@@ -135,11 +138,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         _, _, name, what, reference = self.path.split("/", 4)
         if what == "manifests":
             return self.manifest(name, reference)
+        if what == "tags":
+            return self.tags(name)
         return self.blob(name, reference, own, other)
+
+    def tags(self, name):
+        """A list of some tags in one answer, or of one tag a page on some pages."""
+        kind, number = name.split("-")
+        number = int(number)
+        if kind == "tags":
+            return self.answer(200, json.dumps({"tags": [f"t{i}" for i in range(number)]}).encode())
+        page = int(self.path.partition("?page=")[2] or 1)
+        more = {"Link": f'</v2/{name}/tags/list?page={page + 1}>; rel="next"'} if page < number else {}
+        return self.answer(200, json.dumps({"tags": [f"t{page}"]}).encode(), **more)
 
     def token(self):
         if "noise" in self.path:
             return self.answer(200, b"x" * 1_000_000)
+        if "token-" in self.path:
+            # As long as it says; the answer is always as long as it may be.
+            body = json.dumps({"token": "a" * int(re.search(r"token-(\d+)", self.path)[1])}).encode()
+            return self.answer(200, body.ljust(256 * 1024 + ("answer" in self.path)))
         if "odd" in self.path:
             return self.answer(202, b'{"token": null, "access_token": "a!b%c:d"}')
         if "inject" in self.path:
@@ -154,6 +173,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                   "noise": here + "/token?noise", "inject": here + "/token?inject",
                   "oddtoken": here + "/token?odd", "realmfile": "file:///etc/passwd", "tokenredirect": here + "/token",
                   "redirect": here + "/token"}
+        if name.startswith(("token-", "answertoken-")):
+            realms[name] = f"{here}/token?{name}"
         if name in realms and (not authorized or name == "loop401"):
             return self.answer(401, WWW_Authenticate=f'Bearer realm="{realms[name]}",service="s",'
                                f'scope="repository:{name}:pull"')
@@ -168,6 +189,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for i in range(100_000):
                 self.send_header(f"X-{i}", "y" * 100)
             return self.end_headers()
+        if name.startswith("hops-"):
+            hops = int(self.path.partition("?hops=")[2] or 0)
+            if hops < int(name.rpartition("-")[2]):
+                return self.answer(307, Location=f"{self.path.partition('?')[0]}?hops={hops + 1}")
+        if name.startswith(("tags-", "pages-")):
+            return self.answer(404)
+        if name.startswith("headers-"):
+            # With the lines that are always there, and the ends of lines, so many bytes.
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(manifest())))
+            self.send_header("Content-Type", OCI + "manifest.v1+json")
+            for _ in range(int(name.rpartition("-")[2]) // 1000):
+                self.send_header("X-Y", "z" * 993)
+            self.end_headers()
+            return self.wfile.write(manifest())
         if name == "circle":
             return self.answer(307, Location=self.path)
         if name == "busy" and breaks.setdefault("busy", 0) < 2:

@@ -244,7 +244,7 @@ END
   wait_for 60 screen 'status 9'
   tmux -L arrow-$$ kill-server || true
   run -125 arrow run --detach-keys ctrl-é "$B" true
-  [[ $output == 'arrow: --detach-keys takes keys such as'* ]]
+  [[ $output == 'arrow: --detach-keys takes 1 to 16 keys such as'* ]]
 }
 
 @test "lifecycle: names and prefixes of ids, rename, rm" {
@@ -398,12 +398,13 @@ END
   [ "$(value fit 'Health.Log | length')" -le 5 ]
   arrow run -d --name slow --health-cmd 'exec sleep 1000' --health-interval 100ms --health-timeout 500ms \
     --health-retries 1 "$B" sh -c 'ln -s busybox /bin/sh; exec sleep 1000' >/dev/null
-  arrow run -d --name early --health-cmd false --health-start-interval 100ms --health-start-period 1000s "$B" \
+  arrow run -d --name early --health-cmd 'printf %05000d 0; false' --health-start-interval 100ms --health-start-period 1000s "$B" \
     sh -c 'ln -s busybox /bin/sh; exec sleep 1000' >/dev/null
   wait_for 60 is slow Health.Status unhealthy
   wait_for 60 eval "value slow 'Health.Log[-1].Output' | grep -q 'took longer'"
   wait_for 60 is early 'Health.Log | length' 5
   is early Health.Status starting
+  is early 'Health.Log[0].Output | length' 4096
   arrow ps | grep -qE '\(health: starting\) .*early$'
   arrow create --name none --no-healthcheck "$B" true >/dev/null
   is none Health.Status null

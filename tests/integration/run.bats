@@ -386,6 +386,7 @@ echo not reached'
   check -m 1k
   check -m nonsense
   check -m 900t
+  [[ $output == *'of memory is more than this host has'* ]]
   check -m ''
   check -m -1
   check --cpus -1
@@ -415,6 +416,10 @@ echo not reached'
   check --mount "type=bind,src=$PWD/nowhere,dst=/x"
   check --label-file /nowhere
   check --timeout x
+  if [ "$(nproc)" -ge 2 ]; then
+    check --kernel micro --cpus 2
+    [[ $output == *'the kernel micro runs on 1 vCPU, not on 2'* ]]
+  fi
   run arrow run --no-such-option
   [ "$status" -eq 125 ]
   run arrow run

@@ -65,6 +65,67 @@ static void cpus(void **state)
 	arrow_spec_release(&spec);
 }
 
+/* Takes a value, and refuses another one by an error that has the words. */
+#define REACHES(call_good, call_bad, words)                                                        \
+	do {                                                                                       \
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;                           \
+		if ((call_good) != 0)                                                              \
+			fail_msg("%s: %s", #call_good, e.text);                                    \
+		assert_int_equal(call_bad, -EINVAL);                                               \
+		assert_non_null(strstr(e.text, words));                                            \
+	} while (0)
+
+/* A text of n bytes that begins with another one. Owned by the caller. */
+static char *long_text(const char *begin, size_t n)
+{
+	char *text = malloc(n + 1);
+
+	assert_non_null(text);
+	memset(text, 'a', n);
+	memcpy(text, begin, strlen(begin));
+	text[n] = '\0';
+	return text;
+}
+
+/* Of each value the largest that is taken, and the next one: docs/limits.md. */
+static void values_reach_their_limits(void **state)
+{
+	_cleanup_free_ char *name200 = long_text("", 200), *name201 = long_text("", 201);
+	_cleanup_free_ char *host64 = long_text("", 64), *host65 = long_text("", 65);
+	_cleanup_free_ char *entry253 = long_text("", 253 + 8), *entry254 = long_text("", 254 + 8);
+	struct arrow_spec spec;
+	uint32_t n;
+	uint64_t ns;
+
+	strcpy(entry253 + 253, ":1.2.3.4");
+	strcpy(entry254 + 254, ":1.2.3.4");
+	arrow_spec_init(&spec);
+	REACHES(arrow_parse_cpus(&spec, "64", &e), arrow_parse_cpus(&spec, "64.001", &e),
+		"0.001 to 64");
+	assert_int_equal(spec.limits.millicpus, 64000);
+	REACHES(arrow_parse_name(name200, &e), arrow_parse_name(name201, &e), "2 to 200");
+	REACHES(arrow_parse_name("ab", &e), arrow_parse_name("a", &e), "2 to 200");
+	REACHES(arrow_parse_hostname(host64, &e), arrow_parse_hostname(host65, &e), "at most 64");
+	REACHES(arrow_parse_host(&spec, entry253, &e), arrow_parse_host(&spec, entry254, &e),
+		"253 bytes");
+	REACHES(arrow_parse_timeout("2147483", &n, &e), arrow_parse_timeout("2147484", &n, &e),
+		"up to 2147483");
+	REACHES(arrow_parse_stop_timeout("2147483647", &n, &e),
+		arrow_parse_stop_timeout("2147483648", &n, &e), "up to 2147483647");
+	REACHES(arrow_parse_retries("2147483647", &n, &e),
+		arrow_parse_retries("2147483648", &n, &e), "up to 2147483647");
+	assert_int_equal(n, 2147483647);
+	REACHES(arrow_parse_retries("0", &n, &e), arrow_parse_retries("-1", &n, &e),
+		"number of retries '-1'");
+	REACHES(arrow_parse_duration("2500000h", &ns, &e),
+		arrow_parse_duration("2500001h", &ns, &e), "up to 2500000h");
+	assert_int_equal(ns, 9000000000000000000);
+	REACHES(arrow_parse_restart(&spec, "on-failure:4294967295", &e),
+		arrow_parse_restart(&spec, "on-failure:4294967296", &e), "up to 4294967295");
+	assert_int_equal(spec.life.restart_max, UINT32_MAX);
+	arrow_spec_release(&spec);
+}
+
 /* As in Docker, 0 and "" are as if the option were not given, also behind one that was. */
 static void not_given(void **state)
 {
@@ -116,6 +177,19 @@ static void env_files(void **state)
 	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "line 6 of /tmp/arrow-test-"));
 	assert_non_null(strstr(e.text, "'A B' contains whitespace"));
+	arrow_error_clear(&e);
+	/* The largest file, of empty lines, and one byte more. */
+	assert_int_equal(ftruncate(fd, 0), 0);
+	for (int i = 0; i < 256; i++) {
+		static char lines[65536];
+
+		memset(lines, '\n', sizeof(lines));
+		assert_int_equal(pwrite(fd, lines, sizeof(lines), i * 65536), 65536);
+	}
+	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), 0);
+	assert_int_equal(pwrite(fd, "\n", 1, 16 << 20), 1);
+	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), -EFBIG);
+	assert_non_null(strstr(e.text, "larger than 16 MiB"));
 	close(fd);
 	unlink(path);
 	arrow_spec_release(&spec);
@@ -339,6 +413,104 @@ static void a_job_arrives_whole(void **state)
 	arrow_spec_release(&spec);
 }
 
+static int encode(const struct arrow_spec *spec, size_t *size, struct arrow_error *e)
+{
+	const struct arrow_job_context context = {.id = ID};
+	struct arrow_job job;
+	int r = arrow_job_encode(&job, spec, &context, e);
+
+	if (r == 0) {
+		assert_int_equal(arrow_job_refresh(&job), 0);
+		*size = job.size;
+		arrow_job_release(&job);
+	}
+	return r;
+}
+
+/* What execve of Linux takes is taken, with a variable or argument as long as it may be. */
+static void arguments_and_environment_reach_their_limits(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_free_ char *longest = long_text("A=", 131071), *longer = long_text("A=", 131072);
+	struct arrow_spec spec;
+	size_t size, n, before = 0;
+	char *last;
+	int r;
+
+	arrow_spec_init(&spec);
+	spec.source.rootfs = strdup("/nowhere");
+	assert_int_equal(arrow_strings_add(&spec.process.args, longest), 0);
+	assert_int_equal(encode(&spec, &size, &e), 0);
+	/* Whatever PATH and HOSTNAME take of it, 2 MiB without 8 KiB is the most in all. */
+	for (n = 1; (r = encode(&spec, &size, &e)) == 0; n++) {
+		assert_true(n < 100);
+		before = size;
+		assert_int_equal(arrow_strings_add(&spec.process.args, longest), 0);
+	}
+	assert_int_equal(n, 15 + 1);
+	assert_int_equal(r, -E2BIG);
+	assert_int_equal(e.status, 126);
+	assert_non_null(strstr(e.text, "2088960 bytes together"));
+	arrow_error_clear(&e);
+	assert_true(before > 15u * 131072u);
+	/* The last one is cut until it fits, to the byte: it fits with `n`, not with `more`. */
+	last = spec.process.args.v[15];
+	n = 1;
+	for (size_t more = 131071; more - n > 1;) {
+		size_t half = (n + more) / 2;
+
+		memset(last, 'a', half);
+		last[half] = '\0';
+		if (encode(&spec, &size, &e) == 0)
+			n = half;
+		else
+			more = half;
+		arrow_error_clear(&e);
+	}
+	/* All strings with their NULs and pointers: PATH and HOSTNAME are counted, too. */
+	assert_in_range(15u * 131080u + n + 9, 2088960 - 200, 2088960 - 50);
+	arrow_spec_release(&spec);
+
+	arrow_spec_init(&spec);
+	spec.source.rootfs = strdup("/nowhere");
+	assert_int_equal(arrow_strings_add(&spec.process.args, "prog"), 0);
+	assert_int_equal(arrow_strings_add(&spec.process.env, longest), 0);
+	assert_int_equal(encode(&spec, &size, &e), 0);
+	free(spec.process.env.v[0]);
+	spec.process.env.v[0] = STEAL(longer);
+	assert_int_equal(encode(&spec, &size, &e), -E2BIG);
+	assert_non_null(strstr(e.text, "131073 bytes is longer than Linux allows (131072)"));
+	arrow_spec_release(&spec);
+}
+
+/* Options that have no limit of their own, as many as a job can hold. */
+static void a_job_reaches_its_limit(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_free_ char *value = long_text("net.x=", (1 << 20) - 8);
+	struct arrow_spec spec;
+	size_t size = 0, n = 0;
+	int r = 0;
+
+	arrow_spec_init(&spec);
+	spec.source.rootfs = strdup("/nowhere");
+	assert_int_equal(arrow_strings_add(&spec.process.args, "prog"), 0);
+	while (n < 100 && (r = encode(&spec, &size, &e)) == 0) {
+		assert_true(size <= ARROW_JOB_MAX);
+		assert_int_equal(arrow_parse_sysctl(&spec, value, &e), 0);
+		n++;
+	}
+	assert_int_equal(n, 16);
+	assert_int_equal(r, -E2BIG);
+	assert_non_null(strstr(e.text, "16 MiB"));
+	/* A few bytes below. */
+	spec.process.sysctls.v[15][(1 << 20) - 8 - 6000] = '\0';
+	arrow_error_clear(&e);
+	assert_int_equal(encode(&spec, &size, &e), 0);
+	assert_true(size <= ARROW_JOB_MAX && size > ARROW_JOB_MAX - 8192);
+	arrow_spec_release(&spec);
+}
+
 static void two_jobs_never_have_the_same_seed(void **state)
 {
 	struct arrow_job a = {0}, b = {0};
@@ -444,6 +616,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(cpus),
+		cmocka_unit_test(values_reach_their_limits),
 		cmocka_unit_test(not_given),
 		cmocka_unit_test(env_files),
 		cmocka_unit_test(label_files),
@@ -452,6 +625,8 @@ int main(void)
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(names_hosts_limits),
 		cmocka_unit_test(a_job_arrives_whole),
+		cmocka_unit_test(arguments_and_environment_reach_their_limits),
+		cmocka_unit_test(a_job_reaches_its_limit),
 		cmocka_unit_test(two_jobs_never_have_the_same_seed),
 		cmocka_unit_test(frames_survive_any_cut),
 		cmocka_unit_test(a_frame_that_is_too_long_is_refused),

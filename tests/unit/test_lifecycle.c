@@ -292,6 +292,8 @@ static void a_log_has_a_limit_unless_it_is_told_otherwise(void **state)
 		{{"max-size=-1", "max-file=1"}, 0, 1},
 		{{"max-size=-1", "max-file=2"}, 0, 0},
 		{{"max-size=0"}, 0, 0},
+		{{"max-size=1k", "max-file=1000"}, 1024, 1000},
+		{{"max-size=1k", "max-file=1001"}, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -308,6 +310,8 @@ static void a_log_has_a_limit_unless_it_is_told_otherwise(void **state)
 			assert_int_equal(log.max_size, cases[i].size);
 			assert_int_equal(log.max_file, cases[i].files);
 		}
+		if (cases[i].options[1] && strcmp(cases[i].options[1], "max-file=1001") == 0)
+			assert_non_null(strstr(e.text, "from 1 to 1000"));
 		arrow_error_clear(&e);
 		arrow_spec_release(&spec);
 	}
@@ -324,6 +328,12 @@ static void detach_keys(void **state)
 	assert_int_equal(keys[1], 17);
 	assert_int_equal(client_parse_keys("a,ctrl-@,ctrl-_,Z", keys, &e), 4);
 	assert_memory_equal(keys, "a\0\x1fZ", 4);
+	/* As many as there can be, and one more. */
+	assert_int_equal(client_parse_keys("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,ctrl-p", keys, &e), 16);
+	assert_int_equal(keys[15], 16);
+	assert_int_equal(client_parse_keys("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", keys, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "1 to 16 keys"));
+	arrow_error_clear(&e);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		assert_int_equal(client_parse_keys(bad[i], keys, &e), -EINVAL);
 		arrow_error_clear(&e);

@@ -352,10 +352,17 @@ static void values_are_checked_in_dockers_words(void **state)
 		has(SAYS(arrow_parse_cpu_shares(&s, "1", &e)), "minimum allowed cpu-shares is 2"));
 	assert_true(has(SAYS(arrow_parse_cpu_shares(&s, "262145", &e)),
 		"maximum allowed cpu-shares is 262144"));
+	assert_null(SAYS(arrow_parse_cpu_shares(&s, "262144", &e)));
+	assert_int_equal(s.limits.cpu_shares, 262144);
 	assert_non_null(SAYS(arrow_parse_cpu_shares(&s, "many", &e)));
 	assert_true(has(SAYS(arrow_parse_blkio_weight(&s, "9", &e)), "from 10 to 1000"));
+	assert_null(SAYS(arrow_parse_blkio_weight(&s, "10", &e)));
 	assert_null(SAYS(arrow_parse_blkio_weight(&s, "1000", &e)));
+	assert_true(has(SAYS(arrow_parse_blkio_weight(&s, "1001", &e)), "from 10 to 1000"));
 	assert_true(has(SAYS(arrow_parse_oom_score(&s, "1001", &e)), "[-1000, 1000]"));
+	assert_true(has(SAYS(arrow_parse_oom_score(&s, "-1001", &e)), "[-1000, 1000]"));
+	assert_null(SAYS(arrow_parse_oom_score(&s, "1000", &e)));
+	assert_int_equal(s.limits.oom_score_adj, 1000);
 	assert_null(SAYS(arrow_parse_oom_score(&s, "-1000", &e)));
 	assert_int_equal(s.limits.oom_score_adj, -1000);
 	assert_true(has(SAYS(arrow_parse_rate(&s, ARROW_RATE_READ_BPS, "/dev/sda", &e)),
@@ -369,6 +376,9 @@ static void values_are_checked_in_dockers_words(void **state)
 	assert_null(SAYS(arrow_parse_rate(&s, ARROW_RATE_WRITE_BPS, "/dev/sda:1mb", &e)));
 	assert_int_equal(s.limits.n_rates, 1);
 	assert_int_equal(s.limits.rates[0].value, 1048576);
+	assert_null(SAYS(arrow_parse_pids(&s, "4194304", &e)));
+	assert_int_equal(s.limits.pids_max, 4194304);
+	assert_true(has(SAYS(arrow_parse_pids(&s, "4194305", &e)), "up to 4194304"));
 	assert_null(SAYS(arrow_parse_pids(&s, "-1", &e)));
 	assert_int_equal(s.limits.pids_max, 0);
 	assert_non_null(SAYS(arrow_parse_pids(&s, "5x", &e)));

@@ -14,6 +14,7 @@
 /* The loader has a fail() of its own. */
 #pragma push_macro("fail")
 #undef fail
+#include "guest/process.h"
 #include "guest/stream.h"
 #include "guest/tty.h"
 #pragma pop_macro("fail")
@@ -403,6 +404,23 @@ static void a_length_beyond_the_job_is_refused(void **state)
 		add_string(&b, ARROW_JOB_ARG, "last");
 		arrow_put32(b.data + b.size - 8, lengths[i]);
 		assert_int_equal(decode_and_drop(b.data, b.size), -EINVAL);
+	}
+}
+
+/* A job and an EXEC of the largest size have room, and not one byte more. */
+static void records_reach_their_limits(void **state)
+{
+	static const size_t most[] = {ARROW_EXEC_MAX, ARROW_JOB_MAX};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct records records = {0};
+		size_t size;
+
+		while (records_room(&records, most[i], &size))
+			records.size += size;
+		assert_int_equal(records.size, most[i]);
+		assert_true(records.overflow);
+		free(records.data);
 	}
 }
 
@@ -869,6 +887,7 @@ int main(void)
 		cmocka_unit_test(a_new_identity_brings_no_program),
 		cmocka_unit_test(each_malformed_record_is_refused),
 		cmocka_unit_test(a_length_beyond_the_job_is_refused),
+		cmocka_unit_test(records_reach_their_limits),
 		cmocka_unit_test(a_record_that_may_come_once_is_refused_twice),
 		cmocka_unit_test(mutated_jobs_do_no_harm),
 		cmocka_unit_test(users_are_found_as_docker_finds_them),

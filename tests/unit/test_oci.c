@@ -72,6 +72,18 @@ static void reference_refuses(void **state)
 		longer[n] = '\0';
 		assert_int_equal(oci_reference_parse(&r, longer, &e) == 0,
 			n == 255 - strlen("docker.io/library/"));
+		assert_true(!e.text || strstr(e.text, "longer than 255 bytes"));
+	}
+	/* The same of a tag. */
+	for (size_t n = 128; n <= 129; n++) {
+		_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+		_cleanup_reference_ struct oci_reference r = {0};
+
+		memset(longer, 'a', 2 + n);
+		longer[1] = ':';
+		longer[2 + n] = '\0';
+		assert_int_equal(oci_reference_parse(&r, longer, &e) == 0, n == 128);
+		assert_true(!e.text || strstr(e.text, "1 to 128 letters"));
 	}
 }
 
@@ -156,6 +168,107 @@ static void ten_thousand_layers_are_refused(void **state)
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(parse_manifest(text, &why), -E2BIG);
 	assert_non_null(strstr(why, "10000 layers"));
+}
+
+/* A document with n entries between two texts. Owned by the caller. */
+static char *repeat(const char *begin, const char *entry, size_t n, const char *end, size_t *size)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, size);
+
+	fputs(begin, f);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%s", i ? ", " : "", entry);
+	fputs(end, f);
+	assert_int_equal(fclose(f), 0);
+	return text;
+}
+
+static int parse_index(const char *data, size_t size, const char *what, struct arrow_error *e)
+{
+	_cleanup_index_ struct oci_index index = {0};
+
+	return oci_index_parse(&index, data, size, what, e);
+}
+
+static int parse_any_manifest(
+	const char *data, size_t size, const char *what, struct arrow_error *e)
+{
+	_cleanup_manifest_ struct oci_manifest m = {0};
+
+	return oci_manifest_parse(&m, data, size, what, e);
+}
+
+static int parse_config(const char *data, size_t size, const char *what, struct arrow_error *e)
+{
+	_cleanup_config_ struct oci_config c = {0};
+
+	return oci_config_parse(&c, data, size, what, e);
+}
+
+/* The longest document of each kind is read, and of one more the error names the limit. */
+static void documents_reach_their_limits(void **state)
+{
+#define MANIFEST "{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": ["
+	static const struct {
+		int (*parse)(
+			const char *data, size_t size, const char *what, struct arrow_error *e);
+		const char *begin, *entry, *end;
+		size_t most;
+		int refused;
+		const char *words;
+	} lists[] = {
+		{parse_any_manifest, MANIFEST, DESC, "]}", 512, -E2BIG,
+			"513 layers, more than the 512 allowed"},
+		{parse_index, "{\"manifests\": [", DESC, "]}", 1024, -E2BIG,
+			"1025 manifests, more than the 1024 allowed"},
+		{parse_config, "{\"rootfs\": {\"diff_ids\": [", "\"" SUM_REF "\"", "]}}", 512,
+			-E2BIG, "513 layers, more than the 512 allowed"},
+		{parse_config, "{\"config\": {\"Env\": [", "\"A=1\"", "]}}", 4096, -EBADMSG,
+			"4096 entries or less"},
+	};
+	static const struct {
+		int (*parse)(
+			const char *data, size_t size, const char *what, struct arrow_error *e);
+		const char *begin, *end;
+		size_t most;
+		const char *words;
+	} sizes[] = {
+		{parse_any_manifest, MANIFEST, "]}", 4u << 20,
+			"4194305 bytes, more than the 4194304"},
+		{parse_index, "{\"manifests\": [", "]}", 4u << 20,
+			"4194305 bytes, more than the 4194304"},
+		{parse_config, "{\"config\": {", "}}", 8u << 20,
+			"8388609 bytes, more than the 8388608"},
+	};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+
+	for (size_t i = 0; i < 2 * sizeof(lists) / sizeof(*lists); i++) {
+		size_t size, n = lists[i / 2].most + i % 2;
+		_cleanup_free_ char *text =
+			repeat(lists[i / 2].begin, lists[i / 2].entry, n, lists[i / 2].end, &size);
+		int r = lists[i / 2].parse(text, size, "it", &e);
+
+		if (r != (i % 2 ? lists[i / 2].refused : 0) ||
+			(r < 0 && !strstr(e.text, lists[i / 2].words)))
+			fail_msg("%s with %zu: %d, %s", lists[i / 2].begin, n, r, e.text);
+		arrow_error_clear(&e);
+	}
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t size, n = sizes[i / 2].most + i % 2;
+		_cleanup_free_ char *text =
+			repeat(sizes[i / 2].begin, " ", 0, sizes[i / 2].end, &size);
+		_cleanup_free_ char *padded = malloc(n);
+		int r;
+
+		memset(padded, ' ', n);
+		memcpy(padded, text, size);
+		r = sizes[i / 2].parse(padded, n, "it", &e);
+		if (r != (i % 2 ? -E2BIG : 0) || (r < 0 && !strstr(e.text, sizes[i / 2].words)))
+			fail_msg("%s of %zu bytes: %d, %s", sizes[i / 2].begin, n, r, e.text);
+		arrow_error_clear(&e);
+	}
+#undef MANIFEST
 }
 
 static void config_is_read(void **state)
@@ -572,6 +685,7 @@ int main(void)
 		cmocka_unit_test(reference_refuses),
 		cmocka_unit_test(manifest_is_checked),
 		cmocka_unit_test(ten_thousand_layers_are_refused),
+		cmocka_unit_test(documents_reach_their_limits),
 		cmocka_unit_test(config_is_read),
 		cmocka_unit_test(odd_configs_are_taken),
 		cmocka_unit_test(odd_platforms_are_taken),

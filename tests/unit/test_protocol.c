@@ -114,8 +114,10 @@ static void numbers_out_of_range_are_refused(void **state)
 		{exec_any, 9, 0, 0, -EPROTO},
 		{exec_any, 9, 0, UINT32_MAX, -EPROTO},
 		{signal_any, 8, 0, 0, -EPROTO},
+		{signal_any, 8, 0, ARROW_PROCESSES, 0},
 		{signal_any, 8, 0, ARROW_PROCESSES + 1, -EPROTO},
 		{signal_any, 8, 1, 0, -EPROTO},
+		{signal_any, 8, 1, 64, 0},
 		{signal_any, 8, 1, 65, -EPROTO},
 		{winsize_any, 8, 0, 0, -EPROTO},
 		{winsize_any, 8, 1, UINT32_MAX, 0},
@@ -129,7 +131,9 @@ static void numbers_out_of_range_are_refused(void **state)
 		{exited_any, 12, 2, 65, -EPROTO},
 		{failed_any, 12, 0, 0, -EPROTO},
 		{failed_any, 12, 1, 0, -EPROTO},
+		{failed_any, 12, 1, 255, 0},
 		{failed_any, 12, 1, 256, -EPROTO},
+		{failed_any, 12, 2, 4095, 0},
 		{failed_any, 12, 2, 4096, -EPROTO},
 		{saved_any, 8, 0, 4096, -EPROTO},
 		{saved_any, 8, 1, 2, -EPROTO},
@@ -486,6 +490,31 @@ static void record_values_out_of_range_are_refused(void **state)
 	}
 }
 
+static void record_values_reach_their_limits(void **state)
+{
+	static const struct {
+		uint32_t tag;
+		const char *(*decode)(const struct arrow_record *record);
+		size_t length;
+		const char *begin; /* of the value; the rest is zeros */
+		size_t n;
+	} good[] = {
+		{ARROW_JOB_NIC, nic_any, 16, "\7\0\0\0\377\377", 6}, /* eth7, an MTU of 65535 */
+		{ARROW_JOB_ADDRESS, address_any, 24, "\7\0\0\0\4\40", 6},
+		{ARROW_JOB_ADDRESS, address_any, 24, "\7\0\0\0\6\200", 6},
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		struct arrow_record record;
+		uint8_t value[64] = {0};
+
+		memcpy(value, good[i].begin, good[i].n);
+		assert_null(take(good[i].tag, value, good[i].length, &record));
+		if (good[i].decode(&record))
+			fail_msg("case %zu: %s", i, good[i].decode(&record));
+	}
+}
+
 static void attributes_of_files_come_back_as_they_were(void **state)
 {
 	_cleanup_free_ uint8_t *xattrs = calloc(1, ENTRY_XATTRS_MAX);
@@ -559,6 +588,7 @@ int main(void)
 		cmocka_unit_test(records_cut_off_are_refused),
 		cmocka_unit_test(record_values_come_back_as_they_were),
 		cmocka_unit_test(record_values_out_of_range_are_refused),
+		cmocka_unit_test(record_values_reach_their_limits),
 		cmocka_unit_test(attributes_of_files_come_back_as_they_were),
 		cmocka_unit_test(an_error_of_files_has_an_errno),
 	};

@@ -233,6 +233,53 @@ static void signatures_made_at_once_are_all_kept(void **state)
 	free_world(&w);
 }
 
+/* One manifest of signatures, of which each is another, as it lies in the store. */
+static int read_many(size_t n, size_t payload, struct arrow_error *error)
+{
+	struct signature_layers layers;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	int r;
+
+	fputs("{\"layers\": [", f);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f,
+			"%s{\"mediaType\": \"application/vnd.dev.cosign.simplesigning.v1+json\", "
+			"\"size\": %zu, \"digest\": \"sha256:%064zu\", \"annotations\": "
+			"{\"dev.cosignproject.cosign/signature\": \"x\"}}",
+			i ? ", " : "", payload, i);
+	fputs("]}", f);
+	assert_int_equal(fclose(f), 0);
+	r = signature_layers_read(&layers, text, size, "it", error);
+	if (r == 0) {
+		assert_int_equal(layers.n, n);
+		signature_layers_release(&layers);
+	}
+	free(text);
+	return r;
+}
+
+static void there_are_only_so_many_signatures(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	_cleanup_signatures_ struct signatures s = {0};
+
+	assert_int_equal(read_many(128, 65536, &e), 0);
+	assert_int_equal(read_many(129, 1, &e), -E2BIG);
+	assert_non_null(strstr(e.text, "129 signatures, more than the 128 allowed"));
+	arrow_error_clear(&e);
+	assert_int_equal(read_many(1, 65537, &e), -E2BIG);
+	assert_non_null(strstr(e.text, "more than 65536 bytes"));
+	for (int i = 0; i < 129; i++) {
+		char *payload = path_format("%d", i);
+
+		assert_int_equal(signatures_add(&s, payload, strlen(payload), strdup("x")),
+			i < 128 ? 0 : -E2BIG);
+	}
+	assert_int_equal(s.n, 128);
+}
+
 /* A good signature of something else, and one whose payload was changed. */
 static void test_forged(void **state)
 {
@@ -305,6 +352,7 @@ int main(void)
 		FIXTURE_TEST(test_bad_policies_refuse),
 		FIXTURE_TEST(test_identity),
 		FIXTURE_TEST(signatures_made_at_once_are_all_kept),
+		cmocka_unit_test(there_are_only_so_many_signatures),
 		FIXTURE_TEST(test_forged),
 		FIXTURE_TEST(test_openssl_agrees),
 		FIXTURE_TEST(test_keys_that_are_none),

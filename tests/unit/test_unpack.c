@@ -428,6 +428,35 @@ static void bombs_are_refused(void **state)
 	}
 }
 
+/* As many files and bytes as there may be, and one file more. */
+static void the_largest_image_is_taken(void **state)
+{
+	static const struct {
+		struct arrow_image_limits most;
+		const char *archive;
+	} cases[] = {
+		/* The root, d and three files. */
+		{{.max_files = 5}, "mkdir -p d; touch d/1 d/2 d/3; tar -cf b.tar d"},
+		{{.max_files = 4}, "tar -cf b.tar d"},
+		{{.max_size = 3 << 20}, "head -c 1M /dev/zero | tr '\\0' x >f; tar -cf b.tar f"},
+		{{.max_size = 1 << 20}, "tar -cf b.tar f"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_free_ char *why = NULL;
+		struct tree t;
+		int r;
+
+		shell(cases[i].archive);
+		tree_begin_limited(&t, &cases[i].most);
+		r = apply(&t, "b.tar", 1, NULL, &why);
+		if (r != (i % 2 ? -EFBIG : 0))
+			fail_msg("case %zu: %d, %s", i, r, why);
+		assert_true(r == 0 || strstr(why, "larger than"));
+		tree_end(&t);
+	}
+}
+
 /* A chain of links makes paths that are deeper than any name is long. */
 static void depth_is_limited(void **state)
 {
@@ -473,6 +502,7 @@ int main(void)
 		FIXTURE_TEST(links_stay_inside),
 		FIXTURE_TEST(damaged_layers_are_refused),
 		FIXTURE_TEST(bombs_are_refused),
+		FIXTURE_TEST(the_largest_image_is_taken),
 		FIXTURE_TEST(hard_links_have_metadata),
 		FIXTURE_TEST(memory_is_limited),
 		FIXTURE_TEST(depth_is_limited),
