@@ -59,9 +59,9 @@ static const struct argp_option create_options[] = {
 };
 
 static const struct argp_option connect_options[] = {
-	{"alias", OPT_ALIAS, "NAME", 0, "Additional name of the Arrow on its networks", 0},
-	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address, on the Arrow's first network only", 0},
-	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address, on the Arrow's first network only", 0},
+	{"alias", OPT_ALIAS, "NAME", 0, "Additional name of the Arrow on the network", 0},
+	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address of the Arrow on the network", 0},
+	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address of the Arrow on the network", 0},
 	{0},
 };
 

@@ -14,7 +14,6 @@
 #include "cli/limit_options.h"
 #include "core/client/client.h"
 #include "core/spec/parse.h"
-#include "net/address.h"
 #include "package/resolve.h"
 #include "util/cleanup.h"
 
@@ -148,12 +147,12 @@ static const struct argp_option options[] = {
 	{"sysctl", OPT_SYSCTL, "NAME=VALUE", 0, "Set a parameter of the guest's kernel", 0},
 
 	{0, 0, 0, 0, "Network:", 7},
-	{"network", OPT_NETWORK, "NETWORK", 0, "none, the name of a network, user, bridge:DEVICE or ns:PATH; can be given several times", 0},
+	{"network", OPT_NETWORK, "NETWORK", 0, "none, the name of a network, user, bridge:DEVICE or ns:PATH, or one of them with what is chosen there: name=NETWORK,ip=ADDRESS,ip6=ADDRESS,mac-address=MAC,alias=NAME; can be given several times", 0},
 	{"net", OPT_NETWORK, "NETWORK", OPTION_ALIAS | OPTION_HIDDEN, 0, 0},
 	{"publish", 'p', "[[IP:]HOST:]GUEST[/udp]", 0, "Publish a port, or a range of ports, on the host", 0},
 	{"publish-all", 'P', 0, 0, "Publish all exposed ports on free ports of the host", 0},
 	{"expose", OPT_EXPOSE, "PORT[/udp]", 0, "Expose a port, for -P", 0},
-	{"network-alias", OPT_NETWORK_ALIAS, "NAME", 0, "Additional name on the network", 0},
+	{"network-alias", OPT_NETWORK_ALIAS, "NAME", 0, "Additional name on all networks", 0},
 	{"ip", OPT_IP, "ADDRESS", 0, "IPv4 address on the first network", 0},
 	{"ip6", OPT_IP6, "ADDRESS", 0, "IPv6 address on the first network", 0},
 	{"mac-address", OPT_MAC, "MAC", 0, "MAC address on the first network", 0},
@@ -258,20 +257,12 @@ static int run_check_workdir(const char *value, struct arrow_error *error)
 
 static int run_check_ip(const char *value, struct arrow_error *error)
 {
-	struct net_address address;
-
-	if (net_address_parse(value, &address) == 0 && address.family == 4)
-		return 0;
-	return arrow_fail(error, EINVAL, "invalid IPv4 address '%s'", value);
+	return arrow_parse_address(value, 4, error);
 }
 
 static int run_check_ip6(const char *value, struct arrow_error *error)
 {
-	struct net_address address;
-
-	if (net_address_parse(value, &address) == 0 && address.family == 6)
-		return 0;
-	return arrow_fail(error, EINVAL, "invalid IPv6 address '%s'", value);
+	return arrow_parse_address(value, 6, error);
 }
 
 static int run_check_log_opt(const char *value, struct arrow_error *error)
@@ -287,16 +278,6 @@ static int run_check_keys(const char *value, struct arrow_error *error)
 	int r = client_parse_keys(value, keys, error);
 
 	return r < 0 ? r : 0;
-}
-
-static int run_check_mac(const char *value, struct arrow_error *error)
-{
-	uint8_t mac[6];
-
-	if (net_mac_parse(value, mac) == 0)
-		return 0;
-	return arrow_fail(error, EINVAL,
-		"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56", value);
 }
 
 static int run_parse_security(struct arrow_spec *spec, const char *value, struct arrow_error *error)
@@ -384,11 +365,10 @@ static const struct run_value values[] = {
 	{OPT_KERNEL, RUN_TEXT, AT(char *, spec.vm.kernel)},
 	{OPT_IP, RUN_TEXT, AT(char *, spec.net.ip), .check = run_check_ip},
 	{OPT_IP6, RUN_TEXT, AT(char *, spec.net.ip6), .check = run_check_ip6},
-	{OPT_MAC, RUN_TEXT, AT(char *, spec.net.mac), .check = run_check_mac},
+	{OPT_MAC, RUN_TEXT, AT(char *, spec.net.mac), .check = arrow_parse_mac},
 	{OPT_LOG_DRIVER, RUN_TEXT, AT(char *, spec.log.driver)},
 
 	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts), .check = run_check_log_opt},
-	{OPT_NETWORK, RUN_LIST, AT(struct arrow_strings, spec.net.names)},
 	{OPT_NETWORK_ALIAS, RUN_LIST, AT(struct arrow_strings, spec.net.aliases)},
 	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose, .strict = true},
 	{OPT_DNS_SEARCH, RUN_LIST, AT(struct arrow_strings, spec.net.dns_search)},
@@ -429,6 +409,7 @@ static const struct run_value values[] = {
 	{OPT_ULIMIT, RUN_SPEC, .spec = arrow_parse_ulimit},
 	{OPT_SYSCTL, RUN_SPEC, .spec = arrow_parse_sysctl},
 	{OPT_SECURITY_OPT, RUN_SPEC, .spec = run_parse_security},
+	{OPT_NETWORK, RUN_SPEC, .spec = arrow_parse_network},
 	{OPT_ADD_HOST, RUN_SPEC, .spec = arrow_parse_host},
 	{OPT_DNS, RUN_SPEC, .spec = arrow_parse_dns},
 	{'l', RUN_SPEC, .spec = arrow_parse_label},
@@ -520,6 +501,8 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 		if (!source->rootfs && !source->program && !source->from)
 			(void)arrow_fail(&in->error, EINVAL,
 				"requires a program or image, as in 'arrow run ./hello'");
+		else
+			(void)!arrow_check_networks(&in->spec, &in->error);
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {

@@ -84,9 +84,10 @@ int net_connect(struct net_attachment *a, const char *network, const struct net_
 		.id = request->id,
 		.name = request->name,
 		.aliases = request->aliases,
-		.ip = request->ip,
-		.ip6 = request->ip6,
-		.mac = request->mac,
+		.more_aliases = request->endpoints[0].aliases,
+		.ip = request->endpoints[0].ip,
+		.ip6 = request->endpoints[0].ip6,
+		.mac = request->endpoints[0].mac,
 	};
 	_cleanup_close_ int lock = -1;
 	bool served = false;

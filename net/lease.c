@@ -546,13 +546,10 @@ void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish)
 	snprintf(tap, IFNAMSIZ, NET_TAP "%u-%.10s", wish->card % 10, wish->id);
 }
 
-static int take_names(
-	struct net_lease *l, const struct net_lease_wish *wish, struct arrow_error *error)
+static int lease_add_aliases(
+	struct net_lease *l, const char *const *aliases, struct arrow_error *error)
 {
-	snprintf(l->id, sizeof(l->id), "%s", wish->id);
-	snprintf(l->name, sizeof(l->name), "%s", wish->name);
-	l->aliases = json_array();
-	for (const char *const *a = wish->aliases; a && *a; a++) {
+	for (const char *const *a = aliases; a && *a; a++) {
 		if (!net_names_is_valid(*a))
 			return arrow_fail(error, EINVAL,
 				"invalid network alias '%s': use 1 to %u letters, digits, '_', '.' and '-', beginning with none of the last",
@@ -560,6 +557,18 @@ static int take_names(
 		json_array_append_new(l->aliases, json_string(*a));
 	}
 	return 0;
+}
+
+static int take_names(
+	struct net_lease *l, const struct net_lease_wish *wish, struct arrow_error *error)
+{
+	int r;
+
+	snprintf(l->id, sizeof(l->id), "%s", wish->id);
+	snprintf(l->name, sizeof(l->name), "%s", wish->name);
+	l->aliases = json_array();
+	r = lease_add_aliases(l, wish->aliases, error);
+	return r < 0 ? r : lease_add_aliases(l, wish->more_aliases, error);
 }
 
 int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,

@@ -38,7 +38,7 @@ struct net_lease_wish {
 	unsigned int card; /* of ethN: one network a card */
 	const char *id, *name;
 	const char *ip, *ip6, *mac;
-	const char *const *aliases; /* NULL-terminated */
+	const char *const *aliases, *const *more_aliases; /* NULL-terminated */
 	const struct net_ports *ports;
 };
 

@@ -280,15 +280,17 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 	const struct net_request *request, struct arrow_error *error)
 {
 	const char *name = plan->entries[index].name;
-	/* Addresses, names and ports are those of the first card, but for the names. */
+	const struct net_endpoint *chosen = &request->endpoints[index];
+	/* Ports are published on the first card. */
 	struct net_lease_wish wish = {
 		.card = index,
 		.id = request->id,
 		.name = request->name,
 		.aliases = request->aliases,
-		.ip = index ? NULL : request->ip,
-		.ip6 = index ? NULL : request->ip6,
-		.mac = index ? NULL : request->mac,
+		.more_aliases = chosen->aliases,
+		.ip = chosen->ip,
+		.ip6 = chosen->ip6,
+		.mac = chosen->mac,
 		.ports = index ? NULL : &a->ports,
 	};
 
@@ -363,6 +365,7 @@ static int net_check_user_ports(const struct net_ports *ports, struct arrow_erro
 static int net_check_request(
 	const struct net_plan *plan, const struct net_request *request, struct arrow_error *error)
 {
+	const struct net_endpoint *first = &request->endpoints[0];
 	enum net_mode mode;
 
 	if (plan->n == 0 && request->ports && request->ports->n)
@@ -374,7 +377,7 @@ static int net_check_request(
 	if ((mode == NET_BRIDGE || mode == NET_NAMESPACE) && request->ports && request->ports->n)
 		return arrow_fail(error, EINVAL,
 			"ports cannot be published on a network that is not Arrow's: connect to the Arrow's own address there");
-	if (mode == NET_USER && (request->ip || request->ip6 || request->mac))
+	if (mode == NET_USER && (first->ip || first->ip6 || first->mac))
 		return arrow_fail(error, EINVAL,
 			"the user-mode network has fixed addresses: leave out --ip, --ip6 and --mac-address");
 	return mode == NET_USER && plan->user_kind == NET_CARD_STREAM

@@ -15,6 +15,7 @@
 
 #include <sys/types.h>
 
+#include "net/endpoint.h"
 #include "net/lease.h"
 #include "net/link.h"
 #include "net/ports.h"
@@ -61,8 +62,9 @@ struct net_plan {
 /* What an Arrow asks for. Lists are NULL-terminated, or NULL. */
 struct net_request {
 	const char *id, *name;
-	const char *ip, *ip6, *mac;
-	const char *const *aliases;
+	/* Of each card of the plan; of net_connect() the first. */
+	struct net_endpoint endpoints[NET_CARDS_MAX];
+	const char *const *aliases; /* on all networks */
 	const struct net_ports *ports;
 };
 

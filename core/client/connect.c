@@ -64,24 +64,19 @@ static void connect_take_away(struct arrow_strings *list, size_t index)
 }
 
 /* An address that is chosen has to be one of the network's. */
-static int connect_take_address(char **to, const char *text, const struct net_address *subnet,
-	const struct net_network *n, bool first, struct arrow_error *error)
+static int connect_check_address(const char *text, const struct net_address *subnet,
+	const struct net_network *n, struct arrow_error *error)
 {
+	const unsigned int family = subnet == &n->subnet6 ? 6 : 4;
 	struct net_address a;
 
-	if (!text)
-		return 0;
-	if (!first)
+	if (text && !subnet->family)
 		return arrow_fail_status(error, 1, EINVAL,
-			"addresses can be chosen on the first network of an Arrow only: disconnect it from the others first, or leave out --ip and --ip6");
-	if (net_address_parse(text, &a) < 0 || !subnet->family || a.family != subnet->family ||
-		!net_address_in(subnet, &a))
+			"network %s has no IPv%u: leave out the address %s", n->name, family, text);
+	if (text && (net_address_parse(text, &a) < 0 || !net_address_in(subnet, &a)))
 		return arrow_fail_status(error, 1, EINVAL,
-			"%s is not an IPv%u address of network %s", text,
-			subnet == &n->subnet6 ? 6 : 4, n->name);
-	free(*to);
-	*to = strdup(text);
-	return *to ? 0 : no_memory(error);
+			"%s is not an IPv%u address of network %s", text, family, n->name);
+	return 0;
 }
 
 /* What is on the first network only. */
@@ -106,7 +101,6 @@ static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_
 	const struct change *change = arg;
 	const struct arrow_connection *c = change->connection;
 	const struct net_network *n = change->network;
-	bool first;
 	int r = connect_name_networks(spec, change->arrow, error);
 
 	if (r < 0)
@@ -125,19 +119,21 @@ static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_
 			NET_CARDS_MAX);
 	if (strcmp(spec->net.names.v[0], NONE) == 0)
 		connect_take_away(&spec->net.names, 0);
-	first = spec->net.names.n == 0;
-	r = connect_take_address(&spec->net.ip, c->ip, &n->subnet4, n, first, error);
+	r = connect_check_address(c->ip, &n->subnet4, n, error);
 	if (r == 0)
-		r = connect_take_address(&spec->net.ip6, c->ip6, &n->subnet6, n, first, error);
-	for (size_t i = 0; r == 0 && i < c->aliases->n; i++) {
+		r = connect_check_address(c->ip6, &n->subnet6, n, error);
+	for (size_t i = 0; r == 0 && i < c->aliases->n; i++)
 		if (!net_names_is_valid(c->aliases->v[i]))
 			r = arrow_fail_status(error, 1, EINVAL,
 				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
 				c->aliases->v[i]);
-		else if (arrow_strings_add(&spec->net.aliases, c->aliases->v[i]) < 0)
-			r = no_memory(error);
-	}
-	if (r == 0 && arrow_strings_add(&spec->net.names, n->name) < 0)
+	if (r == 0 && (arrow_strings_add(&spec->net.names, n->name) < 0 ||
+			      arrow_spec_add_endpoint(spec, n->name,
+				      &(struct net_endpoint){
+					      .ip = c->ip,
+					      .ip6 = c->ip6,
+					      .aliases = (const char *const *)c->aliases->v,
+				      }) < 0))
 		r = no_memory(error);
 	return r;
 }
@@ -160,6 +156,7 @@ static int connect_leave_network(struct arrow_spec *spec, void *arg, struct arro
 	if (at == networks->n || strcmp(networks->v[at], NONE) == 0)
 		return arrow_fail_status(error, 1, ENOENT, "Arrow %s is not on network %s",
 			change->arrow, change->left);
+	arrow_spec_remove_endpoint(spec, networks->v[at]);
 	connect_take_away(networks, at);
 	if (at == 0)
 		connect_forget_first(spec);
@@ -221,11 +218,22 @@ static int connect_copy_text(char **to, const char *text)
 static int connect_restore_spec(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	const struct arrow_spec *before = arg;
+	int r = 0;
 
 	arrow_strings_release(&spec->net.names);
-	arrow_strings_release(&spec->net.aliases);
-	if (arrow_strings_add_all(&spec->net.names, before->net.names.v) < 0 ||
-		arrow_strings_add_all(&spec->net.aliases, before->net.aliases.v) < 0 ||
+	arrow_spec_release_endpoints(spec);
+	for (size_t i = 0; r == 0 && i < before->net.n_endpoints; i++) {
+		const struct arrow_endpoint *e = &before->net.endpoints[i];
+
+		r = arrow_spec_add_endpoint(spec, e->network,
+			&(struct net_endpoint){
+				.ip = e->ip,
+				.ip6 = e->ip6,
+				.mac = e->mac,
+				.aliases = (const char *const *)e->aliases.v,
+			});
+	}
+	if (r < 0 || arrow_strings_add_all(&spec->net.names, before->net.names.v) < 0 ||
 		connect_copy_text(&spec->net.ip, before->net.ip) < 0 ||
 		connect_copy_text(&spec->net.ip6, before->net.ip6) < 0 ||
 		connect_copy_text(&spec->net.mac, before->net.mac) < 0)

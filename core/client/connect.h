@@ -14,7 +14,7 @@
 struct arrow_connection {
 	const char *network; /* name or id */
 	const char *ip, *ip6;
-	const struct arrow_strings *aliases;
+	const struct arrow_strings *aliases; /* on this network */
 };
 
 /*

@@ -51,9 +51,7 @@ static int networks_join(struct keeper *k, const struct arrow_spec *spec, const 
 			&(struct net_request){
 				.id = k->instance->id,
 				.name = name,
-				.ip = i ? NULL : spec->net.ip,
-				.ip6 = i ? NULL : spec->net.ip6,
-				.mac = i ? NULL : spec->net.mac,
+				.endpoints = {arrow_spec_endpoint(spec, i)},
 				.aliases = (const char *const *)spec->net.aliases.v,
 			},
 			error);

@@ -282,7 +282,7 @@ void arrow_saved_release(struct arrow_saved *s)
 /* What a restored Arrow has of its own, whatever the saved one had. */
 static const char *const own[] = {"hostname", "labels", "interactive", "stdin_once", "tty", "cold",
 	"auto_remove", "timeout", "restart", "restart_max", "log_driver", "log_opts", "from",
-	"ports", "publish_all", "ip", "ip6", "mac", "network_aliases", NULL};
+	"ports", "publish_all", "ip", "ip6", "mac", "endpoints", "network_aliases", NULL};
 
 /* What it can be given; else it has what the saved one had. */
 static const char *const given[] = {"hosts", "dns", "dns_search", "dns_options", "networks",

@@ -50,6 +50,9 @@ int arrow_parse_label_file(
  * a line of CSV. Errors name what Docker has and Arrow does not.
  */
 int arrow_parse_mount(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* Takes the next field of a line of CSV off it, without its quotes; NULL at the end. */
+char *arrow_parse_next_field(char **rest);
 int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
@@ -57,6 +60,19 @@ int arrow_parse_caps(struct arrow_spec *, const struct arrow_strings *add,
 	const struct arrow_strings *drop, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_host(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_dns(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/*
+ * A network as net_plan() has it, or "name=NET,ip=A,ip6=A,mac-address=MAC,alias=NAME", a line of
+ * CSV, with what is chosen there. "" is as if the option were not given.
+ */
+int arrow_parse_network(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* What is chosen for the first network twice, by options of their own and by --network. */
+int arrow_check_networks(const struct arrow_spec *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* An address of a family, 4 or 6, which may have a prefix; a unicast MAC. Errors name them. */
+int arrow_parse_address(const char *text, uint8_t family, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_mac(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_sysctl(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_name(const char *text, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_label(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;

@@ -150,8 +150,7 @@ struct mount {
 	bool read_only;
 };
 
-/* Takes the next field of a line of CSV off it, without its quotes; NULL at the end. */
-static char *mount_next_field(char **rest)
+char *arrow_parse_next_field(char **rest)
 {
 	char *field = *rest, *from = field, *to = field;
 	bool quoted = field && *field == '"';
@@ -308,7 +307,7 @@ int arrow_parse_mount(struct arrow_spec *spec, const char *text, struct arrow_er
 
 	if (!copy)
 		return arrow_no_memory(error);
-	while (r == 0 && (field = mount_next_field(&rest))) {
+	while (r == 0 && (field = arrow_parse_next_field(&rest))) {
 		char *value = strchr(field, '=');
 
 		if (value)

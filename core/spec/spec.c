@@ -64,6 +64,95 @@ void arrow_strings_release(struct arrow_strings *list)
 	*list = (struct arrow_strings){0};
 }
 
+static int endpoint_copy_text(char **to, const char *text)
+{
+	*to = text ? strdup(text) : NULL;
+	return !text || *to ? 0 : -ENOMEM;
+}
+
+static void endpoint_release(struct arrow_endpoint *e)
+{
+	free(e->network);
+	free(e->ip);
+	free(e->ip6);
+	free(e->mac);
+	arrow_strings_release(&e->aliases);
+}
+
+int arrow_spec_add_endpoint(
+	struct arrow_spec *spec, const char *network, const struct net_endpoint *chosen)
+{
+	struct arrow_endpoint *list, *e;
+
+	if (!chosen->ip && !chosen->ip6 && !chosen->mac && !(chosen->aliases && *chosen->aliases))
+		return 0;
+	list = realloc(spec->net.endpoints, (spec->net.n_endpoints + 1) * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	spec->net.endpoints = list;
+	e = &list[spec->net.n_endpoints++];
+	*e = (struct arrow_endpoint){0};
+	if (endpoint_copy_text(&e->network, network) < 0 ||
+		endpoint_copy_text(&e->ip, chosen->ip) < 0 ||
+		endpoint_copy_text(&e->ip6, chosen->ip6) < 0 ||
+		endpoint_copy_text(&e->mac, chosen->mac) < 0)
+		return -ENOMEM;
+	return arrow_strings_add_all(&e->aliases, (char *const *)chosen->aliases);
+}
+
+const struct arrow_endpoint *arrow_spec_find_endpoint(
+	const struct arrow_spec *spec, const char *network)
+{
+	for (size_t i = 0; i < spec->net.n_endpoints; i++) {
+		const struct arrow_endpoint *e = &spec->net.endpoints[i];
+
+		if (e->network && strcmp(e->network, network) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+void arrow_spec_remove_endpoint(struct arrow_spec *spec, const char *network)
+{
+	struct arrow_spec_net *net = &spec->net;
+	const struct arrow_endpoint *e = arrow_spec_find_endpoint(spec, network);
+	size_t i = e ? (size_t)(e - net->endpoints) : 0;
+
+	if (!e)
+		return;
+	endpoint_release(&net->endpoints[i]);
+	net->n_endpoints--;
+	memmove(net->endpoints + i, net->endpoints + i + 1,
+		(net->n_endpoints - i) * sizeof(*net->endpoints));
+}
+
+void arrow_spec_release_endpoints(struct arrow_spec *spec)
+{
+	for (size_t i = 0; i < spec->net.n_endpoints; i++)
+		endpoint_release(&spec->net.endpoints[i]);
+	free(STEAL(spec->net.endpoints));
+	spec->net.n_endpoints = 0;
+}
+
+struct net_endpoint arrow_spec_endpoint(const struct arrow_spec *spec, size_t index)
+{
+	const struct arrow_strings *names = &spec->net.names;
+	const struct arrow_endpoint *e =
+		index < names->n ? arrow_spec_find_endpoint(spec, names->v[index]) : NULL;
+	struct net_endpoint chosen = {0};
+
+	if (index == 0)
+		chosen = (struct net_endpoint){
+			.ip = spec->net.ip, .ip6 = spec->net.ip6, .mac = spec->net.mac};
+	if (!e)
+		return chosen;
+	chosen.ip = e->ip ? e->ip : chosen.ip;
+	chosen.ip6 = e->ip6 ? e->ip6 : chosen.ip6;
+	chosen.mac = e->mac ? e->mac : chosen.mac;
+	chosen.aliases = (const char *const *)e->aliases.v;
+	return chosen;
+}
+
 void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from)
 {
 	to->limits.memory_swap = from->limits.memory_swap;
@@ -114,6 +203,7 @@ void arrow_spec_release(struct arrow_spec *spec)
 	free(spec->net.ip);
 	free(spec->net.ip6);
 	free(spec->net.mac);
+	arrow_spec_release_endpoints(spec);
 	arrow_strings_release(&spec->life.health.test);
 	free(spec->process.entrypoint);
 	free(spec->name);

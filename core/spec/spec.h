@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/endpoint.h"
 #include "net/ports.h"
 #include "util/error.h"
 #include "util/paths.h"
@@ -108,13 +109,21 @@ struct arrow_spec_process {
 	bool stdin_once; /* the end of a client's input is the end of the program's */
 };
 
+/* What is chosen for one network: `network` is its text in names of struct arrow_spec_net. */
+struct arrow_endpoint {
+	char *network, *ip, *ip6, *mac; /* or NULL, but for the network */
+	struct arrow_strings aliases;
+};
+
 /* Names, addresses and ports. */
 struct arrow_spec_net {
-	char *hostname;             /* or NULL: the first 12 digits of the id */
-	char *domainname;           /* or NULL: none */
-	struct arrow_strings names; /* values of --network; empty: the default, see net_plan() */
-	struct arrow_strings aliases;
+	char *hostname;               /* or NULL: the first 12 digits of the id */
+	char *domainname;             /* or NULL: none */
+	struct arrow_strings names;   /* values of --network; empty: the default, see net_plan() */
+	struct arrow_strings aliases; /* on all networks */
 	char *ip, *ip6, *mac;         /* on the first network, or NULL */
+	struct arrow_endpoint *endpoints; /* of networks for which something is chosen */
+	size_t n_endpoints;
 	struct arrow_strings exposed; /* ports that the image names: "80/tcp" */
 	struct net_ports ports;       /* published */
 	bool publish_all;             /* what is exposed, too, by ports of the host that are free */
@@ -200,6 +209,19 @@ void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from
 
 /* Virtual CPUs that its CPUs take: a part of one takes a whole one. */
 unsigned int arrow_spec_vcpus(const struct arrow_spec *spec);
+
+/* What is chosen for network `index` of its names. Borrowed from the spec. */
+struct net_endpoint arrow_spec_endpoint(const struct arrow_spec *spec, size_t index);
+
+/* What is chosen for a network by its name; or NULL. */
+const struct arrow_endpoint *arrow_spec_find_endpoint(
+	const struct arrow_spec *spec, const char *network);
+
+/* Adds a copy of what is chosen for a network, if anything is. Returns 0 or -ENOMEM. */
+int arrow_spec_add_endpoint(struct arrow_spec *spec, const char *network,
+	const struct net_endpoint *chosen) ARROW_MUST_CHECK;
+void arrow_spec_remove_endpoint(struct arrow_spec *spec, const char *network);
+void arrow_spec_release_endpoints(struct arrow_spec *spec);
 
 void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);

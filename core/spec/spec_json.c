@@ -65,6 +65,15 @@ static const struct field rate_fields[] = {
 	END,
 };
 
+static const struct field endpoint_fields[] = {
+	E(arrow_endpoint, TEXT, network),
+	E(arrow_endpoint, TEXT, ip),
+	E(arrow_endpoint, TEXT, ip6),
+	E(arrow_endpoint, TEXT, mac),
+	E(arrow_endpoint, TEXTS, aliases),
+	END,
+};
+
 /* Every field of a spec that outlives its command. The name is kept beside, as it can change. */
 static const struct field fields[] = {
 	F("program", TEXT, source.program),
@@ -94,6 +103,7 @@ static const struct field fields[] = {
 	F("ip", TEXT, net.ip),
 	F("ip6", TEXT, net.ip6),
 	F("mac", TEXT, net.mac),
+	LIST("endpoints", net.endpoints, net.n_endpoints, endpoint_fields),
 	F("ports", PORTS, net.ports),
 	F("publish_all", FLAG, net.publish_all),
 	F("sysctls", TEXTS, process.sysctls),

@@ -267,22 +267,20 @@ int run_attach_network(struct run *run, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
 	struct net_ports ports = {0};
+	struct net_request request = {
+		.id = instance->id,
+		.name = instance->name,
+		.aliases = (const char *const *)spec->net.aliases.v,
+		.ports = &ports,
+	};
 	int r = net_ports_copy(&ports, &spec->net.ports) < 0 ? arrow_no_memory(error) : 0;
 
 	for (size_t i = 0; r == 0 && spec->net.publish_all && i < spec->net.exposed.n; i++)
 		r = net_ports_expose(&ports, spec->net.exposed.v[i], error);
+	for (unsigned int i = 0; i < run->network_plan.n; i++)
+		request.endpoints[i] = arrow_spec_endpoint(spec, i);
 	if (r == 0)
-		r = net_attach(&run->network, &run->network_plan,
-			&(struct net_request){
-				.id = instance->id,
-				.name = instance->name,
-				.ip = spec->net.ip,
-				.ip6 = spec->net.ip6,
-				.mac = spec->net.mac,
-				.aliases = (const char *const *)spec->net.aliases.v,
-				.ports = &ports,
-			},
-			paths, error);
+		r = net_attach(&run->network, &run->network_plan, &request, paths, error);
 	net_ports_release(&ports);
 	for (unsigned int i = 0; r == 0 && i < run->network.n_cards; i++) {
 		run->nics[i].fd = run->network.cards[i].fd;

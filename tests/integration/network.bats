@@ -206,7 +206,7 @@ resolvers() {
   resolvers
   arrow network create net
   arrow network create other
-  start web --network net --network-alias www --network-alias site --network-alias api.v1 "$web"
+  start web --network name=net,alias=api.v1 --network-alias www --network-alias site "$web"
   start db --network other 'echo up; exec sleep 1000'
   id=$(arrow ps -q --no-trunc -f name=web)
   a=$(address web net) b=$(address db other)
@@ -626,21 +626,25 @@ no_state() {
 }
 
 @test "network: connect and disconnect Arrows that do not run" {
-  arrow network create one
+  arrow network create --subnet 10.97.0.0/24 one
   arrow network create --subnet 10.98.0.0/24 two
   two=$(arrow network inspect two | jq -r '.[0].Id')
-  arrow create --name box --network none "$BUSYBOX" sh -c 'ip -o -4 addr | grep -c " eth"; ip -o -4 addr show eth0; exec sleep 1000'
+  arrow create --name box --network none "$BUSYBOX" sh -c 'ip -o -4 addr | grep -c " eth"; ip -o -4 addr show eth0; ip -o -4 addr show eth1; exec sleep 1000'
   run arrow network connect --ip 10.97.0.9 two box
   [ "$status" -eq 1 ]
   [ "${#lines[@]}" -eq 1 ]
   arrow network connect --alias crate --ip 10.98.0.9 two box
-  arrow network connect one box
+  run -1 arrow network connect --ip 10.98.0.10 one box
+  [ "$output" = 'arrow: 10.98.0.10 is not an IPv4 address of network one' ]
+  run -1 arrow network connect --ip6 fd00::9 one box
+  [ "$output" = 'arrow: network one has no IPv6: leave out the address fd00::9' ]
+  arrow network connect --ip 10.97.0.77 one box
   run arrow network connect "${two:0:12}" box
   [ "$status" -eq 1 ]
   [[ $output == *'on network two already' ]]
   [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = two ]
   arrow start box
-  says() { [[ $(arrow logs box) == 2*10.98.0.9/24* ]]; }
+  says() { [[ $(arrow logs box) == 2*10.98.0.9/24*10.97.0.77/24* ]]; }
   wait_for 60 says
   run busy --network two 'ping -c 1 -W 10 crate >/dev/null && echo ping'
   [ "$output" = ping ]
@@ -663,15 +667,16 @@ no_state() {
   for i in {1..9}; do
     arrow network create --subnet "10.96.$i.0/24" "n$i"
     options+=(--network "n$i")
+    [ "$i" -ne 2 ] || options[-1]=name=n2,ip=10.96.2.77,mac-address=02:00:00:00:96:02
   done
   mkdir a b
   options+=(-v ./a:/a -v ./b:/b:ro)
   own=$(arrow info | grep -c 'built for Arrow') || true
   fit=$((own ? 8 : 5)) # with a disk, the volumes and a serial port
   run arrow run --rm "${options[@]:0:2*fit}" "${options[@]:18}" "$BUSYBOX" sh -c \
-    'touch /a/x; ip -o -4 addr show | grep -o "10[.]96[.][0-9]*[.][0-9]*/24" | sort'
+    'touch /a/x; ip -o -4 addr show | grep -o "10[.]96[.][0-9]*[.][0-9]*/24" | sort; cat /sys/class/net/eth1/address'
   [ "$status" -eq 0 ]
-  [ "$output" = "$(seq -f '10.96.%g.2/24' 1 "$fit")" ]
+  [ "$output" = "$(seq -f '10.96.%g.2/24' 1 "$fit" | sed 's/2\.2\//2.77\//')"$'\n'02:00:00:00:96:02 ]
   [ -e a/x ]
   run arrow run --rm "${options[@]:0:16}" "${options[@]:18}" "$BUSYBOX" true
   if ((own)); then
@@ -697,7 +702,7 @@ done
 END
   arrow network create --subnet 10.97.0.0/24 one
   arrow network create --subnet 10.98.0.0/24 two
-  arrow network create three
+  arrow network create --subnet 10.94.0.0/24 three
   arrow network create four
   arrow run -d --name box --network one -p 8087:80 "$BUSYBOX" sh -c "$(cat box.sh)"
   sees() { [[ $(arrow logs box | tail -n 1) == "$1" ]]; }
@@ -722,10 +727,11 @@ END
   run busy --network two 'wget -q -O - http://crate/index.html'
   [ "$output" = hello ]
   # By the spare card, which nobody saw before. Then all are taken: what fails changes nothing.
-  arrow network connect three box
+  arrow network connect --ip 10.94.0.33 --alias third three box
   wait_for 60 sees 'inet 10.98.0.9 default via 10.98.0.1 1 2'
-  run busy --network three 'wget -q -O - http://box/index.html'
-  [ "$output" = hello ]
+  run busy --network three 'wget -q -O - http://box/index.html; wget -q -O - http://third/index.html; nslookup crate >/dev/null 2>&1 || echo unknown'
+  [ "$output" = $'hello\nhello\nunknown' ]
+  [ "$(address box three)" = 10.94.0.33 ]
   run arrow network connect four box
   [ "$status" -eq 1 ]
   [[ $output == *'all network cards'* ]]
@@ -736,6 +742,7 @@ END
   arrow restart -t 0 box >/dev/null
   wait_for 60 sees 'inet 10.98.0.9 default via 10.98.0.1 1 2'
   wait_for 60 echoes
+  [ "$(address box three)" = 10.94.0.33 ]
   kill -9 "$(jq .keeper_pid "$ARROW_DATA_DIR/arrows/$id/state.json")"
   left() { [ "$(host nft list ruleset | grep -c '10\.98\.0\.9')" = 0 ] && [ -z "$(ip -n "$NS" -o link | grep awt)" ]; }
   wait_for 60 left

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/spec/parse.h"
+#include "core/spec/spec_json.h"
 #include "core/control/channel.h"
 #include "core/instance/instance.h"
 #include "core/job/job.h"
@@ -304,6 +305,115 @@ static void volumes_and_tmpfs(void **state)
 	assert_string_equal(spec.files.tmpfs[0].options, "size=1m,mode=700");
 	assert_int_equal(spec.files.tmpfs[0].flags, MS_RDONLY | MS_NOSUID | MS_NODEV);
 	assert_int_equal(arrow_parse_tmpfs(&spec, "/t:user_xattr", &e), -EINVAL);
+	arrow_spec_release(&spec);
+}
+
+static void networks(void **state)
+{
+	/* A network that is refused, and the word of it that the error names. */
+	static const char *const bad[][2] = {
+		{"name=", "name requires a value"},
+		{"ip=10.1.0.2", "name is missing"},
+		{"name=a,name=b", "name is given twice"},
+		{"name=a,ip=10.1.0.2,ip=10.1.0.3", "ip is given twice"},
+		{"name=a,ip6=fd00::2,ip6=fd00::3", "ip6 is given twice"},
+		{"name=a,ip=fd00::2", "IPv4 address 'fd00::2'"},
+		{"name=a,ip=10.1.0", "IPv4 address '10.1.0'"},
+		{"name=a,ip6=10.1.0.2", "IPv6 address '10.1.0.2'"},
+		{"name=a,mac-address=03:00:00:00:00:01", "MAC address '03:"},
+		{"name=a,alias=b c", "alias 'b c'"},
+		{"name=a,alias", "alias requires a value"},
+		{"name=a,colour=red", "unknown key 'colour'"},
+		{"Name=a", "unknown key 'Name'"},
+		{"name=a,", "unknown key ''"},
+		{"name=a,driver-opt=b=c", "driver-opt is not supported"},
+		{"name=a,gw-priority=1", "gw-priority is not supported"},
+	};
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct net_endpoint chosen;
+	struct arrow_spec spec;
+
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_parse_network(&spec, "", &e), 0);
+	assert_int_equal(arrow_parse_network(&spec, "one", &e), 0);
+	assert_int_equal(arrow_parse_network(&spec, "ns:/run/netns/a=b", &e), 0);
+	assert_int_equal(arrow_parse_network(&spec, "name=bridge:br0,ip=10.1.0.2/24", &e), 0);
+	assert_int_equal(
+		arrow_parse_network(&spec,
+			"alias=b,name=two,\"ip6=fd00::2\",mac-address=02:00:00:00:00:01,alias=c.d",
+			&e),
+		0);
+	assert_int_equal(spec.net.names.n, 4);
+	assert_string_equal(spec.net.names.v[1], "ns:/run/netns/a=b");
+	assert_string_equal(spec.net.names.v[2], "bridge:br0");
+	chosen = arrow_spec_endpoint(&spec, 2);
+	assert_string_equal(chosen.ip, "10.1.0.2/24");
+	assert_null(chosen.ip6);
+	chosen = arrow_spec_endpoint(&spec, 3);
+	assert_null(chosen.ip);
+	assert_string_equal(chosen.ip6, "fd00::2");
+	assert_string_equal(chosen.mac, "02:00:00:00:00:01");
+	assert_string_equal(chosen.aliases[0], "b");
+	assert_string_equal(chosen.aliases[1], "c.d");
+	assert_null(chosen.aliases[2]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		if (arrow_parse_network(&spec, bad[i][0], &e) != -EINVAL ||
+			!strstr(e.text + strlen("invalid network ''") + strlen(bad[i][0]),
+				bad[i][1]))
+			fail_msg("%s: %s", bad[i][0], e.text ? e.text : "taken");
+		arrow_error_clear(&e);
+	}
+	assert_int_equal(spec.net.names.n, 4);
+
+	/* Options of their own are for the first network. */
+	spec.net.ip = strdup("10.2.0.2");
+	assert_string_equal(arrow_spec_endpoint(&spec, 0).ip, "10.2.0.2");
+	assert_string_equal(arrow_spec_endpoint(&spec, 2).ip, "10.1.0.2/24");
+	assert_int_equal(arrow_check_networks(&spec, &e), 0);
+	assert_int_equal(
+		arrow_spec_add_endpoint(&spec, "one", &(struct net_endpoint){.ip6 = "fd00::9"}), 0);
+	assert_int_equal(arrow_check_networks(&spec, &e), 0);
+	assert_string_equal(arrow_spec_endpoint(&spec, 0).ip, "10.2.0.2");
+	assert_string_equal(arrow_spec_endpoint(&spec, 0).ip6, "fd00::9");
+	arrow_spec_remove_endpoint(&spec, "one");
+	assert_null(arrow_spec_endpoint(&spec, 0).ip6);
+	assert_int_equal(
+		arrow_spec_add_endpoint(&spec, "one", &(struct net_endpoint){.ip = "10.2.0.3"}), 0);
+	assert_int_equal(arrow_check_networks(&spec, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "--ip and ip="));
+	arrow_spec_release(&spec);
+}
+
+static void networks_are_stored(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec, stored;
+	struct net_endpoint chosen;
+	json_t *json;
+
+	arrow_spec_init(&spec);
+	arrow_spec_init(&stored);
+	assert_int_equal(arrow_parse_network(&spec, "one", &e), 0);
+	assert_int_equal(arrow_parse_network(&spec, "name=two,ip=10.1.0.2,alias=b", &e), 0);
+	json = arrow_spec_to_json(&spec);
+	assert_int_equal(arrow_spec_from_json(&stored, json, &e), 0);
+	json_decref(json);
+	assert_int_equal(stored.net.names.n, 2);
+	chosen = arrow_spec_endpoint(&stored, 1);
+	assert_string_equal(chosen.ip, "10.1.0.2");
+	assert_null(chosen.mac);
+	assert_string_equal(chosen.aliases[0], "b");
+	assert_null(chosen.aliases[1]);
+	arrow_spec_release(&stored);
+
+	/* As it was stored before. */
+	arrow_spec_init(&stored);
+	json = json_loads("{\"networks\": [\"one\", \"two\"], \"ip\": \"10.1.0.2\"}", 0, NULL);
+	assert_int_equal(arrow_spec_from_json(&stored, json, &e), 0);
+	json_decref(json);
+	assert_string_equal(arrow_spec_endpoint(&stored, 0).ip, "10.1.0.2");
+	assert_null(arrow_spec_endpoint(&stored, 1).ip);
+	arrow_spec_release(&stored);
 	arrow_spec_release(&spec);
 }
 
@@ -622,6 +732,8 @@ int main(void)
 		cmocka_unit_test(label_files),
 		cmocka_unit_test(mounts),
 		cmocka_unit_test(volumes_and_tmpfs),
+		cmocka_unit_test(networks),
+		cmocka_unit_test(networks_are_stored),
 		cmocka_unit_test(capabilities),
 		cmocka_unit_test(names_hosts_limits),
 		cmocka_unit_test(a_job_arrives_whole),
