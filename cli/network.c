@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/input/filter.h"
 #include "cli/input/options.h"
 #include "cli/network.h"
 #include "cli/output/print.h"
@@ -38,7 +39,7 @@ struct input {
 	size_t least, most; /* names */
 	const char *ip, *ip6;
 	const char *range;
-	bool internal, ipv6, force;
+	bool internal, ipv6, no_ipv4, force;
 	struct cli_prune_filter filter;
 };
 
@@ -48,12 +49,12 @@ static const struct argp_option create_options[] = {
 	{"gateway", OPT_GATEWAY, "ADDRESS", 0, "Address of the host on the network (default: the first)", 0},
 	{"ip-range", OPT_RANGE, "PREFIX", 0, "Part of the subnet from which Arrows get their addresses", 0},
 	{"internal", OPT_INTERNAL, 0, 0, "Let its Arrows reach only each other", 0},
+	{"ipv4", OPT_IPV4, "true|false", OPTION_ARG_OPTIONAL, "Enable IPv4 (true); a network without it has IPv6 only", 0},
 	{"ipv6", OPT_IPV6, 0, 0, "Enable IPv6, with a random prefix unless --subnet gives one", 0},
 	{"label", OPT_LABEL, "KEY=VALUE", 0, "Attach a label", 0},
 	{"opt", 'o', "KEY=VALUE", 0, "Set com.docker.network.driver.mtu=N or com.docker.network.bridge.name=NAME", 0},
 	{"driver", 'd', "bridge", 0, "Accepted for compatibility with Docker", 0},
 	{"ipam-driver", OPT_IPAM_DRIVER, "default", 0, "Accepted for compatibility with Docker", 0},
-	{"ipv4", OPT_IPV4, 0, 0, "Accepted for compatibility with Docker; always on", 0},
 	{"attachable", OPT_ATTACHABLE, 0, 0, "Accepted for compatibility with Docker; always on", 0},
 	{0},
 };
@@ -102,6 +103,7 @@ static const char *network_take_address(
 static error_t network_parse(int key, char *arg, struct argp_state *state)
 {
 	struct input *in = state->input;
+	int truth;
 
 	switch (key) {
 	case OPT_SUBNET:
@@ -133,6 +135,11 @@ static error_t network_parse(int key, char *arg, struct argp_state *state)
 				arg);
 		return 0;
 	case OPT_IPV4:
+		truth = arg ? cli_filter_bool(arg) : 1;
+		if (truth < 0)
+			argp_error(state, "--ipv4 takes true or false, not '%s'", arg);
+		in->no_ipv4 = truth == 0;
+		return 0;
 	case OPT_ATTACHABLE:
 		return 0;
 	case OPT_ALIAS:
@@ -180,6 +187,7 @@ static int network_create(const struct arrow_paths *paths, void *arg, struct arr
 		.range = in->range,
 		.internal = in->internal,
 		.ipv6 = in->ipv6,
+		.no_ipv4 = in->no_ipv4,
 		.labels = (const char *const *)in->labels.v,
 		.options = (const char *const *)in->options.v,
 	};

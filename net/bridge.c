@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,12 +20,27 @@ static void alias_of(const struct net_network *n, char alias[NET_ALIAS_MAX])
 	snprintf(alias, NET_ALIAS_MAX, "arrow %.12s", n->id);
 }
 
-/* A bridge has the address of its gateway in its MAC, from the moment it is made. */
+/*
+ * A bridge has the address of its gateway in its MAC, or without IPv4 the beginning of its id, from
+ * the moment it is made.
+ */
 static void mac_of(const struct net_network *n, uint8_t mac[6])
 {
 	mac[0] = 0x02;
 	mac[1] = 0xa7;
 	memcpy(mac + 2, n->gateway4.bytes, 4);
+	for (size_t i = 0; n->ipv6_only && i < 4; i++) {
+		unsigned int byte = 0;
+
+		sscanf(n->id + 2 * i, "%2x", &byte);
+		mac[2 + i] = (uint8_t)byte;
+	}
+}
+
+/* The address of the gateway that its name server has. */
+static const struct net_address *first_gateway(const struct net_network *n)
+{
+	return n->gateway4.family ? &n->gateway4 : &n->gateway6;
 }
 
 int net_bridge_find(const struct net_network *n, struct net_link *link)
@@ -47,12 +63,13 @@ static void network_elements(const struct net_network *n, struct net_elements *e
 {
 	net_elements_interface(elements, NET_SET_BRIDGES, n->bridge);
 	net_elements_pair(elements, n->bridge, n->bridge);
-	net_elements_gateway(elements, &n->gateway4);
+	net_elements_gateway(elements, first_gateway(n));
 	if (n->internal) {
 		net_elements_interface(elements, NET_SET_INTERNAL, n->bridge);
 		return;
 	}
-	net_elements_subnet(elements, &n->subnet4);
+	if (n->subnet4.family)
+		net_elements_subnet(elements, &n->subnet4);
 	if (n->subnet6.family)
 		net_elements_subnet(elements, &n->subnet6);
 }
@@ -68,7 +85,7 @@ static int mend_bridge(const struct net_network *n, const struct net_link *link)
 	if (!link->alias[0])
 		r = net_link_set_alias(n->bridge, alias);
 	address.prefix = n->subnet4.prefix;
-	if (r == 0)
+	if (r == 0 && n->subnet4.family)
 		r = net_link_add_address(link->index, &address);
 	address = n->gateway6;
 	address.prefix = n->subnet6.prefix;
@@ -109,7 +126,7 @@ static void find_address(const struct net_address *address, void *arg)
 
 bool net_bridge_stands(const struct net_network *n)
 {
-	struct search search = {.wanted = &n->gateway4};
+	struct search search = {.wanted = first_gateway(n)};
 	struct net_link link;
 
 	return net_bridge_find(n, &link) == 0 && link.up &&

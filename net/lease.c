@@ -155,7 +155,8 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 		net_elements_interface(elements, NET_SET_FREE, l->tap);
 		return;
 	}
-	net_elements_source(elements, NET_SET_ADDR4, l->tap, &l->address4);
+	if (l->address4.family)
+		net_elements_source(elements, NET_SET_ADDR4, l->tap, &l->address4);
 	net_elements_source(elements, NET_SET_ADDR6, l->tap, &link_local);
 	net_elements_source(elements, NET_SET_ND6, l->tap, &link_local);
 	if (l->address6.family) {
@@ -165,14 +166,18 @@ void net_lease_elements(const struct net_lease *l, struct net_elements *elements
 	for (size_t i = 0; i < l->ports.n; i++) {
 		const struct net_port *p = &l->ports.v[i];
 
-		if (p->host.family != 6)
-			net_elements_port(elements, &p->host, p->host_port, p->udp, &l->address4,
-				p->guest_port);
-		if (p->host.family != 4 && l->address6.family)
-			net_elements_port(elements, &p->host, p->host_port, p->udp, &l->address6,
-				p->guest_port);
-		else if (p->host.family != 4)
-			net_elements_carried(elements, &p->host, p->host_port, p->udp);
+		for (uint8_t family = 4; family <= 6; family += 2) {
+			const struct net_address *guest = family == 6 ? &l->address6 : &l->address4;
+
+			if (p->host.family && p->host.family != family)
+				continue;
+			if (guest->family)
+				net_elements_port(elements, &p->host, p->host_port, p->udp, guest,
+					p->guest_port);
+			else
+				net_elements_carried(
+					elements, family, &p->host, p->host_port, p->udp);
+		}
 	}
 }
 
@@ -571,6 +576,20 @@ static int take_names(
 	return r < 0 ? r : lease_add_aliases(l, wish->more_aliases, error);
 }
 
+/*
+ * Of the address, so that who gets it next is no stranger to its neighbours' caches. That of an
+ * IPv6 address has all of its bytes, folded, and is none of a bridge's.
+ */
+static void lease_make_mac(struct net_lease *l)
+{
+	const bool six = !l->address4.family;
+	const uint8_t *bytes = six ? l->address6.bytes : l->address4.bytes;
+
+	memcpy(l->mac, (const uint8_t[]){0x02, six ? 0xa6 : 0xa7, 0, 0, 0, 0}, 6);
+	for (size_t i = 0; i < (six ? 16u : 4u); i++)
+		l->mac[2 + i % 4] ^= bytes[i];
+}
+
 int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 	const struct net_network *n, const struct net_lease_wish *wish, struct arrow_error *error)
 {
@@ -580,8 +599,11 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 	snprintf(l->network, sizeof(l->network), "%s", n->name);
 	net_lease_tap_name(l->tap, wish);
 	r = take_names(l, wish, error);
-	if (r == 0)
+	if (r == 0 && n->subnet4.family)
 		r = lease_choose(&l->address4, paths, n, 4, wish->ip, error);
+	else if (r == 0 && wish->ip)
+		r = arrow_fail(error, EINVAL, "network %s has no IPv4: leave out the address %s",
+			n->name, wish->ip);
 	if (r == 0 && n->subnet6.family)
 		r = lease_choose(&l->address6, paths, n, 6, wish->ip6, error);
 	else if (r == 0 && wish->ip6)
@@ -592,12 +614,8 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 		r = arrow_fail(error, EINVAL,
 			"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56",
 			wish->mac);
-	/* Of the address, so that who gets it next is no stranger to its neighbours' caches. */
 	if (r == 0 && !wish->mac)
-		memcpy(l->mac,
-			(const uint8_t[]){0x02, 0xa7, l->address4.bytes[0], l->address4.bytes[1],
-				l->address4.bytes[2], l->address4.bytes[3]},
-			6);
+		lease_make_mac(l);
 	if (r == 0 && wish->ports && net_ports_copy(&l->ports, wish->ports) < 0)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0)

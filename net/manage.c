@@ -61,6 +61,22 @@ static int take_addresses(
 	return 0;
 }
 
+/* Whether it has IPv4, or IPv6 only. */
+static int take_families(
+	struct net_network *n, const struct net_wish *wish, struct arrow_error *error)
+{
+	n->ipv6_only = wish->no_ipv4;
+	if (!n->ipv6_only)
+		return 0;
+	if (n->subnet4.family)
+		return arrow_fail(error, EINVAL,
+			"a network without IPv4 has no IPv4 subnet: leave out --ipv4=false, or give an IPv6 --subnet only");
+	if (!wish->ipv6 && !n->subnet6.family)
+		return arrow_fail(error, EINVAL,
+			"a network requires IPv4 or IPv6: add --ipv6, or leave out --ipv4=false");
+	return 0;
+}
+
 static int take_pairs(json_t *object, const char *const *pairs, struct arrow_error *error)
 {
 	for (; pairs && *pairs; pairs++) {
@@ -159,6 +175,8 @@ int net_network_create(struct net_network *n, const struct arrow_paths *paths,
 	if (r == 0)
 		r = take_addresses(n, wish, error);
 	if (r == 0)
+		r = take_families(n, wish, error);
+	if (r == 0)
 		r = make_identity(n, error);
 	if (r == 0)
 		r = net_pool_choose(n, wish->ipv6, paths, error);
@@ -237,14 +255,15 @@ json_t *net_network_json(const struct net_network *n, const struct arrow_paths *
 {
 	json_t *ipam = json_array();
 
-	json_array_append_new(ipam, ipam_json(&n->subnet4, &n->gateway4, &n->range4));
+	if (n->subnet4.family)
+		json_array_append_new(ipam, ipam_json(&n->subnet4, &n->gateway4, &n->range4));
 	if (n->subnet6.family)
 		json_array_append_new(ipam, ipam_json(&n->subnet6, &n->gateway6, NULL));
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:b, s:{s:s, s:o}, s:b, s:o, s:O, s:O, s:s, s:i}",
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:{s:s, s:o}, s:b, s:o, s:O, s:O, s:s, s:i}",
 		"Name", n->name, "Id", n->id, "Created", n->created, "Scope", "local", "Driver",
-		"bridge", "EnableIPv6", n->subnet6.family != 0, "IPAM", "Driver", "default",
-		"Config", ipam, "Internal", n->internal, "Containers", net_lease_json(paths, n),
-		"Labels", n->labels, "Options", n->options, "Bridge", n->bridge, "Mtu",
-		(int)n->mtu);
+		"bridge", "EnableIPv4", n->subnet4.family != 0, "EnableIPv6",
+		n->subnet6.family != 0, "IPAM", "Driver", "default", "Config", ipam, "Internal",
+		n->internal, "Containers", net_lease_json(paths, n), "Labels", n->labels, "Options",
+		n->options, "Bridge", n->bridge, "Mtu", (int)n->mtu);
 }

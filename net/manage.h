@@ -12,7 +12,7 @@ struct net_wish {
 	const char *const *subnets; /* NULL-terminated: one IPv4, one IPv6 at most */
 	const char *const *gateways;
 	const char *range;
-	bool internal, ipv6;
+	bool internal, ipv6, no_ipv4;
 	const char *const *labels;  /* KEY=VALUE */
 	const char *const *options; /* com.docker.network.driver.mtu=N, ...bridge.name=NAME */
 };

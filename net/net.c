@@ -154,38 +154,64 @@ void net_use_resolver(struct net_attachment *a, const struct net_network *n)
 	a->names = true;
 }
 
+/* 6 for an Arrow that has no IPv4, else 4. */
+static uint8_t net_family(const struct net_attachment *a)
+{
+	uint8_t family = 4;
+
+	for (unsigned int i = 0; i < a->n_leases; i++) {
+		if (a->leases[i].address4.family)
+			return 4;
+		if (a->leases[i].address6.family)
+			family = 6;
+	}
+	return family;
+}
+
 /* Those that an Arrow can reach: that are not on the host's loopback. */
 void net_use_host_resolvers(struct net_attachment *a)
 {
-	for (unsigned int i = 0; a->n_dns == 0 && i < a->host.n; i++)
-		if (a->host.servers[i].address.family == 4 &&
-			a->host.servers[i].address.bytes[0] != 127)
-			a->dns[a->n_dns++] = a->host.servers[i].address;
+	static const struct net_address loopback = {.family = 6, .bytes = {[15] = 1}};
+	uint8_t family = net_family(a);
+
+	for (unsigned int i = 0; a->n_dns == 0 && i < a->host.n; i++) {
+		const struct net_address *server = &a->host.servers[i].address;
+
+		if (server->family == family && !a->host.servers[i].scope &&
+			(family == 6 ? !net_address_equal(server, &loopback)
+				     : server->bytes[0] != 127))
+			a->dns[a->n_dns++] = *server;
+	}
 }
 
 /* Where nothing is known of the addresses, nothing is of the routes. */
-static bool leads_out(const struct net_card *card, const struct net_lease *lease)
+static bool leads_out(const struct net_attachment *a, uint8_t family)
 {
-	for (unsigned int i = 0; i < card->n_routes; i++)
-		if (card->routes[i].to.prefix == 0 && card->routes[i].via.family)
+	for (unsigned int i = 0; i < a->n_cards; i++) {
+		const struct net_card *card = &a->cards[i];
+
+		if (card->idle)
+			continue;
+		for (unsigned int k = 0; k < card->n_routes; k++)
+			if (card->routes[k].to.prefix == 0 && card->routes[k].via.family == family)
+				return true;
+		if (a->leases[i].free)
 			return true;
-	return lease->free;
+	}
+	return false;
 }
 
 void net_lead_out(struct net_attachment *a, unsigned int index, const struct net_network *n)
 {
 	struct net_card *card = &a->cards[index];
-	bool out = n->internal;
 
-	for (unsigned int i = 0; i < a->n_cards; i++)
-		out |= !a->cards[i].idle && leads_out(&a->cards[i], &a->leases[i]);
-	if (out)
-		return;
-	card->routes[card->n_routes++] =
-		(struct net_route){.to = {.family = 4}, .via = n->gateway4};
-	if (n->subnet6.family)
-		card->routes[card->n_routes++] =
-			(struct net_route){.to = {.family = 6}, .via = n->gateway6};
+	for (uint8_t family = 4; family <= 6; family += 2) {
+		const struct net_address *gateway = family == 6 ? &n->gateway6 : &n->gateway4;
+
+		if (!n->internal && gateway->family && !leads_out(a, family))
+			card->routes[card->n_routes++] =
+				(struct net_route){.to = {.family = family}, .via = *gateway};
+	}
 }
 
 static void add_address(struct net_card *card, const struct net_address *address)
@@ -425,7 +451,8 @@ int net_serve(struct net_attachment *a, struct arrow_error *error)
 		return 0;
 	while (lease < a->leases + a->n_leases - 1 && lease->ports.n == 0)
 		lease++;
-	r = net_proxy_start(&a->sockets, &a->ports, &lease->address4);
+	r = net_proxy_start(&a->sockets, &a->ports,
+		lease->address4.family ? &lease->address4 : &lease->address6);
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot start the proxy of published ports: %m");
 	a->proxy = r;

@@ -157,7 +157,7 @@ void net_stop_serving(struct net_attachment *attachment);
 
 /*
  * The same: the card gets the default routes of its network, unless that is internal or another
- * card leads out.
+ * card leads out by that family.
  */
 void net_lead_out(
 	struct net_attachment *attachment, unsigned int index, const struct net_network *network);

@@ -124,11 +124,14 @@ static int read_network(struct net_network *n, const struct arrow_paths *paths, 
 	ok = net_take_text(o, "name", n->name, sizeof(n->name)) && strcmp(n->name, name) == 0 &&
 	     net_take_text(o, "id", n->id, sizeof(n->id)) && strlen(n->id) == 64 &&
 	     net_take_text(o, "created", n->created, sizeof(n->created)) &&
-	     net_take_text(o, "bridge", n->bridge, sizeof(n->bridge)) &&
-	     take_address(o, "subnet", 4, &n->subnet4) &&
-	     take_address(o, "gateway", 4, &n->gateway4) &&
-	     take_address(o, "range", 4, &n->range4) && mtu >= NET_MTU_MIN && mtu <= NET_MTU_MAX;
-	if (json_object_get(o, "subnet6"))
+	     net_take_text(o, "bridge", n->bridge, sizeof(n->bridge)) && mtu >= NET_MTU_MIN &&
+	     mtu <= NET_MTU_MAX;
+	n->ipv6_only = !json_object_get(o, "subnet");
+	if (!n->ipv6_only)
+		ok = ok && take_address(o, "subnet", 4, &n->subnet4) &&
+		     take_address(o, "gateway", 4, &n->gateway4) &&
+		     take_address(o, "range", 4, &n->range4);
+	if (n->ipv6_only || json_object_get(o, "subnet6"))
 		ok = ok && take_address(o, "subnet6", 6, &n->subnet6) &&
 		     take_address(o, "gateway6", 6, &n->gateway6);
 	if (ok) {

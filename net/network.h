@@ -30,9 +30,11 @@ struct net_network {
 	char id[65];
 	char created[32];
 	char bridge[IFNAMSIZ];
-	struct net_address subnet4, gateway4, range4; /* range4: where leases are taken from */
-	struct net_address subnet6, gateway6;         /* family 0 where there is no IPv6 */
-	bool pooled; /* Arrow chose the IPv4 subnet, and may choose another one */
+	/* Family 0 where there is no IPv4 or no IPv6. range4: where leases are taken from. */
+	struct net_address subnet4, gateway4, range4;
+	struct net_address subnet6, gateway6;
+	bool ipv6_only; /* it has no IPv4 subnet, and gets none */
+	bool pooled;    /* Arrow chose the IPv4 subnet, and may choose another one */
 	bool internal;
 	uint32_t mtu;
 	json_t *labels, *options; /* objects, owned */

@@ -180,7 +180,7 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 	r = net_network_list(paths, use_network, &used, error);
 	if (r == 0 && used.failed)
 		r = arrow_fail(error, ENOMEM, "out of memory");
-	if (r == 0 && !n->subnet4.family) {
+	if (r == 0 && !n->subnet4.family && !n->ipv6_only) {
 		r = pool_choose4(n, &used, paths, error);
 		n->pooled = true;
 	}
@@ -200,7 +200,7 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 		return r;
 	if (!n->range4.family)
 		n->range4 = n->subnet4;
-	if (!n->gateway4.family)
+	if (n->subnet4.family && !n->gateway4.family)
 		n->gateway4 = pool_second_address(&n->subnet4);
 	if (n->subnet6.family && !n->gateway6.family)
 		n->gateway6 = pool_second_address(&n->subnet6);

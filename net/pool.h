@@ -12,7 +12,7 @@
 /*
  * Chooses the subnets and gateways that the network lacks, and checks those that it has, against
  * the addresses and routes of the host and the other networks.
- *   ipv6: it shall have an IPv6 subnet
+ *   ipv6: it shall have an IPv6 subnet; one that is ipv6_only gets no other
  * Errors: -EADDRINUSE (a collision), -ENOSPC (the pools are used up).
  */
 int net_pool_choose(struct net_network *network, bool ipv6, const struct arrow_paths *paths,

@@ -5,7 +5,7 @@
 /*
  * The proxy of an Arrow with published ports. Its sockets keep the host's ports taken, and it
  * carries the connections that the firewall does not lead to the Arrow: those over the loopback,
- * and those over IPv6 to an Arrow without.
+ * and those of a family of addresses that the Arrow lacks.
  */
 
 #include "net/ports.h"

@@ -34,11 +34,14 @@ static const struct set sets[NET_SETS] = {
 	[NET_SET_INTERNAL] = {"internal", NFPROTO_INET, IFNAMSIZ, 0, false},
 	[NET_SET_NAT4] = {"nat4", NFPROTO_INET, 4, 0, true},
 	[NET_SET_NAT6] = {"nat6", NFPROTO_INET, 16, 0, true},
-	[NET_SET_GATEWAYS] = {"gateways", NFPROTO_INET, 4, 0, false},
+	[NET_SET_GATEWAYS4] = {"gateways", NFPROTO_INET, 4, 0, false},
+	[NET_SET_GATEWAYS6] = {"gateways6", NFPROTO_INET, 16, 0, false},
 	[NET_SET_PORTS4] = {"ports4", NFPROTO_INET, 12, 8, false},
 	[NET_SET_ANY4] = {"any4", NFPROTO_INET, 8, 8, false},
 	[NET_SET_PORTS6] = {"ports6", NFPROTO_INET, 24, 20, false},
 	[NET_SET_ANY6] = {"any6", NFPROTO_INET, 8, 20, false},
+	[NET_SET_CARRIED4] = {"carried4", NFPROTO_INET, 12, 0, false},
+	[NET_SET_CARRIED_ANY4] = {"carried_any4", NFPROTO_INET, 8, 0, false},
 	[NET_SET_CARRIED6] = {"carried6", NFPROTO_INET, 24, 0, false},
 	[NET_SET_CARRIED_ANY6] = {"carried_any6", NFPROTO_INET, 8, 0, false},
 	[NET_SET_FREE] = {"free", NFPROTO_BRIDGE, IFNAMSIZ, 0, false},
@@ -137,7 +140,8 @@ void net_elements_subnet(struct net_elements *list, const struct net_address *su
 
 void net_elements_gateway(struct net_elements *list, const struct net_address *address)
 {
-	struct net_element *e = rules_append(list, NET_SET_GATEWAYS);
+	struct net_element *e =
+		rules_append(list, address->family == 6 ? NET_SET_GATEWAYS6 : NET_SET_GATEWAYS4);
 
 	if (e)
 		put_address(e->key, address);
@@ -166,11 +170,13 @@ void net_elements_port(struct net_elements *list, const struct net_address *host
 	put_port(e->data + put_address(e->data, guest), guest_port);
 }
 
-void net_elements_carried(
-	struct net_elements *list, const struct net_address *host, uint16_t host_port, bool udp)
+void net_elements_carried(struct net_elements *list, uint8_t family, const struct net_address *host,
+	uint16_t host_port, bool udp)
 {
-	struct net_element *e =
-		rules_append(list, host->family ? NET_SET_CARRIED6 : NET_SET_CARRIED_ANY6);
+	bool six = family == 6;
+	struct net_element *e = rules_append(
+		list, host->family ? (six ? NET_SET_CARRIED6 : NET_SET_CARRIED4)
+				   : (six ? NET_SET_CARRIED_ANY6 : NET_SET_CARRIED_ANY4));
 
 	if (e)
 		put_host_port(e->key, host, host_port, udp);

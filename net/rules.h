@@ -20,11 +20,14 @@ enum net_set {
 	NET_SET_INTERNAL,
 	NET_SET_NAT4,
 	NET_SET_NAT6,
-	NET_SET_GATEWAYS,
+	NET_SET_GATEWAYS4,
+	NET_SET_GATEWAYS6,
 	NET_SET_PORTS4,
 	NET_SET_ANY4,
 	NET_SET_PORTS6,
 	NET_SET_ANY6,
+	NET_SET_CARRIED4,
+	NET_SET_CARRIED_ANY4,
 	NET_SET_CARRIED6,
 	NET_SET_CARRIED_ANY6,
 	NET_SET_FREE,
@@ -60,14 +63,15 @@ void net_elements_source(struct net_elements *, enum net_set set, const char *na
 	const struct net_address *address);
 /* Of NAT4, NAT6 as the address's family says. */
 void net_elements_subnet(struct net_elements *, const struct net_address *subnet);
+/* The same, for who resolves names: of GATEWAYS4, GATEWAYS6. */
 void net_elements_gateway(struct net_elements *, const struct net_address *address);
 
 /* A published port. host is of family 0 for all addresses. */
 void net_elements_port(struct net_elements *, const struct net_address *host, uint16_t host_port,
 	bool udp, const struct net_address *guest, uint16_t guest_port);
-/* An IPv6 port of the host that arrow-proxy carries; host as above. */
-void net_elements_carried(
-	struct net_elements *, const struct net_address *host, uint16_t host_port, bool udp);
+/* A port of the host that arrow-proxy carries, of family 4 or 6; host as above. */
+void net_elements_carried(struct net_elements *, uint8_t family, const struct net_address *host,
+	uint16_t host_port, bool udp);
 void net_elements_release(struct net_elements *);
 
 /* Adds elements; those that are there already do not matter. Returns 0 or a negative errno:

@@ -37,7 +37,7 @@ static int set_forwarding(const struct net_network *n, struct arrow_error *error
 	int r = 0;
 
 	/* An internal network needs none. */
-	if (!n->internal)
+	if (!n->internal && n->subnet4.family)
 		r = set_sysctl("ipv4/ip_forward", "1", error);
 	if (r == 0 && !n->internal && n->subnet6.family)
 		r = set_sysctl("ipv6/conf/all/forwarding", "1", error);

@@ -161,10 +161,29 @@ END
   arrow network create --ipv6 six
   run busy --cold --network six "nc 2001:db8::2 9000 </dev/null; $both"
   [ "$output" = $'2001:db8::1\n192.0.2.1\nping' ]
-  # The kernel that an image names has no IPv6: it is a default, and gives way.
+  # Without IPv4: published ports are reached over both all the same.
+  arrow network create --ipv4=false --ipv6 only
+  [ "$(arrow network inspect only | jq -c '.[0] | [.EnableIPv4, .EnableIPv6, (.IPAM.Config | length)]')" = '[false,true,1]' ]
+  [ "$(arrow network ls -f name=only --format '{{.IPv4}} {{.IPv6}}')" = 'false true' ]
+  run -1 --separate-stderr arrow network create --ipv4=false bad
+  [[ $stderr == *'requires IPv4 or IPv6: add --ipv6'* ]]
+  start web --network only -p 8080:80 "$web"
+  run busy --network only 'ip -o -4 addr show eth0; ip -4 route; nc 2001:db8::2 9000 </dev/null; wget -qO - http://web'
+  echo "$output"
+  [[ $output == $'2001:db8::1\nhello-from-'* ]]
+  for url in 'http://[2001:db8::1]:8080' http://192.0.2.1:8080; do
+    run peer wget -qO - "$url"
+    [[ $output == hello-from-* ]]
+  done
+  for url in 'http://[::1]:8080' http://127.0.0.1:8080; do
+    run host wget -qO - "$url"
+    [[ $output == hello-from-* ]]
+  done
+  # The kernel that an image names has no IPv6: it is a default, and gives way. Each family has its way out.
   arrow build -q -t box --kernel micro "$BUSYBOX" >/dev/null
-  run arrow run --network six box sh -c "nc 2001:db8::2 9000 </dev/null; $both"
-  [ "$output" = $'2001:db8::1\n192.0.2.1\nping' ]
+  run arrow run --network only --network six box sh -c \
+    "nc 2001:db8::2 9000 </dev/null; $both; wget -qO - http://192.0.2.1:8080"
+  [[ $output == $'2001:db8::1\n192.0.2.1\nping\nhello-from-'* ]]
 }
 
 # The host's resolver, on another host: one name is there, and none else. It tells what it was asked.

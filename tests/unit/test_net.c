@@ -214,6 +214,111 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	assert_down(&chosen);
 }
 
+struct families {
+	unsigned int four, six;
+};
+
+static void count_address(const struct net_address *address, void *arg)
+{
+	struct families *n = arg;
+
+	*(address->family == 6 ? &n->six : &n->four) += 1;
+}
+
+/* How many elements of a set there are. */
+static unsigned int count_set(const struct net_elements *elements, enum net_set set)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < elements->n; i++)
+		n += elements->v[i].set == set;
+	return n;
+}
+
+static void test_a_network_without_ipv4(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network n = {0}, stored = {0};
+	static const char *const subnets4[] = {"10.202.0.0/24", NULL};
+	static const char *const subnets6[] = {"fd00:6::/64", NULL};
+	/* What is refused, and a word of why. */
+	static const struct {
+		const char *ip, *ip6, *why;
+	} bad[] = {
+		{"10.202.0.2", NULL, "network six has no IPv4"},
+		{NULL, "fd00:7::2", "has the subnet fd00:6::/64"},
+		{NULL, "10.202.0.2", "has the subnet fd00:6::/64"},
+		{NULL, "fd00:6::1", "is in use"},
+	};
+	struct net_wish wish = {.name = "six", .no_ipv4 = true};
+	struct net_ports ports = {0};
+	struct net_lease_wish chosen = {.id = "0123456789abcdef", .name = "box", .ports = &ports};
+	struct net_elements elements = {0};
+	struct families found = {0};
+	struct net_lease lease;
+	struct net_link link;
+	_cleanup_close_ int lock = -1;
+	json_t *json;
+
+	need_root(state);
+	lock = lock_networks();
+	assert_int_equal(net_network_create(&n, &paths, &wish, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "requires IPv4 or IPv6"));
+	arrow_error_clear(&error);
+	wish.ipv6 = true;
+	wish.subnets = subnets4;
+	assert_int_equal(net_network_create(&n, &paths, &wish, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "no IPv4 subnet"));
+	arrow_error_clear(&error);
+	wish.subnets = subnets6;
+	assert_int_equal(net_network_create(&n, &paths, &wish, &error), 0);
+	assert_int_equal(net_network_find(&stored, &paths, "six"), 0);
+	assert_true(stored.ipv6_only);
+	assert_int_equal(stored.subnet4.family + stored.gateway4.family + stored.range4.family, 0);
+	assert_true(net_address_equal(&stored.subnet6, &n.subnet6));
+	json = net_network_json(&stored, &paths);
+	assert_true(json_is_false(json_object_get(json, "EnableIPv4")));
+	assert_true(json_is_true(json_object_get(json, "EnableIPv6")));
+	assert_int_equal(
+		json_array_size(json_object_get(json_object_get(json, "IPAM"), "Config")), 1);
+	json_decref(json);
+
+	bring_up(&stored);
+	assert_int_equal(stored.subnet4.family, 0);
+	assert_true(net_bridge_whole(&stored, &paths));
+	assert_true(net_watch_resolves(&paths, "six"));
+	assert_int_equal(net_link_find(stored.bridge, &link), 0);
+	assert_int_equal(net_link_addresses(link.index, count_address, &found), 0);
+	assert_int_equal(found.four, 0);
+	assert_true(found.six > 0);
+	assert_int_equal(net_ports_parse(&ports, "8080:80", &error), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		chosen.ip = bad[i].ip;
+		chosen.ip6 = bad[i].ip6;
+		assert_true(net_lease_take(&lease, &paths, &stored, &chosen, &error) < 0);
+		if (!strstr(error.text, bad[i].why))
+			fail_msg("%s", error.text);
+		arrow_error_clear(&error);
+	}
+	chosen.ip6 = "fd00:6::9";
+	assert_int_equal(net_lease_take(&lease, &paths, &stored, &chosen, &error), 0);
+	assert_int_equal(lease.address4.family, 0);
+	assert_int_equal(lease.address6.bytes[15], 9);
+	assert_memory_not_equal(lease.mac, link.mac, 6);
+	net_lease_elements(&lease, &elements);
+	assert_int_equal(count_set(&elements, NET_SET_ADDR4), 0);
+	assert_int_equal(count_set(&elements, NET_SET_ANY4), 0);
+	assert_int_equal(count_set(&elements, NET_SET_CARRIED_ANY4), 1);
+	assert_int_equal(count_set(&elements, NET_SET_ANY6), 1);
+	assert_int_equal(count_set(&elements, NET_SET_CARRIED_ANY6), 0);
+	assert_int_equal(net_rules_add(&elements), 0);
+	net_elements_release(&elements);
+	close_keep_errno(net_lease_end(&lease, &paths));
+	net_ports_release(&ports);
+	remove_network("six");
+	assert_down(&stored);
+}
+
 /* A UDP socket that is bound, and connected if `to` is not NULL. */
 static int open_udp(const char *from, uint16_t port, const char *to, uint16_t to_port)
 {
@@ -820,6 +925,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
+		cmocka_unit_test(test_a_network_without_ipv4),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
 		cmocka_unit_test(test_a_start_and_an_end_read_one_lease),
 		cmocka_unit_test(test_dns_messages),
