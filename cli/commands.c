@@ -30,6 +30,7 @@ static const struct command system_commands[] = {CLI_SYSTEM_COMMANDS(COMMAND) EN
 static const struct command container_commands[] = {CLI_CONTAINER_COMMANDS(COMMAND) END};
 static const struct command image_commands[] = {CLI_IMAGE_COMMANDS(COMMAND) END};
 static const struct command network_commands[] = {CLI_NETWORK_COMMANDS(COMMAND) END};
+static const struct command volume_commands[] = {CLI_VOLUME_COMMANDS(COMMAND) END};
 static const struct command boot_commands[] = {CLI_BOOT_COMMANDS(COMMAND) END};
 static const struct command kernel_commands[] = {CLI_KERNEL_COMMANDS(COMMAND) END};
 static const struct command template_commands[] = {CLI_TEMPLATE_COMMANDS(COMMAND) END};

@@ -31,7 +31,7 @@
 	COMMAND(stats, stats, "show the resource usage of Arrows, every second") \
 	COMMAND(diff, diff, "list the changes to the root of an Arrow") \
 	COMMAND(ps, ps, "list Arrows") \
-	COMMAND(events, events, "show events of Arrows, images and networks") \
+	COMMAND(events, events, "show events of Arrows, images, networks and volumes") \
 	COMMAND(update, update, "change the limits and restart policy of Arrows") \
 	GROUP(system, "show disk usage, and remove unused data") \
 	GROUP(container, "manage Arrows, with Docker's longer names of the commands") \
@@ -52,6 +52,7 @@
 	COMMAND(rmi, rmi, "remove images") \
 	COMMAND(history, history, "show the history of an image") \
 	GROUP(network, "manage networks, and connect Arrows to them") \
+	GROUP(volume, "manage volumes, which keep files") \
 	COMMAND(port, port, "show the published ports of an Arrow") \
 	GROUP(kernel, "build, list, inspect and remove guest kernels") \
 	GROUP(template, "list, inspect and remove the templates that Arrows are cloned from") \
@@ -62,7 +63,7 @@
 #define CLI_SYSTEM_COMMANDS(COMMAND) \
 	COMMAND(df, system_df, "show disk usage") \
 	COMMAND(prune, system_prune, "remove unused Arrows, networks, images and templates") \
-	COMMAND(events, events, "show events of Arrows, images and networks") \
+	COMMAND(events, events, "show events of Arrows, images, networks and volumes") \
 	COMMAND(info, info, "show what this host offers, and the engine chosen")
 
 /* And every command of CLI_COMMANDS, by its own name. */
@@ -96,6 +97,13 @@
 	COMMAND(rm, network_rm, "remove networks") \
 	COMMAND(prune, network_prune, "remove networks that no Arrow is on")
 
+#define CLI_VOLUME_COMMANDS(COMMAND) \
+	COMMAND(create, volume_create, "create a volume") \
+	COMMAND(ls, volume_ls, "list volumes") \
+	COMMAND(inspect, volume_inspect, "show details of volumes as JSON") \
+	COMMAND(rm, volume_rm, "remove volumes") \
+	COMMAND(prune, volume_prune, "remove volumes that no Arrow uses")
+
 #define CLI_BOOT_COMMANDS(COMMAND) \
 	COMMAND(start, boot_start, "start the Arrows that run from the boot of the host on") \
 	COMMAND(stop, boot_stop, "stop all Arrows, as the host shuts down")
@@ -123,6 +131,7 @@ CLI_SYSTEM_COMMANDS(CLI_PROTOTYPE)
 CLI_CONTAINER_COMMANDS(CLI_PROTOTYPE)
 CLI_IMAGE_COMMANDS(CLI_PROTOTYPE)
 CLI_NETWORK_COMMANDS(CLI_PROTOTYPE)
+CLI_VOLUME_COMMANDS(CLI_PROTOTYPE)
 CLI_BOOT_COMMANDS(CLI_PROTOTYPE)
 CLI_KERNEL_COMMANDS(CLI_PROTOTYPE)
 CLI_TEMPLATE_COMMANDS(CLI_PROTOTYPE)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* arrow events: what happens to Arrows, images and networks, with the lines and filters of docker
- * events. */
+/* arrow events: what happens to Arrows, images, networks and volumes, with the lines and filters of
+ * docker events. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ enum { OPT_SINCE = 256, OPT_UNTIL };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"filter", 'f', "KEY=VALUE", 0, "Show only events that match: container, event, image, label, network, scope or type", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only events that match: container, event, image, label, network, scope, type or volume", 0},
 	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "json, or a Go template as in Docker", 0},
 	{"since", OPT_SINCE, "TIME", 0, "Also show past events since this time: a date, or an age such as 10m", 0},
 	{"until", OPT_UNTIL, "TIME", 0, "Show events up to this time, then exit", 0},
@@ -66,6 +66,11 @@ static bool events_filter_container(const void *arg, const json_t *event, const 
 static bool events_filter_network(const void *arg, const json_t *event, const char *value)
 {
 	return events_is_actor(event, "network", value);
+}
+
+static bool events_filter_volume(const void *arg, const json_t *event, const char *value)
+{
+	return events_is_actor(event, "volume", value);
 }
 
 /* "exec_start" is any command that was started. */
@@ -110,6 +115,7 @@ static const struct cli_filter filters[] = {
 	{"network", events_filter_network, false},
 	{"scope", events_filter_scope, false},
 	{"type", events_filter_type, false},
+	{"volume", events_filter_volume, false},
 	{0},
 };
 
@@ -149,7 +155,7 @@ static error_t events_parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp events_argp = {options, events_parse, NULL,
-	"Show events of Arrows, images and networks as they happen.\v"
+	"Show events of Arrows, images, networks and volumes as they happen.\v"
 	"With --since or --until, past events are shown too, as far back as they are kept.",
 	NULL, NULL, NULL};
 

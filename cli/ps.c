@@ -110,7 +110,8 @@ static bool ps_filter_volume(const void *arg, const json_t *o, const char *value
 
 	json_array_foreach (json_object_get(o, "Mounts"), i, mount)
 		if (strcmp(json_text(mount, "Destination"), value) == 0 ||
-			strcmp(json_text(mount, "Source"), value) == 0)
+			strcmp(json_text(mount, "Source"), value) == 0 ||
+			strcmp(json_text(mount, "Name"), value) == 0)
 			return true;
 	return false;
 }

@@ -13,13 +13,12 @@
 
 struct input {
 	struct cli_names names;
-	bool force;
+	bool force, volumes;
 };
 
 static const struct argp_option rm_options[] = {
 	{"force", 'f', 0, 0, "Kill running Arrows first, and ignore Arrows that do not exist", 0},
-	{"volumes", 'v', 0, 0,
-		"Accepted for compatibility with Docker; there are no anonymous volumes", 0},
+	{"volumes", 'v', 0, 0, "Also remove their volumes without a name", 0},
 	{0},
 };
 
@@ -32,6 +31,7 @@ static error_t rm_parse(int key, char *value, struct argp_state *state)
 		in->force = true;
 		return 0;
 	case 'v':
+		in->volumes = true;
 		return 0;
 	default:
 		return cli_parse_names(key, value, state, &in->names);
@@ -61,7 +61,7 @@ static int remove_one(
 {
 	const struct input *in = arg;
 
-	int r = arrow_remove(paths, name, in->force, error);
+	int r = arrow_remove(paths, name, in->force, in->volumes, error);
 
 	/* As Docker: told, and no failure. */
 	if (r == -ENOENT && in->force) {

@@ -22,6 +22,8 @@ enum {
 	OPT_DOMAINNAME,
 	OPT_LABEL_FILE,
 	OPT_MOUNT,
+	OPT_VOLUMES_FROM,
+	OPT_VOLUME_DRIVER,
 	OPT_SIG_PROXY,
 	OPT_CAP_ADD,
 	OPT_CAP_DROP,
@@ -120,8 +122,10 @@ static const struct argp_option options[] = {
 	{"no-healthcheck", OPT_NO_HEALTHCHECK, 0, 0, "Disable health checks, including the image's", 0},
 
 	{0, 0, 0, 0, "Files:", 4},
-	{"volume", 'v', "HOST:GUEST[:ro]", 0, "Mount a directory or file of the host", 0},
-	{"mount", OPT_MOUNT, "KEY=VALUE,...", 0, "Mount a directory or file of the host, or a tmpfs: type=bind|tmpfs, source, target, readonly, tmpfs-size, tmpfs-mode", 0},
+	{"volume", 'v', "[SOURCE:]GUEST[:ro]", 0, "Mount a directory or file of the host, or a volume by name; without a source a new volume", 0},
+	{"volumes-from", OPT_VOLUMES_FROM, "ARROW[:ro]", 0, "Mount all volumes of another Arrow", 0},
+	{"volume-driver", OPT_VOLUME_DRIVER, "local", 0, "Accepted for compatibility with Docker", 0},
+	{"mount", OPT_MOUNT, "KEY=VALUE,...", 0, "Mount a volume, a directory or file of the host, or a tmpfs: type=volume|bind|tmpfs, source, target, readonly, volume-nocopy, volume-subpath, volume-label, volume-opt, tmpfs-size, tmpfs-mode", 0},
 	{"tmpfs", OPT_TMPFS, "DIR[:OPTIONS]", 0, "Mount an empty tmpfs", 0},
 	{"read-only", OPT_READ_ONLY, 0, 0, "Mount the root read-only", 0},
 	{"shm-size", OPT_SHM_SIZE, "SIZE", 0, "Size of /dev/shm (64m)", 0},
@@ -280,6 +284,15 @@ static int run_check_keys(const char *value, struct arrow_error *error)
 	return r < 0 ? r : 0;
 }
 
+static int run_check_volume_driver(
+	struct arrow_spec *spec, const char *value, struct arrow_error *error)
+{
+	return *value == '\0' || strcmp(value, "local") == 0
+		       ? 0
+		       : arrow_fail(error, EINVAL,
+				 "unknown volume driver '%s'; the only driver is local", value);
+}
+
 static int run_parse_security(struct arrow_spec *spec, const char *value, struct arrow_error *error)
 {
 	if (strcmp(value, "no-new-privileges") != 0 &&
@@ -368,6 +381,7 @@ static const struct run_value values[] = {
 	{OPT_MAC, RUN_TEXT, AT(char *, spec.net.mac), .check = arrow_parse_mac},
 	{OPT_LOG_DRIVER, RUN_TEXT, AT(char *, spec.log.driver)},
 
+	{OPT_VOLUMES_FROM, RUN_LIST, AT(struct arrow_strings, spec.files.volumes_from)},
 	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts), .check = run_check_log_opt},
 	{OPT_NETWORK_ALIAS, RUN_LIST, AT(struct arrow_strings, spec.net.aliases)},
 	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose, .strict = true},
@@ -397,6 +411,7 @@ static const struct run_value values[] = {
 	{OPT_ENV_FILE, RUN_SPEC, .spec = run_parse_env_file},
 	{'v', RUN_SPEC, .spec = arrow_parse_volume},
 	{OPT_MOUNT, RUN_SPEC, .spec = arrow_parse_mount},
+	{OPT_VOLUME_DRIVER, RUN_SPEC, .spec = run_check_volume_driver},
 	{OPT_TMPFS, RUN_SPEC, .spec = arrow_parse_tmpfs},
 	{'m', RUN_SPEC, .spec = arrow_parse_memory},
 	{OPT_CPUS, RUN_SPEC, .spec = arrow_parse_cpus},

@@ -22,14 +22,14 @@
 
 #define SHORT_ID 12
 
-enum { OPT_FILTER = 256 };
+enum { OPT_FILTER = 256, OPT_VOLUMES };
 
 static const char *const kinds[ARROW_USAGE_KINDS] = {
-	"Images", "Arrows", "Root images", "Templates", "Kernels"};
+	"Images", "Arrows", "Root images", "Templates", "Kernels", "Volumes"};
 
 struct input {
 	const char *format;
-	bool verbose, all, force;
+	bool verbose, all, force, volumes;
 	struct cli_prune_filter filter;
 	bool filtered;
 };
@@ -44,6 +44,7 @@ static const struct argp_option df_options[] = {
 static const struct argp_option prune_options[] = {
 	{"all", 'a', 0, 0, "All images and templates that no Arrow uses, not only dangling images and templates unused for a day", 0},
 	{"force", 'f', 0, 0, "Do not ask for confirmation", 0},
+	{"volumes", OPT_VOLUMES, 0, 0, "Also volumes without a name that no Arrow uses", 0},
 	{"filter", OPT_FILTER, "FILTER", 0, "Remove only what matches: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]", 0},
 	{0},
 };
@@ -65,6 +66,9 @@ static error_t system_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case 'f':
 		in->force = true;
+		return 0;
+	case OPT_VOLUMES:
+		in->volumes = true;
 		return 0;
 	case OPT_FILTER:
 		in->filtered = true;
@@ -195,6 +199,30 @@ static void system_show_arrow(const char *id, void *arg)
 	puts(id);
 }
 
+static void system_show_volume(const char *name, void *arg)
+{
+	struct pruned *p = arg;
+
+	if (!p->any)
+		puts("Deleted Volumes:");
+	p->any = true;
+	puts(name);
+}
+
+static int prune_volumes(struct pruned *p, struct arrow_error *error)
+{
+	unsigned long long bytes = 0;
+	int r;
+
+	p->any = false;
+	r = arrow_prune_volumes(p->paths, false, cli_prune_filter_passes, (void *)&p->in->filter,
+		system_show_volume, p, &bytes, error);
+	p->bytes += bytes;
+	if (p->any)
+		putchar('\n');
+	return r;
+}
+
 static int prune_arrows(struct pruned *p, struct arrow_error *error)
 {
 	unsigned long long bytes = 0;
@@ -276,10 +304,13 @@ static int system_prune(const struct arrow_paths *paths, void *arg, struct arrow
 		       "  - all Arrows that are not running\n"
 		       "  - all networks not used by at least one Arrow\n"
 		       "  - all %s\n"
-		       "  - all templates %s\n\n",
+		       "  - all templates %s\n%s\n",
 			in->all ? "images without at least one Arrow associated to them"
 				: "dangling images",
-			in->all ? "" : "that were not used for a day");
+			in->all ? "" : "that were not used for a day",
+			in->volumes
+				? "  - all volumes without a name not used by at least one Arrow\n"
+				: "");
 		if (!cli_confirm())
 			return 0;
 	}
@@ -290,6 +321,8 @@ static int system_prune(const struct arrow_paths *paths, void *arg, struct arrow
 		r = prune_images(&p, error);
 	if (r == 0)
 		r = prune_templates(&p, error);
+	if (r == 0 && in->volumes)
+		r = prune_volumes(&p, error);
 	size = human_size(p.bytes);
 	if (r == 0)
 		printf("Total reclaimed space: %s\n", size ? size : "?");

@@ -107,6 +107,7 @@ _arrow() {
         [[ $usage != *ARROW* ]] || want=$(_arrow_names "$arrow")
         [[ $usage != *IMAGE* ]] || want+=" $(_arrow_images "$arrow")"
         [[ $usage != *NETWORK* ]] || want+=" $("$arrow" network ls --format '{{.Name}}' 2>/dev/null)"
+        [[ $usage != *VOLUME* ]] || want+=" $("$arrow" volume ls -q 2>/dev/null)"
         [[ $usage != *KERNEL* ]] || want+=" $(_arrow_kernels "$arrow")"
         [[ $usage != *PROFILE* ]] || want+=' micro general'
         [[ $usage != *TEMPLATE* ]] || want+=" $(_arrow_templates "$arrow")"

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/fill.h"
 #include "guest/identity.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -387,6 +388,11 @@ static int root_place_mount(const struct arrow_job_mount *m, int tree, struct fa
 				"cannot mount a tmpfs on %s with the options \"%s\": %m", m->target,
 				m->options);
 		return 0;
+	}
+	if (m->kind == ARROW_MOUNT_9P && strcmp(m->options, ARROW_MOUNT_FILL) == 0) {
+		r = fill_volume(tree, m->target, failure);
+		if (r < 0)
+			return r;
 	}
 	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, m->target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return fail(failure, 125, errno, "cannot mount the volume %s: %m", m->target);

@@ -170,6 +170,10 @@ enum arrow_mount_kind {
 	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };
 
+/* Option of ARROW_MOUNT_9P: if the share is empty, what the root has at the target is copied to it.
+ */
+#define ARROW_MOUNT_FILL "fill"
+
 /* The image is uniform (image/uniform.h): what was mounted before the job is as good. */
 #define ARROW_ROOT_UNIFORM 1u
 

@@ -3,7 +3,7 @@
 #define ARROW_UTIL_EVENT_H
 
 /*
- * What happens to Arrows, images and networks, for `arrow events`: one JSON object a line, as
+ * What happens to Arrows, images, networks and volumes, for `arrow events`: one JSON object a line, as
  * Docker has it, in DATA/events.json. Keepers and commands add to it themselves, each line by one
  * write, so nobody waits for anybody. A file of more than EVENT_FILE_MAX becomes events.json.1.
  * What cannot be written, as on a full disk, is not told; nothing fails for it.
@@ -19,7 +19,7 @@
 /*
  * Tells of something.
  *   data:       the data directory
- *   type:       container, image, network
+ *   type:       container, image, network, volume
  *   attributes: an object, stolen; or NULL
  */
 void event_write(

@@ -155,8 +155,8 @@ static int manage_kill_and_lock(struct arrow_instance *i, struct arrow_error *er
 	return r < 0 ? arrow_fail(error, -r, "cannot lock %s: %m", i->dir) : 0;
 }
 
-int arrow_remove(
-	const struct arrow_paths *paths, const char *name, bool force, struct arrow_error *error)
+int arrow_remove(const struct arrow_paths *paths, const char *name, bool force, bool volumes,
+	struct arrow_error *error)
 {
 	struct arrow_instance i;
 	char id[ARROW_ID_HEX];
@@ -186,7 +186,7 @@ int arrow_remove(
 		}
 	}
 	if (r == 0)
-		arrow_instance_remove(&i);
+		arrow_instance_remove(&i, volumes);
 	else
 		arrow_instance_release(&i);
 	if (r == -ENOENT && (force || error->text)) { /* --rm, or somebody else, was faster */

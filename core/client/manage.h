@@ -35,8 +35,11 @@ int arrow_kill(const struct arrow_paths *paths, const char *name, uint32_t signa
 int arrow_pause(const struct arrow_paths *paths, const char *name, bool pause,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Removes it. Errors: -EBUSY (it runs, and force is not set). */
-int arrow_remove(const struct arrow_paths *paths, const char *name, bool force,
+/*
+ * Removes it. Errors: -EBUSY (it runs, and force is not set).
+ *   volumes: with its volumes without a name
+ */
+int arrow_remove(const struct arrow_paths *paths, const char *name, bool force, bool volumes,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Waits until it does not run. status gets its exit code. */

@@ -12,10 +12,6 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define CONFIG_MAX                                                                                 \
-	(64u << 20) /* a spec holds arguments and environment, which fit into an exec              \
-		     */
-
 void instance_clear(struct arrow_instance *i)
 {
 	memset(i, 0, sizeof(*i));
@@ -37,7 +33,7 @@ int instance_read_config(
 	_cleanup_free_ char *text = NULL;
 	const char *name, *created;
 	json_t *o;
-	int r = read_file(i->dir_fd, "config.json", CONFIG_MAX, &text, NULL);
+	int r = read_file(i->dir_fd, "config.json", INSTANCE_CONFIG_MAX, &text, NULL);
 
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot read %s/config.json: %m", i->dir);
@@ -75,7 +71,7 @@ int instance_write_config(const struct arrow_instance *i, const struct arrow_spe
 	json_decref(o);
 	if (!text)
 		return -ENOMEM;
-	if (strlen(text) > CONFIG_MAX)
+	if (strlen(text) > INSTANCE_CONFIG_MAX)
 		return -EFBIG; /* else nobody could read it */
 	fd = openat(i->dir_fd, "config.next", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	r = fd < 0 ? -errno : write_full(fd, text, strlen(text));

@@ -10,6 +10,8 @@
 #include "core/instance/instance.h"
 
 #define INSTANCE_DIR_MODE 0700
+/* Bytes of config.json: arguments and environment in it fit into an exec. */
+#define INSTANCE_CONFIG_MAX (64u << 20)
 
 /* Makes it one that owns nothing. */
 void instance_clear(struct arrow_instance *instance);

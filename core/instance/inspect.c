@@ -80,33 +80,58 @@ static json_t *inspect_state(const struct arrow_state *s)
 	return o;
 }
 
+/* As Docker, which has for volumes a mode of their own. */
+static json_t *inspect_mount(const struct arrow_volume *v)
+{
+	json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "Type", v->name ? "volume" : "bind",
+		"Source", arrow_text_json(v->host ? v->host : ""), "Destination",
+		arrow_text_json(v->guest), "Mode",
+		v->read_only ? "ro"
+		: v->name    ? "z"
+			     : "",
+		"RW", !v->read_only, "Propagation", v->name ? "" : "rprivate");
+
+	if (o && v->name) {
+		json_object_set_new(o, "Name", arrow_text_json(v->name));
+		json_object_set_new(o, "Driver", json_string("local"));
+	}
+	return o;
+}
+
 static json_t *inspect_mounts(const struct arrow_spec *spec)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		json_array_append_new(array, inspect_mount(&spec->files.volumes[i]));
+	return array;
+}
+
+/* Those without a name are not in it, as in Docker. */
+static json_t *inspect_binds(const struct arrow_spec *spec)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < spec->files.n_volumes; i++) {
 		const struct arrow_volume *v = &spec->files.volumes[i];
-
-		json_array_append_new(
-			array, json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "Type", "bind", "Source",
-				       arrow_text_json(v->host), "Destination",
-				       arrow_text_json(v->guest), "Mode", v->read_only ? "ro" : "",
-				       "RW", !v->read_only, "Propagation", "rprivate"));
-	}
-	return array;
-}
-
-static json_t *inspect_binds(const struct arrow_spec *spec)
-{
-	json_t *array = spec->files.n_volumes ? json_array() : json_null();
-
-	for (size_t i = 0; i < spec->files.n_volumes; i++) {
-		const struct arrow_volume *v = &spec->files.volumes[i];
 		_cleanup_free_ char *text = NULL;
 
-		if (asprintf(&text, "%s:%s%s", v->host, v->guest, v->read_only ? ":ro" : "") > 0)
+		if (!v->anonymous && asprintf(&text, "%s:%s%s", v->name ? v->name : v->host,
+					     v->guest, v->read_only ? ":ro" : "") > 0)
 			json_array_append_new(array, arrow_text_json(text));
 	}
+	if (json_array_size(array) > 0)
+		return array;
+	json_decref(array);
+	return json_null();
+}
+
+static json_t *inspect_volumes_from(const struct arrow_spec *spec)
+{
+	json_t *array = spec->files.volumes_from.n ? json_array() : json_null();
+
+	for (size_t i = 0; i < spec->files.volumes_from.n; i++)
+		json_array_append_new(array, arrow_text_json(spec->files.volumes_from.v[i]));
 	return array;
 }
 
@@ -142,8 +167,9 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		spec->limits.memory_swap_given ? (json_int_t)spec->limits.memory_swap : 0);
 	json_t *pids = spec->limits.pids_max ? json_integer(spec->limits.pids_max) : json_null();
 
-	return json_pack("{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i}",
+	return json_pack(
+		"{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i, s:o}",
 		"Binds", inspect_binds(spec), "NetworkMode",
 		spec->net.names.n ? spec->net.names.v[0] : "default", "PortBindings",
 		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
@@ -161,7 +187,8 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		"CpuShares", (int)spec->limits.cpu_shares, "CpusetCpus",
 		spec->limits.cpuset_cpus ? spec->limits.cpuset_cpus : "", "BlkioWeight",
 		(int)spec->limits.blkio_weight, "OomKillDisable", spec->limits.oom_kill_disable,
-		"OomScoreAdj", (int)spec->limits.oom_score_adj);
+		"OomScoreAdj", (int)spec->limits.oom_score_adj, "VolumesFrom",
+		inspect_volumes_from(spec));
 }
 
 static json_t *inspect_exposed(const struct arrow_spec *spec)

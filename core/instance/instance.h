@@ -107,8 +107,11 @@ int arrow_instance_change(const struct arrow_paths *paths, const char *id,
 /* Brings config and state to the disk, so that a power failure does not lose them. */
 void arrow_instance_sync(const struct arrow_instance *instance);
 
-/* Removes an Arrow whose lock is held: folder, name, all. Releases it. */
-void arrow_instance_remove(struct arrow_instance *instance);
+/*
+ * Removes an Arrow whose lock is held: folder, name, all. Releases it.
+ *   volumes: its volumes without a name, too, unless another Arrow uses them
+ */
+void arrow_instance_remove(struct arrow_instance *instance, bool volumes);
 
 /* Removes the folder of an Arrow whose config is damaged, if no keeper has it. */
 int arrow_instance_discard(const struct arrow_paths *paths, const char *id,

@@ -9,6 +9,7 @@
 
 #include "core/instance/config.h"
 #include "core/instance/event.h"
+#include "core/instance/volumes.h"
 
 struct cleaning {
 	const struct arrow_paths *paths;
@@ -18,13 +19,14 @@ struct cleaning {
 };
 
 /* What a killed keeper, or a host that went down, left of one. */
-static void leftovers_settle(const struct cleaning *c, struct arrow_instance *i, bool auto_remove)
+static void leftovers_settle(
+	const struct cleaning *c, struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	_cleanup_free_ char *name = strdup(i->name);
 
 	if (arrow_instance_lock(i) < 0)
 		return;
-	if (!auto_remove) {
+	if (!spec->life.auto_remove) {
 		arrow_instance_end(i);
 		return;
 	}
@@ -32,6 +34,8 @@ static void leftovers_settle(const struct cleaning *c, struct arrow_instance *i,
 	folders_remove_one(c->folders, i->id);
 	if (name)
 		unlinkat(c->folders->names_fd, name, 0);
+	/* Whoever starts to use volumes may wait for the lock of the folders. */
+	arrow_volumes_drop(c->paths->data, spec, false);
 }
 
 /* Under the store's lock: one that has nothing of this boot, but may have run in the last one. */
@@ -44,7 +48,7 @@ static void leftovers_clean_lost(const char *id, void *arg)
 
 	if (arrow_instance_open(&i, c->paths, id, &spec, &error) == 0 &&
 		i.state.life == ARROW_LIFE_EXITED && !arrow_instance_is_kept(&i))
-		leftovers_settle(c, &i, spec.life.auto_remove);
+		leftovers_settle(c, &i, &spec);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }
@@ -92,7 +96,7 @@ static void leftovers_clean_one(const char *id, void *arg)
 	}
 	c->found++;
 	if (c->remove)
-		leftovers_settle(c, &i, spec.life.auto_remove);
+		leftovers_settle(c, &i, &spec);
 	arrow_instance_release(&i);
 	arrow_spec_release(&spec);
 }

@@ -16,6 +16,7 @@
 #include "core/instance/config.h"
 #include "core/instance/folders.h"
 #include "core/instance/leftovers.h"
+#include "core/instance/volumes.h"
 #include "util/cleanup.h"
 #include "util/hex.h"
 
@@ -247,17 +248,19 @@ int arrow_instance_change(const struct arrow_paths *paths, const char *id,
 	return r;
 }
 
-void arrow_instance_remove(struct arrow_instance *i)
+void arrow_instance_remove(struct arrow_instance *i, bool volumes)
 {
 	_cleanup_free_ char *aside = path_format("%.*s/" FOLDERS_REMOVING "%s",
 		(int)(strlen(i->dir) - strlen(i->id) - 1), i->dir, i->id);
 	_cleanup_close_ int names = open(i->names_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_free_ char *name = STEAL(i->name);
+	struct arrow_spec spec;
 	bool renamed;
 
+	arrow_spec_init(&spec);
 	/* As it is named now. */
-	if (instance_read_config(i, NULL, &error) < 0)
+	if (instance_read_config(i, volumes ? &spec : NULL, &error) < 0)
 		i->name = STEAL(name);
 	arrow_instance_remove_run(AT_FDCWD, i->run_dir);
 	/*
@@ -272,6 +275,8 @@ void arrow_instance_remove(struct arrow_instance *i)
 		arrow_event(i, "destroy", NULL);
 		remove_tree(AT_FDCWD, aside);
 	}
+	arrow_volumes_drop(i->data_dir, &spec, true);
+	arrow_spec_release(&spec);
 	arrow_instance_release(i);
 }
 

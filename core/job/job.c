@@ -58,6 +58,12 @@ static int job_compare_depth(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* As Docker: the first time it is used, a volume gets what the image has at its place. */
+static bool job_fills_volume(const struct arrow_volume *v)
+{
+	return v->name && !v->no_copy && !v->subpath;
+}
+
 static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 	const struct arrow_job_context *context)
 {
@@ -109,7 +115,9 @@ static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 										       : 0,
 				.source = source,
 				.target = list[i].target,
-				.options = "",
+				.options = job_fills_volume(&spec->files.volumes[list[i].volume])
+						   ? ARROW_MOUNT_FILL
+						   : "",
 			});
 	}
 }

@@ -304,7 +304,7 @@ static void keeper_end(struct keeper *k)
 	net_detach(k->config->network);
 	runs_tell_stop(k);
 	if (k->config->spec->life.auto_remove) {
-		arrow_instance_remove(k->instance);
+		arrow_instance_remove(k->instance, true);
 	} else {
 		k->state->life = failed_start ? ARROW_LIFE_CREATED : ARROW_LIFE_EXITED;
 		k->state->keeper_pid = 0;

@@ -45,9 +45,14 @@ int arrow_parse_env_file(struct arrow_spec *, const char *path, arrow_variable *
 int arrow_parse_label_file(
 	struct arrow_spec *, const char *path, struct arrow_error *) ARROW_MUST_CHECK;
 
+/* Adds a copy. What there was no memory for is missing in it; the spec is released as ever. */
+int arrow_spec_add_volume(struct arrow_spec *, const struct arrow_volume *like,
+	struct arrow_error *) ARROW_MUST_CHECK;
+
 /*
- * "type=bind,source=/a,target=/b,readonly" or "type=tmpfs,target=/b,tmpfs-size=1m,tmpfs-mode=1777",
- * a line of CSV. Errors name what Docker has and Arrow does not.
+ * "type=volume,source=NAME,target=/b", "type=bind,source=/a,target=/b,readonly" or
+ * "type=tmpfs,target=/b,tmpfs-size=1m,tmpfs-mode=1777", a line of CSV. Errors name what Docker has
+ * and Arrow does not.
  */
 int arrow_parse_mount(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 

@@ -13,19 +13,32 @@
 
 #define TMPFS_FLAGS ((uint32_t)(MS_NOEXEC | MS_NOSUID | MS_NODEV)) /* as Docker */
 
-static int spec_add_volume(struct arrow_spec *spec, const char *host, const char *guest,
-	bool read_only, struct arrow_error *error)
+int arrow_spec_add_volume(
+	struct arrow_spec *spec, const struct arrow_volume *like, struct arrow_error *error)
 {
-	struct arrow_volume *volumes, volume = {.read_only = read_only};
+	struct arrow_volume *v, *volumes = realloc(spec->files.volumes,
+					(spec->files.n_volumes + 1) * sizeof(*volumes));
 
-	volumes = realloc(spec->files.volumes, (spec->files.n_volumes + 1) * sizeof(*volumes));
 	if (!volumes)
 		return arrow_no_memory(error);
 	spec->files.volumes = volumes;
-	volume.host = strdup(host);
-	volume.guest = strdup(guest);
-	volumes[spec->files.n_volumes++] = volume;
-	return volume.host && volume.guest ? 0 : arrow_no_memory(error);
+	v = &volumes[spec->files.n_volumes++];
+	*v = (struct arrow_volume){
+		.host = like->host ? strdup(like->host) : NULL,
+		.guest = strdup(like->guest),
+		.name = like->name ? strdup(like->name) : NULL,
+		.subpath = like->subpath ? strdup(like->subpath) : NULL,
+		.anonymous = like->anonymous,
+		.read_only = like->read_only,
+		.no_copy = like->no_copy,
+		.make = like->make,
+	};
+	if (!v->guest || (like->host && !v->host) || (like->name && !v->name) ||
+		(like->subpath && !v->subpath) ||
+		arrow_strings_add_all(&v->labels, like->labels.v) < 0 ||
+		arrow_strings_add_all(&v->options, like->options.v) < 0)
+		return arrow_no_memory(error);
+	return 0;
 }
 
 /* What the tmpfs owns is taken over; it may lack what there was no memory for. */
@@ -46,39 +59,72 @@ static int spec_add_tmpfs(
 	return 0;
 }
 
-/* HOST:GUEST[:OPTIONS]. Options other than ro and rw are for other systems and change nothing here.
- */
+/* As Docker: what is no path is the name of a volume. */
+static bool volume_is_path(const char *source)
+{
+	return source[0] == '/' || source[0] == '.';
+}
+
+/* Words that say what is so anyway, for other systems, or how mounts of the host spread. */
+static int volume_take_option(struct arrow_volume *v, const char *o, struct arrow_error *error)
+{
+	static const char *const usual[] = {"rw", "z", "Z", "private", "rprivate", "consistent",
+		"cached", "delegated", "bind", "rbind"};
+	static const char *const spreading[] = {"shared", "rshared", "slave", "rslave"};
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
+		if (strcmp(o, usual[i]) == 0)
+			return 0;
+	if (strcmp(o, "ro") == 0) {
+		v->read_only = true;
+	} else if (strcmp(o, "nocopy") == 0 && v->name) {
+		v->no_copy = true;
+	} else {
+		for (size_t i = 0; i < sizeof(spreading) / sizeof(*spreading); i++)
+			if (strcmp(o, spreading[i]) == 0)
+				return arrow_fail(error, EINVAL,
+					"mounts do not spread between this host and a VM, so '%s' is not supported: leave it out",
+					o);
+		return arrow_fail(error, EINVAL, "unknown option '%s'; use ro or rw%s", o,
+			v->name ? ", or nocopy" : "");
+	}
+	return 0;
+}
+
+/* HOST:GUEST[:OPTIONS], NAME:GUEST[:OPTIONS], or GUEST for a new volume without a name. */
 int arrow_parse_volume(struct arrow_spec *spec, const char *text, struct arrow_error *error)
 {
 	_cleanup_free_ char *copy = strdup(text);
-	bool read_only = false;
-	char *guest, *options, *save = NULL;
+	struct arrow_volume v = {0};
+	char *options = NULL, *save = NULL;
+	int r = 0;
 
 	if (!copy)
 		return arrow_no_memory(error);
-	guest = strchr(copy, ':');
-	if (!guest || guest == copy || guest[1] != '/')
-		return arrow_fail(error, EINVAL,
-			"invalid volume '%s': write HOST:GUEST or HOST:GUEST:ro with an absolute GUEST",
-			text);
-	*guest++ = '\0';
-	options = strchr(guest, ':');
-	if (options)
-		*options++ = '\0';
-
-	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o;
-		o = strtok_r(NULL, ",", &save)) {
-		if (strcmp(o, "ro") == 0)
-			read_only = true;
-		else if (strcmp(o, "rw") != 0 && strcmp(o, "z") != 0 && strcmp(o, "Z") != 0)
-			return arrow_fail(error, EINVAL,
-				"volume '%s': unknown option '%s'; use ro or rw", text, o);
+	v.guest = strchr(copy, ':');
+	if (!v.guest) {
+		v.guest = copy;
+		v.name = (char *)"";
+	} else {
+		*v.guest++ = '\0';
+		options = strchr(v.guest, ':');
+		if (options)
+			*options++ = '\0';
+		v.make = volume_is_path(copy);
+		*(v.make ? &v.host : &v.name) = copy;
 	}
-	if (strcmp(guest, "/") == 0)
+	if (v.guest[0] != '/' || (v.guest != copy && copy[0] == '\0'))
+		return arrow_fail(error, EINVAL,
+			"invalid volume '%s': write HOST:GUEST, NAME:GUEST or GUEST, with an absolute GUEST; :ro may follow",
+			text);
+	if (strcmp(v.guest, "/") == 0)
 		return arrow_fail(error, EINVAL,
 			"volume '%s': it cannot be mounted on /; use --rootfs for a root", text);
-
-	return spec_add_volume(spec, copy, guest, read_only, error);
+	for (char *o = options ? strtok_r(options, ",", &save) : NULL; o && r == 0;
+		o = strtok_r(NULL, ",", &save))
+		r = volume_take_option(&v, o, error);
+	return r < 0 ? arrow_error_prefix(error, r, "invalid volume '%s'", text)
+		     : arrow_spec_add_volume(spec, &v, error);
 }
 
 /* DIR[:OPTIONS], with Docker's defaults noexec,nosuid,nodev. */
@@ -146,8 +192,10 @@ enum mount_type { MOUNT_VOLUME, MOUNT_BIND, MOUNT_TMPFS };
 /* What the fields of a --mount say. */
 struct mount {
 	enum mount_type type;
-	const char *source, *target, *size, *mode;
-	bool read_only;
+	char *source, *target, *subpath;
+	const char *size, *mode;
+	bool read_only, no_copy;
+	struct arrow_strings labels, options; /* of a volume */
 };
 
 char *arrow_parse_next_field(char **rest)
@@ -216,18 +264,19 @@ static bool mount_is_usual(const char *key, const char *value)
 }
 
 static int mount_take_field(
-	struct mount *m, const char *key, const char *value, struct arrow_error *error)
+	struct mount *m, const char *key, char *value, struct arrow_error *error)
 {
-	static const char *const others[] = {"bind-propagation", "bind-recursive",
-		"bind-nonrecursive", "volume-nocopy", "volume-label", "volume-driver", "volume-opt",
-		"volume-subpath", "image-subpath"};
+	static const char *const others[] = {
+		"bind-propagation", "bind-recursive", "bind-nonrecursive", "image-subpath"};
+	bool *truth = strcmp(key, "readonly") == 0 || strcmp(key, "ro") == 0 ? &m->read_only
+		      : strcmp(key, "volume-nocopy") == 0                    ? &m->no_copy
+									     : NULL;
 
-	if (strcmp(key, "readonly") == 0 || strcmp(key, "ro") == 0) {
-		if (mount_parse_bool(value, &m->read_only) < 0)
-			return arrow_fail(
-				error, EINVAL, "%s takes true or false, not '%s'", key, value);
-		return 0;
-	}
+	if (truth)
+		return mount_parse_bool(value, truth) == 0
+			       ? 0
+			       : arrow_fail(error, EINVAL, "%s takes true or false, not '%s'", key,
+					 value);
 	if (value && mount_is_usual(key, value))
 		return 0;
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
@@ -241,7 +290,8 @@ static int mount_take_field(
 		return mount_set_type(m, value) == 0
 			       ? 0
 			       : arrow_fail(error, EINVAL,
-					 "type=%s is not supported: use bind or tmpfs", value);
+					 "type=%s is not supported: use volume, bind or tmpfs",
+					 value);
 	if (strcmp(key, "source") == 0 || strcmp(key, "src") == 0)
 		m->source = value;
 	else if (strcmp(key, "target") == 0 || strcmp(key, "destination") == 0 ||
@@ -251,6 +301,18 @@ static int mount_take_field(
 		m->size = value;
 	else if (strcmp(key, "tmpfs-mode") == 0)
 		m->mode = value;
+	else if (strcmp(key, "volume-subpath") == 0)
+		m->subpath = value;
+	else if (strcmp(key, "volume-label") == 0)
+		return arrow_strings_add(&m->labels, value) < 0 ? arrow_no_memory(error) : 0;
+	else if (strcmp(key, "volume-opt") == 0)
+		return arrow_strings_add(&m->options, value) < 0 ? arrow_no_memory(error) : 0;
+	else if (strcmp(key, "volume-driver") == 0)
+		return strcmp(value, "local") == 0
+			       ? 0
+			       : arrow_fail(error, EINVAL,
+					 "unknown volume driver '%s'; the only driver is local",
+					 value);
 	else
 		return arrow_fail(error, EINVAL, "unknown key '%s'", key);
 	return 0;
@@ -277,25 +339,50 @@ static int mount_add_tmpfs(
 	return spec_add_tmpfs(spec, &t, error);
 }
 
+static int mount_add_volume(
+	struct arrow_spec *spec, const struct mount *m, struct arrow_error *error)
+{
+	bool bind = m->type == MOUNT_BIND;
+
+	return arrow_spec_add_volume(spec,
+		&(struct arrow_volume){
+			.host = bind ? m->source : NULL,
+			.name = bind        ? NULL
+				: m->source ? m->source
+					    : (char *)"",
+			.guest = m->target,
+			.subpath = m->subpath,
+			.read_only = m->read_only,
+			.no_copy = m->no_copy,
+			.labels = m->labels,
+			.options = m->options,
+		},
+		error);
+}
+
 static int mount_add(struct arrow_spec *spec, const struct mount *m, struct arrow_error *error)
 {
+	bool volume = m->no_copy || m->subpath || m->labels.n || m->options.n;
+
 	if (!m->target || m->target[0] != '/' || strcmp(m->target, "/") == 0)
 		return arrow_fail(error, EINVAL,
 			"target must be an absolute path other than /, as in target=/data");
-	if (m->type == MOUNT_VOLUME)
-		return arrow_fail(error, EINVAL,
-			"type=volume, the default, is not supported: use type=bind with a source, or type=tmpfs");
+	if (m->type != MOUNT_VOLUME && volume)
+		return arrow_fail(
+			error, EINVAL, "keys that begin with volume- go with type=volume only");
+	if (m->type != MOUNT_TMPFS && (m->size || m->mode))
+		return arrow_fail(error, EINVAL, "%s goes with type=tmpfs only",
+			m->size ? "tmpfs-size" : "tmpfs-mode");
 	if (m->type == MOUNT_TMPFS && m->source)
 		return arrow_fail(error, EINVAL, "type=tmpfs takes no source");
-	if (m->type == MOUNT_BIND && (m->size || m->mode))
-		return arrow_fail(error, EINVAL, "type=bind takes no %s",
-			m->size ? "tmpfs-size" : "tmpfs-mode");
 	if (m->type == MOUNT_TMPFS)
 		return mount_add_tmpfs(spec, m, error);
-	if (!m->source || (m->source[0] != '/' && m->source[0] != '.'))
+	if (m->type == MOUNT_BIND && (!m->source || (m->source[0] != '/' && m->source[0] != '.')))
 		return arrow_fail(error, EINVAL,
 			"source must be a path of this host that begins with '/' or '.', as in source=/srv/data");
-	return spec_add_volume(spec, m->source, m->target, m->read_only, error);
+	if (m->subpath && !m->source)
+		return arrow_fail(error, EINVAL, "volume-subpath requires a source");
+	return mount_add_volume(spec, m, error);
 }
 
 int arrow_parse_mount(struct arrow_spec *spec, const char *text, struct arrow_error *error)
@@ -316,5 +403,7 @@ int arrow_parse_mount(struct arrow_spec *spec, const char *text, struct arrow_er
 	}
 	if (r == 0)
 		r = mount_add(spec, &m, error);
+	arrow_strings_release(&m.labels);
+	arrow_strings_release(&m.options);
 	return r < 0 ? arrow_error_prefix(error, r, "invalid mount '%s'", text) : 0;
 }

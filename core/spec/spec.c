@@ -178,9 +178,16 @@ void arrow_spec_release(struct arrow_spec *spec)
 	arrow_strings_release(&spec->process.sysctls);
 	arrow_strings_release(&spec->log.opts);
 	for (size_t i = 0; i < spec->files.n_volumes; i++) {
-		free(spec->files.volumes[i].host);
-		free(spec->files.volumes[i].guest);
+		struct arrow_volume *v = &spec->files.volumes[i];
+
+		free(v->host);
+		free(v->guest);
+		free(v->name);
+		free(v->subpath);
+		arrow_strings_release(&v->labels);
+		arrow_strings_release(&v->options);
 	}
+	arrow_strings_release(&spec->files.volumes_from);
 	for (size_t i = 0; i < spec->files.n_tmpfs; i++) {
 		free(spec->files.tmpfs[i].guest);
 		free(spec->files.tmpfs[i].options);

@@ -30,10 +30,18 @@ struct arrow_strings {
 	size_t n;
 };
 
+/* A directory or file of the host, or a volume by name (volume/volume.h). */
 struct arrow_volume {
-	char *host;  /* path on the host */
-	char *guest; /* absolute path in the guest */
+	char *host;     /* path on the host; of a volume NULL until it is looked up */
+	char *guest;    /* absolute path in the guest */
+	char *name;     /* of a volume; NULL where `host` is given; "" until one is made up */
+	char *subpath;  /* of a volume: what is mounted of it, or NULL for all */
+	bool anonymous; /* the name was made up: it goes with the Arrow */
 	bool read_only;
+	bool no_copy; /* an empty volume is not filled with what the image has at its place */
+	bool make;    /* a missing directory of the host is made */
+	/* KEY=VALUE, of a volume that is made for this. */
+	struct arrow_strings labels, options;
 };
 
 struct arrow_tmpfs {
@@ -135,6 +143,7 @@ struct arrow_spec_net {
 struct arrow_spec_files {
 	struct arrow_volume *volumes;
 	size_t n_volumes;
+	struct arrow_strings volumes_from; /* "ARROW[:ro]": all of theirs, added at creation */
 	struct arrow_tmpfs *tmpfs;
 	size_t n_tmpfs;
 	uint64_t shm_size; /* bytes */

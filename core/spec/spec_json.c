@@ -40,7 +40,12 @@ struct field {
 static const struct field volume_fields[] = {
 	E(arrow_volume, TEXT, host),
 	E(arrow_volume, TEXT, guest),
+	E(arrow_volume, TEXT, name),
+	E(arrow_volume, TEXT, subpath),
+	E(arrow_volume, FLAG, anonymous),
 	E(arrow_volume, FLAG, read_only),
+	E(arrow_volume, FLAG, no_copy),
+	E(arrow_volume, FLAG, make),
 	END,
 };
 
@@ -110,6 +115,7 @@ static const struct field fields[] = {
 	F("workdir", TEXT, process.workdir),
 	F("user", TEXT, process.user),
 	LIST("volumes", files.volumes, files.n_volumes, volume_fields),
+	F("volumes_from", TEXTS, files.volumes_from),
 	LIST("tmpfs", files.tmpfs, files.n_tmpfs, tmpfs_fields),
 	LIST("ulimits", process.ulimits, process.n_ulimits, ulimit_fields),
 	F("memory", NUMBER64, limits.memory),

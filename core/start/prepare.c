@@ -23,6 +23,7 @@
 #include "core/spec/settings.h"
 #include "core/template/template.h"
 #include "core/start/userns.h"
+#include "core/start/volumes.h"
 #include "engine/choice/choice.h"
 #include "guest/blob.h"
 #include "image/image.h"
@@ -116,12 +117,10 @@ static int run_open_volumes(
 	for (size_t i = 0; i < spec->files.n_volumes; i++) {
 		const struct arrow_volume *v = &spec->files.volumes[i];
 		struct stat st;
-		int fd = open(v->host, O_PATH | O_CLOEXEC);
+		int fd = run_open_volume(v, error);
 
 		if (fd < 0)
-			return arrow_fail(error, errno,
-				"cannot open the volume %s: %m; create it first, or correct the path",
-				v->host);
+			return fd;
 		run->shares[i] = (struct arrow_share){.fd = fd, .read_only = v->read_only};
 		if (fstat(fd, &st) < 0)
 			return arrow_fail(
@@ -130,7 +129,8 @@ static int run_open_volumes(
 			continue;
 		if (!S_ISREG(st.st_mode))
 			return arrow_fail(error, EINVAL,
-				"volume %s is neither a directory nor a file", v->host);
+				"volume %s is neither a directory nor a file: sockets, pipes and devices of this host cannot be reached from a VM",
+				v->host);
 		run->files[i] = run->shares[i].file = true;
 	}
 	return 0;

@@ -13,10 +13,12 @@
 
 #include "core/client/client.h"
 #include "core/instance/event.h"
+#include "core/instance/volumes.h"
 #include "core/keeper/keeper.h"
 #include "core/spec/settings.h"
 #include "core/start/prepare.h"
 #include "core/start/start.h"
+#include "core/start/volumes.h"
 #include "image/uniform.h"
 #include "util/cleanup.h"
 #include "util/io.h"
@@ -182,26 +184,38 @@ static int start_write_cidfile(const char *path, const char *id, struct arrow_er
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
 }
 
+static int start_resolve_and_create(struct run *run, struct arrow_instance *instance,
+	const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
+	struct arrow_error *error)
+{
+	_cleanup_close_ int volumes = -1; /* locked until the config says what is used */
+	int r = run_make_volumes(paths, spec, &volumes, error);
+
+	if (r == 0)
+		r = run_resolve(run, paths, spec, error);
+	if (r == 0 && cidfile && access(cidfile, F_OK) == 0)
+		r = start_write_cidfile(cidfile, "", error);
+	if (r == 0)
+		r = run_make_absolute(spec, error);
+	return r < 0 ? r : arrow_instance_create(instance, paths, spec, error);
+}
+
 /* A new Arrow on disk, whose lock is held. */
 static int start_create_instance(struct run *run, struct arrow_instance *instance,
 	const struct arrow_paths *paths, struct arrow_spec *spec, const char *cidfile,
 	struct arrow_error *error)
 {
-	int r = run_resolve(run, paths, spec, error);
+	int r = start_resolve_and_create(run, instance, paths, spec, cidfile, error);
 
-	if (r == 0 && cidfile && access(cidfile, F_OK) == 0)
-		return start_write_cidfile(cidfile, "", error);
-	if (r == 0)
-		r = run_make_absolute(spec, error);
-	if (r == 0)
-		r = arrow_instance_create(instance, paths, spec, error);
-	if (r < 0)
+	if (r < 0) {
+		arrow_volumes_drop(paths->data, spec, true);
 		return r;
+	}
 	snprintf(instance->state.image, sizeof(instance->state.image), "%s", run->image.digest);
 	if (cidfile)
 		r = start_write_cidfile(cidfile, instance->id, error);
 	if (r < 0)
-		arrow_instance_remove(instance);
+		arrow_instance_remove(instance, true);
 	else
 		arrow_event(instance, "create", NULL);
 	return r;
@@ -240,7 +254,7 @@ int arrow_run(const struct arrow_paths *paths, struct arrow_spec *spec, const ch
 		memcpy(id, instance.id, ARROW_ID_HEX);
 		r = start_instance(&run, paths, &instance, spec, how, status, error);
 		if (instance.dir) { /* no keeper has it */
-			arrow_instance_remove(&instance);
+			arrow_instance_remove(&instance, true);
 			id[0] = '\0';
 		}
 	}

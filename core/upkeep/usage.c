@@ -11,11 +11,13 @@
 #include "package/images.h"
 #include "core/instance/list.h"
 #include "core/instance/state.h"
+#include "core/instance/volumes.h"
 #include "core/template/template.h"
 #include "kernel/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/json.h"
+#include "volume/volume.h"
 
 #define ROOT_SUFFIX ".erofs"
 
@@ -161,6 +163,32 @@ static void usage_add_kernels(struct arrow_usage *u, const json_t *kernels, cons
 				strcmp(json_text(o, "state"), "current") == 0);
 }
 
+struct adding {
+	struct arrow_usage *usage;
+	const json_t *users;
+};
+
+static int usage_add_volume(const struct volume *v, void *arg, struct arrow_error *error)
+{
+	const struct adding *a = arg;
+
+	usage_add(a->usage, v->name, v->name, v->created, arrow_disk_bytes(AT_FDCWD, v->dir),
+		(unsigned int)json_array_size(json_object_get(a->users, v->name)));
+	return 0;
+}
+
+static int usage_add_volumes(struct arrow_usage *u, const char *data, struct arrow_error *error)
+{
+	json_t *users = NULL;
+	int r = arrow_volume_users(data, &users, error);
+
+	if (r == 0)
+		r = volume_list(data, usage_add_volume,
+			&(struct adding){.usage = u, .users = users}, error);
+	json_decref(users);
+	return r;
+}
+
 int arrow_usage_look(const struct arrow_paths *paths, struct arrow_usage usage[ARROW_USAGE_KINDS],
 	struct arrow_error *error)
 {
@@ -185,6 +213,8 @@ int arrow_usage_look(const struct arrow_paths *paths, struct arrow_usage usage[A
 		usage_add_templates(&usage[ARROW_USAGE_TEMPLATES], templates);
 		usage_add_kernels(&usage[ARROW_USAGE_KERNELS], kernels, paths->data);
 	}
+	if (r == 0)
+		r = usage_add_volumes(&usage[ARROW_USAGE_VOLUMES], paths->data, error);
 	json_decref(images);
 	json_decref(arrows);
 	json_decref(templates);

@@ -14,6 +14,7 @@ enum arrow_usage_kind {
 	ARROW_USAGE_ROOTS,     /* root images: what images, programs and directories were made to */
 	ARROW_USAGE_TEMPLATES, /* VMs that Arrows are cloned from */
 	ARROW_USAGE_KERNELS,
+	ARROW_USAGE_VOLUMES,
 	ARROW_USAGE_KINDS,
 };
 

@@ -290,7 +290,7 @@ calm() {
     late=$(arrow run "$B" sh -c 'read a b </proc/uptime; sleep 1; read c b </proc/uptime
       echo $(((${c%.*} - ${a%.*}) * 100 + 1${c#*.} - 1${a#*.} - 100))')
     [ "$late" -ge 0 ]
-    [ "$late" -gt 10 ] || return 0
+    [ "$late" -gt 25 ] || return 0
   done
   false
 }

@@ -229,7 +229,7 @@ static int world_drop(void **state)
 	}
 	log_close(&w->k.log);
 	arrow_job_release(&w->job);
-	arrow_instance_remove(&w->instance);
+	arrow_instance_remove(&w->instance, false);
 	arrow_spec_release(&w->spec);
 	assert_int_equal(remove_tree(AT_FDCWD, w->data), 0);
 	assert_int_equal(remove_tree(AT_FDCWD, w->run), 0);

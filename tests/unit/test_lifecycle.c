@@ -585,7 +585,7 @@ static void a_removal_that_fails_says_why(void **state)
 	assert_int_equal(unlink(lock), 0);
 	assert_int_equal(mkdir(lock, 0700), 0);
 	for (int force = 0; force < 2; force++) {
-		assert_true(arrow_remove(&paths, i.id, force, &e) < 0);
+		assert_true(arrow_remove(&paths, i.id, force, false, &e) < 0);
 		assert_non_null(e.text);
 		assert_non_null(strstr(e.text, "cannot lock"));
 		arrow_error_clear(&e);

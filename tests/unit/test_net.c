@@ -2,6 +2,8 @@
 /* Networks that are made and removed, in a network namespace of this program. */
 #include "unit.h"
 
+#include "killed.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +17,6 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -783,75 +784,20 @@ static void test_resolv_conf(void **state)
 	assert_string_equal(resolv.search, "");
 }
 
-/* True for a system call that may leave something, in files or interfaces. */
-static bool is_change(const struct __ptrace_syscall_info *info)
-{
-	static const long changes[] = {SYS_sendto, SYS_mkdir, SYS_mkdirat, SYS_mknod, SYS_mknodat,
-		SYS_unlink, SYS_unlinkat, SYS_rename, SYS_renameat, SYS_write, SYS_rmdir,
-		SYS_clone};
-
-	if (info->entry.nr == SYS_openat)
-		return info->entry.args[2] & O_CREAT;
-	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++)
-		if (info->entry.nr == (uint64_t)changes[i])
-			return true;
-	return false;
-}
-
-/*
- * Runs what in a child that is killed before its change number `when`. Returns true if it came to
- * its end before that.
- */
-static bool run_killed(void (*what)(struct net_network *), struct net_network *n, unsigned int when)
-{
-	struct __ptrace_syscall_info info;
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		what(n);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
-	for (int signal = 0;;) {
-		assert_int_equal(ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal), 0);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		signal = 0;
-		if (WIFEXITED(status))
-			return WEXITSTATUS(status) == 0;
-		if (!WIFSTOPPED(status))
-			return false;
-		if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
-			signal = WSTOPSIG(status);
-			continue;
-		}
-		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *)sizeof(info), &info) <= 0 ||
-			info.op != PTRACE_SYSCALL_INFO_ENTRY || !is_change(&info) || --when > 0)
-			continue;
-		kill(pid, SIGKILL);
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		return false;
-	}
-}
-
-static void do_up(struct net_network *n)
+static int net_do_up(void *network)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int lock = net_lock(&paths, &error);
 
-	_exit(lock < 0 || net_network_up(n, &paths, &error) < 0);
+	return lock < 0 ? lock : net_network_up(network, &paths, &error);
 }
 
-static void do_remove(struct net_network *n)
+static int net_do_remove(void *name)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_close_ int lock = net_lock(&paths, &error);
 
-	_exit(lock < 0 || net_network_remove(&paths, n->name, &error) < 0);
+	return lock < 0 ? lock : net_network_remove(&paths, name, &error);
 }
 
 /* As `arrow doctor --fix`; then it has nothing more to say. */
@@ -877,7 +823,7 @@ static void test_up_is_killed_at_each_change(void **state)
 	for (; !whole; when++) {
 		_cleanup_close_ int lock = -1;
 
-		whole = run_killed(do_up, &n, when);
+		whole = killed_run(net_do_up, &n, when);
 		/* The next command mends it, with `doctor --fix` before it and without. */
 		if (when % 2)
 			settle();
@@ -906,7 +852,7 @@ static void test_remove_is_killed_at_each_change(void **state)
 		bring_up(&n);
 		watch = open_watch("killed");
 		close(steal_fd(&lock));
-		whole = run_killed(do_remove, &n, when);
+		whole = killed_run(net_do_remove, (void *)"killed", when);
 		lock = lock_networks();
 		if (!whole && net_network_remove(&paths, "killed", &error) < 0) {
 			/* The file was gone already, so everything is. */
