@@ -222,6 +222,8 @@ field() {
   kill "$second"
   wait_for 30 gone "$second"
   export ARROW_ZYGOTE_FORKS=3
+  # The socket of the one that was killed may still be there.
+  rm -f "$SOCKET"
   arrow run --rm "$B" true
   wait_for 90 test -S "$SOCKET"
   first=$(holders)

@@ -67,9 +67,10 @@ END
   tar -C "$dir" -cJf "$dir/source.tar.xz" linux
 }
 
-# Compiles until its make has ended; or until the test says "go".
-until_killed='while kill -0 $$PPID 2>/dev/null; do sleep 0.1; done; : $(O)'
-until_go() { echo "while kill -0 \$\$PPID 2>/dev/null && [ ! -e $dir/go ]; do sleep 0.1; done; : \$(O)"; }
+# Compiles until its make has ended, which may stay a zombie for long; or until the test says "go".
+has_make='grep -q "^PPid:.*[^0-9]$$PPID\$$" /proc/$$$$/status'
+until_killed="while $has_make; do sleep 0.1; done; : \$(O)"
+until_go() { echo "while $has_make && [ ! -e $dir/go ]; do sleep 0.1; done; : \$(O)"; }
 
 start_build() {
   # In the background a shell ignores SIGINT for what it starts, and arrow would, too.
