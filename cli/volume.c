@@ -25,7 +25,7 @@ enum { OPT_LABEL = 256, OPT_FILTER };
 struct input {
 	struct arrow_strings names, labels, options, filters;
 	size_t least, most; /* names */
-	const char *driver, *format;
+	const char *format;
 	bool quiet, force, all;
 	struct cli_prune_filter prune;
 	const json_t *users; /* of each volume, see arrow_volume_users() */
@@ -128,7 +128,10 @@ static error_t volume_parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'd':
-		in->driver = arg;
+		if (*arg && strcmp(arg, VOLUME_DRIVER) != 0)
+			argp_error(state,
+				"--driver: unknown volume driver '%s'; the only driver is " VOLUME_DRIVER,
+				arg);
 		return 0;
 	case OPT_LABEL:
 		return *arg && arrow_strings_add(&in->labels, arg) < 0 ? ENOMEM : 0;
@@ -201,7 +204,6 @@ static int volume_run_create(const struct arrow_paths *paths, void *arg, struct 
 	const struct input *in = arg;
 	const struct volume_wish wish = {
 		.name = in->names.n ? in->names.v[0] : NULL,
-		.driver = in->driver,
 		.labels = (const char *const *)in->labels.v,
 		.options = (const char *const *)in->options.v,
 	};

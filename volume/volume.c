@@ -222,10 +222,6 @@ static int volume_take_wish(struct volume *v, const char *data, const struct vol
 	char id[2 * ID_BYTES + 1];
 	int r;
 
-	if (wish->driver && *wish->driver && strcmp(wish->driver, VOLUME_DRIVER) != 0)
-		return arrow_fail(error, EINVAL,
-			"unknown volume driver '%s'; the only driver is " VOLUME_DRIVER,
-			wish->driver);
 	if (named && !volume_name_is_valid(wish->name))
 		return arrow_fail(error, EINVAL,
 			"invalid volume name '%s': use at most %u letters, digits, '_', '.' and '-', and begin with a letter or a digit; a directory of this host is written as an absolute path, or with ./ before it",

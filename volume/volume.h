@@ -33,7 +33,6 @@ struct volume {
 /* What is asked for; texts are those of the options, NULL where not given. */
 struct volume_wish {
 	const char *name;           /* NULL or "": one is made up */
-	const char *driver;         /* NULL or "": VOLUME_DRIVER */
 	const char *const *labels;  /* KEY=VALUE, NULL-terminated */
 	const char *const *options; /* the same: type=none, o=bind, device=DIR */
 };
@@ -52,7 +51,7 @@ int volume_lock(
 /*
  * Makes a volume, or opens the one that has this name. Hold the lock.
  *   volume: released by the caller even after a failure
- * Errors: -EINVAL (an invalid name, driver or option), -EEXIST (there is one with other options).
+ * Errors: -EINVAL (an invalid name or option), -EEXIST (there is one with other options).
  */
 int volume_create(struct volume *volume, const char *data, const struct volume_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;

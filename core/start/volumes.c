@@ -43,8 +43,10 @@ static int volumes_add_from(const struct arrow_paths *paths, struct arrow_spec *
 		return arrow_fail(
 			error, EINVAL, "--volumes-from: unknown mode '%s'; use ro or rw", mode + 1);
 	r = arrow_instance_find(paths, name, id, error);
-	if (r < 0)
+	if (r < 0) {
+		error->status = ARROW_STATUS_ERROR; /* of a start, whatever it is of the other one */
 		return arrow_error_prefix(error, r, "--volumes-from");
+	}
 	r = arrow_instance_open(&other, paths, id, &theirs, error);
 	for (size_t i = 0; r == 0 && i < theirs.files.n_volumes; i++) {
 		struct arrow_volume *v = &theirs.files.volumes[i];

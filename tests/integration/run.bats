@@ -393,7 +393,7 @@ echo not reached'
   check --cpus ''
   check --rootfs ''
   check --cpus 10000
-  check -v "$PWD/nowhere:/x"
+  check --mount "type=bind,src=$PWD/nowhere,dst=/x"
   check -v nothing
   check -v /tmp:relative
   check --ulimit nofile
