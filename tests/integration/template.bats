@@ -33,7 +33,7 @@ verbose() {
   grep -qx ok <<<"$output"
 }
 
-# bats test_tags=smoke
+# bats test_tags=smoke, qemu
 @test "template: made at the first start, used by the next" {
   [ "$(templates)" -eq 0 ]
   verbose
@@ -59,6 +59,7 @@ verbose() {
   [ "$(templates)" -eq 0 ]
 }
 
+# bats test_tags=qemu
 @test "template: another memory, other CPUs or a volume is another template, however many volumes" {
   arrow run "$B" true
   before=$(templates)
@@ -86,6 +87,7 @@ verbose() {
   [ "$(cat err1 err2 err3 | grep -c "the clone's process started")" -eq 3 ]
 }
 
+# bats test_tags=qemu
 @test "template: the root image may be of any size" {
   cp "$P" big
   head -c 60000000 /dev/urandom >>big
@@ -113,6 +115,7 @@ in_root() {
   [ "$(arrow run --cold --hostname h --rootfs "$1" /bin/busybox sh -c "b=/bin/busybox; $2")" = "$clone" ]
 }
 
+# bats test_tags=qemu
 @test "template: the root is mounted before its image is known, whatever that holds" {
   look='$b cat /etc/hostname; $b tail -n 1 /etc/hosts; $b stat -c %a,%u:%g /etc /tmp; $b readlink /etc/mtab; $b ls -A / | $b xargs'
   # Nothing but the program.
@@ -213,6 +216,7 @@ END
   done
 }
 
+# bats test_tags=qemu
 @test "template: removed while a clone runs, the clone goes on" {
   "$ARROW" run -i "$B" sh -c 'echo started; read x; echo "got $x"; ls /bin' >out < <(
     wait_for 60 grep -q started out
@@ -236,6 +240,7 @@ END
   [ "$status" -eq 125 ]
 }
 
+# bats test_tags=qemu
 @test "clone: 100 of them share no random number, no address, no identity" {
   for i in $(seq 100); do
     arrow run --cap-add NET_ADMIN "$G/pie" unique
@@ -249,6 +254,7 @@ END
 }
 
 # The error is what a question takes on its way to the host: on a busy host, more now and then.
+# bats test_tags=qemu
 @test "clone: its clock is right to the millisecond" {
   for _ in $(seq 20); do
     "$SOURCE/tests/guests/clock_error.py" 50 timeout 180 "$ARROW" run -i "$P" clock >out
@@ -273,6 +279,7 @@ calm() {
   [ $(($(waits) - before)) -lt "$2" ]
 }
 
+# bats test_tags=qemu
 @test "clone: it sleeps while its program does, and wakes in time" {
   # A kernel that was kept from measuring the better timer, by a host with too much to do, takes the PIT.
   for _ in 1 2 3 4; do
@@ -295,6 +302,7 @@ calm() {
   false
 }
 
+# bats test_tags=qemu
 @test "clone: a general kernel that has nothing to do does not wake by itself" {
   "$ARROW" run --kernel general "$B" sh -c 'echo started; exec sleep 100' >out &
   wait_for 60 grep -q started out
@@ -304,6 +312,7 @@ calm() {
   wait
 }
 
+# bats test_tags=qemu
 @test "clone: its clock is right, and its monotonic clock is sane" {
   # The template is older than the clone, so a clock that was not set would be behind.
   arrow run "$B" true
