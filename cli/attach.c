@@ -11,6 +11,7 @@
 #include "cli/signals.h"
 #include "core/client/client.h"
 #include "core/client/manage.h"
+#include "util/text.h"
 
 enum { OPT_DETACH_KEYS = 256, OPT_NO_STDIN, OPT_SIG_PROXY };
 
@@ -33,6 +34,7 @@ static error_t attach_parse(int key, char *value, struct argp_state *state)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	uint8_t keys[CLIENT_KEYS_MAX];
 	struct input *in = state->input;
+	int truth;
 
 	switch (key) {
 	case OPT_DETACH_KEYS:
@@ -46,9 +48,10 @@ static error_t attach_parse(int key, char *value, struct argp_state *state)
 		in->how.input = false;
 		return 0;
 	case OPT_SIG_PROXY:
-		if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+		truth = text_parse_bool(value);
+		if (truth < 0)
 			argp_error(state, "--sig-proxy takes true or false, not '%s'", value);
-		in->how.proxy = !value || strcmp(value, "true") == 0;
+		in->how.proxy = truth == 1;
 		return 0;
 	default:
 		return cli_parse_name(key, value, state, &in->name);

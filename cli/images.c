@@ -39,7 +39,7 @@ struct input {
 /* dangling= of prune is what -a says otherwise; the rest is as of all that prunes. */
 static void images_parse_prune(struct input *in, const char *filter, const struct argp_state *state)
 {
-	int dangling = strncmp(filter, "dangling=", 9) == 0 ? cli_filter_bool(filter + 9) : -EINVAL;
+	int dangling = strncmp(filter, "dangling=", 9) == 0 ? text_parse_bool(filter + 9) : -EINVAL;
 
 	if (dangling >= 0)
 		in->all = dangling == 0;
@@ -115,7 +115,7 @@ static char *images_get_size(const json_t *image)
 
 static bool images_filter_dangling(const void *arg, const json_t *image, const char *value)
 {
-	return (*json_text(image, "name") == '\0') == (cli_filter_bool(value) == 1);
+	return (*json_text(image, "name") == '\0') == (text_parse_bool(value) == 1);
 }
 
 static bool images_filter_reference(const void *arg, const json_t *image, const char *value)
@@ -198,7 +198,7 @@ static int images_date_filters(
 		char *dated;
 		int e;
 
-		if (!f || (f->matches == images_filter_dangling && cli_filter_bool(value + 1) < 0))
+		if (!f || (f->matches == images_filter_dangling && text_parse_bool(value + 1) < 0))
 			return arrow_fail_status(error, 1, EINVAL,
 				"--filter: invalid filter '%s': see 'arrow images --help'",
 				in->filters.v[i]);

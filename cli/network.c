@@ -17,6 +17,7 @@
 #include "net/address.h"
 #include "net/manage.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 enum {
 	OPT_SUBNET = 256,
@@ -135,7 +136,7 @@ static error_t network_parse(int key, char *arg, struct argp_state *state)
 				arg);
 		return 0;
 	case OPT_IPV4:
-		truth = arg ? cli_filter_bool(arg) : 1;
+		truth = text_parse_bool(arg);
 		if (truth < 0)
 			argp_error(state, "--ipv4 takes true or false, not '%s'", arg);
 		in->no_ipv4 = truth == 0;

@@ -95,7 +95,7 @@ static bool network_filter_dangling(const void *arg, const json_t *n, const char
 	bool dangling =
 		!network_is_builtin(n) && json_object_size(json_object_get(n, "Containers")) == 0;
 
-	return dangling == (cli_filter_bool(value) == 1);
+	return dangling == (text_parse_bool(value) == 1);
 }
 
 static bool network_filter_driver(const void *arg, const json_t *n, const char *value)
@@ -143,7 +143,7 @@ static const struct cli_filter filters[] = {
 static bool network_check_value(const struct cli_filter *filter, const char *value)
 {
 	if (filter->matches == network_filter_dangling)
-		return cli_filter_bool(value) >= 0;
+		return text_parse_bool(value) >= 0;
 	if (filter->matches == network_filter_type)
 		return strcmp(value, "builtin") == 0 || strcmp(value, "custom") == 0;
 	return true;

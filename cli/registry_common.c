@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/registry.h"
+#include "util/text.h"
 
 static volatile sig_atomic_t stopped;
 
@@ -30,9 +31,11 @@ volatile sig_atomic_t *registry_stop(void)
 
 bool registry_tls_verify(const char *value, const struct argp_state *state)
 {
-	if (value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-		argp_error(state, "--tls-verify takes true or false, not \"%s\"", value);
-	return !value || strcmp(value, "false") != 0;
+	int verify = text_parse_bool(value);
+
+	if (verify < 0)
+		argp_error(state, "--tls-verify takes true or false, not '%s'", value);
+	return verify != 0;
 }
 
 int registry_end(struct arrow_error *error)

@@ -16,6 +16,7 @@
 #include "core/spec/parse.h"
 #include "package/resolve.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 enum {
 	OPT_ADD_HOST = 256,
@@ -335,7 +336,7 @@ static int run_parse_attach(struct run_input *in, const char *value)
 /* value: NULL where the option has none */
 static int run_parse_sig_proxy(struct run_input *in, const char *value)
 {
-	int truth = value ? cli_filter_bool(value) : 1;
+	int truth = text_parse_bool(value);
 
 	if (truth < 0)
 		return arrow_fail(

@@ -72,7 +72,7 @@ static bool volume_filter_dangling(const void *arg, const json_t *v, const char 
 	const struct input *in = arg;
 	bool dangling = !json_object_get(in->users, json_text(v, "Name"));
 
-	return dangling == (cli_filter_bool(value) == 1);
+	return dangling == (text_parse_bool(value) == 1);
 }
 
 static bool volume_filter_driver(const void *arg, const json_t *v, const char *value)
@@ -106,7 +106,7 @@ static void volume_take_filter(struct input *in, const char *text, const struct 
 		return;
 	filter = cli_filter_find(filters, text);
 	if (!filter || (filter->matches == volume_filter_dangling &&
-			       cli_filter_bool(strchr(text, '=') + 1) < 0))
+			       text_parse_bool(strchr(text, '=') + 1) < 0))
 		argp_failure(state, 1, 0,
 			"--filter: invalid filter '%s': see 'arrow volume ls --help'", text);
 	if (arrow_strings_add(&in->filters, text) < 0)

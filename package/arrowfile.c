@@ -9,6 +9,7 @@
 #include "package/build.h"
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define FILE_MAX (1u << 20) /* bytes */
 
@@ -90,10 +91,10 @@ static int arrowfile_take_text(struct reader *r, const char *key, const char *va
 	if (strcmp(key, "restart") == 0)
 		return arrow_build_restart(b, value, r->error);
 	if (strcmp(key, "with-kernel") == 0) {
-		b->with_kernel = strcmp(value, "true") == 0;
-		return b->with_kernel || strcmp(value, "false") == 0
-			       ? 0
-			       : arrow_fail(r->error, EINVAL, "with-kernel is true or false");
+		int truth = text_parse_bool(value);
+
+		b->with_kernel = truth == 1;
+		return truth < 0 ? arrow_fail(r->error, EINVAL, "with-kernel is true or false") : 0;
 	}
 	if (strcmp(key, "user") == 0)
 		return set_once(r, &b->user, strdup(value));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "util/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 /* The bytes of the character at text, 0 for what is none of UTF-8 (RFC 3629). */
@@ -58,6 +59,20 @@ char *text_clean(char *text)
 char *text_clean_lines(char *text)
 {
 	return clean_text(text, true);
+}
+
+int text_parse_bool(const char *text)
+{
+	static const char *const words[2][6] = {{"0", "f", "F", "false", "False", "FALSE"},
+		{"1", "t", "T", "true", "True", "TRUE"}};
+
+	if (!text)
+		return 1;
+	for (int yes = 0; yes < 2; yes++)
+		for (size_t i = 0; i < sizeof(words[0]) / sizeof(*words[0]); i++)
+			if (strcmp(text, words[yes][i]) == 0)
+				return yes;
+	return -EINVAL;
 }
 
 /* How many of the largest unit that fits; each of n units is `base` times the one before. */

@@ -30,6 +30,12 @@ char *text_clean(char *text);
 /* The same, but line breaks and tabs stay. */
 char *text_clean_lines(char *text);
 
+/*
+ * A truth value, as Docker takes one (Go's strconv.ParseBool): 1, 0, or -EINVAL for another word.
+ * NULL stands for an option or key without a value, which is true.
+ */
+int text_parse_bool(const char *text) ARROW_MUST_CHECK;
+
 /* Bytes in decimal units with three digits, as Docker shows them: "512B", "1.34MB". */
 #define SIZE_TEXT 16
 void size_text(uint64_t bytes, char text[SIZE_TEXT]);

@@ -33,13 +33,6 @@ bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_stri
 	return true;
 }
 
-int cli_filter_bool(const char *value)
-{
-	if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
-		return 1;
-	return strcmp(value, "false") == 0 || strcmp(value, "0") == 0 ? 0 : -EINVAL;
-}
-
 bool cli_matches(const char *text, const char *expression)
 {
 	regex_t compiled;

@@ -27,9 +27,6 @@ const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const
 bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_strings *given,
 	const json_t *object, const void *arg);
 
-/* A value that is true or false, as Docker takes it: 1, 0, or -EINVAL. */
-int cli_filter_bool(const char *value);
-
 /* Whether text matches an extended regular expression, as Docker matches names. One that is not
  * valid matches nothing. */
 bool cli_matches(const char *text, const char *expression);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/text.h"
+
 /* The entry that says whether an option takes a value: an alias is as the one before it. */
 static const struct argp_option *option_resolve(const struct argp_option *o)
 {
@@ -64,19 +66,6 @@ static const struct argp_option *options_require(
 	exit(ARROW_STATUS_ERROR);
 }
 
-/* The words for yes and no that Docker takes behind an option without a value, as in --rm=false. */
-static int options_parse_bool(const char *text)
-{
-	static const char *const words[2][6] = {{"0", "f", "F", "false", "False", "FALSE"},
-		{"1", "t", "T", "true", "True", "TRUE"}};
-
-	for (int yes = 0; yes < 2; yes++)
-		for (size_t i = 0; i < sizeof(words[0]) / sizeof(*words[0]); i++)
-			if (strcmp(text, words[yes][i]) == 0)
-				return yes;
-	return -EINVAL;
-}
-
 /* The words of a command line, as they are gone through. */
 struct option_words {
 	const struct argp *argp;
@@ -100,7 +89,7 @@ static void options_check_long(struct option_words *w)
 	w->flags[w->at] = o;
 	if (!name[size])
 		return;
-	yes = options_parse_bool(name + size + 1);
+	yes = text_parse_bool(name + size + 1);
 	if (yes < 0) {
 		fprintf(stderr, "%s: --%.*s takes true or false, not '%s'\n", w->v[0], (int)size,
 			name, name + size + 1);

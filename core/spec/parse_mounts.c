@@ -10,6 +10,7 @@
 
 #include "util/cleanup.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define TMPFS_FLAGS ((uint32_t)(MS_NOEXEC | MS_NOSUID | MS_NODEV)) /* as Docker */
 
@@ -219,20 +220,13 @@ char *arrow_parse_next_field(char **rest)
 	return field;
 }
 
-/* A truth as Go parses it; a key without a value is true. */
+/* A key without a value is true. */
 static int mount_parse_bool(const char *value, bool *truth)
 {
-	static const char *const words[] = {
-		"1", "t", "T", "true", "True", "TRUE", "0", "f", "F", "false", "False", "FALSE"};
+	int yes = text_parse_bool(value);
 
-	for (size_t i = 0; value && i < sizeof(words) / sizeof(*words); i++) {
-		if (strcmp(value, words[i]) == 0) {
-			*truth = i < 6;
-			return 0;
-		}
-	}
-	*truth = !value;
-	return value ? -EINVAL : 0;
+	*truth = yes == 1;
+	return yes < 0 ? yes : 0;
 }
 
 static int mount_set_type(struct mount *m, const char *value)

@@ -82,6 +82,21 @@ static void texts_are_clean(void **state)
 	assert_null(text_clean(NULL));
 }
 
+static void truths_are_gos(void **state)
+{
+	static const char *const yes[] = {"1", "t", "T", "true", "True", "TRUE"};
+	static const char *const no[] = {"0", "f", "F", "false", "False", "FALSE"};
+	static const char *const neither[] = {"", "yes", "no", "on", "tRUE", "truee", "2", " 1"};
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++)
+		assert_int_equal(text_parse_bool(yes[i]), 1);
+	for (size_t i = 0; i < sizeof(no) / sizeof(*no); i++)
+		assert_int_equal(text_parse_bool(no[i]), 0);
+	for (size_t i = 0; i < sizeof(neither) / sizeof(*neither); i++)
+		assert_int_equal(text_parse_bool(neither[i]), -EINVAL);
+	assert_int_equal(text_parse_bool(NULL), 1);
+}
+
 static void error_never_looks_like_success(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
@@ -457,6 +472,7 @@ int main(void)
 		cmocka_unit_test(sizes_have_three_digits_and_a_unit),
 		cmocka_unit_test(error_keeps_text_and_status),
 		cmocka_unit_test(texts_are_clean),
+		cmocka_unit_test(truths_are_gos),
 		cmocka_unit_test(error_never_looks_like_success),
 		cmocka_unit_test(digest_of_a_known_string),
 		cmocka_unit_test(digests_of_all_ways_agree),
