@@ -12,22 +12,13 @@
 
 #include "image/oci/layer.h"
 #include "image/oci/libarchive.h"
+#include "image/oci/members.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
-#define PIECE ((size_t)256 * 1024)
-#define MEMBERS_MAX 65536u
 #define FULL_NAME "io.containerd.image.name"
 #define REF_NAME "org.opencontainers.image.ref.name"
 #define BLOBS "blobs/sha256/"
-
-/* A file of an archive, as a blob; or a link to another member. */
-struct member {
-	char *path;
-	char *target; /* of a link, as a path of the archive; else NULL */
-	bool damaged; /* it has another digest than its name says, and is not stored */
-	struct oci_descriptor blob;
-};
 
 struct loader {
 	const struct oci_store *store;
@@ -37,9 +28,7 @@ struct loader {
 	struct arrow_error *error;
 
 	int dirfd; /* of a layout in a directory, or -1 */
-	struct member *members;
-	size_t n_members, room;
-	char *index; /* index.json or manifest.json; owned */
+	struct oci_members members;
 	unsigned int count;
 	unsigned int bad; /* images that could not be stored */
 	char *why;        /* what the first of them lacks; owned */
@@ -47,56 +36,11 @@ struct loader {
 
 static void loader_release(struct loader *l)
 {
-	for (size_t i = 0; i < l->n_members; i++) {
-		free(l->members[i].path);
-		free(l->members[i].target);
-		oci_descriptor_release(&l->members[i].blob);
-	}
-	free(l->members);
-	free(l->index);
+	oci_members_release(&l->members);
 	free(l->why);
 	close_keep_errno(l->dirfd);
 }
 #define _cleanup_loader_ __attribute__((cleanup(loader_release)))
-
-static int fail_archive(struct archive *a, struct arrow_error *error)
-{
-	const char *text = archive_error_string(a);
-
-	return arrow_fail(error, EBADMSG, "the archive is damaged: %s", text ? text : "unreadable");
-}
-
-/* Paths of these archives are relative, with or without "./". */
-const char *oci_plain_path(const char *path)
-{
-	while (path && path[0] == '.' && path[1] == '/')
-		path += 2;
-	return path ? path : "";
-}
-
-int oci_archive_open(int fd, struct archive **opened, struct arrow_error *error)
-{
-	int loaded = libarchive_load(error);
-	struct archive *a;
-
-	if (loaded < 0)
-		return loaded;
-	a = archive_read_new();
-	if (!a)
-		return arrow_no_memory(error);
-	if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
-		archive_read_support_filter_zstd(a) < ARCHIVE_WARN ||
-		archive_read_support_format_tar(a) < ARCHIVE_WARN ||
-		archive_read_open_fd(a, fd, PIECE) < ARCHIVE_WARN) {
-		int e = arrow_fail(error, EBADMSG, "it is not a tar archive: %s",
-			archive_error_string(a) ? archive_error_string(a) : "unreadable");
-
-		archive_read_free(a);
-		return e;
-	}
-	*opened = a;
-	return 0;
-}
 
 int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error)
 {
@@ -114,7 +58,7 @@ int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error)
 		index |= strcmp(path, "index.json") == 0;
 		docker |= strcmp(path, "manifest.json") == 0;
 	}
-	e = e < ARCHIVE_WARN ? fail_archive(a, error) : 0;
+	e = e < ARCHIVE_WARN ? oci_archive_fail(a, error) : 0;
 	archive_read_free(a);
 	if (e < 0)
 		return e;
@@ -125,174 +69,6 @@ int oci_archive_look(int fd, enum oci_archive *kind, struct arrow_error *error)
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return arrow_fail(error, errno, "cannot read the archive again: %m");
 	return 0;
-}
-
-static struct member *new_member(struct loader *l, const char *path)
-{
-	struct member *m;
-
-	if (l->n_members == l->room) {
-		size_t room = l->room ? l->room * 2 : 64;
-
-		m = room > MEMBERS_MAX ? NULL : reallocarray(l->members, room, sizeof(*m));
-		if (!m)
-			return NULL;
-		l->members = m;
-		l->room = room;
-	}
-	m = &l->members[l->n_members];
-	*m = (struct member){.path = strdup(path)};
-	if (!m->path)
-		return NULL;
-	l->n_members++;
-	return m;
-}
-
-static const struct member *find_member(const struct loader *l, const char *path)
-{
-	/* A link leads to a file, or at most to another link, which then does. */
-	for (int hops = 0; hops < 3; hops++) {
-		const struct member *found = NULL;
-
-		for (size_t i = 0; i < l->n_members; i++)
-			if (strcmp(l->members[i].path, path) == 0)
-				found = &l->members[i];
-		if (!found || !found->target)
-			return found && !found->damaged ? found : NULL;
-		path = found->target;
-	}
-	return NULL;
-}
-
-/* "a/layer.tar" -> "../b/layer.tar" is "b/layer.tar". */
-static char *link_target(const char *path, const char *target)
-{
-	const char *slash = strrchr(path, '/');
-	size_t depth = slash ? (size_t)(slash - path) : 0;
-
-	while (strncmp(target, "../", 3) == 0) {
-		const char *up = depth ? memrchr(path, '/', depth) : NULL;
-
-		if (depth == 0)
-			return NULL;
-		depth = up ? (size_t)(up - path) : 0;
-		target += 3;
-	}
-	return path_format("%.*s%s%s", (int)depth, path, depth ? "/" : "", target);
-}
-
-static int store_member(struct loader *l, struct archive *a, const char *path)
-{
-	_cleanup_writer_ struct oci_writer w = {.fd = -1};
-	_cleanup_free_ char *digest = NULL;
-	struct member *m = new_member(l, path);
-	const char *type = OCI_TYPE_LAYER;
-	const void *data;
-	la_int64_t offset;
-	size_t size;
-	int e, r;
-
-	if (!m)
-		return arrow_no_memory(l->error);
-	if (strncmp(path, BLOBS, strlen(BLOBS)) == 0) {
-		digest = path_format("sha256:%s", path + strlen(BLOBS));
-		if (!digest)
-			return arrow_no_memory(l->error);
-	}
-	e = oci_blob_begin(&w, l->store, digest, UINT64_MAX, l->error);
-	if (e == 0)
-		e = oci_blob_restart(&w, l->error);
-	while (e == 0 && (r = archive_read_data_block(a, &data, &size, &offset)) != ARCHIVE_EOF) {
-		if (r < ARCHIVE_WARN)
-			return fail_archive(a, l->error);
-		if ((uint64_t)offset != w.at)
-			return arrow_fail(l->error, EBADMSG,
-				"the archive stores %s as a sparse file, which is not supported",
-				path);
-		if (w.at == 0)
-			type = oci_layer_type(data, size);
-		e = oci_blob_append(&w, data, size, l->error);
-	}
-	if (e == 0)
-		e = oci_blob_commit(&w, l->error);
-	/* What is damaged is missing to the images that need it, and to no other. */
-	if (e == -EBADMSG && digest) {
-		arrow_error_clear(l->error);
-		m->damaged = true;
-		return 0;
-	}
-	if (e < 0)
-		return arrow_error_prefix(l->error, e, "%s", path);
-	m->blob = (struct oci_descriptor){.size = w.at, .media_type = strdup(type)};
-	memcpy(m->blob.digest, w.digest, OCI_DIGEST_SIZE);
-	return m->blob.media_type ? 0 : arrow_no_memory(l->error);
-}
-
-static int read_small(struct loader *l, struct archive *a, const char *path)
-{
-	size_t size = 0;
-	la_ssize_t n;
-
-	free(l->index);
-	l->index = malloc(OCI_MANIFEST_MAX + 1);
-	if (!l->index)
-		return arrow_no_memory(l->error);
-	while ((n = archive_read_data(a, l->index + size, OCI_MANIFEST_MAX + 1 - size)) > 0)
-		if ((size += (size_t)n) > OCI_MANIFEST_MAX)
-			return arrow_fail(l->error, E2BIG, "%s is larger than %u bytes", path,
-				OCI_MANIFEST_MAX);
-	l->index[size] = '\0';
-	return n < 0 ? fail_archive(a, l->error) : 0;
-}
-
-/* What old versions of Docker wrote beside, once a layer. */
-static bool is_legacy(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
-
-	return strcmp(name, "json") == 0 || strcmp(name, "VERSION") == 0 ||
-	       strcmp(name, "repositories") == 0 || strcmp(name, "oci-layout") == 0;
-}
-
-/* Stores all files of an archive as blobs. */
-static int read_members(struct loader *l, int fd, const char *index)
-{
-	struct archive_entry *entry;
-	struct archive *a;
-	int e = oci_archive_open(fd, &a, l->error), r = 0;
-
-	if (e < 0)
-		return e;
-	while (e == 0 && (r = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
-		const char *path = oci_plain_path(archive_entry_pathname(entry));
-		const char *target = archive_entry_symlink(entry);
-		struct member *m;
-
-		if (r < ARCHIVE_WARN) {
-			e = fail_archive(a, l->error);
-		} else if (archive_entry_hardlink(entry)) {
-			m = new_member(l, path);
-			m = m && (m->target = strdup(oci_plain_path(archive_entry_hardlink(entry))))
-				    ? m
-				    : NULL;
-			e = m ? 0 : arrow_no_memory(l->error);
-		} else if (archive_entry_filetype(entry) == AE_IFLNK && target) {
-			m = new_member(l, path);
-			e = m ? 0 : arrow_no_memory(l->error);
-			/* One that leads out of the archive leads nowhere. */
-			if (m && !(m->target = link_target(path, target)))
-				m->target = strdup("");
-		} else if (archive_entry_filetype(entry) == AE_IFREG) {
-			if (strcmp(path, index) == 0)
-				e = read_small(l, a, path);
-			else if (strcmp(path, "index.json") != 0 &&
-				 strcmp(path, "manifest.json") != 0 && !is_legacy(path))
-				e = store_member(l, a, path);
-		}
-	}
-	archive_read_free(a);
-	return e;
 }
 
 /* Names a stored image, and tells of it. */
@@ -315,14 +91,6 @@ static int name_image(struct loader *l, const char *name, const struct oci_descr
 	if (l->each)
 		l->each(whole, d, l->arg);
 	return 0;
-}
-
-static bool is_damaged(const struct loader *l, const char *path)
-{
-	for (size_t i = 0; i < l->n_members; i++)
-		if (l->members[i].damaged && strcmp(l->members[i].path, path) == 0)
-			return true;
-	return false;
 }
 
 /* Notes why an image was not stored; the others are tried. Out of memory or space ends it all. */
@@ -364,7 +132,7 @@ static int want_blob(struct loader *l, const struct oci_descriptor *d)
 		fd = openat(l->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return arrow_fail(l->error, EBADMSG, "the blob %s is missing%s", d->digest,
-			is_damaged(l, path)
+			oci_members_damaged(&l->members, path)
 				? ": what the archive has under its name is damaged (wrong digest)"
 				: "");
 	return oci_blob_copy(l->store, fd, d->digest, d->size, &copied, l->error);
@@ -435,7 +203,7 @@ static const char *layout_name(const json_t *line)
 
 static int load_layout(struct loader *l)
 {
-	json_t *index = json_loads(l->index ? l->index : "", 0, NULL), *line;
+	json_t *index = json_loads(l->members.index ? l->members.index : "", 0, NULL), *line;
 	json_t *lines = json_object_get(index, "manifests");
 	int e = 0;
 	size_t i;
@@ -472,7 +240,8 @@ static int load_layout(struct loader *l)
 static int make_manifest(struct loader *l, const json_t *image, struct oci_descriptor *manifest)
 {
 	const char *path = json_string_value(json_object_get(image, "Config"));
-	const struct member *member = path ? find_member(l, oci_plain_path(path)) : NULL;
+	const struct oci_member *member =
+		path ? oci_members_find(&l->members, oci_plain_path(path)) : NULL;
 	json_t *layers = json_object_get(image, "Layers"), *layer, *list = json_array(), *json;
 	_cleanup_config_ struct oci_config config = {0};
 	_cleanup_descriptor_ struct oci_descriptor d = {0};
@@ -497,7 +266,7 @@ static int make_manifest(struct loader *l, const json_t *image, struct oci_descr
 
 		if (e < 0)
 			break;
-		member = name ? find_member(l, oci_plain_path(name)) : NULL;
+		member = name ? oci_members_find(&l->members, oci_plain_path(name)) : NULL;
 		if (!member)
 			e = arrow_fail(l->error, EBADMSG, "its layer %zu is missing", i + 1);
 		else if (strcmp(member->blob.media_type, OCI_TYPE_LAYER) == 0 &&
@@ -521,7 +290,7 @@ static int make_manifest(struct loader *l, const json_t *image, struct oci_descr
 
 static int load_docker(struct loader *l)
 {
-	json_t *all = json_loads(l->index ? l->index : "", 0, NULL), *image, *tag;
+	json_t *all = json_loads(l->members.index ? l->members.index : "", 0, NULL), *image, *tag;
 	size_t i, k;
 	int e = 0;
 
@@ -576,7 +345,8 @@ int oci_archive_load(const struct oci_store *store, int fd, enum oci_archive kin
 		e = arrow_fail(error, EBADMSG,
 			"it holds no image (neither manifest.json nor index.json); 'arrow import' takes a root file system");
 	else
-		e = read_members(&l, fd, layout ? "index.json" : "manifest.json");
+		e = oci_members_read(
+			&l.members, store, fd, layout ? "index.json" : "manifest.json", error);
 	if (e == 0)
 		e = layout ? load_layout(&l) : load_docker(&l);
 	uselocale(old);
@@ -597,7 +367,7 @@ int oci_layout_load(const struct oci_store *store, const char *path,
 
 	if (l.dirfd < 0)
 		return arrow_fail(error, errno, "cannot open %s: %m", path);
-	e = read_file(l.dirfd, "index.json", OCI_MANIFEST_MAX, &l.index, NULL);
+	e = read_file(l.dirfd, "index.json", OCI_MANIFEST_MAX, &l.members.index, NULL);
 	if (e < 0)
 		return arrow_fail(error, -e, "cannot read %s/index.json: %m", path);
 	return load_layout(&l);

@@ -44,16 +44,6 @@ int oci_layout_load(const struct oci_store *store, const char *path,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /*
- * Opens a tar, plain or packed with gzip or zstd, to be read with libarchive. fd stays the
- * caller's; *archive is freed by archive_read_free(). Errors: -EBADMSG, -ENOPKG (no libarchive).
- */
-struct archive;
-int oci_archive_open(int fd, struct archive **archive, struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* The path of an entry without "./" in front; "" for NULL. */
-const char *oci_plain_path(const char *path);
-
-/*
  * Takes an archive of a root file system as a layer, as it is, and checks that it can be unpacked.
  * It is stored packed as it came.
  */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "image/oci/archive.h"
 #include "image/oci/libarchive.h"
+#include "image/oci/members.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
