@@ -19,21 +19,17 @@ struct command {
 };
 
 #define COMMAND(name, function, summary) {#name, summary, cmd_##function, NULL},
-#define GROUP(name, summary) {#name, summary, NULL, name##_commands},
+#define GROUP(name, NAME, summary) {#name, summary, NULL, name##_commands},
+#define GROUP_LIST(name, NAME, summary)                                                            \
+	static const struct command name##_commands[] = {CLI_##NAME##_COMMANDS(COMMAND) END};
+#define NO_COMMAND(name, function, summary)
 #define END                                                                                        \
 	{                                                                                          \
 		NULL, NULL, NULL, NULL                                                             \
 	}
 
 /* clang-format off */
-static const struct command system_commands[] = {CLI_SYSTEM_COMMANDS(COMMAND) END};
-static const struct command container_commands[] = {CLI_CONTAINER_COMMANDS(COMMAND) END};
-static const struct command image_commands[] = {CLI_IMAGE_COMMANDS(COMMAND) END};
-static const struct command network_commands[] = {CLI_NETWORK_COMMANDS(COMMAND) END};
-static const struct command volume_commands[] = {CLI_VOLUME_COMMANDS(COMMAND) END};
-static const struct command boot_commands[] = {CLI_BOOT_COMMANDS(COMMAND) END};
-static const struct command kernel_commands[] = {CLI_KERNEL_COMMANDS(COMMAND) END};
-static const struct command template_commands[] = {CLI_TEMPLATE_COMMANDS(COMMAND) END};
+CLI_COMMANDS(NO_COMMAND, GROUP_LIST)
 static const struct command all_commands[] = {CLI_COMMANDS(COMMAND, GROUP) END};
 /* clang-format on */
 

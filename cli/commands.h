@@ -6,8 +6,9 @@
  * The list of commands, and the only one: `arrow help`, the prototypes, the completion and the
  * manual pages are made from it (man/meson.build reads these lines, so each command is one line).
  *
- *   COMMAND(NAME, FUNCTION, SUMMARY)  `arrow NAME` is cmd_FUNCTION(), which lives in cli/<name>.c
- *   GROUP(NAME, SUMMARY)              `arrow NAME COMMAND`, with the commands of a list below
+ *   COMMAND(name, FUNCTION, SUMMARY)  `arrow name` is cmd_FUNCTION(), which lives in cli/<name>.c
+ *   GROUP(name, NAME, SUMMARY)        `arrow name COMMAND`, with the commands of CLI_NAME_COMMANDS
+ * below
  */
 
 /* clang-format off */
@@ -33,16 +34,16 @@
 	COMMAND(ps, ps, "list Arrows") \
 	COMMAND(events, events, "show events of Arrows, images, networks and volumes") \
 	COMMAND(update, update, "change the limits and restart policy of Arrows") \
-	GROUP(system, "show disk usage, and remove unused data") \
-	GROUP(container, "manage Arrows, with Docker's longer names of the commands") \
-	GROUP(boot, "start and stop Arrows with the host") \
+	GROUP(system, SYSTEM, "show disk usage, and remove unused data") \
+	GROUP(container, CONTAINER, "manage Arrows, with Docker's longer names of the commands") \
+	GROUP(boot, BOOT, "start and stop Arrows with the host") \
 	COMMAND(inspect, inspect, "show details of Arrows and images as JSON") \
 	COMMAND(pull, registry, "download an image from a registry") \
 	COMMAND(push, registry, "upload an image to a registry") \
 	COMMAND(login, registry, "log in to a registry") \
 	COMMAND(logout, registry, "log out of a registry") \
 	COMMAND(images, images, "list the images in the store") \
-	GROUP(image, "manage images") \
+	GROUP(image, IMAGE, "manage images") \
 	COMMAND(build, build, "build an image from a program, a directory or an Arrowfile") \
 	COMMAND(import, import, "create an image from a root file system or an archive") \
 	COMMAND(export, export, "write an image as an OCI layout, an archive or a folder") \
@@ -51,11 +52,11 @@
 	COMMAND(tag, tag, "give an image another name") \
 	COMMAND(rmi, rmi, "remove images") \
 	COMMAND(history, history, "show the history of an image") \
-	GROUP(network, "manage networks, and connect Arrows to them") \
-	GROUP(volume, "manage volumes, which keep files") \
+	GROUP(network, NETWORK, "manage networks, and connect Arrows to them") \
+	GROUP(volume, VOLUME, "manage volumes, which keep files") \
 	COMMAND(port, port, "show the published ports of an Arrow") \
-	GROUP(kernel, "build, list, inspect and remove guest kernels") \
-	GROUP(template, "list, inspect and remove the templates that Arrows are cloned from") \
+	GROUP(kernel, KERNEL, "build, list, inspect and remove guest kernels") \
+	GROUP(template, TEMPLATE, "list, inspect and remove the templates that Arrows are cloned from") \
 	COMMAND(info, info, "show what this host offers, and the engine chosen") \
 	COMMAND(doctor, doctor, "find what is missing on this host, and fix it") \
 	COMMAND(version, version, "print the version of Arrow")
@@ -125,18 +126,10 @@
  * Returns the exit status.
  */
 #define CLI_PROTOTYPE(name, function, summary) int cmd_##function(int argc, char **argv);
-#define CLI_NO_PROTOTYPE(name, summary)
-CLI_COMMANDS(CLI_PROTOTYPE, CLI_NO_PROTOTYPE)
-CLI_SYSTEM_COMMANDS(CLI_PROTOTYPE)
-CLI_CONTAINER_COMMANDS(CLI_PROTOTYPE)
-CLI_IMAGE_COMMANDS(CLI_PROTOTYPE)
-CLI_NETWORK_COMMANDS(CLI_PROTOTYPE)
-CLI_VOLUME_COMMANDS(CLI_PROTOTYPE)
-CLI_BOOT_COMMANDS(CLI_PROTOTYPE)
-CLI_KERNEL_COMMANDS(CLI_PROTOTYPE)
-CLI_TEMPLATE_COMMANDS(CLI_PROTOTYPE)
+#define CLI_PROTOTYPES(name, NAME, summary) CLI_##NAME##_COMMANDS(CLI_PROTOTYPE)
+CLI_COMMANDS(CLI_PROTOTYPE, CLI_PROTOTYPES)
 #undef CLI_PROTOTYPE
-#undef CLI_NO_PROTOTYPE
+#undef CLI_PROTOTYPES
 /* clang-format on */
 
 /* Runs the command that a command line names. Returns the exit status. */
