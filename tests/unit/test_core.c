@@ -158,66 +158,86 @@ static void not_given(void **state)
 	arrow_spec_release(&spec);
 }
 
+/* A file for a parser to read, gone with its end. */
+struct text_file {
+	char path[32];
+	int fd;
+};
+
+static struct text_file text_file_make(void)
+{
+	struct text_file f = {.path = "/tmp/arrow-test-XXXXXX"};
+
+	f.fd = mkstemp(f.path);
+	assert_true(f.fd >= 0);
+	return f;
+}
+
+static void text_file_remove(struct text_file *f)
+{
+	close(f->fd);
+	unlink(f->path);
+}
+#define _cleanup_text_file_ __attribute__((cleanup(text_file_remove)))
+
+static void expect_lines(const struct arrow_strings *list, const char *const *lines)
+{
+	size_t n = 0;
+
+	for (; lines[n]; n++) {
+		assert_true(n < list->n);
+		assert_string_equal(list->v[n], lines[n]);
+	}
+	assert_int_equal(list->n, n);
+}
+
 /* Files from Windows, as Docker reads them. */
 static void env_files(void **state)
 {
+	_cleanup_text_file_ struct text_file f = text_file_make();
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	char path[] = "/tmp/arrow-test-XXXXXX";
-	int fd = mkstemp(path);
 	struct arrow_spec spec;
 
 	arrow_spec_init(&spec);
-	assert_true(fd >= 0);
-	assert_true(dprintf(fd, "\xef\xbb\xbf# comment\r\nA=1\r\n\r\n  B=two words \r\nC=") > 0);
-	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), 0);
-	assert_int_equal(spec.process.env.n, 3);
-	assert_string_equal(spec.process.env.v[0], "A=1");
-	assert_string_equal(spec.process.env.v[1], "B=two words ");
-	assert_string_equal(spec.process.env.v[2], "C=");
-	assert_true(dprintf(fd, "\nA B=1\n") > 0);
-	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), -EINVAL);
+	assert_true(dprintf(f.fd, "\xef\xbb\xbf# comment\r\nA=1\r\n\r\n  B=two words \r\nC=") > 0);
+	assert_int_equal(arrow_parse_env_file(&spec, f.path, NULL, &e), 0);
+	expect_lines(&spec.process.env, (const char *const[]){"A=1", "B=two words ", "C=", NULL});
+	assert_true(dprintf(f.fd, "\nA B=1\n") > 0);
+	assert_int_equal(arrow_parse_env_file(&spec, f.path, NULL, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "line 6 of /tmp/arrow-test-"));
 	assert_non_null(strstr(e.text, "'A B' contains whitespace"));
 	arrow_error_clear(&e);
 	/* The largest file, of empty lines, and one byte more. */
-	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(f.fd, 0), 0);
 	for (int i = 0; i < 256; i++) {
 		static char lines[65536];
 
 		memset(lines, '\n', sizeof(lines));
-		assert_int_equal(pwrite(fd, lines, sizeof(lines), i * 65536), 65536);
+		assert_int_equal(pwrite(f.fd, lines, sizeof(lines), i * 65536), 65536);
 	}
-	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), 0);
-	assert_int_equal(pwrite(fd, "\n", 1, 16 << 20), 1);
-	assert_int_equal(arrow_parse_env_file(&spec, path, NULL, &e), -EFBIG);
+	assert_int_equal(arrow_parse_env_file(&spec, f.path, NULL, &e), 0);
+	assert_int_equal(pwrite(f.fd, "\n", 1, 16 << 20), 1);
+	assert_int_equal(arrow_parse_env_file(&spec, f.path, NULL, &e), -EFBIG);
 	assert_non_null(strstr(e.text, "larger than 16 MiB"));
-	close(fd);
-	unlink(path);
 	arrow_spec_release(&spec);
 }
 
 static void label_files(void **state)
 {
+	_cleanup_text_file_ struct text_file f = text_file_make();
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	char path[] = "/tmp/arrow-test-XXXXXX";
-	int fd = mkstemp(path);
 	struct arrow_spec spec;
 
 	arrow_spec_init(&spec);
-	assert_true(fd >= 0);
-	assert_true(dprintf(fd, "# comment\r\nA=1\r\n\n  b.c=two words\nempty=") > 0);
-	assert_int_equal(arrow_parse_label_file(&spec, path, &e), 0);
-	assert_int_equal(spec.labels.n, 3);
-	assert_string_equal(spec.labels.v[0], "A=1");
-	assert_string_equal(spec.labels.v[1], "b.c=two words");
-	assert_string_equal(spec.labels.v[2], "empty=");
-	assert_true(dprintf(fd, "\n=x\n") > 0);
-	assert_int_equal(arrow_parse_label_file(&spec, path, &e), -EINVAL);
+	assert_true(dprintf(f.fd, "# comment\r\nA=1\r\n\n  b.c=two words\nempty=") > 0);
+	assert_int_equal(arrow_parse_label_file(&spec, f.path, &e), 0);
+	expect_lines(&spec.labels, (const char *const[]){"A=1", "b.c=two words", "empty=", NULL});
+	assert_true(dprintf(f.fd, "\n=x\n") > 0);
+	assert_int_equal(arrow_parse_label_file(&spec, f.path, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "line 6 of /tmp/arrow-test-"));
 	arrow_error_clear(&e);
-	close(fd);
-	unlink(path);
-	assert_int_equal(arrow_parse_label_file(&spec, path, &e), -ENOENT);
+	assert_int_equal(unlink(f.path), 0);
+	assert_int_equal(arrow_parse_label_file(&spec, f.path, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "cannot read the label file"));
 	arrow_spec_release(&spec);
 }
