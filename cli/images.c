@@ -32,7 +32,7 @@ enum { OPT_NO_TRUNC = 256, OPT_DIGESTS, OPT_NO_PRUNE, OPT_FILTER };
 struct input {
 	struct arrow_strings names, filters;
 	const char *format;
-	bool quiet, all, force, no_trunc, digests;
+	bool quiet, all, force, no_trunc, digests, exact;
 	struct cli_prune_filter prune;
 };
 
@@ -57,6 +57,11 @@ static error_t images_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'a':
 		in->all = true;
+		return 0;
+	case 'H':
+		in->exact = text_parse_bool(arg) == 0;
+		if (text_parse_bool(arg) < 0)
+			argp_error(state, "--human takes true or false, not '%s'", arg);
 		return 0;
 	case 'f':
 		/* A filter of a list takes a value, the force of a removal none. */
@@ -240,7 +245,11 @@ static json_t *images_make_row(const struct input *in, const json_t *image)
 
 static json_t *images_make_step(const struct input *in, const json_t *step)
 {
-	_cleanup_free_ char *id = images_get_id(step, in->no_trunc), *size = images_get_size(step);
+	_cleanup_free_ char *id = images_get_id(step, in->no_trunc);
+	_cleanup_free_ char *size =
+		in->exact ? path_format("%" JSON_INTEGER_FORMAT,
+				    json_integer_value(json_object_get(step, "size")))
+			  : images_get_size(step);
 	_cleanup_free_ char *ago = images_get_age(step);
 	const char *by = json_text(step, "created_by");
 	bool cut = !in->no_trunc && strlen(by) > 45;
@@ -303,7 +312,9 @@ static int images_show_history(
 	json_array_foreach (steps, i, step)
 		json_array_append_new(rows, images_make_step(in, step));
 	e = cli_format_rows(in->quiet && !in->format ? "{{.ID}}" : in->format,
-		"table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+		in->exact
+			? "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+			: "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
 		headings, rows, error);
 	json_decref(rows);
 	json_decref(steps);
@@ -428,6 +439,7 @@ static const struct argp_option list_options[] = {
 };
 
 static const struct argp_option history_options[] = {
+	{"human", 'H', "true|false", OPTION_ARG_OPTIONAL, "Show sizes with units, and the age of each step (true)", 0},
 	{"quiet", 'q', 0, 0, "Show only ids", 0},
 	NO_TRUNC_OPTION, FORMAT_OPTION, {0},
 };

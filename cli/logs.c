@@ -12,10 +12,11 @@
 #include "cli/output/print.h"
 #include "core/instance/log_reader.h"
 
-enum { OPT_SINCE = 256, OPT_UNTIL };
+enum { OPT_SINCE = 256, OPT_UNTIL, OPT_DETAILS };
 
 /* clang-format off */
 static const struct argp_option options[] = {
+	{"details", OPT_DETAILS, 0, 0, "Show the labels and variables that --log-opt labels and env add to each line", 0},
 	{"follow", 'f', 0, 0, "Follow the output until the Arrow ends", 0},
 	{"since", OPT_SINCE, "TIME", 0, "Show output since this time: a date, or an age such as 10m", 0},
 	{"until", OPT_UNTIL, "TIME", 0, "Show output up to this time", 0},
@@ -28,7 +29,7 @@ static const struct argp_option options[] = {
 struct input {
 	const char *name;
 	struct log_query query;
-	bool timestamps;
+	bool timestamps, details;
 	bool inside[3]; /* the last text of this stream did not end its line */
 };
 
@@ -63,6 +64,9 @@ static error_t logs_parse(int key, char *value, struct argp_state *state)
 	case 't':
 		in->timestamps = true;
 		return 0;
+	case OPT_DETAILS:
+		in->details = true;
+		return 0;
 	default:
 		return cli_parse_name(key, value, state, &in->name);
 	}
@@ -86,6 +90,8 @@ static int logs_show(const struct log_entry *entry, void *arg)
 
 	if (in->timestamps && !in->inside[entry->fd])
 		fprintf(f, "%s ", entry->time);
+	if (in->details && !in->inside[entry->fd])
+		fprintf(f, "%s ", entry->attrs);
 	fwrite(entry->text, 1, entry->size, f);
 	in->inside[entry->fd] = entry->size > 0 && entry->text[entry->size - 1] != '\n';
 	return ferror(f) ? -EIO : 0;

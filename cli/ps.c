@@ -36,7 +36,7 @@ static const struct argp_option options[] = {
 	{"all", 'a', 0, 0, "Show all Arrows, not only running ones", 0},
 	{"latest", 'l', 0, 0, "Show the latest created Arrow (of all states)", 0},
 	{"last", 'n', "N", 0, "Show the N latest created Arrows (of all states)", 0},
-	{"filter", 'f', "KEY=VALUE", 0, "Show only Arrows that match: ancestor, before, exited, expose, health, id, label, name, network, publish, since, status or volume", 0},
+	{"filter", 'f', "KEY=VALUE", 0, "Show only Arrows that match: ancestor, before, exited, expose, health, id, is-task, label, name, network, publish, since, status or volume", 0},
 	{"format", CLI_FORMAT_KEY, "FORMAT", 0, "table, json, or a Go template as in Docker", 0},
 	{"no-trunc", OPT_NO_TRUNC, 0, 0, "Do not truncate ids, paths and commands", 0},
 	{"quiet", 'q', 0, 0, "Show only ids", 0},
@@ -181,6 +181,12 @@ static bool ps_filter_id(const void *arg, const json_t *o, const char *value)
 	return cli_matches(json_text(o, "Id"), value);
 }
 
+/* A task is one of Swarm's. No Arrow is. */
+static bool ps_filter_task(const void *arg, const json_t *o, const char *value)
+{
+	return text_parse_bool(value) == 0;
+}
+
 static bool ps_filter_name(const void *arg, const json_t *o, const char *value)
 {
 	const char *name = json_text(o, "Name");
@@ -218,6 +224,7 @@ static const struct cli_filter filters[] = {
 	{"expose", ps_filter_exposes, false},
 	{"health", ps_filter_health, false},
 	{"id", ps_filter_id, false, true},
+	{"is-task", ps_filter_task, false},
 	{"label", ps_filter_label, true},
 	{"name", ps_filter_name, false, true},
 	{"network", ps_filter_network, false},
@@ -241,6 +248,8 @@ static bool ps_check_value(const struct cli_filter *filter, const char *value)
 
 	if (filter->matches == ps_filter_exposes || filter->matches == ps_filter_publishes)
 		return ps_parse_ports(&range, value);
+	if (filter->matches == ps_filter_task)
+		return text_parse_bool(value) >= 0;
 	if (filter->matches == ps_filter_exit_code)
 		return value[strspn(value, "0123456789")] == '\0';
 	while (words && *words && strcmp(*words, value) != 0)

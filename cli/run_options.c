@@ -45,6 +45,7 @@ enum {
 	OPT_ENTRYPOINT,
 	OPT_ENV_FILE,
 	OPT_FROM,
+	OPT_GROUP_ADD,
 	OPT_HEALTH_CMD,
 	OPT_HEALTH_INTERVAL,
 	OPT_HEALTH_RETRIES,
@@ -94,6 +95,7 @@ static const struct argp_option options[] = {
 	{"env-file", OPT_ENV_FILE, "FILE", 0, "Read environment variables from a file, one per line", 0},
 	{"workdir", 'w', "DIR", 0, "Working directory of the program", 0},
 	{"user", 'u', "USER[:GROUP]", 0, "User name or id", 0},
+	{"group-add", OPT_GROUP_ADD, "GROUP", 0, "Additional group of the user, a name or an id", 0},
 
 	{0, 0, 0, 0, "Input and output:", 2},
 	{"attach", 'a', "STREAM", 0, "Attach only stdin, stdout or stderr; can be given several times", 0},
@@ -112,7 +114,7 @@ static const struct argp_option options[] = {
 	{"stop-timeout", OPT_STOP_TIMEOUT, "SECONDS", 0, "Seconds to wait before killing it (10); -1 for ever", 0},
 	{"restore-signal", OPT_RESTORE_SIGNAL, "SIGNAL", 0, "Signal to send to a restored program (none)", 0},
 	{"log-driver", OPT_LOG_DRIVER, "DRIVER", 0, "Log driver: json-file, journald or none", 0},
-	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "Log options: max-size, max-file of json-file", 0},
+	{"log-opt", OPT_LOG_OPT, "NAME=VALUE", 0, "Log options of json-file: max-size, max-file, labels, env", 0},
 
 	{"health-cmd", OPT_HEALTH_CMD, "COMMAND", 0, "Shell command that checks health", 0},
 	{"health-interval", OPT_HEALTH_INTERVAL, "TIME", 0, "Time between checks (30s)", 0},
@@ -386,11 +388,14 @@ static const struct run_value values[] = {
 	{OPT_LOG_OPT, RUN_LIST, AT(struct arrow_strings, spec.log.opts), .check = run_check_log_opt},
 	{OPT_NETWORK_ALIAS, RUN_LIST, AT(struct arrow_strings, spec.net.aliases)},
 	{OPT_EXPOSE, RUN_LIST, AT(struct arrow_strings, spec.net.exposed), .check = run_check_expose, .strict = true},
+	{OPT_GROUP_ADD, RUN_LIST, AT(struct arrow_strings, spec.process.groups)},
 	{OPT_DNS_SEARCH, RUN_LIST, AT(struct arrow_strings, spec.net.dns_search)},
 	{OPT_DNS_OPTION, RUN_LIST, AT(struct arrow_strings, spec.net.dns_options)},
 	{OPT_CAP_ADD, RUN_LIST, AT(struct arrow_strings, cap_add), .strict = true},
 	{OPT_CAP_DROP, RUN_LIST, AT(struct arrow_strings, cap_drop), .strict = true},
 
+	{LIMIT_CPU_PERIOD, RUN_NUMBER, AT(uint32_t, cpu_time.period), .number = arrow_parse_cpu_period},
+	{LIMIT_CPU_QUOTA, RUN_NUMBER, AT(uint32_t, cpu_time.quota), .number = arrow_parse_cpu_quota},
 	{OPT_TIMEOUT, RUN_NUMBER, AT(uint32_t, spec.life.timeout), .number = arrow_parse_timeout, .strict = true},
 	{OPT_PULL, RUN_NUMBER, AT(uint32_t, spec.source.pull), .number = arrow_parse_pull},
 	{OPT_HEALTH_RETRIES, RUN_NUMBER, AT(uint32_t, spec.life.health.retries), .number = arrow_parse_retries, .strict = true},
@@ -517,7 +522,8 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 		if (!source->rootfs && !source->program && !source->from)
 			(void)arrow_fail(&in->error, EINVAL,
 				"requires a program or image, as in 'arrow run ./hello'");
-		else
+		else if (arrow_set_cpu_time(&in->spec, in->cpu_time.quota, in->cpu_time.period,
+				 &in->error) == 0)
 			(void)!arrow_check_networks(&in->spec, &in->error);
 		return 0;
 	}

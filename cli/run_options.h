@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "cli/limit_options.h"
 #include "core/spec/spec.h"
 
 struct run_input {
@@ -13,6 +14,7 @@ struct run_input {
 	struct arrow_spec spec;
 	struct arrow_strings cap_add, cap_drop;
 	bool detach, no_proxy;
+	struct limit_cpu_time cpu_time;
 	uint32_t attach; /* a bit for each of streams 0 to 2 that --attach names; 0: not given */
 	const char *cidfile, *detach_keys; /* borrowed of argv */
 	struct arrow_error error;          /* the first thing that is wrong with a value */

@@ -25,6 +25,7 @@ static const struct argp_option options[] = {
 struct input {
 	struct cli_names names;
 	struct arrow_spec values;
+	struct limit_cpu_time cpu_time;
 	unsigned int fields;
 	bool options; /* one was given, with a value or not */
 	struct arrow_error error;
@@ -56,6 +57,12 @@ static int update_parse_value(struct input *in, int key, const char *value)
 		field = ARROW_UPDATE_CPUS;
 		given = v->limits.cpus_given;
 		break;
+	case LIMIT_CPU_PERIOD:
+		in->options = true;
+		return arrow_parse_cpu_period(value, &in->cpu_time.period, e);
+	case LIMIT_CPU_QUOTA:
+		in->options = true;
+		return arrow_parse_cpu_quota(value, &in->cpu_time.quota, e);
 	case 'c':
 		r = arrow_parse_cpu_shares(v, value, e);
 		field = ARROW_UPDATE_CPU_SHARES;
@@ -96,6 +103,13 @@ static error_t update_parse(int key, char *value, struct argp_state *state)
 	struct input *in = state->input;
 	int r;
 
+	if (key == ARGP_KEY_END) {
+		if (arrow_set_cpu_time(
+			    &in->values, in->cpu_time.quota, in->cpu_time.period, &in->error) < 0)
+			argp_error(state, "%s", in->error.text);
+		if (in->cpu_time.quota)
+			in->fields |= ARROW_UPDATE_CPUS;
+	}
 	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)
 		return cli_parse_names(key, value, state, &in->names);
 	r = update_parse_value(in, key, value);

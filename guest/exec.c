@@ -49,6 +49,7 @@ static int exec_start(
 		job.user = program->user;
 	if (!job.has_caps && !(job.flags & ARROW_JOB_PRIVILEGED))
 		job.caps = program->caps;
+	job.groups = program->groups;
 	job.flags |= program->flags & ARROW_JOB_NO_NEW_PRIVS;
 	job.rlimits = program->rlimits;
 	job.rlimit_count = program->rlimit_count;

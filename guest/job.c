@@ -182,6 +182,9 @@ static const char *job_take_record(
 		return arrow_record_u32(record, &job->restore_signal);
 	case ARROW_JOB_PIDS_MAX:
 		return arrow_record_u32(record, &job->pids_max);
+	case ARROW_JOB_GROUP:
+		job->groups[(*count)++] = text;
+		break;
 	}
 	return NULL;
 }
@@ -192,7 +195,8 @@ static int job_make_arena(struct job *job, const struct counts *counts)
 	size_t mounts = counts->of[ARROW_JOB_MOUNT] * sizeof(*job->mounts);
 	size_t rlimits = counts->of[ARROW_JOB_RLIMIT] * sizeof(*job->rlimits);
 	size_t strings = counts->of[ARROW_JOB_ARG] + counts->of[ARROW_JOB_ENV] +
-			 counts->of[ARROW_JOB_HOSTS] + counts->of[ARROW_JOB_SYSCTL] + 4;
+			 counts->of[ARROW_JOB_HOSTS] + counts->of[ARROW_JOB_SYSCTL] +
+			 counts->of[ARROW_JOB_GROUP] + 5;
 	size_t nics = counts->of[ARROW_JOB_NIC] * sizeof(*job->network.nics);
 	size_t addresses = counts->of[ARROW_JOB_ADDRESS] * sizeof(*job->network.addresses);
 	size_t routes = counts->of[ARROW_JOB_ROUTE] * sizeof(*job->network.routes);
@@ -208,6 +212,7 @@ static int job_make_arena(struct job *job, const struct counts *counts)
 	job->env = job->argv + counts->of[ARROW_JOB_ARG] + 1;
 	job->hosts = job->env + counts->of[ARROW_JOB_ENV] + 1;
 	job->sysctls = job->hosts + counts->of[ARROW_JOB_HOSTS] + 1;
+	job->groups = job->sysctls + counts->of[ARROW_JOB_SYSCTL] + 1;
 	p += mounts + rlimits + strings * sizeof(char *);
 	job->network.nics = (struct arrow_job_nic *)p;
 	job->network.addresses = (struct arrow_job_address *)(p + nics);

@@ -19,10 +19,11 @@ struct job_network {
 
 struct job {
 	uint32_t flags; /* enum arrow_job_flags */
-	char **argv;    /* NULL-terminated, as env, hosts and sysctls are */
+	char **argv;    /* NULL-terminated, as env, hosts, sysctls and groups are */
 	char **env;
 	char **hosts;
 	char **sysctls;
+	char **groups;  /* of its processes, beside those of the user */
 	char *cwd;      /* "/" when the job names none; NULL when an EXEC does */
 	char *user;     /* "" for root; NULL when an EXEC names none */
 	char *hostname; /* these two NULL when the job names none */

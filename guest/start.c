@@ -308,6 +308,8 @@ static int start_find_user(struct start *s)
 		return fail(s->failure, 125, -r, "cannot read /etc/group of the root: %m");
 	r = user_find(
 		passwd ? passwd : "", group ? group : "", s->job->user, &s->user, why, sizeof(why));
+	if (r == 0)
+		r = user_join(group ? group : "", s->job->groups, &s->user, why, sizeof(why));
 	return r < 0 ? fail(s->failure, s->first ? 125 : 126, -r, "%s", why) : 0;
 }
 

@@ -120,9 +120,9 @@ static int find_user(const char *passwd, struct field want, struct user *user, s
 }
 
 static int user_find_group(
-	const char *group, struct field want, struct user *user, char *why, size_t size)
+	const char *group, struct field want, uint32_t *gid, char *why, size_t size)
 {
-	bool number = user_parse_id(want.text, want.length, &user->gid);
+	bool number = user_parse_id(want.text, want.length, gid);
 	struct field f[FIELDS];
 
 	if (number)
@@ -131,7 +131,7 @@ static int user_find_group(
 		return user_refuse_id(want.text, want.length, why, size);
 	while (user_next_line(&group, f)) {
 		if (user_field_is(f[0], want.text, want.length) &&
-			user_parse_id(f[2].text, f[2].length, &user->gid))
+			user_parse_id(f[2].text, f[2].length, gid))
 			return 0;
 	}
 	snprintf(why, size, "unable to find group %.*s: no matching entries in group file",
@@ -165,8 +165,8 @@ int user_find(const char *passwd, const char *group, const char *spec, struct us
 	if (r < 0)
 		return r;
 	if (colon && colon[1] != '\0')
-		r = user_find_group(
-			group, (struct field){colon + 1, strlen(colon + 1)}, user, why, why_size);
+		r = user_find_group(group, (struct field){colon + 1, strlen(colon + 1)}, &user->gid,
+			why, why_size);
 	if (r < 0)
 		return r;
 	if (user->home[0] == '\0')
@@ -174,5 +174,29 @@ int user_find(const char *passwd, const char *group, const char *spec, struct us
 	user->groups[user->group_count++] = user->gid;
 	if (!colon || colon[1] == '\0')
 		user_add_groups(group, name, user);
+	return 0;
+}
+
+int user_join(const char *group, char *const *names, struct user *user, char *why, size_t why_size)
+{
+	for (; *names; names++) {
+		uint32_t gid;
+		size_t i = 0;
+		int r = user_find_group(
+			group, (struct field){*names, strlen(*names)}, &gid, why, why_size);
+
+		if (r < 0)
+			return r;
+		while (i < user->group_count && user->groups[i] != gid)
+			i++;
+		if (i < user->group_count)
+			continue;
+		if (i == USER_GROUPS_MAX) {
+			snprintf(why, why_size, "the user is in more than %u groups",
+				USER_GROUPS_MAX);
+			return -EINVAL;
+		}
+		user->groups[user->group_count++] = gid;
+	}
 	return 0;
 }

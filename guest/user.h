@@ -24,4 +24,11 @@ struct user {
 int user_find(const char *passwd, const char *group, const char *spec, struct user *user, char *why,
 	size_t why_size) __attribute__((warn_unused_result));
 
+/*
+ * Adds groups to those of a user: names, which must be listed, or numbers. names: NULL-terminated.
+ * Returns 0, or -EINVAL with the reason in why.
+ */
+int user_join(const char *group, char *const *names, struct user *user, char *why, size_t why_size)
+	__attribute__((warn_unused_result));
+
 #endif

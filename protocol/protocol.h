@@ -150,6 +150,7 @@ enum arrow_job_tag {
 	ARROW_JOB_NAME = 23,           /* string */
 	ARROW_JOB_RESTORE_SIGNAL = 24, /* u32: what the program gets once it is restored */
 	ARROW_JOB_PIDS_MAX = 25, /* u32: how many processes and threads there may be at once */
+	ARROW_JOB_GROUP = 26,    /* string, repeats: one more group, a name or a number */
 };
 
 enum arrow_job_flags {

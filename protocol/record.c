@@ -36,6 +36,7 @@ static const struct {
 	[ARROW_JOB_NAME] = {0, false},
 	[ARROW_JOB_RESTORE_SIGNAL] = {4, false},
 	[ARROW_JOB_PIDS_MAX] = {4, false},
+	[ARROW_JOB_GROUP] = {0, true},
 };
 
 void arrow_record_encode_head(uint8_t out[ARROW_RECORD_HEAD], uint32_t tag, uint32_t length)

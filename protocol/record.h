@@ -15,8 +15,8 @@
 #include "protocol/protocol.h"
 
 #define ARROW_RECORD_HEAD 8u
-#define ARROW_RECORD_LAST ARROW_JOB_PIDS_MAX /* the highest tag */
-#define ARROW_NICS_MAX 8u                    /* network cards of an Arrow */
+#define ARROW_RECORD_LAST ARROW_JOB_GROUP /* the highest tag */
+#define ARROW_NICS_MAX 8u                 /* network cards of an Arrow */
 
 struct arrow_record {
 	uint32_t tag;    /* enum arrow_job_tag */

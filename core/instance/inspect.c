@@ -169,7 +169,7 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 
 	return json_pack(
 		"{s:o, s:s, s:o, s:{s:s, s:I}, s:b, s:{s:s, s:o}, s:b, s:b, s:I, s:I, s:I,"
-		"s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i, s:o}",
+		"s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i, s:o}",
 		"Binds", inspect_binds(spec), "NetworkMode",
 		spec->net.names.n ? spec->net.names.v[0] : "default", "PortBindings",
 		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
@@ -182,7 +182,8 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		(json_int_t)spec->files.shm_size, "Dns", inspect_texts(&spec->net.dns),
 		"DnsOptions", inspect_texts(&spec->net.dns_options), "DnsSearch",
 		inspect_texts(&spec->net.dns_search), "ExtraHosts", inspect_texts(&spec->net.hosts),
-		"Sysctls", arrow_pairs_json(&spec->process.sysctls), "Tmpfs", inspect_tmpfs(spec),
+		"GroupAdd", inspect_texts(&spec->process.groups), "Sysctls",
+		arrow_pairs_json(&spec->process.sysctls), "Tmpfs", inspect_tmpfs(spec),
 		"PublishAllPorts", spec->net.publish_all, "MemorySwap", swap, "PidsLimit", pids,
 		"CpuShares", (int)spec->limits.cpu_shares, "CpusetCpus",
 		spec->limits.cpuset_cpus ? spec->limits.cpuset_cpus : "", "BlkioWeight",

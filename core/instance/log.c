@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 #include "core/spec/parse.h"
+#include "core/spec/spec_json.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MAX_FILES 1000u
+#define ATTRS_MAX 8192u /* bytes: with them an entry is not longer than the reader takes */
 
 /* Entries of one log_write() go out together: as much as a frame can become, six bytes a byte. */
 #define BATCH_MAX (7u * ARROW_LOG_LINE)
@@ -57,8 +59,11 @@ static int log_set_option(struct log *log, const char *option, struct arrow_erro
 			       ? arrow_fail(error, EINVAL, "max-file must be a number from 1 to %u",
 					 MAX_FILES)
 			       : 0;
+	if (file && (strncmp(option, "labels=", 7) == 0 || strncmp(option, "env=", 4) == 0))
+		return 0;
 	return arrow_fail(error, EINVAL,
-		"unknown log option '%s': json-file has max-size and max-file", option);
+		"unknown log option '%s': json-file has max-size, max-file, labels and env",
+		option);
 }
 
 int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_error *error)
@@ -96,6 +101,53 @@ int log_options(struct log *log, const struct arrow_spec *spec, struct arrow_err
 	if (!log->max_file)
 		log->max_file = sized ? 1 : ARROW_LOG_MAX_FILE;
 	return 0;
+}
+
+/* The pairs "key=value" whose keys are in a list of words with commas between. */
+static void log_pick_attrs(json_t *attrs, const char *keys, const struct arrow_strings *pairs)
+{
+	for (; *keys; keys += strcspn(keys, ","), keys += *keys == ',') {
+		size_t size = strcspn(keys, ",");
+
+		for (size_t i = 0; i < pairs->n; i++) {
+			const char *pair = pairs->v[i];
+
+			if (size == 0 || strcspn(pair, "=") != size ||
+				strncmp(pair, keys, size) != 0)
+				continue;
+			json_object_setn_new(attrs, pair, size,
+				arrow_text_json(pair[size] ? pair + size + 1 : ""));
+		}
+	}
+}
+
+/* What --log-opt labels= and env= add to each line. */
+static int log_make_attrs(struct log *log, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	json_t *attrs = json_object();
+	_cleanup_free_ char *text = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < spec->log.opts.n; i++) {
+		const char *option = spec->log.opts.v[i];
+
+		if (strncmp(option, "labels=", 7) == 0)
+			log_pick_attrs(attrs, option + 7, &spec->labels);
+		else if (strncmp(option, "env=", 4) == 0)
+			log_pick_attrs(attrs, option + 4, &spec->process.env);
+	}
+	if (json_object_size(attrs) > 0) {
+		text = json_dumps(attrs, JSON_COMPACT | JSON_SORT_KEYS);
+		log->attrs = text ? path_format(",\"attrs\":%s", text) : NULL;
+		if (!log->attrs)
+			r = arrow_no_memory(error);
+		else if (strlen(log->attrs) > ATTRS_MAX)
+			r = arrow_fail(error, E2BIG,
+				"the labels and variables of --log-opt take more than %u bytes of each line",
+				ATTRS_MAX);
+	}
+	json_decref(attrs);
+	return r;
 }
 
 static int open_file(struct log *log)
@@ -136,6 +188,9 @@ int log_open(struct log *log, const struct arrow_spec *spec, int dir_fd, const c
 	log->id = id;
 	log->name = name;
 	if (log->driver == LOG_JSON_FILE) {
+		r = log_make_attrs(log, spec, error);
+		if (r < 0)
+			return r;
 		r = open_file(log);
 		if (r < 0)
 			return arrow_fail(error, -r, "cannot open the log of the Arrow: %m");
@@ -277,7 +332,7 @@ static void flush_batch(struct log *log, struct batch *b)
 static void add_json(struct log *log, struct batch *b, unsigned int fd, const uint8_t *text,
 	size_t size, bool end)
 {
-	size_t most = 6 * size + 128;
+	size_t most = 6 * size + 128 + (log->attrs ? strlen(log->attrs) : 0);
 	char *to;
 
 	if (b->used + most > b->room || (log->max_size && b->used + most > log->max_size))
@@ -285,8 +340,8 @@ static void add_json(struct log *log, struct batch *b, unsigned int fd, const ui
 	to = b->data + b->used;
 	to += sprintf(to, "{\"log\":\"");
 	to = log_escape(to, text, size);
-	to += sprintf(to, "%s\",\"stream\":\"%s\",\"time\":\"%s\"}\n", end ? "\\n" : "",
-		fd == 1 ? "stdout" : "stderr", b->time);
+	to += sprintf(to, "%s\",\"stream\":\"%s\"%s,\"time\":\"%s\"}\n", end ? "\\n" : "",
+		fd == 1 ? "stdout" : "stderr", log->attrs ? log->attrs : "", b->time);
 	b->used = (size_t)(to - b->data);
 	b->lines++;
 }
@@ -327,6 +382,7 @@ static int log_begin_batch(const struct log *log, struct batch *b, size_t size)
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text_exact(now, b->time);
 	b->room = 6 * size + 1024 < BATCH_MAX ? 6 * size + 1024 : BATCH_MAX;
+	b->room += log->attrs ? strlen(log->attrs) : 0;
 	if (log->driver == LOG_JSON_FILE)
 		b->data = malloc(b->room);
 	return b->data || log->driver != LOG_JSON_FILE ? 0 : -ENOMEM;
@@ -402,6 +458,7 @@ void log_close(struct log *log)
 	close_keep_errno(log->fd);
 	for (unsigned int i = 0; i < 2; i++)
 		free(log->line[i].data);
+	free(log->attrs);
 	memset(log, 0, sizeof(*log));
 	log->fd = log->dir_fd = -1;
 }

@@ -7,7 +7,8 @@
  *
  *   json-file  DATA/arrows/<id>/log.json, one JSON object a line as Docker has it; rotated to
  *              log.json.1, log.json.2... by max-size (default: 10 MiB; -1: never) and max-file
- *              (default: 3; 1 if max-size is given)
+ *              (default: 3; 1 if max-size is given). labels and env name labels and variables of
+ *              the Arrow, separated by commas, that are written with each line
  *   journald   the host's journal, with Docker's fields
  *   none
  *
@@ -40,6 +41,7 @@ struct log {
 	uint32_t max_file;
 	uint64_t lost;           /* lines that found no room */
 	struct log_line line[2]; /* the unfinished line of stdout and of stderr */
+	char *attrs;             /* of each entry, as a part of its JSON; or NULL */
 	const char *id, *name;   /* borrowed */
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/instance/log_reader.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -103,6 +104,43 @@ static int reader_pass_entry(struct reader *r, const struct log_entry *entry)
 	return 0;
 }
 
+/* Escapes as Go's url.QueryEscape does, which is how Docker shows attributes. */
+static void reader_print_escaped(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		if (isalnum((unsigned char)*text) || strchr("-_.~", *text))
+			fputc(*text, out);
+		else if (*text == ' ')
+			fputc('+', out);
+		else
+			fprintf(out, "%%%02X", (unsigned char)*text);
+	}
+}
+
+/* "KEY=VALUE,KEY=VALUE", in the order in which they are stored; "" for none. */
+static char *reader_make_attrs(json_t *attrs)
+{
+	char *text = NULL;
+	size_t size, n = 0;
+	FILE *out = open_memstream(&text, &size);
+	const char *key;
+	json_t *value;
+
+	if (!out)
+		return NULL;
+	json_object_foreach (attrs, key, value) {
+		if (!json_is_string(value))
+			continue;
+		fputs(n++ ? "," : "", out);
+		reader_print_escaped(out, key);
+		fputc('=', out);
+		reader_print_escaped(out, json_string_value(value));
+	}
+	if (fclose(out) != 0)
+		free(STEAL(text));
+	return text;
+}
+
 /* A line that is no entry, such as half of one, is passed over. */
 static int reader_pass_any_line(struct reader *r, const char *line, size_t size)
 {
@@ -110,12 +148,14 @@ static int reader_pass_any_line(struct reader *r, const char *line, size_t size)
 	const json_t *text = json_object_get(o, "log");
 	const char *stream = json_string_value(json_object_get(o, "stream"));
 	const char *time = json_string_value(json_object_get(o, "time"));
+	_cleanup_free_ char *attrs = reader_make_attrs(json_object_get(o, "attrs"));
 	int result = 0;
 
-	if (json_is_string(text) && stream && time)
+	if (json_is_string(text) && stream && time && attrs)
 		result = reader_pass_entry(r, &(struct log_entry){
 						      .fd = strcmp(stream, "stderr") == 0 ? 2 : 1,
 						      .time = time,
+						      .attrs = attrs,
 						      .text = json_string_value(text),
 						      .size = json_string_length(text),
 					      });
@@ -191,6 +231,7 @@ static int reader_pass_line(struct reader *r, const char *line, size_t size)
 	return reader_pass_entry(r, &(struct log_entry){
 					    .fd = is_out ? 1 : 2,
 					    .time = time,
+					    .attrs = "",
 					    .text = r->text,
 					    .size = text_size,
 				    });

@@ -17,9 +17,11 @@ struct log_query {
 };
 
 struct log_entry {
-	int fd;           /* 1 or 2 */
-	const char *time; /* RFC 3339, UTC, with nanoseconds */
-	const char *text; /* with its newline, if it is the end of a line */
+	int fd;            /* 1 or 2 */
+	const char *time;  /* RFC 3339, UTC, with nanoseconds */
+	const char *attrs; /* labels and variables of --log-opt, as Docker shows them:
+			      "KEY=VALUE,..." */
+	const char *text;  /* with its newline, if it is the end of a line */
 	size_t size;
 };
 

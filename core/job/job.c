@@ -392,6 +392,8 @@ int arrow_job_encode(struct arrow_job *job, const struct arrow_spec *spec,
 		job_add_string(job, ARROW_JOB_CWD, spec->process.workdir);
 	if (spec->process.user)
 		job_add_string(job, ARROW_JOB_USER, spec->process.user);
+	for (size_t i = 0; i < spec->process.groups.n; i++)
+		job_add_string(job, ARROW_JOB_GROUP, spec->process.groups.v[i]);
 	job_add_names(job, spec, context, hostname);
 	job_add_mounts(job, spec, context);
 	job_add_rlimits(job, spec);

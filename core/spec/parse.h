@@ -13,6 +13,13 @@ int arrow_parse_size(const char *text, uint64_t *bytes, struct arrow_error *) AR
 /* 0, as in Docker, is as if the option were not given: the default, or what the image says. */
 int arrow_parse_memory(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_cpus(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+/* Microseconds of --cpu-period and --cpu-quota; 0 is as if it were not given, and so is a quota of
+ * -1. */
+int arrow_parse_cpu_period(const char *, uint32_t *period, struct arrow_error *) ARROW_MUST_CHECK;
+int arrow_parse_cpu_quota(const char *, uint32_t *quota, struct arrow_error *) ARROW_MUST_CHECK;
+/* What the two make of the number of CPUs. Errors: --cpus was given, too. */
+int arrow_set_cpu_time(struct arrow_spec *, uint32_t quota, uint32_t period,
+	struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_memory_swap(
 	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_cpu_shares(

@@ -14,6 +14,10 @@
 #define SHARES_MAX 262144u
 #define WEIGHT_MIN 10u
 #define WEIGHT_MAX 1000u
+#define PERIOD_MIN 1000u /* microseconds, as Linux and Docker have them */
+#define PERIOD_MAX 1000000u
+#define PERIOD_DEFAULT 100000u
+#define QUOTA_MIN 1000u
 #define PIDS_MAX 4194304 /* that Linux can have */
 
 /* A whole number, and nothing behind it. Returns 0 or -EINVAL. */
@@ -62,6 +66,48 @@ int arrow_parse_cpu_shares(struct arrow_spec *spec, const char *text, struct arr
 		return arrow_fail(
 			error, EINVAL, "the maximum allowed cpu-shares is %u", SHARES_MAX);
 	spec->limits.cpu_shares = (uint32_t)n;
+	return 0;
+}
+
+int arrow_parse_cpu_period(const char *text, uint32_t *period, struct arrow_error *error)
+{
+	long long n;
+
+	if (parse_number(text, &n) < 0 || (n != 0 && (n < PERIOD_MIN || n > PERIOD_MAX)))
+		return arrow_fail(error, EINVAL,
+			"invalid CPU period '%s': write microseconds, from %u to %u", text,
+			PERIOD_MIN, PERIOD_MAX);
+	*period = (uint32_t)n;
+	return 0;
+}
+
+int arrow_parse_cpu_quota(const char *text, uint32_t *quota, struct arrow_error *error)
+{
+	long long n;
+
+	if (parse_number(text, &n) < 0 || n < -1 || (n > 0 && n < QUOTA_MIN) || n > UINT32_MAX)
+		return arrow_fail(error, EINVAL,
+			"invalid CPU quota '%s': write microseconds, %u or more, or -1 for no limit",
+			text, QUOTA_MIN);
+	*quota = n > 0 ? (uint32_t)n : 0;
+	return 0;
+}
+
+int arrow_set_cpu_time(
+	struct arrow_spec *spec, uint32_t quota, uint32_t period, struct arrow_error *error)
+{
+	uint64_t millicpus = (uint64_t)quota * 1000 / (period ? period : PERIOD_DEFAULT);
+
+	if ((quota || period) && spec->limits.cpus_given)
+		return arrow_fail(error, EINVAL,
+			"conflicting options: --cpus and --cpu-quota or --cpu-period");
+	if (!quota)
+		return 0;
+	if (millicpus > ARROW_VCPUS_MAX * 1000)
+		return arrow_fail(error, EINVAL, "--cpu-quota is the time of more than %u CPUs",
+			ARROW_VCPUS_MAX);
+	spec->limits.millicpus = millicpus ? (uint32_t)millicpus : 1;
+	spec->limits.cpus_given = true;
 	return 0;
 }
 

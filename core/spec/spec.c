@@ -170,6 +170,7 @@ void arrow_spec_release(struct arrow_spec *spec)
 {
 	arrow_strings_release(&spec->process.args);
 	arrow_strings_release(&spec->process.env);
+	arrow_strings_release(&spec->process.groups);
 	arrow_strings_release(&spec->labels);
 	arrow_strings_release(&spec->net.hosts);
 	arrow_strings_release(&spec->net.dns);

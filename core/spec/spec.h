@@ -109,6 +109,7 @@ struct arrow_spec_process {
 	struct arrow_strings env;
 	char *workdir;
 	char *user;
+	struct arrow_strings groups; /* beside those of the user: names or numbers */
 	struct arrow_ulimit *ulimits;
 	size_t n_ulimits;
 	struct arrow_strings sysctls;

@@ -114,6 +114,7 @@ static const struct field fields[] = {
 	F("sysctls", TEXTS, process.sysctls),
 	F("workdir", TEXT, process.workdir),
 	F("user", TEXT, process.user),
+	F("groups", TEXTS, process.groups),
 	LIST("volumes", files.volumes, files.n_volumes, volume_fields),
 	F("volumes_from", TEXTS, files.volumes_from),
 	LIST("tmpfs", files.tmpfs, files.n_tmpfs, tmpfs_fields),

@@ -19,7 +19,7 @@ setup_file() {
   printf '#!/bin/sh\nexit 3\n' >"$ROOT/srv/script"
   chmod 755 "$ROOT/srv/script"
   echo text >"$ROOT/srv/plain"
-  start_arrow shared -e COLOR=red -w /srv >/dev/null
+  start_arrow shared -e COLOR=red -w /srv --group-add 77 >/dev/null
 }
 
 teardown_file() {
@@ -71,6 +71,7 @@ slay() {
   printf 'ONE=1\nTWO=2\n' >vars
   run ex --env-file vars -u 7:8 shared sh -c 'echo "$ONE$TWO $(id -u):$(id -g)"'
   [ "$output" = '12 7:8' ]
+  [ "$(ex -u 7:8 shared id -G)" = '8 77' ]
   # By id, and the beginning of it.
   id=$("$ARROW" ps -q --no-trunc | head -n 1)
   [ "$(ex "$id" echo whole)" = whole ]

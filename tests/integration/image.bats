@@ -61,6 +61,10 @@ image_of() {
 @test "image: options replace what the image says, as under docker" {
   run arrow run -e GREETING=bye -u 5:6 -w / box:1 /bin/sh -c 'echo $GREETING; id -u; id -g; pwd'
   [ "$output" = $'bye\n5\n6\n/' ]
+  run arrow run --group-add extra --group-add 99 --group-add '' -u 5:6 box:1
+  [ "${lines[3]}" = '6 88 99' ]
+  run -125 arrow run --group-add nobody box:1
+  [ "$output" = 'arrow: unable to find group nobody: no matching entries in group file' ]
   run arrow run --entrypoint /bin/echo box:1 a b
   [ "$output" = 'a b' ]
   # --entrypoint takes the image's command away, too.
@@ -139,6 +143,8 @@ image_of() {
   [ "$(arrow image inspect "${id:7:12}" | jq -r '.[0].Config.User')" = web ]
   [ "$(arrow image inspect box:1 | jq -r '.[0].RepoTags | sort | join(" ")')" = 'box:1 localhost:5000/team/box:v2' ]
   arrow history box:1 | grep -q 'arrow import'
+  [[ $(arrow history --human=false box:1 | tail -n 1) =~ \ [0-9-]{10}T[0-9:]{8}Z?.*\ [0-9]{5,}\  ]]
+  [ "$(arrow history --format '{{.Size}}' -H box:1)" = "$(arrow history --format '{{.Size}}' box:1)" ]
   [ "$(arrow history --format '{{.ID}} {{.Size}}' box:1 | wc -l)" -eq "$(arrow history -q box:1 | wc -l)" ]
   # Docker's templates, and filters; of two images the second is made a second later.
   [ "$(arrow images --format '{{.Repository}}:{{.Tag}} {{.ID}}' --filter reference='localhost:5000/*/b?x')" = "localhost:5000/team/box:v2 ${id:7:12}" ]

@@ -426,7 +426,7 @@ all_commands() {
 
 @test "wrong use: of every command, an error names the option" {
   # What takes any text, and what is looked up only once the command does its work.
-  any='--(alias|cidfile|cmd|dns-option|dns-search|engine|entrypoint|env|file|format|from|gateway|health-cmd|input|ip-range'
+  any='--(alias|cidfile|cmd|dns-option|dns-search|engine|entrypoint|env|file|format|from|gateway|group-add|health-cmd|input|ip-range'
   any+='|kernel|key|label|log-driver|network|network-alias|opt|output|password|rootfs|sign|source|subnet|tag|user|username|verify)'
   all_commands >commands
   [ "$(wc -l <commands)" -gt 70 ]

@@ -292,16 +292,18 @@ END
 }
 
 @test "logs: lines, streams, times, tail, since and until, as Docker stores them" {
-  arrow run --name logged "$B" sh -c \
+  arrow run --name logged -l kind='a b' -e MODE=x,y -e OTHER=z --log-opt labels=kind,none --log-opt env=MODE "$B" sh -c \
     'echo one; echo two >&2; printf "a\tb\"\\\\\n"; printf "\xff\xe2\x82\xac\n"; sleep 2; echo late; printf end' >/dev/null 2>&1
   log=$(echo "$ARROW_DATA_DIR"/arrows/*/log.json)
   jq -e -s 'all(.log and .stream and .time) and length == 6' "$log"
+  jq -e -s 'all(.attrs == {"MODE": "x,y", "kind": "a b"})' "$log"
   [ "$(jq -r 'select(.stream == "stderr").log' "$log")" = two ]
   arrow logs logged >out 2>err
   printf 'one\na\tb"\\\n\xef\xbf\xbd\xe2\x82\xac\nlate\nend' | cmp - out
   [ "$(cat err)" = two ]
   [ "$(arrow logs --tail 2 logged)" = $'late\nend' ]
   [ -z "$(arrow logs --tail 0 logged 2>&1)" ]
+  [ "$(arrow logs --details --tail 2 logged)" = $'MODE=x%2Cy,kind=a+b late\nMODE=x%2Cy,kind=a+b end' ]
   [ "$(arrow logs -t --tail 1 logged | cut -d ' ' -f 2)" = end ]
   late=$(jq -r 'select(.log == "late\n").time' "$log")
   [ "$(arrow logs --since "$late" logged)" = $'late\nend' ]

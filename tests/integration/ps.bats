@@ -52,6 +52,8 @@ teardown() {
   [ "$(arrow ps -q | wc -l)" -eq 2 ]
   [ "$(arrow ps -q -f name=irs)" = "${id:0:12}" ]
   [ "$(arrow ps -q --no-trunc --filter name=first)" = "$id" ]
+  [ "$(arrow ps -q --no-trunc -f name=first -f is-task=false)" = "$id" ]
+  [ -z "$(arrow ps -aq -f is-task=true)" ]
   [ "$(arrow ps -q -f name=first -f name=second | wc -l)" -eq 2 ]
   # Names and ids are regular expressions, with Docker's slash or without; nothing given is no filter.
   [ "$(arrow ps -q -f name=^first$)" = "${id:0:12}" ]
@@ -89,7 +91,7 @@ teardown() {
   [ "$(arrow ps --format '{{.Names}}' -f status=exited -f status=created | wc -l)" -eq 3 ]
   [[ $(arrow ps -a -f name=three --format '{{.Status}}') == 'Exited (3) '*' ago' ]]
   # What cannot match is an error, as Docker has it.
-  for filter in status=gone status=Running exited=x health=fine expose=http publish=90-80 publish=80/; do
+  for filter in status=gone status=Running exited=x health=fine is-task=maybe expose=http publish=90-80 publish=80/; do
     run -1 --separate-stderr arrow ps -a -f "$filter"
     [[ $stderr == *"invalid filter '$filter'"* ]]
   done

@@ -253,6 +253,70 @@ static void a_torn_line_is_cut_off(void **state)
 	remove_tree(AT_FDCWD, dir);
 }
 
+/* A label and a variable that are written with each line, of so many bytes as JSON. */
+static int open_log_with_attrs(struct log *log, int fd, size_t size)
+{
+	static const char rest[] = ",\"attrs\":{\"E\":\"x\",\"label\":\"\"}";
+	_cleanup_free_ char *value = calloc(1, size);
+	_cleanup_free_ char *label = NULL;
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_spec spec;
+	int r;
+
+	assert_non_null(value);
+	memset(value, 'v', size - strlen(rest));
+	label = path_format("label=%s", value);
+	arrow_spec_init(&spec);
+	assert_int_equal(arrow_strings_add(&spec.labels, "labels=not wanted"), 0);
+	assert_int_equal(arrow_strings_add(&spec.labels, label), 0);
+	assert_int_equal(arrow_strings_add(&spec.process.env, "E=x"), 0);
+	assert_int_equal(arrow_strings_add(&spec.process.env, "EE=not wanted"), 0);
+	assert_int_equal(arrow_strings_add(&spec.log.opts, "labels=none,,label"), 0);
+	assert_int_equal(arrow_strings_add(&spec.log.opts, "env=E"), 0);
+	r = log_open(log, &spec, fd, "id", "name", &e);
+	arrow_spec_release(&spec);
+	return r;
+}
+
+static void a_log_has_labels_and_variables_with_each_line(void **state)
+{
+	static char text[3 * ARROW_LOG_LINE], back[sizeof(text) + 4];
+	_cleanup_free_ char *file = NULL;
+	unsigned int entries;
+	struct log log;
+	char dir[32];
+	int fd = make_dir(dir);
+
+	/* As many as there can be, with the lines that take the most; and one byte more. */
+	assert_int_equal(open_log_with_attrs(&log, fd, 8192), 0);
+	log_write(&log, 1, "a\nb\n", 4);
+	memset(text, '\1', sizeof(text));
+	log_write(&log, 2, text, sizeof(text));
+	log_finish(&log);
+	log_close(&log);
+	assert_int_equal(read_log(fd, ARROW_LOG_FILE, back, sizeof(back), &entries), sizeof(back));
+	assert_int_equal(entries, 5);
+	assert_int_equal(read_file(fd, ARROW_LOG_FILE, 1u << 20, &file, NULL), 0);
+	for (char *line = file, *end; *line; line = end + 1) {
+		json_t *o, *attrs;
+
+		end = strchr(line, '\n');
+		assert_true((size_t)(end - line) < 8 * (size_t)ARROW_LOG_LINE);
+		*end = '\0';
+		o = json_loads(line, 0, NULL);
+		attrs = json_object_get(o, "attrs");
+		assert_int_equal(json_object_size(attrs), 2);
+		assert_string_equal(json_string_value(json_object_get(attrs, "E")), "x");
+		assert_true(json_string_length(json_object_get(attrs, "label")) > 8000);
+		json_decref(o);
+	}
+	assert_int_equal(unlinkat(fd, ARROW_LOG_FILE, 0), 0);
+	assert_int_equal(open_log_with_attrs(&log, fd, 8193), -E2BIG);
+	log_close(&log);
+	close(fd);
+	remove_tree(AT_FDCWD, dir);
+}
+
 static void a_log_is_rotated_by_size(void **state)
 {
 	struct stat st;
@@ -605,6 +669,7 @@ int main(void)
 		cmocka_unit_test(a_log_keeps_every_byte_however_it_is_cut),
 		cmocka_unit_test(a_torn_line_is_cut_off),
 		cmocka_unit_test(a_removal_that_fails_says_why),
+		cmocka_unit_test(a_log_has_labels_and_variables_with_each_line),
 		cmocka_unit_test(a_log_is_rotated_by_size),
 		cmocka_unit_test(a_log_has_a_limit_unless_it_is_told_otherwise),
 		cmocka_unit_test(detach_keys),

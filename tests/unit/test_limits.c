@@ -405,6 +405,51 @@ static pid_t start_sleeper(void)
 	return pid;
 }
 
+static void a_quota_and_a_period_are_a_number_of_cpus(void **state)
+{
+	static const struct {
+		const char *quota, *period;
+		uint32_t millicpus; /* 0: not given */
+	} good[] = {
+		{"50000", "0", 500},
+		{"150000", "100000", 1500},
+		{"1000", "1000000", 1},
+		{"1000", "1000", 1000},
+		{"64000000", "1000000", 64000},
+		{"-1", "50000", 0},
+		{"0", "0", 0},
+	};
+	static const char *const bad_quotas[] = {"", "x", "999", "-2", "4294967296", "1000 "};
+	static const char *const bad_periods[] = {"", "x", "999", "1000001", "-1"};
+	_cleanup_error_ struct arrow_error none = ARROW_ERROR_INIT;
+	uint32_t quota = 0, period = 0;
+	struct arrow_spec spec;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		arrow_spec_init(&spec);
+		assert_int_equal(arrow_parse_cpu_quota(good[i].quota, &quota, &none), 0);
+		assert_int_equal(arrow_parse_cpu_period(good[i].period, &period, &none), 0);
+		assert_int_equal(arrow_set_cpu_time(&spec, quota, period, &none), 0);
+		assert_int_equal(spec.limits.cpus_given, good[i].millicpus > 0);
+		if (good[i].millicpus)
+			assert_int_equal(spec.limits.millicpus, good[i].millicpus);
+		arrow_spec_release(&spec);
+	}
+	for (size_t i = 0; i < sizeof(bad_quotas) / sizeof(*bad_quotas); i++)
+		assert_true(has(SAYS(arrow_parse_cpu_quota(bad_quotas[i], &quota, &e)),
+			"invalid CPU quota"));
+	for (size_t i = 0; i < sizeof(bad_periods) / sizeof(*bad_periods); i++)
+		assert_true(has(SAYS(arrow_parse_cpu_period(bad_periods[i], &period, &e)),
+			"invalid CPU period"));
+	arrow_spec_init(&spec);
+	assert_true(
+		has(SAYS(arrow_set_cpu_time(&spec, 64001000, 1000000, &e)), "more than 64 CPUs"));
+	assert_int_equal(arrow_parse_cpus(&spec, "2", &none), 0);
+	assert_true(has(SAYS(arrow_set_cpu_time(&spec, 0, 100000, &e)), "conflicting options"));
+	assert_int_equal(arrow_set_cpu_time(&spec, 0, 0, &none), 0);
+	arrow_spec_release(&spec);
+}
+
 static void assert_killed(pid_t pid)
 {
 	int status = 0;
@@ -471,6 +516,7 @@ int main(void)
 		cmocka_unit_test(lists_of_cpus),
 		cmocka_unit_test(values_are_checked_in_dockers_words),
 	};
+		cmocka_unit_test(a_quota_and_a_period_are_a_number_of_cpus),
 
 	return cmocka_run_group_tests_name("limits", tests, make_tree, drop_tree);
 }

@@ -105,6 +105,8 @@ static void make_full_job(struct bytes *b)
 	arrow_put64(n, 0x21);
 	add(b, ARROW_JOB_CAPS, n, 8);
 	add_string(b, ARROW_JOB_SYSCTL, "kernel.shmmax=1");
+	add_string(b, ARROW_JOB_GROUP, "wheel");
+	add_string(b, ARROW_JOB_GROUP, "77");
 	add(b, ARROW_JOB_SEED, seed, sizeof(seed));
 	arrow_put64(n, 1700000000);
 	arrow_put32(n + 8, 999999999);
@@ -180,6 +182,9 @@ static void a_full_job_is_decoded(void **state)
 	assert_true(job.rlimits[0].hard == UINT64_MAX);
 	assert_int_equal(job.caps, 0x21);
 	assert_string_equal(job.sysctls[0], "kernel.shmmax=1");
+	assert_string_equal(job.groups[0], "wheel");
+	assert_string_equal(job.groups[1], "77");
+	assert_null(job.groups[2]);
 	assert_memory_equal(job.seed, seed, sizeof(seed));
 	assert_int_equal(job.clock.seconds, 1700000000);
 	assert_int_equal(job.clock.nanoseconds, 999999999);
@@ -350,7 +355,8 @@ static void each_malformed_record_is_refused(void **state)
 	} bad[] = {
 		{0, "", 0},
 		{ARROW_JOB_CPU_MAX + 1, "", 0},
-		{ARROW_JOB_PIDS_MAX + 1, "", 0},
+		{ARROW_RECORD_LAST + 1, "", 0},
+		{ARROW_JOB_GROUP, "a\0b", 3},
 		{ARROW_JOB_PIDS_MAX, "\0\0\0\0", 4},
 		{ARROW_JOB_RESTORE_SIGNAL, "\x41\0\0\0", 4},
 		{ARROW_JOB_CPU_MAX, "\0\0\0\0", 4},
@@ -537,6 +543,39 @@ static void users_are_found_as_docker_finds_them(void **state)
 	assert_int_equal(user.groups[2], 10);
 	assert_int_equal(user_find("", "", "", &user, why, sizeof(why)), 0);
 	assert_string_equal(user.home, "/root");
+}
+
+static void groups_are_added_to_a_user(void **state)
+{
+	char *more[] = {
+		(char *)"wheel", (char *)"77", (char *)"bob", (char *)"1001", (char *)"root", NULL};
+	char *unknown[] = {(char *)"eve", NULL};
+	char *too_large[] = {(char *)"2147483648", NULL}, *none[] = {NULL};
+	static const uint32_t all[] = {1001, 50, 10, 77, 0};
+	struct user user;
+	char why[128];
+
+	assert_int_equal(user_find(passwd, group, "bob", &user, why, sizeof(why)), 0);
+	assert_int_equal(user_join(group, none, &user, why, sizeof(why)), 0);
+	assert_int_equal(user.group_count, 3);
+	/* Each once. */
+	assert_int_equal(user_join(group, more, &user, why, sizeof(why)), 0);
+	assert_int_equal(user.gid, 1001);
+	assert_int_equal(user.group_count, 5);
+	assert_memory_equal(user.groups, all, sizeof(all));
+
+	assert_int_equal(user_join(group, unknown, &user, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "unable to find group eve: no matching entries in group file");
+	assert_int_equal(user_join(group, too_large, &user, why, sizeof(why)), -EINVAL);
+	for (uint32_t gid = 5000; user.group_count < USER_GROUPS_MAX; gid++) {
+		char text[16], *one[] = {text, NULL};
+
+		snprintf(text, sizeof(text), "%u", gid);
+		assert_int_equal(user_join(group, one, &user, why, sizeof(why)), 0);
+	}
+	more[0] = (char *)"4000";
+	assert_int_equal(user_join(group, more, &user, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "the user is in more than 256 groups");
 }
 
 static void users_that_are_not_there_are_named(void **state)
@@ -891,6 +930,7 @@ int main(void)
 		cmocka_unit_test(a_record_that_may_come_once_is_refused_twice),
 		cmocka_unit_test(mutated_jobs_do_no_harm),
 		cmocka_unit_test(users_are_found_as_docker_finds_them),
+		cmocka_unit_test(groups_are_added_to_a_user),
 		cmocka_unit_test(users_that_are_not_there_are_named),
 		cmocka_unit_test(damaged_user_files_do_no_harm),
 		cmocka_unit_test(a_user_in_too_many_groups_keeps_the_first),
