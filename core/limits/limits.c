@@ -21,6 +21,13 @@
 #define PROCS_MAX (1u << 20) /* bytes of the list of a group's processes */
 #define REMOVE_TRIES 50      /* of 10 ms: a killed process leaves its group a moment later */
 
+/*
+ * The two groups below ours in v2. Only the VM's is limited in its memory: were the keeper in it,
+ * the kernel could choose the keeper as the one to kill, and with it the log would go.
+ */
+#define VM_GROUP "vm"
+#define KEEPER_GROUP "keeper"
+
 unsigned int arrow_limits_weight(unsigned int shares)
 {
 	return shares < 2 ? 1 : 1 + ((shares - 2) * 9999u) / 262142u;
@@ -88,10 +95,28 @@ static int limits_write(const char *dir, const char *file, const char *fmt, ...)
 	return write(fd, text, (size_t)n) < 0 ? -errno : 0;
 }
 
-static void limits_remove_group(const char *dir)
+static void limits_remove_one(const char *dir)
 {
 	for (int i = 0; i < REMOVE_TRIES && rmdir(dir) < 0 && errno == EBUSY; i++)
 		usleep(10000);
+}
+
+/* Calls a function for the groups below a group of ours, then for itself. */
+static void limits_each_below(const char *dir, void (*each)(const char *dir))
+{
+	_cleanup_free_ char *vm = path_format("%s/" VM_GROUP, dir);
+	_cleanup_free_ char *keeper = path_format("%s/" KEEPER_GROUP, dir);
+
+	if (vm)
+		each(vm);
+	if (keeper)
+		each(keeper);
+	each(dir);
+}
+
+static void limits_remove_group(const char *dir)
+{
+	limits_each_below(dir, limits_remove_one);
 }
 
 /* Kills whatever is in a group, but for this process. Returns whether there was anything. */
@@ -115,12 +140,17 @@ static bool limits_kill_group(const char *dir)
 	return any;
 }
 
-/* Of a keeper that was killed: what it left in the group goes with it. */
-static void limits_clear_group(const char *dir)
+static void limits_clear_one(const char *dir)
 {
 	for (int i = 0; i < REMOVE_TRIES && limits_kill_group(dir); i++)
 		usleep(10000);
-	limits_remove_group(dir);
+	limits_remove_one(dir);
+}
+
+/* Of a keeper that was killed: what it left in the group goes with it. */
+static void limits_clear_group(const char *dir)
+{
+	limits_each_below(dir, limits_clear_one);
 }
 
 /* Forgets the groups from number n on, and removes them. Nothing is in them. */
@@ -129,8 +159,10 @@ static void limits_drop_groups(struct arrow_confinement *c, unsigned int n)
 	while (c->n > n) {
 		char *dir = c->dirs[--c->n];
 
-		if (c->cpu == c->procs[c->n])
-			c->cpu = -1;
+		if (c->cpu_group == dir) {
+			close_keep_errno(steal_fd(&c->cpu));
+			c->cpu_group = NULL;
+		}
 		close_keep_errno(c->procs[c->n]);
 		limits_remove_group(dir);
 		if (c->oom && strncmp(c->oom, dir, strlen(dir)) == 0)
@@ -152,11 +184,26 @@ static int limits_open_procs(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Makes the two groups below a group of v2. Returns the list of the VM's, or a negative errno. */
+static int limits_split_group(const char *dir)
+{
+	_cleanup_free_ char *vm = path_format("%s/" VM_GROUP, dir);
+	_cleanup_free_ char *keeper = path_format("%s/" KEEPER_GROUP, dir);
+
+	if (!vm || !keeper)
+		return -ENOMEM;
+	if (mkdir(vm, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	if (mkdir(keeper, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return limits_open_procs(vm);
+}
+
 /*
  * Our group below base; made once, though several controllers are there. Returns 0 or a negative
  * errno: then there is none.
  */
-static int limits_make_group(struct arrow_confinement *c, const char *base,
+static int limits_make_group(struct arrow_confinement *c, const char *base, int version,
 	const struct arrow_limits_wish *wish, const char **found)
 {
 	_cleanup_free_ char *dir = path_format("%s/arrow-%s", base, wish->id);
@@ -180,7 +227,7 @@ static int limits_make_group(struct arrow_confinement *c, const char *base,
 		return -errno;
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	procs = limits_open_procs(dir);
+	procs = version == 2 ? limits_split_group(dir) : limits_open_procs(dir);
 	if (procs < 0) {
 		/* A group that nothing can enter limits nothing. */
 		limits_remove_group(dir);
@@ -213,7 +260,7 @@ static int limits_find_group(
 		return 0;
 	if (*version == 2 && limits_write(base, "cgroup.subtree_control", "+%s", name) < 0)
 		return 0;
-	r = limits_make_group(m->c, base, m->wish, dir);
+	r = limits_make_group(m->c, base, *version, m->wish, dir);
 	return r == -EACCES || r == -EPERM || r == -EROFS ? 0 : r;
 }
 
@@ -227,12 +274,14 @@ static int limits_set_memory(struct making *m)
 	if (r < 0 || !dir)
 		return r;
 	free(m->c->oom);
-	m->c->oom =
-		path_format("%s/%s", dir, version == 2 ? "memory.events" : "memory.oom_control");
+	m->c->oom = path_format(
+		"%s/%s", dir, version == 2 ? VM_GROUP "/memory.events" : "memory.oom_control");
 	if (version == 2) {
-		r = limits_write(dir, "memory.max", "%" PRIu64, bytes);
+		r = limits_write(dir, "cgroup.subtree_control", "+memory");
+		if (r == 0)
+			r = limits_write(dir, VM_GROUP "/memory.max", "%" PRIu64, bytes);
 		if (r == 0 && s->limits.memory_swap >= 0 && s->limits.memory_swap_given)
-			r = limits_write(dir, "memory.swap.max", "%" PRIu64,
+			r = limits_write(dir, VM_GROUP "/memory.swap.max", "%" PRIu64,
 				(uint64_t)s->limits.memory_swap - s->limits.memory);
 		return r == -ENOENT ? 0 : r;
 	}
@@ -249,11 +298,13 @@ static int limits_set_memory(struct making *m)
 static void limits_note_cpu(struct making *m, const char *dir, int version)
 {
 	struct arrow_confinement *c = m->c;
+	_cleanup_free_ char *keeper = path_format("%s/" KEEPER_GROUP, dir);
 	const char *home = version == 2 ? m->groups->dir : NULL;
 
-	for (unsigned int i = 0; i < c->n; i++)
-		if (strcmp(c->dirs[i], dir) == 0)
-			c->cpu = c->procs[i];
+	if (c->cpu < 0 && keeper) {
+		c->cpu = limits_open_procs(version == 2 ? keeper : dir);
+		c->cpu_group = dir;
+	}
 	for (size_t i = 0; version == 1 && i < m->groups->n; i++)
 		if (strcmp(m->groups->controllers[i].name, "cpu") == 0)
 			home = m->groups->controllers[i].dir;
@@ -421,6 +472,7 @@ void arrow_limits_end(struct arrow_confinement *c)
 {
 	arrow_limits_leave(c);
 	limits_drop_groups(c, 0);
+	close_keep_errno(c->cpu);
 	close_keep_errno(c->home);
 	free(c->oom);
 	arrow_cgroups_release(&c->own);

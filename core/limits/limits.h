@@ -8,7 +8,8 @@
  *
  *   v1   below the group that we are in
  *   v2   beside it, as a group with processes gives nothing to its children; below it where it is
- *        the root, of which that is not true
+ *        the root, of which that is not true. In it are two more: "vm", whose memory is limited,
+ *        and "keeper"
  *
  * Where there is no group that can be made, the limit holds in the guest only, or not at all:
  * arrow_limits_missing() says which.
@@ -29,7 +30,8 @@ struct arrow_confinement {
 	struct arrow_cgroups own; /* of this process at the start, before it may have joined */
 	bool looked;              /* for them: it was begun */
 	bool joined;              /* this process is in the group that limits CPU time */
-	int cpu;                  /* its procs, or -1 where there is none; not owned */
+	int cpu;                  /* what the keeper enters of it, or -1 for none; owned */
+	const char *cpu_group;    /* which of dirs it belongs to, or NULL */
 	int home;                 /* those of the group that this process came from, or -1; owned */
 };
 
@@ -67,7 +69,7 @@ int arrow_limits_update(struct arrow_confinement *c, const struct arrow_limits_w
 
 /*
  * This process, which has one thread, enters the group that limits the VM's CPU time, so that what
- * the guest causes here counts as the VM's. In v1 only that group; in v2 there is one for all.
+ * the guest causes here counts as the VM's. The group that limits memory it does not enter.
  * Nothing happens where there is no such group, or no way back from it. What is started meanwhile
  * is in it, too, and ends with it.
  */
