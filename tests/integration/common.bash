@@ -82,4 +82,6 @@ assert_no_leftovers() {
   [ -z "$(ls "$ARROW_DATA_DIR/arrows" 2>/dev/null)" ]
   [ -z "$(ls -A "$ARROW_DATA_DIR/names" 2>/dev/null)" ]
   [ -z "$(ls -A "$ARROW_RUN_DIR/arrows" 2>/dev/null)" ]
+  # Who can open a lock can hold it for ever.
+  [ -z "$(find "$ARROW_DATA_DIR" "$ARROW_RUN_DIR" -name '*lock*' -type f -perm /077 2>/dev/null)" ]
 }
