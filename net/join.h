@@ -4,7 +4,7 @@
 
 /* Joining what is not Arrow's: an existing bridge, or the interface of a network namespace. */
 
-#include "net/lease.h"
+#include "net/lease_take.h"
 #include "net/net.h"
 
 /*

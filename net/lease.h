@@ -33,28 +33,7 @@ struct net_lease {
 	int fd; /* the locked file; -1 for one that was only read */
 };
 
-/* What the names of a lease are and what it wants; NULL for what does not matter. */
-struct net_lease_wish {
-	unsigned int card; /* of ethN: one network a card */
-	const char *id, *name;
-	const char *ip, *ip6, *mac;
-	const char *const *aliases, *const *more_aliases; /* NULL-terminated */
-	const struct net_ports *ports;
-};
-
-/*
- * Takes addresses of a network that is up, and writes the lease; hold the lock. The tap's name is
- * set, and the tap is the caller's to make.
- * Errors: -EADDRINUSE, -ENOSPC.
- */
-int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
-	const struct net_network *network, const struct net_lease_wish *wish,
-	struct arrow_error *error) ARROW_MUST_CHECK;
-
-/* The name of the tap of an Arrow's card. */
-void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);
-
-/* Writes the file of a lease and locks it; net_lease_take() has done so. */
+/* Writes the file of a lease and locks it; net_lease_take() does so itself. */
 int net_lease_write(struct net_lease *lease, const struct arrow_paths *paths,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #include "net/endpoint.h"
-#include "net/lease.h"
+#include "net/lease_take.h"
 #include "net/link.h"
 #include "net/ports.h"
 #include "net/resolv.h"

@@ -26,7 +26,7 @@
 
 #include "net/bridge.h"
 #include "net/dns.h"
-#include "net/lease.h"
+#include "net/lease_take.h"
 #include "net/link.h"
 #include "net/manage.h"
 #include "net/names.h"
