@@ -41,14 +41,28 @@ static bool is_taken(const struct taken *taken, const struct net_address *addres
 	return taken->n && bsearch(address, taken->v, taken->n, sizeof(*taken->v), by_address);
 }
 
-/* From one directory, however many leases there are: none of them is opened. */
+static void lease_add_of(struct net_lease *lease, bool dead, void *arg)
+{
+	struct net_address *addresses[] = {&lease->address4, &lease->address6};
+
+	for (size_t i = 0; i < 2; i++) {
+		addresses[i]->prefix = (uint8_t)net_address_bits(addresses[i]->family);
+		if (addresses[i]->family)
+			lease_add_taken(addresses[i], arg);
+	}
+}
+
+/*
+ * From one directory, however many leases there are: none of them is opened. They are where the
+ * names are missing: of a network that is down, or that an older version brought up.
+ */
 static int lease_list_taken(
 	struct taken *taken, const struct arrow_paths *paths, const struct net_network *n)
 {
 	int r = net_names_addresses(paths, n->name, lease_add_taken, taken);
 
 	if (r == -ENOENT)
-		r = net_names_prepare(paths, n->name, n->internal);
+		r = net_lease_each(paths, n->name, lease_add_of, taken);
 	if (r == 0 && taken->failed)
 		r = -ENOMEM;
 	if (r == 0 && taken->n)
@@ -94,7 +108,10 @@ static int lease_take_wanted(struct net_address *address, const struct net_netwo
 		       : 0;
 }
 
-/* The lowest address of the range that nobody has, or the one that is asked for. */
+/*
+ * The lowest address of the range that nobody has, or the one that is asked for. None of a family
+ * that the network lacks.
+ */
 static int lease_choose(struct net_address *address, const struct arrow_paths *paths,
 	const struct net_network *n, uint8_t family, const char *wanted, struct arrow_error *error)
 {
@@ -103,6 +120,12 @@ static int lease_choose(struct net_address *address, const struct arrow_paths *p
 	char text[NET_ADDRESS_TEXT];
 	int r = -EAGAIN;
 
+	*address = (struct net_address){0};
+	if (!subnet->family)
+		return wanted ? arrow_fail(error, EINVAL,
+					"network %s has no IPv%u: leave out the address %s",
+					n->name, family, wanted)
+			      : 0;
 	for (int tries = 0; tries < 2 && r != 0 && r != -EINVAL; tries++) {
 		struct taken taken = {0};
 
@@ -137,17 +160,37 @@ void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish)
 	snprintf(tap, IFNAMSIZ, NET_TAP "%u-%.10s", wish->card % 10, wish->id);
 }
 
+static int lease_check_aliases(const char *const *aliases, struct arrow_error *error)
+{
+	for (const char *const *a = aliases; a && *a; a++)
+		if (!net_names_is_valid(*a))
+			return arrow_fail(error, EINVAL,
+				"invalid network alias '%s': use 1 to %u letters, digits, '_', '.' and '-', and no '.' at the beginning",
+				*a, NET_NAMES_LONGEST);
+	return 0;
+}
+
+int net_lease_check(const struct arrow_paths *paths, const struct net_network *n,
+	const struct net_endpoint *chosen, struct arrow_error *error)
+{
+	struct net_address address;
+	int r = lease_check_aliases(chosen->aliases, error);
+
+	if (r == 0 && chosen->ip)
+		r = lease_choose(&address, paths, n, 4, chosen->ip, error);
+	if (r == 0 && chosen->ip6)
+		r = lease_choose(&address, paths, n, 6, chosen->ip6, error);
+	return r;
+}
+
 static int lease_add_aliases(
 	struct net_lease *l, const char *const *aliases, struct arrow_error *error)
 {
-	for (const char *const *a = aliases; a && *a; a++) {
-		if (!net_names_is_valid(*a))
-			return arrow_fail(error, EINVAL,
-				"invalid network alias '%s': use 1 to %u letters, digits, '_', '.' and '-', beginning with none of the last",
-				*a, NET_NAMES_LONGEST);
+	int r = lease_check_aliases(aliases, error);
+
+	for (const char *const *a = aliases; r == 0 && a && *a; a++)
 		json_array_append_new(l->aliases, json_string(*a));
-	}
-	return 0;
+	return r;
 }
 
 static int take_names(
@@ -185,17 +228,10 @@ int net_lease_take(struct net_lease *l, const struct arrow_paths *paths,
 	snprintf(l->network, sizeof(l->network), "%s", n->name);
 	net_lease_tap_name(l->tap, wish);
 	r = take_names(l, wish, error);
-	if (r == 0 && n->subnet4.family)
+	if (r == 0)
 		r = lease_choose(&l->address4, paths, n, 4, wish->ip, error);
-	else if (r == 0 && wish->ip)
-		r = arrow_fail(error, EINVAL, "network %s has no IPv4: leave out the address %s",
-			n->name, wish->ip);
-	if (r == 0 && n->subnet6.family)
+	if (r == 0)
 		r = lease_choose(&l->address6, paths, n, 6, wish->ip6, error);
-	else if (r == 0 && wish->ip6)
-		r = arrow_fail(error, EINVAL,
-			"network %s has no IPv6: create one with 'arrow network create --ipv6'",
-			n->name);
 	if (r == 0 && wish->mac && net_mac_parse(wish->mac, l->mac) < 0)
 		r = arrow_fail(error, EINVAL,
 			"invalid MAC address '%s': give a unicast one such as 02:00:00:12:34:56",

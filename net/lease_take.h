@@ -4,6 +4,7 @@
 
 /* What a new lease gets: addresses that nobody has, a MAC, names, ports. */
 
+#include "net/endpoint.h"
 #include "net/lease.h"
 
 /* What the names of a lease are and what it wants; NULL for what does not matter. */
@@ -18,11 +19,19 @@ struct net_lease_wish {
 /*
  * Takes addresses of a network that is up, and writes the lease; hold the lock. The tap's name is
  * set, and the tap is the caller's to make.
- * Errors: -EADDRINUSE, -ENOSPC.
+ * Errors: -EADDRINUSE (the gateway's, or another Arrow has it), -EINVAL (none of the network's),
+ * -ENOSPC.
  */
 int net_lease_take(struct net_lease *lease, const struct arrow_paths *paths,
 	const struct net_network *network, const struct net_lease_wish *wish,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Whether an Arrow could have the addresses and aliases that are chosen for it on a network, as
+ * things are; hold the lock. Errors: as of net_lease_take().
+ */
+int net_lease_check(const struct arrow_paths *paths, const struct net_network *network,
+	const struct net_endpoint *chosen, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* The name of the tap of an Arrow's card. */
 void net_lease_tap_name(char tap[IFNAMSIZ], const struct net_lease_wish *wish);

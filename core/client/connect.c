@@ -9,8 +9,8 @@
 #include "core/control/control.h"
 #include "core/client/exec.h"
 #include "core/instance/instance.h"
+#include "net/lease_take.h"
 #include "net/manage.h"
-#include "net/names.h"
 #include "net/net.h"
 #include "net/up.h"
 #include "util/cleanup.h"
@@ -63,22 +63,6 @@ static void connect_take_away(struct arrow_strings *list, size_t index)
 	list->n--;
 }
 
-/* An address that is chosen has to be one of the network's. */
-static int connect_check_address(const char *text, const struct net_address *subnet,
-	const struct net_network *n, struct arrow_error *error)
-{
-	const unsigned int family = subnet == &n->subnet6 ? 6 : 4;
-	struct net_address a;
-
-	if (text && !subnet->family)
-		return arrow_fail_status(error, 1, EINVAL,
-			"network %s has no IPv%u: leave out the address %s", n->name, family, text);
-	if (text && (net_address_parse(text, &a) < 0 || !net_address_in(subnet, &a)))
-		return arrow_fail_status(error, 1, EINVAL,
-			"%s is not an IPv%u address of network %s", text, family, n->name);
-	return 0;
-}
-
 /* What is on the first network only. */
 static void connect_forget_first(struct arrow_spec *spec)
 {
@@ -96,10 +80,35 @@ struct change {
 	const char *left; /* name or id of the network that is left */
 };
 
+static struct net_endpoint connect_endpoint(const struct arrow_connection *c)
+{
+	return (struct net_endpoint){
+		.ip = c->ip,
+		.ip6 = c->ip6,
+		.aliases = (const char *const *)c->aliases->v,
+	};
+}
+
+/*
+ * What is chosen has to be free now, also for an Arrow that does not run: its start would fail. Of
+ * one that is on the network already that is not the error.
+ */
+static int connect_check_choice(
+	const struct change *change, const struct arrow_spec *spec, struct arrow_error *error)
+{
+	const struct net_endpoint chosen = connect_endpoint(change->connection);
+	_cleanup_close_ int lock = -1;
+
+	if (connect_find_network(&spec->net.names, change->network->name) < spec->net.names.n)
+		return 0;
+	lock = net_lock(change->paths, error);
+	return lock < 0 ? lock : net_lease_check(change->paths, change->network, &chosen, error);
+}
+
 static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_error *error)
 {
 	const struct change *change = arg;
-	const struct arrow_connection *c = change->connection;
+	const struct net_endpoint chosen = connect_endpoint(change->connection);
 	const struct net_network *n = change->network;
 	int r = connect_name_networks(spec, change->arrow, error);
 
@@ -119,23 +128,10 @@ static int connect_add_network(struct arrow_spec *spec, void *arg, struct arrow_
 			NET_CARDS_MAX);
 	if (strcmp(spec->net.names.v[0], NONE) == 0)
 		connect_take_away(&spec->net.names, 0);
-	r = connect_check_address(c->ip, &n->subnet4, n, error);
-	if (r == 0)
-		r = connect_check_address(c->ip6, &n->subnet6, n, error);
-	for (size_t i = 0; r == 0 && i < c->aliases->n; i++)
-		if (!net_names_is_valid(c->aliases->v[i]))
-			r = arrow_fail_status(error, 1, EINVAL,
-				"invalid network alias '%s': use letters, digits, '_', '.' and '-'",
-				c->aliases->v[i]);
-	if (r == 0 && (arrow_strings_add(&spec->net.names, n->name) < 0 ||
-			      arrow_spec_add_endpoint(spec, n->name,
-				      &(struct net_endpoint){
-					      .ip = c->ip,
-					      .ip6 = c->ip6,
-					      .aliases = (const char *const *)c->aliases->v,
-				      }) < 0))
-		r = no_memory(error);
-	return r;
+	if (arrow_strings_add(&spec->net.names, n->name) < 0 ||
+		arrow_spec_add_endpoint(spec, n->name, &chosen) < 0)
+		return no_memory(error);
+	return 0;
 }
 
 static int connect_leave_network(struct arrow_spec *spec, void *arg, struct arrow_error *error)
@@ -297,6 +293,8 @@ static int connect_change(struct change *change, change_spec *how, struct arrow_
 	r = arrow_instance_find(change->paths, change->arrow, id, error);
 	if (r == 0)
 		r = arrow_instance_open(&instance, change->paths, id, &before, error);
+	if (r == 0 && change->connection)
+		r = connect_check_choice(change, &before, error);
 	if (r == 0) {
 		r = arrow_instance_lock_wait(&instance, error);
 		if (r == 0) {

@@ -244,8 +244,32 @@ static json_t *inspect_config(const struct arrow_instance *i, const struct arrow
 	return o;
 }
 
+/* What was chosen for each network that the Arrow is on; null for what was not. */
+static void network_put_choices(json_t *networks, const struct arrow_spec *spec)
+{
+	const struct arrow_strings *names = &spec->net.names;
+
+	for (size_t i = 0; i < names->n; i++) {
+		const struct net_endpoint chosen = arrow_spec_endpoint(spec, i);
+		bool any = chosen.ip || chosen.ip6;
+		json_t *aliases = arrow_texts_json(&spec->net.aliases);
+		json_t *network = json_object_get(
+			networks, strcmp(names->v[i], "default") == 0 ? "bridge" : names->v[i]);
+
+		for (const char *const *a = chosen.aliases; a && *a; a++)
+			json_array_append_new(aliases, arrow_text_json(*a));
+		json_object_set_new(network, "IPAMConfig",
+			any ? json_pack("{s:s*, s:s*}", "IPv4Address", chosen.ip, "IPv6Address",
+				      chosen.ip6)
+			    : json_null());
+		json_object_set(
+			network, "Aliases", json_array_size(aliases) ? aliases : json_null());
+		json_decref(aliases);
+	}
+}
+
 /* The addresses of the first network, which Docker repeats above the others. */
-static json_t *network_settings(const struct arrow_state *s)
+static json_t *network_settings(const struct arrow_state *s, const struct arrow_spec *spec)
 {
 	bool active = arrow_life_active(s->life);
 	json_t *o = active && s->network ? json_deep_copy(s->network)
@@ -255,6 +279,7 @@ static json_t *network_settings(const struct arrow_state *s)
 	json_t *networks = json_object_get(o, "Networks");
 	void *first = json_object_iter(networks);
 
+	network_put_choices(networks, spec);
 	for (size_t i = 0; o && i < sizeof(keys) / sizeof(*keys); i++) {
 		json_t *value = json_object_get(json_object_iter_value(first), keys[i]);
 
@@ -291,7 +316,7 @@ static json_t *inspect_describe(const struct arrow_instance *i, const struct arr
 		spec->log.driver && strcmp(spec->log.driver, "json-file") != 0 ? "" : log, "Name",
 		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
 		inspect_mounts(spec), "HostConfig", inspect_host_config(spec), "Config",
-		inspect_config(i, spec), "NetworkSettings", network_settings(s));
+		inspect_config(i, spec), "NetworkSettings", network_settings(s, spec));
 	json_decref(words);
 	if (o)
 		json_object_set_new(o, "Arrow",

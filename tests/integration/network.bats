@@ -649,12 +649,21 @@ no_state() {
   arrow network create --subnet 10.98.0.0/24 two
   two=$(arrow network inspect two | jq -r '.[0].Id')
   arrow create --name box --network none "$BUSYBOX" sh -c 'ip -o -4 addr | grep -c " eth"; ip -o -4 addr show eth0; ip -o -4 addr show eth1; exec sleep 1000'
-  run arrow network connect --ip 10.97.0.9 two box
-  [ "$status" -eq 1 ]
-  [ "${#lines[@]}" -eq 1 ]
+  # None of the network's, the network's own, the gateway's, and one that another Arrow has.
+  start first --network two 'echo up; exec sleep 1000'
+  for ip in 10.97.0.9 10.98.0.0 10.98.0.255 10.98.0.9/24; do
+    run -1 arrow network connect --ip $ip two box
+    [ "$output" = "arrow: invalid address $ip: network two has the subnet 10.98.0.0/24" ]
+  done
+  for ip in 10.98.0.1 "$(address first two)"; do
+    run -1 arrow network connect --ip "$ip" two box
+    [ "$output" = "arrow: the address $ip is in use on network two" ]
+  done
+  [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = none ]
+  arrow rm -f first >/dev/null
   arrow network connect --alias crate --ip 10.98.0.9 two box
   run -1 arrow network connect --ip 10.98.0.10 one box
-  [ "$output" = 'arrow: 10.98.0.10 is not an IPv4 address of network one' ]
+  [ "$output" = 'arrow: invalid address 10.98.0.10: network one has the subnet 10.97.0.0/24' ]
   run -1 arrow network connect --ip6 fd00::9 one box
   [ "$output" = 'arrow: network one has no IPv6: leave out the address fd00::9' ]
   arrow network connect --ip 10.97.0.77 one box
@@ -751,6 +760,8 @@ END
   run busy --network three 'wget -q -O - http://box/index.html; wget -q -O - http://third/index.html; nslookup crate >/dev/null 2>&1 || echo unknown'
   [ "$output" = $'hello\nhello\nunknown' ]
   [ "$(address box three)" = 10.94.0.33 ]
+  [ "$(arrow inspect box | jq -c '.[0].NetworkSettings.Networks[] | [.IPAMConfig, .Aliases]' | sort)" = \
+    '[{"IPv4Address":"10.94.0.33"},["third"]]'$'\n''[{"IPv4Address":"10.98.0.9"},["crate"]]' ]
   run arrow network connect four box
   [ "$status" -eq 1 ]
   [[ $output == *'all network cards'* ]]
