@@ -300,7 +300,7 @@ int cmd_network_rm(int argc, char **argv)
 {
 	struct input in = {.least = 1, .most = SIZE_MAX};
 
-	return network_run(&rm_argp, network_remove, true, &in, argc, argv);
+	return network_run(&rm_argp, network_remove, false, &in, argc, argv);
 }
 
 int cmd_network_prune(int argc, char **argv)

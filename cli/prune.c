@@ -63,7 +63,7 @@ void cli_prune_filter_release(struct cli_prune_filter *f)
 struct prunable {
 	const struct arrow_paths *paths;
 	const struct cli_prune_filter *filter;
-	struct arrow_strings networks;
+	struct arrow_strings ids, names; /* of the networks */
 };
 
 static int prune_collect_network(const struct net_network *n, void *arg, struct arrow_error *error)
@@ -75,8 +75,11 @@ static int prune_collect_network(const struct net_network *n, void *arg, struct 
 
 	if (strcmp(n->name, NET_DEFAULT) != 0 &&
 		json_object_size(json_object_get(o, "Containers")) == 0 &&
-		cli_prune_filter_passes(row, (void *)p->filter))
-		r = arrow_strings_add(&p->networks, n->name);
+		cli_prune_filter_passes(row, (void *)p->filter)) {
+		r = arrow_strings_add(&p->ids, n->id);
+		if (r == 0)
+			r = arrow_strings_add(&p->names, n->name);
+	}
 	json_decref(row);
 	json_decref(o);
 	return r < 0 ? arrow_fail(error, -r, "out of memory") : 0;
@@ -86,24 +89,26 @@ int cli_prune_networks(const struct arrow_paths *paths, const struct cli_prune_f
 	struct arrow_error *error)
 {
 	struct prunable p = {.paths = paths, .filter = filter};
-	_cleanup_close_ int lock = net_lock(paths, error);
+	int lock = net_lock(paths, error);
 	int r = lock < 0 ? lock : net_network_list(paths, prune_collect_network, &p, error);
 	bool any = false;
 
-	for (size_t i = 0; r == 0 && i < p.networks.n; i++) {
+	close_keep_errno(lock);
+	for (size_t i = 0; r == 0 && i < p.names.n; i++) {
 		_cleanup_error_ struct arrow_error taken = ARROW_ERROR_INIT;
 
-		/* One that an Arrow has come to meanwhile stays. */
-		if (net_network_remove(paths, p.networks.v[i], &taken) < 0)
+		/* One that an Arrow has come to meanwhile stays; so does another of its name. */
+		if (net_network_remove(paths, p.ids.v[i], &taken) < 0)
 			continue;
 		if (!any)
 			puts("Deleted Networks:");
 		any = true;
-		puts(p.networks.v[i]);
+		puts(p.names.v[i]);
 	}
 	if (any)
 		putchar('\n');
-	arrow_strings_release(&p.networks);
+	arrow_strings_release(&p.ids);
+	arrow_strings_release(&p.names);
 	if (r == 0)
 		event_write(
 			paths->data, "network", "prune", "", json_pack("{s:s}", "reclaimed", "0"));

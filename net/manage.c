@@ -210,12 +210,14 @@ int net_network_open(struct net_network *network, const struct arrow_paths *path
 		     : 0;
 }
 
-int net_network_remove(const struct arrow_paths *paths, const char *name, struct arrow_error *error)
+/* Under the lock. *watch is what is to be waited for without it. */
+static int manage_remove(
+	const struct arrow_paths *paths, const char *name, int *watch, struct arrow_error *error)
 {
 	_cleanup_network_ struct net_network n = {0};
 	_cleanup_free_ char *path = NULL;
 	unsigned int used;
-	int watch, r = net_network_open(&n, paths, name, error);
+	int r = net_network_open(&n, paths, name, error);
 
 	if (r < 0)
 		return r;
@@ -228,14 +230,25 @@ int net_network_remove(const struct arrow_paths *paths, const char *name, struct
 	if (!path)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	/* Its file goes last: as long as it is there, somebody else can finish this. */
-	watch = net_watch_hold(paths, n.name);
+	*watch = net_watch_hold(paths, n.name);
 	net_bridge_down(&n, paths);
-	/* The next network may have its address. */
-	net_watch_wait_end(watch);
 	if (unlink(path) < 0)
 		return arrow_fail(error, errno, "cannot remove network %s: %m", n.name);
 	net_network_event(paths, &n, "destroy", NULL);
 	return 0;
+}
+
+int net_network_remove(const struct arrow_paths *paths, const char *name, struct arrow_error *error)
+{
+	int watch = -1, lock = net_lock(paths, error), r;
+
+	if (lock < 0)
+		return lock;
+	r = manage_remove(paths, name, &watch, error);
+	close_keep_errno(lock);
+	/* The next network may have its address. Others need not wait for that. */
+	net_watch_wait_end(watch);
+	return r;
 }
 
 /* One of Docker's IPAM configurations. */

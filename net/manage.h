@@ -29,7 +29,10 @@ int net_network_open(struct net_network *network, const struct arrow_paths *path
 int net_network_create(struct net_network *network, const struct arrow_paths *paths,
 	const struct net_wish *wish, struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* Removes one that no Arrow is on; hold the lock. Errors: -EBUSY. */
+/*
+ * Removes one that no Arrow is on, and waits until its name server has gone. Takes the lock, and
+ * waits without it. Errors: -EBUSY.
+ */
 int net_network_remove(const struct arrow_paths *paths, const char *name,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 

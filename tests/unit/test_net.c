@@ -63,18 +63,33 @@ static int set_up(void **state)
 	return mkdir(data, 0755) < 0 || mkdir(run, 0700) < 0 ? -1 : 0;
 }
 
+/* The children of this process, which the watches are, too. Owned by the caller. */
+static char *list_children(void)
+{
+	char *children = NULL;
+
+	assert_int_equal(
+		read_file(AT_FDCWD, "/proc/thread-self/children", 65536, &children, NULL), 0);
+	return children;
+}
+
+static void signal_all(const char *pids, int signal)
+{
+	char *end;
+
+	for (const char *at = pids; *at; at = end + strspn(end, " "))
+		kill((pid_t)strtol(at, &end, 10), signal);
+}
+
 /* Also the watches that a test which failed has left. */
 static int tear_down(void **state)
 {
 	_cleanup_free_ char *children = NULL;
-	char *at, *end;
 
 	if (!*state)
 		return 0;
-	if (read_file(AT_FDCWD, "/proc/thread-self/children", 65536, &children, NULL) < 0)
-		return -1;
-	for (at = children; *at; at = end + strspn(end, " "))
-		kill((pid_t)strtol(at, &end, 10), SIGKILL);
+	children = list_children();
+	signal_all(children, SIGKILL);
 	while (wait(NULL) > 0)
 		;
 	return remove_tree(AT_FDCWD, base);
@@ -115,12 +130,17 @@ static void bring_up(struct net_network *n)
 		fail_msg("up %s: %s", n->name, error.text);
 }
 
-static void remove_network(const char *name)
+/* It takes the lock itself: the caller has its own back then, if it had one. */
+static void remove_network(int *lock, const char *name)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	bool held = *lock >= 0;
 
+	close_keep_errno(steal_fd(lock));
 	if (net_network_remove(&paths, name, &error) < 0)
 		fail_msg("remove %s: %s", name, error.text);
+	if (held)
+		*lock = lock_networks();
 }
 
 static int open_watch(const char *name)
@@ -166,12 +186,12 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	create_network(&first, "again", NULL);
 	bring_up(&first);
 	watch = open_watch("again");
-	remove_network("again");
+	remove_network(&lock, "again");
 	create_network(&second, "again", NULL);
 	assert_string_not_equal(first.bridge, second.bridge);
 	assert_true(net_address_equal(&first.subnet4, &second.subnet4));
 	bring_up(&second);
-	/* The port of its name server is free, though the first watch has not got the lock. */
+	/* The port of its name server is free. */
 	assert_true(net_watch_resolves(&paths, "again"));
 	assert_int_equal(net_lease_take(&lease, &paths, &second, &wish, &error), 0);
 	close(steal_fd(&lock));
@@ -180,8 +200,61 @@ static void test_watch_of_a_removed_network_ends(void **state)
 	assert_true(net_bridge_stands(&second));
 	lock = lock_networks();
 	close_keep_errno(net_lease_end(&lease, &paths));
-	remove_network("again");
+	remove_network(&lock, "again");
 	assert_down(&second);
+}
+
+/*
+ * Removes a network whose watch is stopped, in a child. Returns true if that waits for the watch
+ * while others can have the lock.
+ */
+static bool removal_waits_unlocked(const struct net_network *n)
+{
+	_cleanup_free_ char *path = path_format("%s/networks/%s.json", data, n->name);
+	_cleanup_free_ char *watches = list_children();
+	_cleanup_close_ int lock = -1, fd = -1;
+	uint64_t end = now_ms() + DEADLINE_MS;
+	struct pollfd p = {.events = POLLIN};
+	bool waits;
+	pid_t pid;
+
+	signal_all(watches, SIGSTOP);
+	pid = fork();
+	if (pid == 0) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+
+		_exit(net_network_remove(&paths, n->name, &error) < 0);
+	}
+	p.fd = fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(fd >= 0);
+	while (access(path, F_OK) == 0) {
+		assert_true(now_ms() < end);
+		usleep(5000);
+	}
+	lock = lock_networks();
+	waits = poll(&p, 1, 200) == 0;
+	close(steal_fd(&lock));
+	signal_all(watches, SIGCONT);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return waits;
+}
+
+static void test_who_removes_a_network_waits_without_the_lock(void **state)
+{
+	bool waits = false;
+
+	need_root(state);
+	/* It waits for two seconds only, in which this process may not run. */
+	for (int tries = 0; !waits && tries < 5; tries++) {
+		_cleanup_network_ struct net_network n = {0};
+		_cleanup_close_ int lock = lock_networks();
+
+		create_network(&n, "slow", NULL);
+		bring_up(&n);
+		close(steal_fd(&lock));
+		waits = removal_waits_unlocked(&n);
+	}
+	assert_true(waits);
 }
 
 static void test_a_subnet_that_is_taken_is_left(void **state)
@@ -210,8 +283,8 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	/* One that was asked for stays. */
 	assert_int_equal(net_network_up(&named, &paths, &error), -EADDRINUSE);
 	net_link_delete("taken");
-	remove_network(NET_DEFAULT);
-	remove_network("named");
+	remove_network(&lock, NET_DEFAULT);
+	remove_network(&lock, "named");
 	assert_down(&chosen);
 }
 
@@ -316,7 +389,7 @@ static void test_a_network_without_ipv4(void **state)
 	net_elements_release(&elements);
 	close_keep_errno(net_lease_end(&lease, &paths));
 	net_ports_release(&ports);
-	remove_network("six");
+	remove_network(&lock, "six");
 	assert_down(&stored);
 }
 
@@ -390,7 +463,7 @@ static void test_udp_flows_end_with_their_arrow(void **state)
 		close_keep_errno(net_lease_end(&lease, &paths));
 	}
 	net_ports_release(&ports);
-	remove_network("udp");
+	remove_network(&lock, "udp");
 }
 
 /* What inotify tells of a directory until nothing comes any more: how often each name was told. */
@@ -479,7 +552,7 @@ static void test_a_start_and_an_end_read_one_lease(void **state)
 	net_ports_release(&ports);
 	for (size_t i = 1; i < 3; i++)
 		close_keep_errno(net_lease_end(&leases[i], &paths));
-	remove_network("many");
+	remove_network(&lock, "many");
 }
 
 /* A query for one name, as programs send it. Returns its size. */
@@ -668,7 +741,7 @@ static void test_values_reach_their_limits(void **state)
 			(r < 0 && !strstr(error.text, networks[i].words)))
 			fail_msg("%s: %d, %s", name, r, error.text);
 		if (r == 0)
-			remove_network(name);
+			remove_network(&lock, name);
 	}
 	/* Networks of an Arrow. */
 	for (size_t i = 0; i <= 8; i++) {
@@ -763,7 +836,7 @@ static void test_as_many_ports_as_there_can_be(void **state)
 	net_ports_release(&ports);
 	net_ports_release(&got);
 	lock = lock_networks();
-	remove_network("ports");
+	remove_network(&lock, "ports");
 }
 
 static void test_resolv_conf(void **state)
@@ -795,9 +868,8 @@ static int net_do_up(void *network)
 static int net_do_remove(void *name)
 {
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	_cleanup_close_ int lock = net_lock(&paths, &error);
 
-	return lock < 0 ? lock : net_network_remove(&paths, name, &error);
+	return net_network_remove(&paths, name, &error);
 }
 
 /* As `arrow doctor --fix`; then it has nothing more to say. */
@@ -834,7 +906,7 @@ static void test_up_is_killed_at_each_change(void **state)
 		assert_down(&n);
 	}
 	assert_true(when > 5);
-	remove_network("killed");
+	remove_network(&(int){-1}, "killed");
 }
 
 static void test_remove_is_killed_at_each_change(void **state)
@@ -853,13 +925,11 @@ static void test_remove_is_killed_at_each_change(void **state)
 		watch = open_watch("killed");
 		close(steal_fd(&lock));
 		whole = killed_run(net_do_remove, (void *)"killed", when);
-		lock = lock_networks();
 		if (!whole && net_network_remove(&paths, "killed", &error) < 0) {
 			/* The file was gone already, so everything is. */
 			assert_non_null(strstr(error.text, "not found"));
 			arrow_error_clear(&error);
 		}
-		close(steal_fd(&lock));
 		wait_watch(watch);
 		assert_down(&n);
 	}
@@ -870,6 +940,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watch_of_a_removed_network_ends),
+		cmocka_unit_test(test_who_removes_a_network_waits_without_the_lock),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
 		cmocka_unit_test(test_a_network_without_ipv4),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
