@@ -122,7 +122,8 @@ int net_lease_publish_names(const struct net_lease *l, const struct arrow_paths 
 {
 	struct net_names names = lease_names(l);
 
-	return net_names_publish(paths, &names);
+	return strcmp(l->network, NET_JOINED) == 0 ? net_names_publish_joined(paths, &names)
+						   : net_names_publish(paths, &names);
 }
 
 /* The names as they are now: somebody may have renamed the Arrow. */

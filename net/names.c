@@ -48,12 +48,11 @@ static int names_make_dir(int dir, const char *path)
 	return fchmodat(dir, path, 0755, 0) < 0 ? -errno : 0;
 }
 
-int net_names_prepare(const struct arrow_paths *paths, const char *network, bool internal)
+/* The same, and makes it if need be. */
+static int names_make(const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *top = path_format("%s/names", paths->run);
-	static const char *const below[] = {"", "/clients", "/names"};
 	_cleanup_close_ int dir = -1;
-	char path[PATH_TEXT];
 	int r = top ? mkdir_all(top, 0755) : -ENOMEM;
 
 	if (r == 0 && chmod(top, 0755) < 0)
@@ -62,6 +61,16 @@ int net_names_prepare(const struct arrow_paths *paths, const char *network, bool
 		r = dir = names_open(paths);
 	if (r >= 0)
 		r = names_make_dir(dir, "@arrows");
+	return r < 0 ? r : steal_fd(&dir);
+}
+
+int net_names_prepare(const struct arrow_paths *paths, const char *network, bool internal)
+{
+	static const char *const below[] = {"", "/clients", "/names"};
+	_cleanup_close_ int dir = names_make(paths);
+	char path[PATH_TEXT];
+	int r = dir < 0 ? dir : 0;
+
 	for (size_t i = 0; r == 0 && i < 3; i++) {
 		snprintf(path, sizeof(path), "%s%s", network, below[i]);
 		r = names_make_dir(dir, path);
@@ -122,6 +131,22 @@ static int names_each_link(const struct net_names *names,
 	return r;
 }
 
+/* That it is on the network. */
+static int names_publish_card(int dir, const struct net_names *names)
+{
+	char path[PATH_TEXT];
+
+	snprintf(path, sizeof(path), "@arrows/%s/%c", names->id, names->card);
+	return names_link(dir, path, names->network);
+}
+
+int net_names_publish_joined(const struct arrow_paths *paths, const struct net_names *names)
+{
+	_cleanup_close_ int dir = names_make(paths);
+
+	return dir < 0 ? dir : names_publish_card(dir, names);
+}
+
 int net_names_publish(const struct arrow_paths *paths, const struct net_names *names)
 {
 	const struct net_address *addresses[] = {&names->address4, &names->address6};
@@ -137,9 +162,8 @@ int net_names_publish(const struct arrow_paths *paths, const struct net_names *n
 			net_address_text(addresses[i], false, text));
 		r = names_link(dir, path, target);
 	}
-	snprintf(path, sizeof(path), "@arrows/%s/%c", names->id, names->card);
 	if (r == 0)
-		r = names_link(dir, path, names->network);
+		r = names_publish_card(dir, names);
 	net_address_text(&names->address4, false, target);
 	if (names->address6.family) {
 		if (*target)
@@ -259,50 +283,70 @@ int net_names_client(int dir, const char *network, const struct net_address *fro
 		struct stat st;
 
 		snprintf(path, sizeof(path), "@arrows/%s/%u", client->id, card);
-		if (names_read(dir, path, to, sizeof(client->networks[0])) < 0)
+		r = names_read(dir, path, to, sizeof(client->networks[0]));
+		if (r == -ENOENT) {
+			r = 0;
 			continue;
+		}
+		if (r < 0)
+			break;
 		client->n++;
+		/* Nor does the directory of one that is not Arrow's have it. */
 		snprintf(path, sizeof(path), "%s/internal", to);
-		client->leads_out |= fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0;
+		if (fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			r = errno == ENOENT ? 0 : -errno;
+			client->leads_out = true;
+		}
 	}
 	return r;
 }
 
 /* Adds the addresses in the target of a link. */
-static size_t names_add(char *target, struct net_address *addresses, size_t n)
+static int names_add(char *target, struct net_address *addresses, int n)
 {
 	char *rest = NULL, *text;
 
-	for (text = strtok_r(target, ",", &rest); text && n < NET_NAMES_ADDRESSES;
+	for (text = strtok_r(target, ",", &rest); text && n < (int)NET_NAMES_ADDRESSES;
 		text = strtok_r(NULL, ",", &rest))
 		if (net_address_parse(text, &addresses[n]) == 0)
 			n++;
 	return n;
 }
 
-/* The addresses of all Arrows of a network that have a name. */
-static size_t names_find_on(int names_dir, const char *network, const char *name,
-	struct net_address *addresses, size_t n)
+/*
+ * Adds the addresses of all Arrows of a network that have a name to the n that there are. Returns
+ * how many there are then, or a negative errno where that cannot be told.
+ */
+static int names_find_on(int names_dir, const char *network, const char *name,
+	struct net_address *addresses, int n)
 {
 	char path[PATH_TEXT], target[TARGET_TEXT];
 	_cleanup_closedir_ DIR *dir = NULL;
+	_cleanup_close_ int fd = -1;
 	struct dirent *entry;
-	int fd;
 
 	if (!net_names_is_valid(name))
 		return n;
 	snprintf(path, sizeof(path), "%s/names/%s", network, name);
 	fd = openat(names_dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		close_keep_errno(fd);
-		return n;
-	}
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.' &&
-			names_read(dirfd(dir), entry->d_name, target, sizeof(target)) == 0)
+	if (fd < 0)
+		return errno == ENOENT ? n : -errno;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	steal_fd(&fd);
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
+		int r = entry->d_name[0] == '.' ? -ENOENT
+						: names_read(dirfd(dir), entry->d_name, target,
+							  sizeof(target));
+
+		/* Its Arrow has ended just now. */
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0)
 			n = names_add(target, addresses, n);
-	return n;
+	}
+	return errno ? -errno : n;
 }
 
 /* Cuts ".suffix" off a name, in place. */
@@ -316,16 +360,16 @@ static bool names_cut(char *name, const char *suffix)
 	return true;
 }
 
-size_t net_names_find(int dir, const struct net_names_client *client, const char *name,
+int net_names_find(int dir, const struct net_names_client *client, const char *name,
 	struct net_address addresses[NET_NAMES_ADDRESSES])
 {
 	char plain[NET_NAMES_TEXT], part[NET_NAMES_TEXT];
-	size_t n = 0;
+	int n = 0;
 
 	if (!text_copy(plain, sizeof(plain), name))
 		return 0;
 	names_cut(plain, NET_NAMES_DOMAIN);
-	for (unsigned int i = 0; i < client->n; i++)
+	for (unsigned int i = 0; n >= 0 && i < client->n; i++)
 		n = names_find_on(dir, client->networks[i], plain, addresses, n);
 	/* A whole name counts before one that is cut. */
 	for (unsigned int i = 0; n == 0 && i < client->n; i++) {
@@ -339,10 +383,10 @@ size_t net_names_find(int dir, const struct net_names_client *client, const char
 int net_names_reverse(int dir, const struct net_names_client *client,
 	const struct net_address *address, char name[NET_NAMES_TEXT])
 {
+	int r = -ENOENT;
 	char id[65];
 
-	for (unsigned int i = 0; i < client->n; i++)
-		if (names_read_client(dir, client->networks[i], address, id, name) == 0)
-			return 0;
-	return -ENOENT;
+	for (unsigned int i = 0; r == -ENOENT && i < client->n; i++)
+		r = names_read_client(dir, client->networks[i], address, id, name);
+	return r;
 }

@@ -7,7 +7,7 @@
  * targets are what is looked for. So a look-up is a few system calls, however many Arrows there
  * are, it needs no lock, and what is written counts at once.
  *
- *   @arrows/<id>/<card>          -> <network>
+ *   @arrows/<id>/<card>          -> <network>, or @joined for one that is not Arrow's
  *   <network>/clients/<address>  -> <id>/<name>
  *   <network>/names/<name>/<id>  -> <address>[,<address>]
  *   <network>/internal           there for a network that leads nowhere
@@ -46,6 +46,10 @@ int net_names_prepare(
 int net_names_publish(
 	const struct arrow_paths *paths, const struct net_names *names) ARROW_MUST_CHECK;
 
+/* Of a network that is not Arrow's: only that the Arrow is on it, for it may lead out. */
+int net_names_publish_joined(
+	const struct arrow_paths *paths, const struct net_names *names) ARROW_MUST_CHECK;
+
 /* Takes back what the Arrow has there, and nothing of others. */
 void net_names_withdraw(const struct arrow_paths *paths, const struct net_names *names);
 
@@ -68,7 +72,7 @@ struct net_names_client {
 	char id[65];
 	char networks[NET_NAMES_NETWORKS][NET_NAME_MAX + 1];
 	unsigned int n;
-	bool leads_out; /* one of them is not internal */
+	bool leads_out; /* one of them is not internal, or not Arrow's */
 };
 
 /*
@@ -84,12 +88,15 @@ int net_names_client(int dir, const char *network, const struct net_address *fro
  * its networks.
  *   name: in lower case, without a dot at its end
  * Returns how many addresses of either family were found; 0: no Arrow that it shares a network with
- * is called so.
+ * is called so. A negative errno says nothing of the name.
  */
-size_t net_names_find(int dir, const struct net_names_client *client, const char *name,
-	struct net_address addresses[NET_NAMES_ADDRESSES]);
+int net_names_find(int dir, const struct net_names_client *client, const char *name,
+	struct net_address addresses[NET_NAMES_ADDRESSES]) ARROW_MUST_CHECK;
 
-/* The name of the Arrow that has an address, on a network of the client's. Returns 0 or -ENOENT. */
+/*
+ * The name of the Arrow that has an address, on a network of the client's. Returns 0, -ENOENT or
+ * another negative errno.
+ */
 int net_names_reverse(int dir, const struct net_names_client *client,
 	const struct net_address *address, char name[NET_NAMES_TEXT]) ARROW_MUST_CHECK;
 

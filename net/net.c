@@ -319,6 +319,7 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 		.mac = chosen->mac,
 		.ports = index ? NULL : &a->ports,
 	};
+	int r = 0;
 
 	a->cards[index] = (struct net_card){.kind = net_plan_kind(plan, index),
 		.fd = -1,
@@ -334,15 +335,20 @@ static int attach_card(struct net_attachment *a, const struct net_plan *plan, un
 	case NET_NETWORK:
 		return net_attach_network(a, index, name, &wish, error);
 	case NET_BRIDGE:
-		return net_join_bridge(
+		r = net_join_bridge(
 			&a->leases[index], &a->cards[index], &a->paths, name, &wish, error);
+		break;
 	case NET_NAMESPACE:
-		return net_join_namespace(
+		r = net_join_namespace(
 			&a->leases[index], &a->cards[index], &a->paths, name, &wish, error);
+		break;
 	case NET_USER:
 		break;
 	}
-	return 0;
+	if (r < 0)
+		return r;
+	r = net_lease_publish_names(&a->leases[index], &a->paths);
+	return r < 0 ? arrow_fail(error, -r, "cannot join %s: %m", plan->entries[index].text) : 0;
 }
 
 /* A card that an Arrow may be connected by while it runs. */

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -67,6 +68,7 @@ struct resolver {
 	size_t n;
 	struct connection connections[CONNECTIONS_MAX];
 	size_t n_connections;
+	bool full; /* no descriptor was left for the last one */
 	uint8_t buffer[MESSAGE_MAX];
 };
 
@@ -176,20 +178,28 @@ static size_t resolver_answer(struct resolver *r, const uint8_t *query, size_t s
 	struct net_names_client client;
 	char name[NET_NAMES_TEXT];
 	struct dns_question q;
-	size_t n = 0;
+	int n;
 
 	if (dns_parse_query(query, size, &q) < 0)
 		return dns_write_code(query, NULL, DNS_FORMAT, answer);
-	if (net_names_client(r->names, r->network, from, &client) < 0)
+	n = net_names_client(r->names, r->network, from, &client);
+	if (n == -ENOENT)
 		return dns_write_code(query, &q, DNS_REFUSED, answer);
-	if (q.type == DNS_PTR && dns_parse_reverse(q.name, &found[0]) == 0 &&
-		net_names_reverse(r->names, &client, &found[0], name) == 0)
-		return dns_write_name(query, &q, name, answer);
-	if (q.plain)
+	if (n == 0 && q.type == DNS_PTR && dns_parse_reverse(q.name, &found[0]) == 0) {
+		n = net_names_reverse(r->names, &client, &found[0], name);
+		if (n == 0)
+			return dns_write_name(query, &q, name, answer);
+		n = n == -ENOENT ? 0 : n;
+	}
+	if (n == 0 && q.plain)
 		n = net_names_find(r->names, &client, q.name, found);
+	/* As without descriptors: there may be such a name, so nobody is told that there is none. */
+	if (n < 0)
+		return dns_write_code(query, &q, DNS_FAILED, answer);
 	/* Of several in turn: the id of a question is random. */
-	if (n)
-		return dns_write_addresses(query, &q, found, n, query[1] % n, max, answer);
+	if (n > 0)
+		return dns_write_addresses(query, &q, found, (size_t)n,
+			(size_t)(query[1] % n), max, answer);
 	/* Those without a dot are names of Arrows, and nobody else is asked for them. */
 	if (resolver_is_in_domain(q.name) ||
 		(*q.name && !strchr(q.name, '.') && (q.type == DNS_A || q.type == DNS_AAAA)))
@@ -433,6 +443,7 @@ static void resolver_take_connection(struct resolver *r)
 	size_t same = 0;
 	pid_t pid;
 
+	r->full = fd < 0 && errno != EAGAIN && errno != ECONNABORTED;
 	if (fd < 0)
 		return;
 	from = resolver_from(&client);
@@ -488,12 +499,15 @@ void net_resolver_run(const int fds[2], int names, const char *network, pid_t pa
 		size_t n = r->n;
 
 		p[0] = (struct pollfd){r->udp, POLLIN, 0};
-		p[1] = (struct pollfd){r->n_connections < CONNECTIONS_MAX ? r->tcp : -1, POLLIN, 0};
+		p[1] = (struct pollfd){
+			r->n_connections < CONNECTIONS_MAX && !r->full ? r->tcp : -1, POLLIN, 0};
 		for (size_t i = 0; i < n; i++)
 			p[2 + i] = (struct pollfd){r->waiting[i].fd, POLLIN, 0};
 		/* Often enough for the deadlines, and to reap. */
-		if (poll(p, 2 + n, n ? 100 : r->n_connections ? 1000 : -1) < 0 && errno != EINTR)
+		if (poll(p, 2 + n, n ? 100 : r->n_connections || r->full ? 1000 : -1) < 0 &&
+			errno != EINTR)
 			_exit(1);
+		r->full = false;
 		resolver_reap(r);
 		/* From the last one on: one that goes is replaced by the last. */
 		for (size_t i = n; i-- > 0;)

@@ -258,6 +258,14 @@ nowhere unknown" ]
   run grep -E -c '(web|www|site|v1|db\.other)\.' resolver.log
   [ "$output" = 0 ]
   grep -q 'asked known.corp.test' resolver.log
+  # A joined bridge may lead out, so an internal network beside it does not hide the names of the outside.
+  arrow network create --internal inside
+  host ip link add br9 up type bridge
+  run arrow run --network inside "$G/resolve" known.corp.test
+  [ "$output" = 'known.corp.test unknown' ]
+  run arrow run --network inside --network bridge:br9 "$G/resolve" known.corp.test
+  [ "$output" = 'known.corp.test 192.0.2.77' ]
+  host ip link del br9
 
   # At once: one that is connected, and one that is renamed.
   for program in resolve resolve-host; do

@@ -653,7 +653,9 @@ static void test_names_are_those_of_all_networks(void **state)
 	struct net_names_client client;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int dir = -1;
+	struct rlimit files, none;
 	char name[NET_NAMES_TEXT];
+	int next;
 
 	assert_int_equal(net_names_prepare(&paths, "one", true), 0);
 	assert_int_equal(net_names_prepare(&paths, "two", false), 0);
@@ -669,6 +671,25 @@ static void test_names_are_those_of_all_networks(void **state)
 	assert_false(client.leads_out);
 	assert_int_equal(net_names_find(dir, &client, "box", found), 1);
 	assert_int_equal(net_names_find(dir, &client, "web.v1", found), 0);
+	/* A network that is not Arrow's may lead out, and has no names. */
+	box.network = NET_JOINED;
+	box.card = '1';
+	assert_int_equal(net_names_publish_joined(&paths, &box), 0);
+	assert_int_equal(net_names_client(dir, "one", &box.address4, &client), 0);
+	assert_true(client.leads_out);
+	assert_int_equal(net_names_find(dir, &client, "box", found), 1);
+	net_names_withdraw(&paths, &box);
+	assert_int_equal(net_names_client(dir, "one", &box.address4, &client), 0);
+	assert_false(client.leads_out);
+	assert_int_equal(net_names_find(dir, &client, "box", found), 1);
+	/* Without a descriptor nobody knows what names there are. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = files;
+	none.rlim_cur = (rlim_t)(next = dup(dir));
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(net_names_find(dir, &client, "box", found), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	/* It comes to the other network, too. */
 	box.network = "two";
 	box.card = '1';
