@@ -153,8 +153,9 @@ static void doctor_check_networks(struct doctor *d, const struct arrow_paths *pa
 		"took down networks without an Arrow");
 	doctor_note_found(d, "unwatched networks", f.alone, "networks whose watch was killed",
 		"restarted their watches");
-	doctor_note_found(d, "broken networks", f.broken, "networks without their rules or bridge",
-		"restored rules and bridges");
+	doctor_note_found(d, "broken networks", f.broken,
+		"networks without their rules, names or bridge",
+		"restored rules, names and bridges");
 }
 
 struct image_check {

@@ -83,6 +83,13 @@ int net_names_prepare(const struct arrow_paths *paths, const char *network, bool
 	return r;
 }
 
+bool net_names_stand(const struct arrow_paths *paths, const char *network)
+{
+	_cleanup_free_ char *path = path_format("%s/names/%s/clients", paths->run, network);
+
+	return path && access(path, F_OK) == 0;
+}
+
 /* Puts a link in the place of one that may be there; its directory is made if need be. */
 static int names_link(int dir, const char *path, const char *target)
 {

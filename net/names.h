@@ -43,6 +43,12 @@ bool net_names_is_valid(const char *name) ARROW_MUST_CHECK;
 int net_names_prepare(
 	const struct arrow_paths *paths, const char *network, bool internal) ARROW_MUST_CHECK;
 
+/*
+ * False for a network that was never prepared, as by an older version, or whose names somebody
+ * removed: its name server does not see what is published.
+ */
+bool net_names_stand(const struct arrow_paths *paths, const char *network);
+
 int net_names_publish(
 	const struct arrow_paths *paths, const struct net_names *names) ARROW_MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include "net/bridge.h"
 #include "net/lease.h"
 #include "net/link.h"
+#include "net/names.h"
 #include "net/rules.h"
 #include "net/watch.h"
 #include "net/watch_state.h"
@@ -59,6 +60,7 @@ static int see_network(const struct net_network *n, void *arg, struct arrow_erro
 {
 	struct settling *s = arg;
 	bool lives = net_watch_lives(s->paths, n->name);
+	bool named = net_names_stand(s->paths, n->name);
 	int r;
 
 	s->alive = 0;
@@ -74,14 +76,16 @@ static int see_network(const struct net_network *n, void *arg, struct arrow_erro
 	}
 	if (!lives)
 		s->findings->alone++;
-	else if (!net_bridge_whole(n, s->paths))
+	else if (!named || !net_bridge_whole(n, s->paths))
 		s->findings->broken++;
 	else
 		return 0;
 	if (!s->fix)
 		return 0;
 	r = net_bridge_repair(n, s->paths, error);
-	return lives ? r : watch_too(r, n, s->paths, error);
+	if (lives && !named)
+		net_watch_kill(s->paths, n->name);
+	return lives && named ? r : watch_too(r, n, s->paths, error);
 }
 
 static void see_joined(struct net_lease *lease, bool dead, void *arg)

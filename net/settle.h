@@ -14,7 +14,7 @@ struct net_findings {
 	unsigned int dead;   /* Arrows whose keeper is gone: their addresses, names, rules */
 	unsigned int left;   /* networks that are up with nobody on them, nor a watch */
 	unsigned int alone;  /* networks with Arrows on them, and no watch */
-	unsigned int broken; /* networks that lack rules, their bridge or its ports */
+	unsigned int broken; /* networks that lack rules, names, their bridge or its ports */
 };
 
 /*

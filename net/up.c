@@ -8,6 +8,7 @@
 
 #include "net/bridge.h"
 #include "net/lease.h"
+#include "net/names.h"
 #include "net/pool.h"
 #include "net/rules.h"
 #include "net/watch.h"
@@ -67,8 +68,13 @@ int net_network_up(
 	struct net_link link;
 	int r = net_bridge_find(n, &link);
 
-	if (r == 0 && link.alias[0] && net_watch_lives(paths, n->name))
-		return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
+	if (r == 0 && link.alias[0] && net_watch_lives(paths, n->name)) {
+		if (net_names_stand(paths, n->name))
+			return net_rules_whole() ? 0 : net_bridge_repair(n, paths, error);
+		/* That of an older version, or somebody removed the names: the next one has them.
+		 */
+		net_watch_kill(paths, n->name);
+	}
 	if (r == -EEXIST)
 		return arrow_fail(error, EEXIST,
 			"the interface %s of network %s was not created by Arrow: remove it, or create another network",

@@ -340,7 +340,7 @@ static void __attribute__((noreturn)) watch_become(
 
 	setsid();
 	watch_leave_all(lock_fd, ready);
-	title_set("arrow-net", network->name);
+	title_set(NET_WATCH_TITLE, network->name);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -392,6 +392,8 @@ static int watch_make_dirs(const struct arrow_paths *paths, const struct net_net
 	/* Those that were removed while nobody saw to them. */
 	if (r == 0)
 		r = net_lease_each(paths, network, watch_publish, (void *)paths);
+	if (r == 0)
+		r = net_lease_each(paths, NET_JOINED, watch_publish, (void *)paths);
 	return r;
 }
 
@@ -406,10 +408,10 @@ int net_watch_start(const struct net_network *network, const struct arrow_paths 
 	pid_t pid;
 	char byte;
 
-	if (net_watch_lives(paths, network->name))
+	r = watch_make_dirs(paths, network);
+	if (r == 0 && net_watch_lives(paths, network->name))
 		return 0;
 	end = now_ms() + LOCK_MS;
-	r = watch_make_dirs(paths, network);
 	if (r == 0 && !(path && names))
 		r = -ENOMEM;
 	if (r == 0) {

@@ -8,6 +8,9 @@
 
 #include "util/paths.h"
 
+/* What the process is called. */
+#define NET_WATCH_TITLE "arrow-net"
+
 /* True if a network's watch is there. */
 bool net_watch_lives(const struct arrow_paths *paths, const char *network);
 
@@ -28,6 +31,12 @@ int net_watch_hold(const struct arrow_paths *paths, const char *network);
 
 /* The same: waits until that watch has gone, and with it its port. Closes the descriptor. */
 void net_watch_wait_end(int fd);
+
+/*
+ * The same: kills the watch of a network, which cannot serve it any more, and waits until it has
+ * gone; hold the lock.
+ */
+void net_watch_kill(const struct arrow_paths *paths, const char *network);
 
 /* For files of this folder: RUN/networks/<network>/<name>. NULL when out of memory. */
 char *net_watch_file(

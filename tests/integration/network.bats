@@ -642,8 +642,8 @@ another() {
     host ip link set "$tap" nomaster
     arrow doctor "$@" | grep -q "$what: 1"
   }
-  what='networks without their rules or bridge' wait_for 30 astray
-  what='restored rules and bridges' wait_for 30 astray --fix
+  what='networks without their rules, names or bridge' wait_for 30 astray
+  what='restored rules, names and bridges' wait_for 30 astray --fix
   fetch
 }
 

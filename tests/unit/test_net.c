@@ -143,6 +143,18 @@ static void remove_network(int *lock, const char *name)
 		*lock = lock_networks();
 }
 
+/* As `arrow doctor --fix`; then it has nothing more to say. */
+static void settle(void)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct net_findings f;
+
+	if (net_settle(&paths, true, &f, &error) < 0)
+		fail_msg("settle: %s", error.text);
+	assert_int_equal(net_settle(&paths, false, &f, &error), 0);
+	assert_int_equal(f.dead + f.left + f.alone + f.broken, 0);
+}
+
 static int open_watch(const char *name)
 {
 	_cleanup_free_ char *path = path_format("%s/networks/%s/watch", run, name);
@@ -574,6 +586,86 @@ static size_t make_query(uint8_t query[512], const char *name, uint16_t type)
 	return at + 5;
 }
 
+/* Asks the name server of a network for the IPv4 address of a name, from an address. */
+static void assert_resolves(const char *from, const char *gateway, const char *name, const char *ip)
+{
+	uint8_t query[512], answer[512], wanted[4];
+	size_t size = make_query(query, name, DNS_A);
+	_cleanup_close_ int fd = open_udp(from, 0, gateway, 53);
+	struct pollfd p = {fd, POLLIN, 0};
+	ssize_t n;
+
+	assert_int_equal(inet_pton(AF_INET, ip, wanted), 1);
+	assert_int_equal(send(fd, query, size, 0), (ssize_t)size);
+	assert_int_equal(poll(&p, 1, (int)DEADLINE_MS), 1);
+	n = recv(fd, answer, sizeof(answer), 0);
+	assert_int_equal(n, (ssize_t)size + 16);
+	assert_memory_equal(answer + n - 4, wanted, 4);
+}
+
+/*
+ * The names of a network are removed beside its watch, or were never there, as with a watch of an
+ * older version: no address is given twice, and names are resolved from the next start on.
+ */
+static void test_names_that_are_missing_come_back(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_network_ struct net_network n = {0};
+	_cleanup_free_ char *names = path_format("%s/names", run);
+	static const char *const ids[] = {
+		"a23456789abcdef0", "b23456789abcdef0", "c23456789abcdef0"};
+	static const char *const arrows[] = {"first", "second", "third"};
+	static const char *const subnets[] = {"10.205.0.0/24", NULL};
+	const struct net_endpoint chosen = {.ip = "10.205.0.2"};
+	struct net_address address = {0};
+	struct net_lease leases[3];
+	struct net_findings found;
+	_cleanup_close_ int lock = -1;
+	struct net_link link;
+
+	need_root(state);
+	lock = lock_networks();
+	/* Internal: the others have the host's address when they ask over the loopback. */
+	assert_int_equal(
+		net_network_create(&n, &paths,
+			&(struct net_wish){.name = "old", .subnets = subnets, .internal = true},
+			&error),
+		0);
+	/* One that is down has all but the gateway's. */
+	assert_int_equal(net_lease_check(&paths, &n, &chosen, &error), 0);
+	for (size_t i = 0; i < 3; i++) {
+		const struct net_lease_wish wish = {.id = ids[i], .name = arrows[i]};
+
+		if (i == 2) {
+			assert_int_equal(remove_tree(AT_FDCWD, names), 0);
+			assert_int_equal(
+				net_lease_check(&paths, &n, &chosen, &error), -EADDRINUSE);
+			arrow_error_clear(&error);
+		}
+		bring_up(&n);
+		assert_int_equal(net_lease_take(&leases[i], &paths, &n, &wish, &error), 0);
+		assert_int_equal(leases[i].address4.bytes[3], 2 + i);
+		assert_int_equal(net_lease_publish_names(&leases[i], &paths), 0);
+	}
+	assert_int_equal(net_link_find(n.bridge, &link), 0);
+	assert_int_equal(net_address_parse("10.205.0.2/24", &address), 0);
+	assert_int_equal(net_link_add_address(link.index, &address), 0);
+	assert_resolves("10.205.0.2", "10.205.0.1", "third", "10.205.0.4");
+	assert_resolves("10.205.0.2", "10.205.0.1", "second", "10.205.0.3");
+	/* `arrow doctor` sees it, too. */
+	close(steal_fd(&lock));
+	settle();
+	assert_int_equal(remove_tree(AT_FDCWD, names), 0);
+	assert_int_equal(net_settle(&paths, false, &found, &error), 0);
+	assert_int_equal(found.broken, 1);
+	settle();
+	assert_resolves("10.205.0.2", "10.205.0.1", "second", "10.205.0.3");
+	lock = lock_networks();
+	for (size_t i = 0; i < 3; i++)
+		close_keep_errno(net_lease_end(&leases[i], &paths));
+	remove_network(&lock, "old");
+}
+
 static void test_dns_messages(void **state)
 {
 	uint8_t query[512], answer[DNS_ANSWER_MAX];
@@ -893,18 +985,6 @@ static int net_do_remove(void *name)
 	return net_network_remove(&paths, name, &error);
 }
 
-/* As `arrow doctor --fix`; then it has nothing more to say. */
-static void settle(void)
-{
-	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
-	struct net_findings f;
-
-	if (net_settle(&paths, true, &f, &error) < 0)
-		fail_msg("settle: %s", error.text);
-	assert_int_equal(net_settle(&paths, false, &f, &error), 0);
-	assert_int_equal(f.dead + f.left + f.alone + f.broken, 0);
-}
-
 static void test_up_is_killed_at_each_change(void **state)
 {
 	_cleanup_network_ struct net_network n = {0};
@@ -966,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(test_a_network_without_ipv4),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
 		cmocka_unit_test(test_a_start_and_an_end_read_one_lease),
+		cmocka_unit_test(test_names_that_are_missing_come_back),
 		cmocka_unit_test(test_dns_messages),
 		cmocka_unit_test(test_names_are_those_of_all_networks),
 		cmocka_unit_test(test_values_reach_their_limits),
