@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "net/lease.h"
+#include "net/lease_take.h"
 #include "net/link.h"
 #include "net/names.h"
 #include "net/rules.h"
@@ -133,13 +134,74 @@ bool net_bridge_stands(const struct net_network *n)
 	       net_link_addresses(link.index, find_address, &search) == 0 && search.found;
 }
 
-bool net_bridge_has_rules(const struct net_network *n)
+/* The taps that may send, sorted, and whether they are all that a network has. */
+struct taps {
+	char (*v)[IFNAMSIZ]; /* owned */
+	size_t n;
+	int names; /* RUN/names */
+	const struct net_network *network;
+	bool missing;
+};
+
+static void taps_add(const char *tap, void *arg)
+{
+	struct taps *t = arg;
+	char(*larger)[IFNAMSIZ] = t->v;
+
+	/* Doubled when it is full. */
+	if ((t->n & (t->n - 1)) == 0)
+		larger = realloc(t->v, (t->n ? 2 * t->n : 1) * sizeof(*larger));
+	t->missing |= !larger;
+	if (larger) {
+		t->v = larger;
+		snprintf(t->v[t->n++], IFNAMSIZ, "%s", tap);
+	}
+}
+
+static int taps_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Which card of the Arrow is on the network, its names say. */
+static void taps_look_for(const char *id, void *arg)
+{
+	struct net_lease_wish wish = {.id = id};
+	struct taps *t = arg;
+	char tap[IFNAMSIZ];
+
+	for (; wish.card < NET_NAMES_NETWORKS; wish.card++) {
+		net_lease_tap_name(tap, &wish);
+		if (t->n && bsearch(tap, t->v, t->n, sizeof(*t->v), taps_compare) &&
+			net_names_card_is_on(
+				t->names, id, (char)('0' + wish.card), t->network->name))
+			return;
+	}
+	t->missing = true;
+}
+
+static bool bridge_has_taps(const struct net_network *n, const struct arrow_paths *paths)
+{
+	_cleanup_close_ int names = net_names_open(paths);
+	struct taps taps = {.names = names, .network = n};
+
+	if (net_rules_each_tap(taps_add, &taps) < 0)
+		taps.missing = true;
+	if (taps.n)
+		qsort(taps.v, taps.n, sizeof(*taps.v), taps_compare);
+	net_lease_each_id(paths, n->name, taps_look_for, &taps);
+	free(taps.v);
+	return !taps.missing;
+}
+
+bool net_bridge_has_rules(const struct net_network *n, const struct arrow_paths *paths)
 {
 	struct net_elements elements = {0};
 	bool all;
 
 	network_elements(n, &elements);
-	all = net_bridge_stands(n) && net_rules_whole() && net_rules_have(&elements);
+	all = net_bridge_stands(n) && net_rules_whole() && net_rules_have(&elements) &&
+	      bridge_has_taps(n, paths);
 	net_elements_release(&elements);
 	return all;
 }

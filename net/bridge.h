@@ -25,9 +25,11 @@ bool net_bridge_left(const struct net_network *network, const struct arrow_paths
 /* True if the bridge is there, is up and has its address. */
 bool net_bridge_stands(const struct net_network *network);
 
-/* True if it stands and the rules are there, with what the network itself has in them: a flush took
- * all. */
-bool net_bridge_has_rules(const struct net_network *network);
+/*
+ * True if it stands and the rules are there, with what the network itself has in them, and each of
+ * its taps: a flush takes all of a set. No lease is read for that. Hold the lock.
+ */
+bool net_bridge_has_rules(const struct net_network *network, const struct arrow_paths *paths);
 
 /* True if, besides, all Arrows of the network are on the bridge, and all their rules are there. */
 bool net_bridge_whole(const struct net_network *network, const struct arrow_paths *paths);

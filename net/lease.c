@@ -300,15 +300,31 @@ bool net_lease_sweep_one(const struct arrow_paths *paths, const char *network, c
 	return sweep.alive > 0;
 }
 
-unsigned int net_lease_count(const struct arrow_paths *paths, const char *network)
+int net_lease_each_id(const struct arrow_paths *paths, const char *network,
+	void (*each)(const char *id, void *arg), void *arg)
 {
 	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
 	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
-	struct dirent *entry;
+	const struct dirent *entry;
+
+	if (!dir)
+		return path && errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			each(entry->d_name, arg);
+	return 0;
+}
+
+static void lease_count_one(const char *id, void *arg)
+{
+	(*(unsigned int *)arg)++;
+}
+
+unsigned int net_lease_count(const struct arrow_paths *paths, const char *network)
+{
 	unsigned int n = 0;
 
-	while (dir && (entry = readdir(dir)))
-		n += entry->d_name[0] != '.';
+	net_lease_each_id(paths, network, lease_count_one, &n);
 	return n;
 }
 

@@ -60,6 +60,10 @@ int net_lease_end(struct net_lease *lease, const struct arrow_paths *paths);
 int net_lease_each(const struct arrow_paths *paths, const char *network,
 	void (*each)(struct net_lease *lease, bool dead, void *arg), void *arg);
 
+/* The same by the ids of their Arrows: none of them is read. */
+int net_lease_each_id(const struct arrow_paths *paths, const char *network,
+	void (*each)(const char *id, void *arg), void *arg);
+
 /* Takes back what dead Arrows had; hold the lock. Returns how many live. */
 unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *network);
 

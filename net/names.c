@@ -32,7 +32,7 @@ static void names_lower(char *to, const char *name, size_t n)
 	to[n] = '\0';
 }
 
-static int names_open(const struct arrow_paths *paths)
+int net_names_open(const struct arrow_paths *paths)
 {
 	_cleanup_free_ char *path = path_format("%s/names", paths->run);
 	int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -58,7 +58,7 @@ static int names_make(const struct arrow_paths *paths)
 	if (r == 0 && chmod(top, 0755) < 0)
 		r = -errno;
 	if (r == 0)
-		r = dir = names_open(paths);
+		r = dir = net_names_open(paths);
 	if (r >= 0)
 		r = names_make_dir(dir, "@arrows");
 	return r < 0 ? r : steal_fd(&dir);
@@ -158,7 +158,7 @@ int net_names_publish(const struct arrow_paths *paths, const struct net_names *n
 {
 	const struct net_address *addresses[] = {&names->address4, &names->address6};
 	char path[PATH_TEXT], target[TARGET_TEXT], text[NET_ADDRESS_TEXT];
-	_cleanup_close_ int dir = names_open(paths);
+	_cleanup_close_ int dir = net_names_open(paths);
 	int r = dir < 0 ? dir : 0;
 
 	snprintf(target, sizeof(target), "%s/%s", names->id, names->name);
@@ -226,7 +226,7 @@ void net_names_withdraw(const struct arrow_paths *paths, const struct net_names 
 {
 	const struct net_address *addresses[] = {&names->address4, &names->address6};
 	char path[PATH_TEXT], text[NET_ADDRESS_TEXT], id[65], name[NET_NAMES_TEXT];
-	_cleanup_close_ int dir = names_open(paths);
+	_cleanup_close_ int dir = net_names_open(paths);
 
 	if (dir < 0)
 		return;
@@ -271,10 +271,18 @@ int net_names_addresses(const struct arrow_paths *paths, const char *network,
 int net_names_owner(const struct arrow_paths *paths, const char *network,
 	const struct net_address *address, char id[65])
 {
-	_cleanup_close_ int dir = names_open(paths);
+	_cleanup_close_ int dir = net_names_open(paths);
 	char name[NET_NAMES_TEXT];
 
 	return dir < 0 ? dir : names_read_client(dir, network, address, id, name);
+}
+
+bool net_names_card_is_on(int dir, const char *id, char card, const char *network)
+{
+	char path[PATH_TEXT], target[TARGET_TEXT];
+
+	snprintf(path, sizeof(path), "@arrows/%s/%c", id, card);
+	return names_read(dir, path, target, sizeof(target)) == 0 && strcmp(target, network) == 0;
 }
 
 int net_names_client(int dir, const char *network, const struct net_address *from,

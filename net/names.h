@@ -73,6 +73,12 @@ int net_names_addresses(const struct arrow_paths *paths, const char *network,
 int net_names_owner(const struct arrow_paths *paths, const char *network,
 	const struct net_address *address, char id[65]) ARROW_MUST_CHECK;
 
+/* Opens RUN/names. Returns a descriptor, for the functions below, or a negative errno. */
+int net_names_open(const struct arrow_paths *paths) ARROW_MUST_CHECK;
+
+/* True if a card ('0' to '7') of an Arrow is on a network. */
+bool net_names_card_is_on(int dir, const char *id, char card, const char *network);
+
 /* What a resolver knows of the Arrow that asks. */
 struct net_names_client {
 	char id[65];

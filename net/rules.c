@@ -483,26 +483,75 @@ static int count_elements(const struct nlmsghdr *head, void *arg)
 	return MNL_CB_OK;
 }
 
-/* How many elements a set has; a negative errno if that cannot be told, as without rules. */
-static int count_set(enum net_set set)
+/* Has the kernel list the elements of a set. Returns 0 or a negative errno, as without rules. */
+static int rules_list_set(enum net_set set, mnl_cb_t each, void *arg)
 {
 	char data[512];
-	unsigned int n = 0;
 	struct nlmsghdr *head =
 		put_header(data, NFT(NFT_MSG_GETSETELEM), NLM_F_DUMP, sets[set].family, 0, 1);
-	int r;
 
 	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_TABLE, TABLE);
 	mnl_attr_put_strz(head, NFTA_SET_ELEM_LIST_SET, sets[set].name);
-	r = rules_exchange(head, head->nlmsg_len, 1, count_elements, &n, NULL);
+	return rules_exchange(head, head->nlmsg_len, 1, each, arg, NULL);
+}
+
+/* How many elements a set has, or a negative errno. */
+static int count_set(enum net_set set)
+{
+	unsigned int n = 0;
+	int r = rules_list_set(set, count_elements, &n);
+
 	return r < 0 ? r : (int)n;
 }
 
-unsigned int net_rules_count_taps(void)
-{
-	int n = count_set(NET_SET_MAC);
+struct taps {
+	void (*each)(const char *tap, void *arg);
+	void *arg;
+};
 
-	return n < 0 ? 0 : (unsigned int)n;
+/* The attribute of a type below another one, or NULL. */
+static const struct nlattr *rules_find_nested(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	}
+	return NULL;
+}
+
+static int rules_take_taps(const struct nlmsghdr *head, void *arg)
+{
+	const struct taps *taps = arg;
+	const struct nlattr *attr, *element, *key, *value;
+
+	mnl_attr_for_each(attr, head, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) != NFTA_SET_ELEM_LIST_ELEMENTS)
+			continue;
+		mnl_attr_for_each_nested(element, attr)
+		{
+			char tap[IFNAMSIZ];
+
+			key = rules_find_nested(element, NFTA_SET_ELEM_KEY);
+			value = key ? rules_find_nested(key, NFTA_DATA_VALUE) : NULL;
+			if (!value || mnl_attr_get_payload_len(value) < sizeof(tap))
+				continue;
+			memcpy(tap, mnl_attr_get_payload(value), sizeof(tap));
+			tap[sizeof(tap) - 1] = '\0';
+			taps->each(tap, taps->arg);
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int net_rules_each_tap(void (*each)(const char *tap, void *arg), void *arg)
+{
+	struct taps taps = {each, arg};
+
+	return rules_list_set(NET_SET_MAC, rules_take_taps, &taps);
 }
 
 void net_rules_remove_unused(void)

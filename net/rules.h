@@ -93,8 +93,11 @@ bool net_rules_whole(void);
 /* Installs the rules, or mends them; elements stay. */
 int net_rules_install(struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* How many taps may send anything: those of all networks and of joined bridges. */
-unsigned int net_rules_count_taps(void);
+/*
+ * Calls each() for the taps that may send anything: those of all networks and of joined bridges, in
+ * no order. Returns 0 or a negative errno, as where there are no rules.
+ */
+int net_rules_each_tap(void (*each)(const char *tap, void *arg), void *arg) ARROW_MUST_CHECK;
 
 /* Removes all of it, if no network and no tap uses it. */
 void net_rules_remove_unused(void);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/watch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -203,28 +202,13 @@ static bool watch_sweep(struct watch *w)
 	return true;
 }
 
-/* The leases of all networks. */
-static unsigned int watch_count_leases(const struct arrow_paths *paths)
-{
-	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
-	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
-	const struct dirent *entry;
-	unsigned int n = 0;
-
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
-			n += net_lease_count(paths, entry->d_name);
-	return n;
-}
-
 /*
- * True if nothing was flushed, as after a change by an Arrow that starts or ends: told without
- * reading a lease. Of those that were there before the watch nothing is known.
+ * True if nothing was flushed, as after a change by an Arrow that starts or ends. Of what was there
+ * before the watch nothing is known.
  */
 static bool watch_rules_stand(const struct watch *w)
 {
-	return w->generation && !watch_is_joined(w) && net_bridge_has_rules(w->network) &&
-	       net_rules_count_taps() >= watch_count_leases(w->paths);
+	return w->generation && !watch_is_joined(w) && net_bridge_has_rules(w->network, w->paths);
 }
 
 /* A firewall that somebody flushed, or a bridge that somebody removed. */

@@ -405,6 +405,50 @@ static void test_a_network_without_ipv4(void **state)
 	assert_down(&stored);
 }
 
+/* An Arrow on two networks loses what the firewall has for one of its cards. */
+static void test_a_tap_without_its_rules_is_missed(void **state)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	struct net_network n[2] = {0};
+	static const char *const names[] = {"left", "right"};
+	struct net_elements elements[2] = {0}, stale = {0};
+	struct net_lease leases[2];
+	_cleanup_close_ int lock = -1;
+
+	need_root(state);
+	lock = lock_networks();
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct net_lease_wish wish = {
+			.id = "d23456789abcdef0", .name = "box", .card = i};
+
+		create_network(&n[i], names[i], NULL);
+		bring_up(&n[i]);
+		assert_int_equal(net_lease_take(&leases[i], &paths, &n[i], &wish, &error), 0);
+		net_lease_elements(&leases[i], &elements[i]);
+		assert_false(net_bridge_has_rules(&n[i], &paths));
+		assert_int_equal(net_rules_add(&elements[i]), 0);
+		assert_int_equal(net_lease_publish_names(&leases[i], &paths), 0);
+		assert_true(net_bridge_has_rules(&n[i], &paths));
+	}
+	close_keep_errno(net_rules_remove(&elements[1]));
+	/* As many taps as leases, but another one. */
+	net_elements_mac(&stale, NET_TAP "1-0123456789", leases[1].mac);
+	assert_int_equal(net_rules_add(&stale), 0);
+	assert_true(net_bridge_has_rules(&n[0], &paths));
+	assert_false(net_bridge_has_rules(&n[1], &paths));
+	close_keep_errno(net_rules_remove(&stale));
+	assert_int_equal(net_rules_add(&elements[1]), 0);
+	assert_true(net_bridge_has_rules(&n[1], &paths));
+	net_elements_release(&stale);
+	for (size_t i = 0; i < 2; i++) {
+		net_elements_release(&elements[i]);
+		close_keep_errno(net_lease_end(&leases[i], &paths));
+		remove_network(&lock, names[i]);
+	}
+	net_network_release(&n[0]);
+	net_network_release(&n[1]);
+}
+
 /* A UDP socket that is bound, and connected if `to` is not NULL. */
 static int open_udp(const char *from, uint16_t port, const char *to, uint16_t to_port)
 {
@@ -478,20 +522,52 @@ static void test_udp_flows_end_with_their_arrow(void **state)
 	remove_network(&lock, "udp");
 }
 
-/* What inotify tells of a directory until nothing comes any more: how often each name was told. */
-static void count_opens(int fd, const char *const *names, unsigned int *counts, size_t n)
+/* How often leases, and the directory that lists them, were opened. */
+struct opens {
+	int fd; /* inotify, of the directory */
+	unsigned int leases[3], list;
+};
+
+static const char *const read_ids[] = {"a123456789abcdef", "b123456789abcdef", "c123456789abcdef"};
+
+static void count_opens(struct opens *o)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t size;
 
-	while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
+	while ((size = read(o->fd, buffer, sizeof(buffer))) > 0) {
 		const struct inotify_event *e;
 
 		for (ssize_t at = 0; at < size; at += (ssize_t)(sizeof(*e) + e->len)) {
 			e = (const struct inotify_event *)(buffer + at);
-			for (size_t i = 0; i < n; i++)
-				counts[i] += e->len && strcmp(e->name, names[i]) == 0;
+			o->list += e->len == 0;
+			for (size_t i = 0; i < 3; i++)
+				o->leases[i] += e->len && strcmp(e->name, read_ids[i]) == 0;
 		}
+	}
+}
+
+/*
+ * Changes the rules, to what they were before, and waits until the watch has looked for leases,
+ * which it does then under the lock. Three times: it may be at another look just now.
+ */
+static void have_rules_looked_at(struct opens *o)
+{
+	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	struct pollfd p = {o->fd, POLLIN, 0};
+
+	for (int i = 0; i < 3; i++) {
+		struct net_elements elements = {0};
+
+		net_elements_mac(&elements, NET_TAP "7-0123456789", mac);
+		assert_int_equal(net_rules_add(&elements), 0);
+		close_keep_errno(net_rules_remove(&elements));
+		net_elements_release(&elements);
+		count_opens(o);
+		for (unsigned int before = o->list; o->list == before; count_opens(o))
+			assert_int_equal(poll(&p, 1, (int)DEADLINE_MS), 1);
+		close(lock_networks());
+		count_opens(o);
 	}
 }
 
@@ -501,11 +577,9 @@ static void test_a_start_and_an_end_read_one_lease(void **state)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_network_ struct net_network n = {0};
 	_cleanup_close_ int lock = -1, events = -1;
-	static const char *const ids[] = {
-		"a123456789abcdef", "b123456789abcdef", "c123456789abcdef"};
 	struct net_lease_wish wish = {.name = "box"};
 	_cleanup_free_ char *dir = path_format("%s/networks/many/leases", run);
-	_cleanup_free_ char *ended = path_format("%s/%s", dir, ids[0]);
+	_cleanup_free_ char *ended = path_format("%s/%s", dir, read_ids[0]);
 	const char *const names[] = {"many", NULL};
 	struct net_ports ports = {0};
 	const struct net_request request = {
@@ -513,7 +587,7 @@ static void test_a_start_and_an_end_read_one_lease(void **state)
 	uint64_t end = now_ms() + DEADLINE_MS;
 	struct net_attachment attachment;
 	struct net_lease leases[3];
-	unsigned int counts[3] = {0};
+	struct opens opens = {0};
 	struct net_plan plan;
 
 	need_root(state);
@@ -521,45 +595,37 @@ static void test_a_start_and_an_end_read_one_lease(void **state)
 	create_network(&n, "many", NULL);
 	bring_up(&n);
 	for (size_t i = 0; i < 3; i++) {
-		wish.id = ids[i];
+		wish.id = read_ids[i];
 		assert_int_equal(net_lease_take(&leases[i], &paths, &n, &wish, &error), 0);
+		assert_int_equal(net_lease_publish_names(&leases[i], &paths), 0);
 	}
-	events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	opens.fd = events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	assert_true(inotify_add_watch(events, dir, IN_OPEN) >= 0);
+	close(steal_fd(&lock));
 	/* It reads all as it begins, for the dead and for the rules; then nothing more. */
-	close(steal_fd(&lock));
-	for (bool all = false; !all || counts[0] + counts[1] + counts[2] > 0;) {
-		assert_true(now_ms() < end);
-		all |= counts[0] && counts[1] && counts[2];
-		memset(counts, 0, sizeof(counts));
-		usleep(1500000);
-		count_opens(events, ids, counts, 3);
-	}
-	lock = lock_networks();
+	have_rules_looked_at(&opens);
+	assert_true(opens.leases[0] && opens.leases[1] && opens.leases[2]);
+	memset(opens.leases, 0, sizeof(opens.leases));
 	/* A start that publishes a port, too. */
-	close(steal_fd(&lock));
 	assert_int_equal(net_plan(&plan, names, &error), 0);
 	assert_int_equal(net_ports_parse(&ports, "80", &error), 0);
 	assert_int_equal(net_attach(&attachment, &plan, &request, &paths, &error), 0);
-	/* Until it has looked at the rules, which have changed. */
-	sleep(2);
+	have_rules_looked_at(&opens);
 	net_detach(&attachment);
-	lock = lock_networks();
-	count_opens(events, ids, counts, 3);
+	have_rules_looked_at(&opens);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(counts[i], 0);
+		assert_int_equal(opens.leases[i], 0);
 	/* As a keeper that is killed does. */
 	close_keep_errno(steal_fd(&leases[0].fd));
-	close(steal_fd(&lock));
 	while (access(ended, F_OK) == 0) {
 		assert_true(now_ms() < end);
 		usleep(20000);
 	}
 	lock = lock_networks();
-	count_opens(events, ids, counts, 3);
-	assert_true(counts[0] > 0);
-	assert_int_equal(counts[1], 0);
-	assert_int_equal(counts[2], 0);
+	count_opens(&opens);
+	assert_true(opens.leases[0] > 0);
+	assert_int_equal(opens.leases[1], 0);
+	assert_int_equal(opens.leases[2], 0);
 	net_lease_release(&leases[0]);
 	net_ports_release(&ports);
 	for (size_t i = 1; i < 3; i++)
@@ -1044,6 +1110,7 @@ int main(void)
 		cmocka_unit_test(test_who_removes_a_network_waits_without_the_lock),
 		cmocka_unit_test(test_a_subnet_that_is_taken_is_left),
 		cmocka_unit_test(test_a_network_without_ipv4),
+		cmocka_unit_test(test_a_tap_without_its_rules_is_missed),
 		cmocka_unit_test(test_udp_flows_end_with_their_arrow),
 		cmocka_unit_test(test_a_start_and_an_end_read_one_lease),
 		cmocka_unit_test(test_names_that_are_missing_come_back),
