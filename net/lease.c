@@ -338,7 +338,8 @@ unsigned int net_lease_sweep(const struct arrow_paths *paths, const char *networ
 
 /*
  * Writes a lease anew in its file, as its keeper's lock is on that; blanks behind it cover what was
- * there. In one system call, for whoever reads it without the lock of networks.
+ * there. In one system call, for whoever reads it without the lock of networks, once there is room
+ * for it: on an error the lease is as it was.
  */
 static int lease_rewrite(const struct net_lease *l, const struct arrow_paths *paths)
 {
@@ -347,6 +348,7 @@ static int lease_rewrite(const struct net_lease *l, const struct arrow_paths *pa
 	_cleanup_free_ char *text = NULL, *padded = NULL;
 	json_t *o = to_json(l);
 	struct stat st;
+	ssize_t n;
 	size_t size;
 
 	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -359,29 +361,56 @@ static int lease_rewrite(const struct net_lease *l, const struct arrow_paths *pa
 	padded = path_format("%-*s", (int)size, text);
 	if (!padded)
 		return -ENOMEM;
-	return pwrite(fd, padded, size, 0) == (ssize_t)size ? 0 : -EIO;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0 && errno != EOPNOTSUPP)
+		return -errno;
+	n = pwrite(fd, padded, size, 0);
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
 }
 
-static int lease_rename_on(
-	const struct arrow_paths *paths, const char *network, const char *id, const char *name)
+/* old: what it was called before, if it is on the network; or NULL */
+static int lease_rename_on(const struct arrow_paths *paths, const char *network, const char *id,
+	const char *name, char old[NET_NAMES_LONGEST + 1])
 {
 	_cleanup_free_ char *path = lease_path(paths, network, "leases", "");
 	_cleanup_close_ int dir = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	char before[NET_NAMES_LONGEST + 1];
 	struct net_lease lease = {.fd = -1};
 	int r = dir < 0 ? -ENOENT : read_lease(&lease, dir, network, id);
 
-	if (r == 0) {
-		struct net_names names = lease_names(&lease);
-
-		if (strcmp(network, NET_JOINED) != 0)
-			net_names_withdraw(paths, &names);
+	if (r == 0 && strcmp(lease.name, name) != 0) {
+		memcpy(before, lease.name, sizeof(before));
 		snprintf(lease.name, sizeof(lease.name), "%s", name);
 		r = lease_rewrite(&lease, paths);
-		if (r == 0 && strcmp(network, NET_JOINED) != 0)
-			r = net_lease_publish_names(&lease, paths);
+		if (r == 0 && strcmp(network, NET_JOINED) != 0) {
+			struct net_names names = lease_names(&lease);
+
+			r = net_names_rename(paths, &names, before);
+			/* Without any names the next start publishes them. */
+			if (r == -ENOENT)
+				r = 0;
+			if (r < 0) {
+				memcpy(lease.name, before, sizeof(before));
+				(void)!lease_rewrite(&lease, paths);
+			}
+		}
+		if (r == 0 && old)
+			memcpy(old, before, sizeof(before));
 	}
 	net_lease_release(&lease);
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT || r > 0 ? 0 : r;
+}
+
+/* On all networks. */
+static int lease_rename_in(DIR *dir, const struct arrow_paths *paths, const char *id,
+	const char *name, char old[NET_NAMES_LONGEST + 1])
+{
+	const struct dirent *entry;
+	int r = 0;
+
+	while (r >= 0 && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
+			r = lease_rename_on(paths, entry->d_name, id, name, old);
+	return r;
 }
 
 int net_lease_rename(const struct arrow_paths *paths, const char *id, const char *name,
@@ -389,19 +418,22 @@ int net_lease_rename(const struct arrow_paths *paths, const char *id, const char
 {
 	_cleanup_free_ char *path = path_format("%s/networks", paths->run);
 	_cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
+	char old[NET_NAMES_LONGEST + 1] = "";
 	_cleanup_close_ int lock = -1;
-	struct dirent *entry;
-	int r = 0;
+	int r;
 
 	if (!dir)
 		return path ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 	lock = net_lock(paths, error);
 	if (lock < 0)
 		return lock;
-	while (r >= 0 && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR)
-			r = lease_rename_on(paths, entry->d_name, id, name);
-	return r < 0 ? arrow_fail(error, -r, "cannot rename it on its networks: %m") : 0;
+	r = lease_rename_in(dir, paths, id, name, old);
+	if (r == 0)
+		return 0;
+	rewinddir(dir);
+	if (*old)
+		(void)!lease_rename_in(dir, paths, id, old, NULL);
+	return arrow_fail(error, -r, "cannot rename it on its networks: %m");
 }
 
 /* For the leases of all directories. */

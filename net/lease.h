@@ -43,7 +43,8 @@ int net_lease_publish_names(
 
 /*
  * Gives a running Arrow another name, on all networks it is on, from now on. Takes the lock.
- * Returns 0 or a negative errno. One that is on none needs nothing.
+ * Returns 0 or a negative errno: then it has the old one everywhere. One that is on none needs
+ * nothing.
  */
 int net_lease_rename(const struct arrow_paths *paths, const char *id, const char *name,
 	struct arrow_error *error) ARROW_MUST_CHECK;

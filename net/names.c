@@ -107,8 +107,11 @@ static int names_link(int dir, const char *path, const char *target)
 	/* In one step: it is read without a lock. */
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	(void)!unlinkat(dir, fresh, 0);
-	if (symlinkat(target, dir, fresh) < 0 || renameat(dir, fresh, dir, path) < 0)
-		return -errno;
+	if (symlinkat(target, dir, fresh) < 0 || renameat(dir, fresh, dir, path) < 0) {
+		r = -errno;
+		(void)!unlinkat(dir, fresh, 0);
+		return r;
+	}
 	return 0;
 }
 
@@ -161,6 +164,16 @@ int net_names_publish(const struct arrow_paths *paths, const struct net_names *n
 	_cleanup_close_ int dir = net_names_open(paths);
 	int r = dir < 0 ? dir : 0;
 
+	net_address_text(&names->address4, false, target);
+	if (names->address6.family) {
+		if (*target)
+			strcat(target, ",");
+		net_address_text(&names->address6, false, target + strlen(target));
+	}
+	if (r == 0)
+		r = names_each_link(names, names_link, dir, target);
+	if (r == 0)
+		r = names_publish_card(dir, names);
 	snprintf(target, sizeof(target), "%s/%s", names->id, names->name);
 	for (size_t i = 0; r == 0 && i < 2; i++) {
 		if (!addresses[i]->family)
@@ -169,27 +182,54 @@ int net_names_publish(const struct arrow_paths *paths, const struct net_names *n
 			net_address_text(addresses[i], false, text));
 		r = names_link(dir, path, target);
 	}
-	if (r == 0)
-		r = names_publish_card(dir, names);
-	net_address_text(&names->address4, false, target);
-	if (names->address6.family) {
-		if (*target)
-			strcat(target, ",");
-		net_address_text(&names->address6, false, target + strlen(target));
-	}
-	return r < 0 ? r : names_each_link(names, names_link, dir, target);
+	return r;
 }
 
 static int names_unlink(int dir, const char *path, const char *target)
 {
 	char parent[PATH_TEXT];
 
-	if (unlinkat(dir, path, 0) < 0)
-		return 0;
+	(void)!unlinkat(dir, path, 0);
 	/* The last one with this name: that of another one keeps it. */
 	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(path, '/') - path), path);
 	(void)!unlinkat(dir, parent, AT_REMOVEDIR);
 	return 0;
+}
+
+/* Takes back a name that is none of those that the Arrow has. */
+static void names_drop(int dir, const struct net_names *names, const char *name)
+{
+	char lower[NET_NAMES_LONGEST + 1], path[PATH_TEXT];
+	const json_t *alias;
+	size_t i;
+
+	if (!net_names_is_valid(name) || strcasecmp(name, names->name) == 0 ||
+		(strlen(name) == ID_SHOWN && strncasecmp(name, names->id, ID_SHOWN) == 0))
+		return;
+	json_array_foreach (names->aliases, i, alias)
+		if (json_is_string(alias) && strcasecmp(name, json_string_value(alias)) == 0)
+			return;
+	names_lower(lower, name, strlen(name));
+	snprintf(path, sizeof(path), "%s/names/%s/%s", names->network, lower, names->id);
+	names_unlink(dir, path, NULL);
+}
+
+int net_names_rename(
+	const struct arrow_paths *paths, const struct net_names *names, const char *old)
+{
+	_cleanup_close_ int dir = net_names_open(paths);
+	struct net_names before = *names;
+	int r = dir < 0 ? dir : net_names_publish(paths, names);
+
+	before.name = old;
+	if (r == 0)
+		names_drop(dir, names, old);
+	if (r == 0 || dir < 0)
+		return r;
+	/* What that gives back is all that the old one needs. */
+	names_drop(dir, &before, names->name);
+	(void)!net_names_publish(paths, &before);
+	return r;
 }
 
 /* The target of a link. Returns 0 or a negative errno. */

@@ -56,6 +56,13 @@ int net_names_publish(
 int net_names_publish_joined(
 	const struct arrow_paths *paths, const struct net_names *names) ARROW_MUST_CHECK;
 
+/*
+ * The same for one that has another name from now on; `old` is taken back. On an error it has the
+ * old one, as before.
+ */
+int net_names_rename(const struct arrow_paths *paths, const struct net_names *names,
+	const char *old) ARROW_MUST_CHECK;
+
 /* Takes back what the Arrow has there, and nothing of others. */
 void net_names_withdraw(const struct arrow_paths *paths, const struct net_names *names);
 

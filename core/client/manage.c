@@ -260,6 +260,7 @@ int arrow_wait(
 int arrow_rename(const struct arrow_paths *paths, const char *name, const char *new_name,
 	struct arrow_error *error)
 {
+	_cleanup_error_ struct arrow_error ignored = ARROW_ERROR_INIT;
 	struct arrow_instance i;
 	int r = arrow_parse_name(new_name, error);
 
@@ -268,9 +269,12 @@ int arrow_rename(const struct arrow_paths *paths, const char *name, const char *
 	r = manage_open(&i, paths, name, NULL, error);
 	if (r == 0)
 		r = arrow_instance_rename(&i, paths, new_name, error);
-	/* What runs is called so at once, on all its networks. */
-	if (r == 0)
+	/* What runs is called so at once, on all its networks, or it keeps its name. */
+	if (r == 0) {
 		r = net_lease_rename(paths, i.id, new_name, error);
+		if (r < 0)
+			(void)!arrow_instance_rename(&i, paths, i.name, &ignored);
+	}
 	arrow_instance_release(&i);
 	return r;
 }

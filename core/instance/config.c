@@ -77,6 +77,9 @@ int instance_write_config(const struct arrow_instance *i, const struct arrow_spe
 	r = fd < 0 ? -errno : write_full(fd, text, strlen(text));
 	if (r == 0 && renameat(i->dir_fd, "config.next", i->dir_fd, "config.json") < 0)
 		r = -errno;
+	/* On a full disk the part that was written is in the way of others. */
+	if (r < 0)
+		(void)!unlinkat(i->dir_fd, "config.next", 0);
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -517,6 +518,53 @@ static void a_list_of_those_that_run_reads_no_more_than_the_state_of_others(void
 	free_paths(&paths, dir);
 }
 
+/* One that cannot have another name on its network keeps its own, for every command. */
+static void a_rename_that_fails_keeps_the_name(void **state)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	struct arrow_instance i, now;
+	char dir[32], id[ARROW_ID_HEX];
+	struct arrow_spec spec;
+	struct arrow_paths paths = make_paths(dir);
+	_cleanup_free_ char *leases = path_format("%s/networks/n/leases", paths.run);
+	_cleanup_free_ char *names = path_format("%s/names", paths.run);
+	_cleanup_free_ char *text = NULL, *lease = NULL, *file = NULL;
+	_cleanup_close_ int fd = -1;
+
+	arrow_spec_init(&spec);
+	spec.name = strdup("old");
+	assert_int_equal(arrow_instance_create(&i, &paths, &spec, &e), 0);
+	lease = path_format("%s/%s", leases, i.id);
+	text = path_format("{\"id\": \"%s\", \"name\": \"old\", \"tap\": \"awt0-x\", "
+			   "\"mac\": \"02:00:00:00:00:01\", \"aliases\": [], \"ports\": []}",
+		i.id);
+	assert_int_equal(mkdir_all(leases, 0700), 0);
+	assert_int_equal(write_file_atomic(AT_FDCWD, lease, 0600, text, strlen(text)), 0);
+	/* As its keeper does. */
+	fd = open(lease, O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	/* A file where the names of the network are to be. */
+	file = path_format("%s/n", names);
+	assert_int_equal(mkdir_all(names, 0755), 0);
+	assert_int_equal(write_file_atomic(AT_FDCWD, file, 0644, "", 0), 0);
+	assert_true(arrow_rename(&paths, "old", "new", &e) < 0);
+	assert_non_null(strstr(e.text, "cannot rename it on its networks"));
+	arrow_error_clear(&e);
+	assert_int_equal(arrow_instance_find(&paths, "old", id, &e), 0);
+	assert_int_equal(arrow_instance_open(&now, &paths, id, NULL, &e), 0);
+	assert_string_equal(now.name, "old");
+	arrow_instance_release(&now);
+	assert_int_equal(arrow_instance_find(&paths, "new", id, &e), -ENOENT);
+	arrow_error_clear(&e);
+	/* Without that it can. */
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(arrow_rename(&paths, "old", "new", &e), 0);
+	assert_int_equal(arrow_instance_find(&paths, "new", id, &e), 0);
+	arrow_instance_release(&i);
+	arrow_spec_release(&spec);
+	free_paths(&paths, dir);
+}
+
 static void a_run_that_is_refused_leaves_stdin_open(void **state)
 {
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
@@ -676,6 +724,7 @@ int main(void)
 		cmocka_unit_test(times_of_logs),
 		cmocka_unit_test(a_new_arrow_does_not_read_those_that_run),
 		cmocka_unit_test(a_list_of_those_that_run_reads_no_more_than_the_state_of_others),
+		cmocka_unit_test(a_rename_that_fails_keeps_the_name),
 		cmocka_unit_test(a_run_that_is_refused_leaves_stdin_open),
 		cmocka_unit_test(an_update_that_fails_changes_nothing),
 	};

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -1018,6 +1019,150 @@ static void test_as_many_ports_as_there_can_be(void **state)
 	remove_network(&lock, "ports");
 }
 
+/* Writes a file until nothing more can be written. Returns its size. */
+static off_t fill_blocks(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	static const char page[4096];
+	struct stat st;
+
+	assert_true(fd >= 0);
+	while (write(fd, page, sizeof(page)) > 0)
+		;
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_size;
+}
+
+/* Makes empty files until there can be no more. Returns how many. */
+static unsigned int fill_inodes(const char *dir)
+{
+	for (unsigned int n = 0;; n++) {
+		_cleanup_free_ char *path = path_format("%s/%u", dir, n);
+
+		if (mknod(path, S_IFREG | 0600, 0) < 0) {
+			assert_int_equal(errno, ENOSPC);
+			return n;
+		}
+	}
+}
+
+/* How many addresses a name of an Arrow has on its networks; whole: what it is called there. */
+static int count_name(int dir, const struct net_lease *lease, const char *name, const char *whole)
+{
+	struct net_address found[NET_NAMES_ADDRESSES];
+	struct net_names_client client;
+	char text[NET_NAMES_TEXT];
+
+	assert_int_equal(net_names_client(dir, lease->network, &lease->address4, &client), 0);
+	assert_int_equal(net_names_reverse(dir, &client, &lease->address4, text), 0);
+	assert_string_equal(text, whole);
+	assert_int_equal(net_names_reverse(dir, &client, &lease->address6, text), 0);
+	assert_string_equal(text, whole);
+	assert_int_equal(net_names_find(dir, &client, "also", found), 4);
+	return net_names_find(dir, &client, name, found);
+}
+
+/*
+ * Renames an Arrow on two networks while RUN is full, with one more block or file free each time.
+ * Until it has the new name it has the old one, whole.
+ */
+static void rename_on_full(const struct arrow_paths *full, struct net_lease leases[2], bool blocks)
+{
+	_cleanup_free_ char *names = path_format("%s/names", full->run);
+	_cleanup_free_ char *filler = path_format("%s/filler", full->run);
+	_cleanup_close_ int dir = open(names, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unsigned int failed = 0, files = 0;
+	char longest[201];
+	off_t size = 0;
+	int r;
+
+	memset(longest, 'n', 200);
+	longest[200] = '\0';
+	if (blocks)
+		size = fill_blocks(filler);
+	else
+		files = fill_inodes(full->run);
+	for (;; failed++) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+		_cleanup_free_ char *path = path_format("%s/%u", full->run, files - 1);
+		struct net_ports ports = {0};
+
+		r = net_lease_rename(full, leases[0].id, longest, &error);
+		if (r == 0)
+			break;
+		assert_non_null(strstr(error.text, "No space left"));
+		arrow_error_clear(&error);
+		for (size_t i = 0; i < 2; i++) {
+			assert_int_equal(count_name(dir, &leases[i], "old", "old"), 4);
+			assert_int_equal(count_name(dir, &leases[i], longest, "old"), 0);
+		}
+		assert_int_equal(net_lease_ports(full, "old", &ports, &error), 0);
+		if (blocks)
+			assert_int_equal(truncate(filler, size -= 4096), 0);
+		else
+			assert_int_equal(unlink(path), 0);
+		files--;
+	}
+	assert_true(failed > 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(count_name(dir, &leases[i], longest, longest), 4);
+		assert_int_equal(count_name(dir, &leases[i], "old", longest), 0);
+	}
+}
+
+static void test_a_rename_without_space_keeps_the_name(void **state)
+{
+	_cleanup_free_ char *dir = path_format("%s/full", base);
+	const struct arrow_paths full = {.data = data, .run = dir};
+	static const char *const networks[] = {"one", "two"};
+
+	need_root(state);
+	if (unshare(CLONE_NEWNS) < 0)
+		skip();
+	assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	for (int blocks = 0; blocks < 2; blocks++) {
+		_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+		struct net_lease leases[2];
+		int lock;
+
+		assert_int_equal(mount("none", dir, "tmpfs", 0, "size=256k,nr_inodes=400"), 0);
+		lock = net_lock(&full, &error);
+		assert_true(lock >= 0);
+		close(lock);
+		for (size_t i = 0; i < 2; i++) {
+			struct net_lease *l = &leases[i];
+			struct stat st = {0};
+
+			*l = (struct net_lease){.fd = -1,
+				.id = "f123456789abcdef",
+				.name = "old",
+				.tap = NET_TAP "0-f123456789",
+				.mac = {2, 0, 0, 0, 0, 1},
+				.address4 = {.family = 4, .prefix = 32, .bytes = {10, 9, 0, 2}},
+				.address6 = {.family = 6, .prefix = 128, .bytes = {0xfd, [15] = 2}},
+				.aliases = json_array()};
+			l->tap[strlen(NET_TAP)] = (char)('0' + i);
+			strcpy(l->network, networks[i]);
+			json_array_append_new(l->aliases, json_string("also"));
+			/* Shorter than a page, by less than the new name is longer. */
+			for (int n = 0; n < 37; n++)
+				json_array_append_new(l->aliases,
+					json_sprintf("%0100d", n));
+			assert_int_equal(net_names_prepare(&full, networks[i], false), 0);
+			assert_int_equal(net_lease_write(l, &full, &error), 0);
+			assert_int_equal(fstat(l->fd, &st), 0);
+			assert_in_range(st.st_size, 4096 - 190, 4096);
+			assert_int_equal(net_lease_publish_names(l, &full), 0);
+		}
+		rename_on_full(&full, leases, blocks);
+		for (size_t i = 0; i < 2; i++)
+			net_lease_release(&leases[i]);
+		assert_int_equal(umount(dir), 0);
+	}
+}
+
 static void test_resolv_conf(void **state)
 {
 	char text[] =
@@ -1118,6 +1263,7 @@ int main(void)
 		cmocka_unit_test(test_names_are_those_of_all_networks),
 		cmocka_unit_test(test_values_reach_their_limits),
 		cmocka_unit_test(test_as_many_ports_as_there_can_be),
+		cmocka_unit_test(test_a_rename_without_space_keeps_the_name),
 		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_up_is_killed_at_each_change),
 		cmocka_unit_test(test_remove_is_killed_at_each_change),
