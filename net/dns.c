@@ -13,55 +13,31 @@
 #define FLAG_CUT 0x02u
 #define FLAG_RECURSION 0x01u
 #define FLAG_CAN_RECURSE 0x80u /* of the fourth byte */
-#define LABEL_MAX 63u
-#define RECORD 12u /* bytes of a record before its data */
+#define RECORD 12u             /* bytes of a record before its data */
 
-static uint16_t dns_get(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static void dns_put(uint8_t *at, size_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-bool dns_is_query(const uint8_t message[DNS_HEADER])
+bool dns_is_query(const uint8_t message[NS_HFIXEDSZ])
 {
 	return !(message[2] & FLAG_ANSWER);
 }
 
 int dns_parse_query(const uint8_t *query, size_t size, struct dns_question *q)
 {
-	size_t at = DNS_HEADER, used = 0;
+	const uint8_t *at = query + NS_HFIXEDSZ, *end = query + size;
+	int n;
 
-	*q = (struct dns_question){.plain = true};
-	if (size < DNS_HEADER || (query[2] & (FLAG_ANSWER | FLAG_OPCODE)) ||
-		dns_get(query + 4) != 1)
+	*q = (struct dns_question){0};
+	if (size < NS_HFIXEDSZ || (query[2] & (FLAG_ANSWER | FLAG_OPCODE)) || query[4] != 0 ||
+		query[5] != 1)
 		return -EBADMSG;
-	for (;;) {
-		size_t label = at < size ? query[at++] : LABEL_MAX + 1;
-
-		if (label == 0)
-			break;
-		/* A question is the first name: there is nothing that it could point to. */
-		if (label > LABEL_MAX || at + label > size || used + label + 2 > DNS_NAME_MAX)
-			return -EBADMSG;
-		if (used)
-			q->name[used++] = '.';
-		for (size_t i = 0; i < label; i++) {
-			uint8_t byte = query[at++];
-
-			q->plain &= byte > ' ' && byte < 0x7f && byte != '.';
-			q->name[used++] = (char)tolower(byte);
-		}
-	}
-	if (at + 4 > size)
+	n = ns_name_uncompress(query, end, at, q->name, sizeof(q->name));
+	if (n < 0 || end - at < n + NS_QFIXEDSZ)
 		return -EBADMSG;
-	q->type = dns_get(query + at);
-	q->class = dns_get(query + at + 2);
-	q->end = at + 4;
+	for (char *c = q->name; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	at += n;
+	NS_GET16(q->type, at);
+	NS_GET16(q->class, at);
+	q->end = (size_t)(at - query);
 	return 0;
 }
 
@@ -102,47 +78,51 @@ int dns_parse_reverse(const char *name, struct net_address *address)
 	return dns_reverse6(name, address);
 }
 
-enum dns_code dns_answer_code(const uint8_t *answer, size_t size)
+ns_rcode dns_answer_code(const uint8_t *answer, size_t size)
 {
-	return size < DNS_HEADER || !(answer[2] & FLAG_ANSWER) ? DNS_FAILED
-							       : (enum dns_code)(answer[3] & 0x0f);
+	return size < NS_HFIXEDSZ || !(answer[2] & FLAG_ANSWER) ? ns_r_servfail
+								: (ns_rcode)(answer[3] & 0x0f);
 }
 
-size_t dns_write_code(const uint8_t *query, const struct dns_question *question, enum dns_code code,
+size_t dns_write_code(const uint8_t *query, const struct dns_question *question, ns_rcode code,
 	uint8_t answer[DNS_ANSWER_MAX])
 {
-	size_t size = question ? question->end : DNS_HEADER;
+	size_t size = question ? question->end : NS_HFIXEDSZ;
 
 	memcpy(answer, query, size);
 	answer[2] = (uint8_t)(FLAG_ANSWER | (query[2] & (FLAG_OPCODE | FLAG_RECURSION)) |
-			      (code == DNS_OK || code == DNS_NO_NAME ? FLAG_AUTHORITY : 0));
+			      (code == ns_r_noerror || code == ns_r_nxdomain ? FLAG_AUTHORITY : 0));
 	answer[3] = (uint8_t)(FLAG_CAN_RECURSE | code);
-	dns_put(answer + 4, question ? 1 : 0);
-	memset(answer + 6, 0, DNS_HEADER - 6);
+	memset(answer + 4, 0, NS_HFIXEDSZ - 4);
+	answer[5] = question ? 1 : 0;
 	return size;
 }
 
-/* The head of a record of the name that was asked for, which may be kept for no time at all. */
-static uint8_t *dns_write_record(
-	uint8_t answer[DNS_ANSWER_MAX], size_t at, const struct dns_question *q, size_t size)
+/*
+ * A record of the name that was asked for, which may be kept for no time at all. Returns the size
+ * of the answer with it.
+ */
+static size_t dns_write_record(uint8_t answer[DNS_ANSWER_MAX], size_t at,
+	const struct dns_question *q, const uint8_t *data, size_t size)
 {
-	uint8_t *record = answer + at;
+	uint8_t *to = answer + at;
 
-	dns_put(record, 0xc000 | DNS_HEADER);
-	dns_put(record + 2, q->type);
-	dns_put(record + 4, q->class);
-	memset(record + 6, 0, 4);
-	dns_put(record + 10, size);
-	dns_put(answer + 6, dns_get(answer + 6) + 1u);
-	return record + RECORD;
+	NS_PUT16(NS_CMPRSFLGS << 8 | NS_HFIXEDSZ, to);
+	NS_PUT16(q->type, to);
+	NS_PUT16(q->class, to);
+	NS_PUT32(0, to);
+	NS_PUT16(size, to);
+	memcpy(to, data, size);
+	answer[7]++; /* of which there are 32 addresses at most */
+	return at + RECORD + size;
 }
 
 size_t dns_write_addresses(const uint8_t *query, const struct dns_question *q,
 	const struct net_address *addresses, size_t n, size_t first, size_t max,
 	uint8_t answer[DNS_ANSWER_MAX])
 {
-	uint8_t family = q->type == DNS_A ? 4 : q->type == DNS_AAAA ? 6 : 0;
-	size_t size = dns_write_code(query, q, DNS_OK, answer);
+	uint8_t family = q->type == ns_t_a ? 4 : q->type == ns_t_aaaa ? 6 : 0;
+	size_t size = dns_write_code(query, q, ns_r_noerror, answer);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct net_address *a = &addresses[(first + i) % n];
@@ -154,8 +134,7 @@ size_t dns_write_addresses(const uint8_t *query, const struct dns_question *q,
 			answer[2] |= FLAG_CUT;
 			break;
 		}
-		memcpy(dns_write_record(answer, size, q, bytes), a->bytes, bytes);
-		size += RECORD + bytes;
+		size = dns_write_record(answer, size, q, a->bytes, bytes);
 	}
 	return size;
 }
@@ -163,20 +142,11 @@ size_t dns_write_addresses(const uint8_t *query, const struct dns_question *q,
 size_t dns_write_name(const uint8_t *query, const struct dns_question *q, const char *name,
 	uint8_t answer[DNS_ANSWER_MAX])
 {
-	size_t size = dns_write_code(query, q, DNS_OK, answer), used = 0;
-	uint8_t data[DNS_NAME_MAX];
+	uint8_t data[NS_MAXCDNAME];
+	int n = ns_name_compress(name, data, sizeof(data), NULL, NULL);
 
-	while (*name) {
-		size_t label = strcspn(name, ".");
-
-		if (label == 0 || label > LABEL_MAX || used + label + 2 > sizeof(data))
-			return dns_write_code(query, q, DNS_NO_NAME, answer);
-		data[used++] = (uint8_t)label;
-		memcpy(data + used, name, label);
-		used += label;
-		name += label + (name[label] == '.');
-	}
-	data[used++] = 0;
-	memcpy(dns_write_record(answer, size, q, used), data, used);
-	return size + RECORD + used;
+	if (n < 0)
+		return dns_write_code(query, q, ns_r_nxdomain, answer);
+	return dns_write_record(
+		answer, dns_write_code(query, q, ns_r_noerror, answer), q, data, (size_t)n);
 }

@@ -2,31 +2,29 @@
 #ifndef ARROW_NET_DNS_H
 #define ARROW_NET_DNS_H
 
-/* Messages of the DNS (RFC 1035), as far as a resolver of local names needs them. Pure. */
+/*
+ * Messages of the DNS (RFC 1035), as far as a resolver of local names needs them. Pure. Names are
+ * read and written by the C library. Its ns_initparse() and what goes with it are in libresolv,
+ * which every `arrow` would load, and read records that are of no interest here.
+ */
 
+#include <arpa/nameser.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "net/address.h"
 
-#define DNS_HEADER 12u
-#define DNS_NAME_MAX 256u    /* as text, with a NUL */
-#define DNS_UDP_MAX 512u     /* of an answer that everybody takes */
 #define DNS_ANSWER_MAX 2048u /* room for any answer that is made here */
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_AAAA = 28 };
-enum dns_code { DNS_OK = 0, DNS_FORMAT = 1, DNS_FAILED = 2, DNS_NO_NAME = 3, DNS_REFUSED = 5 };
-
 struct dns_question {
-	char name[DNS_NAME_MAX]; /* in lower case, with dots between the labels */
-	bool plain;              /* no label has a dot or a byte that is not printed */
-	uint16_t type, class;
-	size_t end; /* offset behind the question */
+	char name[NS_MAXDNAME]; /* in lower case; odd bytes in labels are escaped by a '\\' */
+	uint16_t type, class;   /* of ns_type, ns_class */
+	size_t end;             /* offset behind the question */
 };
 
 /* True for a message that asks, false for one that answers; RFC 1035, 4.1.1. */
-bool dns_is_query(const uint8_t message[DNS_HEADER]);
+bool dns_is_query(const uint8_t message[NS_HFIXEDSZ]);
 
 /* Reads the one question of a query. Returns 0, or -EBADMSG for anything else. */
 int dns_parse_query(
@@ -35,14 +33,14 @@ int dns_parse_query(
 /* The address that the name of a PTR question stands for. Returns 0 or -EINVAL. */
 int dns_parse_reverse(const char *name, struct net_address *address) ARROW_MUST_CHECK;
 
-/* The code of an answer, DNS_FAILED for what is none. */
-enum dns_code dns_answer_code(const uint8_t *answer, size_t size);
+/* The code of an answer, ns_r_servfail for what is none. */
+ns_rcode dns_answer_code(const uint8_t *answer, size_t size);
 
 /*
  * Writes an answer without records. One without a question has only the header.
  * Returns its size.
  */
-size_t dns_write_code(const uint8_t *query, const struct dns_question *question, enum dns_code code,
+size_t dns_write_code(const uint8_t *query, const struct dns_question *question, ns_rcode code,
 	uint8_t answer[DNS_ANSWER_MAX]);
 
 /*

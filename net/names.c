@@ -372,8 +372,8 @@ static int names_add(char *target, struct net_address *addresses, int n)
  * Adds the addresses of all Arrows of a network that have a name to the n that there are. Returns
  * how many there are then, or a negative errno where that cannot be told.
  */
-static int names_find_on(int names_dir, const char *network, const char *name,
-	struct net_address *addresses, int n)
+static int names_find_on(
+	int names_dir, const char *network, const char *name, struct net_address *addresses, int n)
 {
 	char path[PATH_TEXT], target[TARGET_TEXT];
 	_cleanup_closedir_ DIR *dir = NULL;
@@ -391,9 +391,9 @@ static int names_find_on(int names_dir, const char *network, const char *name,
 		return -errno;
 	steal_fd(&fd);
 	for (errno = 0; (entry = readdir(dir)); errno = 0) {
-		int r = entry->d_name[0] == '.' ? -ENOENT
-						: names_read(dirfd(dir), entry->d_name, target,
-							  sizeof(target));
+		int r = entry->d_name[0] == '.'
+				? -ENOENT
+				: names_read(dirfd(dir), entry->d_name, target, sizeof(target));
 
 		/* Its Arrow has ended just now. */
 		if (r < 0 && r != -ENOENT)

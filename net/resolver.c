@@ -181,34 +181,34 @@ static size_t resolver_answer(struct resolver *r, const uint8_t *query, size_t s
 	int n;
 
 	if (dns_parse_query(query, size, &q) < 0)
-		return dns_write_code(query, NULL, DNS_FORMAT, answer);
+		return dns_write_code(query, NULL, ns_r_formerr, answer);
 	n = net_names_client(r->names, r->network, from, &client);
 	if (n == -ENOENT)
-		return dns_write_code(query, &q, DNS_REFUSED, answer);
-	if (n == 0 && q.type == DNS_PTR && dns_parse_reverse(q.name, &found[0]) == 0) {
+		return dns_write_code(query, &q, ns_r_refused, answer);
+	if (n == 0 && q.type == ns_t_ptr && dns_parse_reverse(q.name, &found[0]) == 0) {
 		n = net_names_reverse(r->names, &client, &found[0], name);
 		if (n == 0)
 			return dns_write_name(query, &q, name, answer);
 		n = n == -ENOENT ? 0 : n;
 	}
-	if (n == 0 && q.plain)
+	if (n == 0)
 		n = net_names_find(r->names, &client, q.name, found);
-	/* As without descriptors: there may be such a name, so nobody is told that there is none. */
+	/* As without descriptors: nobody is told that there is no such name. */
 	if (n < 0)
-		return dns_write_code(query, &q, DNS_FAILED, answer);
+		return dns_write_code(query, &q, ns_r_servfail, answer);
 	/* Of several in turn: the id of a question is random. */
 	if (n > 0)
-		return dns_write_addresses(query, &q, found, (size_t)n,
-			(size_t)(query[1] % n), max, answer);
+		return dns_write_addresses(
+			query, &q, found, (size_t)n, (size_t)(query[1] % n), max, answer);
 	/* Those without a dot are names of Arrows, and nobody else is asked for them. */
 	if (resolver_is_in_domain(q.name) ||
-		(*q.name && !strchr(q.name, '.') && (q.type == DNS_A || q.type == DNS_AAAA)))
-		return dns_write_code(query, &q, DNS_NO_NAME, answer);
+		(*q.name && !strchr(q.name, '.') && (q.type == ns_t_a || q.type == ns_t_aaaa)))
+		return dns_write_code(query, &q, ns_r_nxdomain, answer);
 	/* Some programs wait after any other failure. */
 	if (!client.leads_out)
-		return dns_write_code(query, &q, DNS_NO_NAME, answer);
+		return dns_write_code(query, &q, ns_r_nxdomain, answer);
 	resolver_read_host(r);
-	return r->host.n ? 0 : dns_write_code(query, &q, DNS_FAILED, answer);
+	return r->host.n ? 0 : dns_write_code(query, &q, ns_r_servfail, answer);
 }
 
 static void resolver_send(const struct resolver *r, const uint8_t *answer, size_t size,
@@ -234,7 +234,7 @@ static void resolver_fail(struct resolver *r, size_t i)
 	size_t size;
 
 	if (dns_parse_query(w->query, w->size, &q) == 0) {
-		size = dns_write_code(w->query, &q, DNS_FAILED, answer);
+		size = dns_write_code(w->query, &q, ns_r_servfail, answer);
 		answer[0] = (uint8_t)(w->id >> 8);
 		answer[1] = (uint8_t)w->id;
 		resolver_send(r, answer, size, &w->client, w->client_size);
@@ -313,10 +313,10 @@ static void resolver_take_questions(struct resolver *r)
 		if (n < 0)
 			return;
 		/* An answer is never answered: two servers would do so for ever. */
-		if ((size_t)n < DNS_HEADER || !dns_is_query(r->buffer))
+		if ((size_t)n < NS_HFIXEDSZ || !dns_is_query(r->buffer))
 			continue;
 		from = resolver_from(&client);
-		size = resolver_answer(r, r->buffer, (size_t)n, &from, DNS_UDP_MAX, answer);
+		size = resolver_answer(r, r->buffer, (size_t)n, &from, NS_PACKETSZ, answer);
 		if (size)
 			resolver_send(r, answer, size, &client, client_size);
 		else
@@ -328,15 +328,15 @@ static void resolver_take_questions(struct resolver *r)
 static bool resolver_take_answer(struct resolver *r, struct waiting *w)
 {
 	ssize_t n = recv(w->fd, r->buffer, sizeof(r->buffer), 0);
-	enum dns_code code;
+	ns_rcode code;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (n >= 0 && ((size_t)n < DNS_HEADER || memcmp(r->buffer, w->query, 2) != 0))
+	if (n >= 0 && ((size_t)n < NS_HFIXEDSZ || memcmp(r->buffer, w->query, 2) != 0))
 		return false;
-	code = n < 0 ? DNS_FAILED : dns_answer_code(r->buffer, (size_t)n);
+	code = n < 0 ? ns_r_servfail : dns_answer_code(r->buffer, (size_t)n);
 	/* Another one may know more; nobody is there at all if all refuse at once. */
-	if ((n < 0 || code == DNS_FAILED || code == DNS_REFUSED) && w->server + 1 < r->host.n) {
+	if ((n < 0 || code == ns_r_servfail || code == ns_r_refused) && w->server + 1 < r->host.n) {
 		resolver_ask(r, w);
 		return false;
 	}
@@ -392,7 +392,7 @@ static size_t resolver_relay(struct resolver *r, size_t size)
 			resolver_write_message(fd, query, size) < 0)
 			continue;
 		n = resolver_read_message(fd, r->buffer);
-		if (n >= DNS_HEADER)
+		if (n >= NS_HFIXEDSZ)
 			return n;
 	}
 	return 0;
@@ -408,7 +408,7 @@ resolver_serve_connection(struct resolver *r, int fd, const struct net_address *
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		size = resolver_read_message(fd, r->buffer);
-		if (size < DNS_HEADER)
+		if (size < NS_HFIXEDSZ)
 			_exit(0);
 		n = resolver_answer(r, r->buffer, size, from, DNS_ANSWER_MAX, answer);
 		if (n) {
@@ -497,6 +497,7 @@ void net_resolver_run(const int fds[2], int names, const char *network, pid_t pa
 	r->network = network;
 	for (;;) {
 		size_t n = r->n;
+		int timeout;
 
 		p[0] = (struct pollfd){r->udp, POLLIN, 0};
 		p[1] = (struct pollfd){
@@ -504,8 +505,8 @@ void net_resolver_run(const int fds[2], int names, const char *network, pid_t pa
 		for (size_t i = 0; i < n; i++)
 			p[2 + i] = (struct pollfd){r->waiting[i].fd, POLLIN, 0};
 		/* Often enough for the deadlines, and to reap. */
-		if (poll(p, 2 + n, n ? 100 : r->n_connections || r->full ? 1000 : -1) < 0 &&
-			errno != EINTR)
+		timeout = r->n_connections || r->full ? 1000 : -1;
+		if (poll(p, 2 + n, n ? 100 : timeout) < 0 && errno != EINTR)
 			_exit(1);
 		r->full = false;
 		resolver_reap(r);
