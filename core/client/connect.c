@@ -96,11 +96,16 @@ static struct net_endpoint connect_endpoint(const struct arrow_connection *c)
 static int connect_check_choice(
 	const struct change *change, const struct arrow_spec *spec, struct arrow_error *error)
 {
-	const struct net_endpoint chosen = connect_endpoint(change->connection);
+	struct net_endpoint chosen = connect_endpoint(change->connection);
 	_cleanup_close_ int lock = -1;
 
 	if (connect_find_network(&spec->net.names, change->network->name) < spec->net.names.n)
 		return 0;
+	/* It becomes the first, which what was chosen at its creation is for. */
+	if (spec->net.names.n == 1 && strcmp(spec->net.names.v[0], NONE) == 0) {
+		chosen.ip = chosen.ip ? chosen.ip : spec->net.ip;
+		chosen.ip6 = chosen.ip6 ? chosen.ip6 : spec->net.ip6;
+	}
 	lock = net_lock(change->paths, error);
 	return lock < 0 ? lock : net_lease_check(change->paths, change->network, &chosen, error);
 }

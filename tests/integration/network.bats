@@ -668,6 +668,13 @@ no_state() {
     [ "$output" = "arrow: the address $ip is in use on network two" ]
   done
   [ "$(arrow inspect box | jq -r '.[0].HostConfig.NetworkMode')" = none ]
+  # What was chosen at its creation is for its first network.
+  arrow create --name early --network none --ip 10.98.0.1 "$BUSYBOX" true
+  run -1 arrow network connect two early
+  [ "$output" = 'arrow: the address 10.98.0.1 is in use on network two' ]
+  arrow network connect --ip 10.98.0.7 two early
+  arrow start -a early
+  arrow rm early >/dev/null
   arrow rm -f first >/dev/null
   arrow network connect --alias crate --ip 10.98.0.9 two box
   run -1 arrow network connect --ip 10.98.0.10 one box
