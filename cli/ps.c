@@ -366,10 +366,13 @@ static char *ps_ports(const json_t *o)
 	json_t *ports = json_object_get(json_object_get(o, "NetworkSettings"), "Ports");
 	char *text = NULL;
 	size_t size = 0, i;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f;
 	const char *key, *gap = "";
 	const json_t *list, *one;
 
+	if (json_object_size(ports) == 0)
+		return strdup("");
+	f = open_memstream(&text, &size);
 	if (!f)
 		return NULL;
 	json_object_foreach (ports, key, list) {
@@ -389,9 +392,12 @@ static char *ps_mounts(const struct input *in, const json_t *o)
 {
 	char *text = NULL;
 	size_t size = 0, i;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f;
 	const json_t *one;
 
+	if (json_array_size(json_object_get(o, "Mounts")) == 0)
+		return strdup("");
+	f = open_memstream(&text, &size);
 	if (!f)
 		return NULL;
 	json_array_foreach (json_object_get(o, "Mounts"), i, one) {

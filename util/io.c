@@ -55,29 +55,33 @@ int read_file(int dirfd, const char *path, size_t max, char **data, size_t *size
 {
 	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *buf = NULL;
-	size_t room = 4096, used = 0;
+	char first[4096]; /* most files fit; a list of many Arrows would else be mostly malloc() */
+	size_t room = sizeof(first), used;
+	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
 
 	/* Grown as it is read: files of /proc tell no size. */
-	for (;;) {
-		char *larger = realloc(buf, room + 1);
-		ssize_t n;
+	n = read_full(fd, first, room);
+	for (used = 0;;) {
+		char *larger;
 
+		if (n < 0)
+			return (int)n;
+		if (used + (size_t)n > max)
+			return -EFBIG;
+		larger = realloc(buf, (used + (size_t)n < room ? used + (size_t)n : 2 * room) + 1);
 		if (!larger)
 			return -ENOMEM;
 		buf = larger;
-
-		n = read_full(fd, buf + used, room - used);
-		if (n < 0)
-			return (int)n;
+		if (used == 0)
+			memcpy(buf, first, (size_t)n);
 		used += (size_t)n;
-		if (used > max)
-			return -EFBIG;
 		if (used < room)
 			break;
 		room *= 2;
+		n = read_full(fd, buf + used, room - used);
 	}
 
 	buf[used] = '\0';

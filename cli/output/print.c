@@ -100,10 +100,14 @@ char *cli_join(json_t *object, bool values)
 {
 	char *text = NULL;
 	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f;
 	const char *key, *gap = "";
 	const json_t *value;
 
+	/* A stream in memory takes 8 KiB, which makes up much of a list of many. */
+	if (json_object_size(object) == 0)
+		return strdup("");
+	f = open_memstream(&text, &size);
 	if (!f)
 		return NULL;
 	json_object_foreach (object, key, value) {

@@ -15,7 +15,7 @@
 int arrow_inspect(const struct arrow_paths *paths, const char *id, json_t **object,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
-/* All Arrows so, the newest first; else as arrow_list(). */
+/* What a list shows of all Arrows, by the same names, the newest first; else as arrow_list(). */
 int arrow_inspect_all(const struct arrow_paths *paths, bool all, json_t **list,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
