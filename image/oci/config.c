@@ -33,10 +33,25 @@ static void fail_memory(struct reader *r)
 		r->failed = arrow_no_memory(r->error);
 }
 
+/* The field of this name, in any case of letters where it is not there as it should be: as Go has
+ * it. */
+static json_t *find_field(const json_t *json, const char *key)
+{
+	json_t *exact = json_object_get(json, key), *value;
+	const char *name;
+
+	if (exact)
+		return exact;
+	json_object_foreach ((json_t *)(uintptr_t)json, name, value)
+		if (strcasecmp(name, key) == 0)
+			return value;
+	return NULL;
+}
+
 /* A string; NULL where it is absent, null or empty. */
 static char *read_string(struct reader *r, const json_t *json, const char *key)
 {
-	const json_t *value = json_object_get(json, key);
+	const json_t *value = find_field(json, key);
 	char *text;
 
 	if (!value || json_is_null(value))
@@ -84,21 +99,15 @@ static const char *text_of(const json_t *json)
 	return json_is_string(json) ? json_string_value(json) : "";
 }
 
-/* A list of strings; NULL where it is absent or null. A lone string is one for old images. */
+/* A list of strings; NULL where it is absent or null. */
 static char **read_list(struct reader *r, const json_t *json, const char *key)
 {
-	json_t *value = json_object_get(json, key), *one;
+	json_t *value = find_field(json, key), *one;
 	char **list;
 	size_t i;
 
 	if (!value || json_is_null(value))
 		return NULL;
-	if (json_is_string(value) && is_text(value)) {
-		list = new_list(r, key, 1);
-		if (list && !(list[0] = strdup(json_string_value(value))))
-			fail_memory(r);
-		return list;
-	}
 	if (!json_is_array(value)) {
 		fail_field(r, key, "a list of strings");
 		return NULL;
@@ -118,10 +127,24 @@ static char **read_list(struct reader *r, const json_t *json, const char *key)
 	return list;
 }
 
+/* A command. A lone string is one for docker, and was for old images. */
+static char **read_command(struct reader *r, const json_t *json, const char *key)
+{
+	json_t *value = find_field(json, key);
+	char **list;
+
+	if (!json_is_string(value) || !is_text(value))
+		return read_list(r, json, key);
+	list = new_list(r, key, 1);
+	if (list && !(list[0] = strdup(json_string_value(value))))
+		fail_memory(r);
+	return list;
+}
+
 /* The keys of an object, or "key=value" of one whose values are strings. */
 static char **read_keys(struct reader *r, const json_t *json, const char *key, bool values)
 {
-	json_t *object = json_object_get(json, key), *value;
+	json_t *object = find_field(json, key), *value;
 	const char *name;
 	char **list;
 	size_t i = 0;
@@ -136,8 +159,9 @@ static char **read_keys(struct reader *r, const json_t *json, const char *key, b
 	json_object_foreach (object, name, value) {
 		if (!list || r->failed)
 			break;
-		if (values && !is_text(value)) {
-			fail_field(r, key, "an object of strings");
+		if (values ? !is_text(value) : !json_is_object(value) && !json_is_null(value)) {
+			fail_field(
+				r, key, values ? "an object of strings" : "an object of objects");
 			break;
 		}
 		list[i] = values ? path_format("%s=%s", name, text_of(value)) : strdup(name);
@@ -150,7 +174,7 @@ static char **read_keys(struct reader *r, const json_t *json, const char *key, b
 /* A number; one below 0 stands for the default, as 0 does. */
 static int64_t read_count(struct reader *r, const json_t *json, const char *key)
 {
-	const json_t *value = json_object_get(json, key);
+	const json_t *value = find_field(json, key);
 
 	if (!value || json_is_null(value))
 		return 0;
@@ -186,16 +210,24 @@ static bool is_not_empty(const char *text)
 	return *text != '\0';
 }
 
+static bool take_port(const char **text)
+{
+	char *end;
+	unsigned long port = strtoul(*text, &end, 10);
+	bool is = **text >= '0' && **text <= '9' && port > 0 && port <= UINT16_MAX;
+
+	*text = end;
+	return is;
+}
+
 /* "80", "80-90/udp"; the protocol in any case. */
 static bool is_port(const char *text)
 {
-	const char *end = text + strspn(text, "0123456789");
-
-	if (end == text)
+	if (!take_port(&text))
 		return false;
-	if (*end == '-')
-		end += 1 + strspn(end + 1, "0123456789");
-	return !*end || strcasecmp(end, "/tcp") == 0 || strcasecmp(end, "/udp") == 0;
+	if (*text == '-' && (text++, !take_port(&text)))
+		return false;
+	return !*text || strcasecmp(text, "/tcp") == 0 || strcasecmp(text, "/udp") == 0;
 }
 
 static void lower_ports(char **ports)
@@ -246,8 +278,8 @@ static void read_health(struct reader *r, struct oci_health *h, const json_t *js
 
 static void read_execution(struct reader *r, struct oci_config *c, const json_t *json)
 {
-	c->entrypoint = read_list(r, json, "Entrypoint");
-	c->cmd = read_list(r, json, "Cmd");
+	c->entrypoint = read_command(r, json, "Entrypoint");
+	c->cmd = read_command(r, json, "Cmd");
 	c->env = read_list(r, json, "Env");
 	c->user = read_string(r, json, "User");
 	c->workdir = read_string(r, json, "WorkingDir");
@@ -255,7 +287,7 @@ static void read_execution(struct reader *r, struct oci_config *c, const json_t 
 	c->volumes = read_keys(r, json, "Volumes", false);
 	c->ports = read_keys(r, json, "ExposedPorts", false);
 	c->labels = read_keys(r, json, "Labels", true);
-	read_health(r, &c->health, json_object_get(json, "Healthcheck"));
+	read_health(r, &c->health, find_field(json, "Healthcheck"));
 	/* [""] resets what a base image had. */
 	if (c->entrypoint && c->entrypoint[0] && !*c->entrypoint[0] && !c->entrypoint[1]) {
 		strv_free(c->entrypoint);
@@ -272,7 +304,7 @@ static void read_execution(struct reader *r, struct oci_config *c, const json_t 
 
 static void read_rootfs(struct reader *r, struct oci_config *c, const json_t *rootfs)
 {
-	json_t *ids = json_object_get(rootfs, "diff_ids"), *id;
+	json_t *ids = find_field(rootfs, "diff_ids"), *id;
 	size_t n = json_array_size(ids), i;
 
 	if (n > OCI_LAYERS_MAX) {
@@ -321,8 +353,8 @@ int oci_config_parse(struct oci_config *c, const char *data, size_t size, const 
 	c->platform.variant = read_string(&r, c->json, "variant");
 	c->created = read_string(&r, c->json, "created");
 	c->author = read_string(&r, c->json, "author");
-	read_execution(&r, c, json_object_get(c->json, "config"));
-	read_rootfs(&r, c, json_object_get(c->json, "rootfs"));
+	read_execution(&r, c, find_field(c->json, "config"));
+	read_rootfs(&r, c, find_field(c->json, "rootfs"));
 	if (r.failed < 0)
 		oci_config_release(c);
 	return r.failed;

@@ -90,19 +90,26 @@ static bool is_empty_list(const json_t *list)
 	return !list || json_is_null(list) || (json_is_array(list) && json_array_size(list) == 0);
 }
 
+static bool is_there(const json_t *value)
+{
+	return value && !json_is_null(value);
+}
+
 static int check_schema(const json_t *json, const char *what, struct arrow_error *error)
 {
 	const json_t *version = json_object_get(json, "schemaVersion");
 
-	if (json_integer_value(version) == 1)
+	/* docker and podman look at the number in nothing that has the fields of schema 2. */
+	if (json_integer_value(version) == 1 && !json_object_get(json, "config") &&
+		!json_object_get(json, "manifests"))
 		return arrow_fail(error, ENOTSUP,
 			"%s uses schema 1, which is no longer supported: push it again with a current tool",
 			what);
 	if (version && !json_is_null(version) && !json_is_integer(version))
 		return arrow_fail(
 			error, EBADMSG, "%s has a schemaVersion that is not a number", what);
-	if (!is_empty_list(json_object_get(json, "manifests")) &&
-		!is_empty_list(json_object_get(json, "layers")))
+	if (is_there(json_object_get(json, "manifests")) &&
+		is_there(json_object_get(json, "layers")))
 		return arrow_fail(
 			error, EBADMSG, "%s has both layers and manifests, so it is neither", what);
 	return 0;

@@ -108,7 +108,8 @@ static void manifest_is_checked(void **state)
 	} cases[] = {
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC "]}", 0},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": []}", 0},
-		{"{\"schemaVersion\": 1, \"config\": " DESC ", \"layers\": []}", -ENOTSUP},
+		{"{\"schemaVersion\": 1, \"fsLayers\": [], \"history\": []}", -ENOTSUP},
+		{"{\"schemaVersion\": 1, \"config\": " DESC ", \"layers\": []}", 0},
 		{"{\"config\": " DESC ", \"layers\": []}", 0},
 		{"{\"schemaVersion\": null, \"mediaType\": null, \"config\": " DESC
 		 ", \"layers\": null, \"manifests\": null, \"annotations\": null, "
@@ -124,7 +125,7 @@ static void manifest_is_checked(void **state)
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": {}}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [7]}", -EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [], \"manifests\": []}",
-			0},
+			-EBADMSG},
 		{"{\"schemaVersion\": 2, \"config\": " DESC ", \"layers\": [" DESC
 		 "], \"manifests\": [" DESC "]}",
 			-EBADMSG},
@@ -284,7 +285,10 @@ static void config_is_read(void **state)
 		"{\"config\": {\"User\": 7}}", "{\"config\": {\"Labels\": {\"a\": 1}}}",
 		"{\"rootfs\": {\"diff_ids\": [\"x\"]}}",
 		"{\"config\": {\"Healthcheck\": {\"Interval\": 1.5}}}",
-		"{\"config\": {\"Entrypoint\": \"a\\u0000b\"}}", "7"};
+		"{\"config\": {\"Entrypoint\": \"a\\u0000b\"}}", "{\"config\": {\"Env\": \"A=1\"}}",
+		"{\"config\": {\"Volumes\": {\"/v\": 7}}}",
+		"{\"config\": {\"ExposedPorts\": {\"80\": []}}}",
+		"{\"config\": {\"Healthcheck\": {\"Test\": \"/h\"}}}", "7"};
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	_cleanup_config_ struct oci_config c = {0};
 
@@ -333,9 +337,9 @@ static void odd_configs_are_taken(void **state)
 		"{\"os\": null, \"architecture\": null, \"created\": null, \"author\": null, "
 		"\"history\": null, \"config\": {\"Env\": [\"A=1\", \"HOME\", \"=x\", \"\", null, "
 		"\"B=\"], \"Entrypoint\": [\"\"], \"Cmd\": [\"a\", null], \"User\": null, "
-		"\"WorkingDir\": \"srv/x\", \"Volumes\": {\"data\": null, \"\": {}, \"/v\": 7}, "
+		"\"WorkingDir\": \"srv/x\", \"Volumes\": {\"data\": null, \"\": {}, \"/v\": {}}, "
 		"\"ExposedPorts\": {\"443/TCP\": {}, \"53/Udp\": {}, \"80-82\": {}, \"http\": {}, "
-		"\"9/sctp\": {}}, \"Labels\": {\"k\": null}, \"StopSignal\": null, "
+		"\"9/sctp\": {}, \"99999/tcp\": {}, \"0\": {}, \"80-99999\": {}, \"80-\": {}}, \"Labels\": {\"k\": null}, \"StopSignal\": null, "
 		"\"Healthcheck\": {\"Test\": [\"CMD\", \"/h\"], \"Interval\": -1, \"Timeout\": null, "
 		"\"StartPeriod\": -5, \"Retries\": -3}}, \"rootfs\": {\"type\": \"odd\", "
 		"\"diff_ids\": [\"" SUM_REF "\"]}}";
@@ -345,8 +349,13 @@ static void odd_configs_are_taken(void **state)
 		"\"WorkingDir\": null}, \"rootfs\": null}";
 	static const char *const no_check =
 		"{\"config\": {\"Healthcheck\": {\"Test\": [\"curl\", \"x\"]}}}";
+	/* Keys in other letters, but not instead of one that is as it should be; a lone command. */
+	static const char *const letters =
+		"{\"CONFIG\": {\"cmd\": \"run\", \"user\": \"no\", \"User\": \"web\", \"USER\": \"no\", "
+		"\"healthCheck\": {\"test\": [\"CMD\", \"/h\"]}}, \"rootFS\": {\"Diff_IDs\": [\"" SUM_REF
+		"\"]}}";
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
-	_cleanup_config_ struct oci_config c = {0}, other = {0}, third = {0};
+	_cleanup_config_ struct oci_config c = {0}, other = {0}, third = {0}, fourth = {0};
 
 	if (oci_config_parse(&c, text, strlen(text), "it", &e) < 0)
 		fail_msg("%s", e.text);
@@ -373,6 +382,12 @@ static void odd_configs_are_taken(void **state)
 	if (oci_config_parse(&third, no_check, strlen(no_check), "it", &e) < 0)
 		fail_msg("%s", e.text);
 	assert_null(third.health.test);
+	if (oci_config_parse(&fourth, letters, strlen(letters), "it", &e) < 0)
+		fail_msg("%s", e.text);
+	expect_strings(fourth.cmd, (const char *const[]){"run", NULL});
+	assert_string_equal(fourth.user, "web");
+	assert_string_equal(fourth.health.test[1], "/h");
+	assert_int_equal(fourth.n_diff_ids, 1);
 }
 
 static uint64_t choose(const char *text, const char *architecture)
