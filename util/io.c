@@ -132,16 +132,45 @@ int mkdir_all(const char *path, mode_t mode)
 	return 0;
 }
 
-int remove_tree(int dirfd, const char *path)
+/* Directories of a tree that are open at once: a guest can make them as deep as it likes. */
+#define TREE_DEPTH_MAX 64u
+
+/* A tree on its way out. */
+struct removing {
+	int top_fd;
+	unsigned int number; /* in the last name that was tried at the top */
+	unsigned int moved;  /* directories, to there */
+};
+
+/* A directory that is too deep is moved to the top of its tree, which is gone through again. */
+static int remove_move_up(struct removing *t, int dirfd, const char *name)
+{
+	char higher[32];
+	int r;
+
+	do {
+		snprintf(higher, sizeof(higher), ".deep-%u", ++t->number);
+		r = renameat(dirfd, name, t->top_fd, higher);
+	} while (r < 0 && (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR));
+	if (r < 0)
+		return -errno;
+	t->moved++;
+	return 0;
+}
+
+static int remove_below(struct removing *t, int dirfd, const char *path, unsigned int depth)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	struct dirent *entry;
+	unsigned int moved;
 	int fd, r = 0;
 
 	if (unlinkat(dirfd, path, 0) == 0)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
+	if (depth == TREE_DEPTH_MAX)
+		return remove_move_up(t, dirfd, path);
 
 	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -152,19 +181,31 @@ int remove_tree(int dirfd, const char *path)
 		close(fd);
 		return r;
 	}
+	if (depth == 0)
+		t->top_fd = fd;
 
-	while ((entry = readdir(dir))) {
-		int e;
+	do {
+		moved = t->moved;
+		r = 0;
+		rewinddir(dir);
+		while ((entry = readdir(dir))) {
+			int e;
 
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		e = remove_tree(fd, entry->d_name);
-		if (e < 0 && r == 0)
-			r = e;
-	}
+			if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+				continue;
+			e = remove_below(t, fd, entry->d_name, depth + 1);
+			if (e < 0 && r == 0)
+				r = e;
+		}
+	} while (depth == 0 && t->moved != moved);
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && r == 0)
 		r = -errno;
 	return r;
+}
+
+int remove_tree(int dirfd, const char *path)
+{
+	return remove_below(&(struct removing){.top_fd = -1}, dirfd, path, 0);
 }
 
 char *path_format(const char *fmt, ...)

@@ -28,7 +28,8 @@ int write_file_atomic(
 /* mkdir -p. Returns 0 or a negative errno. */
 int mkdir_all(const char *path, mode_t mode) ARROW_MUST_CHECK;
 
-/* Removes a directory tree and does not follow links. Returns 0 or a negative errno. */
+/* Removes a directory tree, however deep, and does not follow links. Returns 0 or a negative errno.
+ */
 int remove_tree(int dirfd, const char *path);
 
 /* "%s/%s..." without truncation; NULL when out of memory. */

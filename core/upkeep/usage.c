@@ -21,7 +21,10 @@
 
 #define ROOT_SUFFIX ".erofs"
 
-unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
+/* A guest can make directories in its volume as deep as it likes; those deeper are not counted. */
+#define USAGE_DEPTH_MAX 256u
+
+static unsigned long long usage_sum_bytes(int dir_fd, const char *path, unsigned int depth)
 {
 	unsigned long long sum;
 	_cleanup_closedir_ DIR *dir = NULL;
@@ -32,7 +35,7 @@ unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
 	if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	sum = (unsigned long long)st.st_blocks * 512;
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st.st_mode) || depth == USAGE_DEPTH_MAX)
 		return sum;
 	fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -40,8 +43,13 @@ unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
 		close_keep_errno(fd);
 	while (dir && (entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			sum += arrow_disk_bytes(fd, entry->d_name);
+			sum += usage_sum_bytes(fd, entry->d_name, depth + 1);
 	return sum;
+}
+
+unsigned long long arrow_disk_bytes(int dir_fd, const char *path)
+{
+	return usage_sum_bytes(dir_fd, path, 0);
 }
 
 static unsigned long long usage_bytes_below(const char *dir, const char *name)

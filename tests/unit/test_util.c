@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -154,6 +155,38 @@ static void tree_is_made_and_removed_and_links_are_not_followed(void **state)
 	assert_int_equal(access(outside, F_OK), 0);
 	assert_int_equal(access(deep, F_OK), -1);
 	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
+}
+
+/* As a guest can make one in a volume: deeper than this process may open files. */
+static void deep_tree_is_removed(void **state)
+{
+	char dir[] = "/tmp/arrow-unit-XXXXXX";
+	struct rlimit before, few = {.rlim_cur = 100};
+	int r;
+
+	assert_non_null(mkdtemp(dir));
+	_cleanup_close_ int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dup(top);
+
+	for (unsigned int i = 0; i < 1000; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(fd, "d", 0755), 0);
+		assert_int_equal(mkdirat(fd, i % 2 ? ".deep-1" : "empty", 0755), 0);
+		assert_int_equal(symlinkat("/tmp", fd, i % 3 ? "link" : ".deep-2"), 0);
+		next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	r = remove_tree(AT_FDCWD, dir);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(access(dir, F_OK), -1);
 }
 
 static void atomic_write_replaces_and_leaves_no_temporary(void **state)
@@ -477,6 +510,7 @@ int main(void)
 		cmocka_unit_test(digest_of_a_known_string),
 		cmocka_unit_test(digests_of_all_ways_agree),
 		cmocka_unit_test(tree_is_made_and_removed_and_links_are_not_followed),
+		cmocka_unit_test(deep_tree_is_removed),
 		cmocka_unit_test(atomic_write_replaces_and_leaves_no_temporary),
 		cmocka_unit_test(process_output_and_failure),
 		cmocka_unit_test(a_child_keeps_only_the_descriptors_that_are_listed),
