@@ -348,23 +348,29 @@ static void volume_sweep(int folder)
 
 int volume_remove(const char *data, const char *name, struct arrow_error *error)
 {
-	_cleanup_free_ char *half = path_format(HALF "%s", name);
+	char id[2 * ID_BYTES + 1];
+	_cleanup_free_ char *half = NULL;
 	_cleanup_close_ int folder = volume_open_folder(data, error);
+	int r = folder < 0 ? folder : hex_random(id, ID_BYTES);
 
 	if (folder < 0)
 		return folder;
+	half = r == 0 ? path_format(HALF "%s", id) : NULL;
 	if (!half)
-		return arrow_fail(error, ENOMEM, "out of memory");
+		return arrow_fail(error, r < 0 ? -r : ENOMEM, "cannot create an id: %m");
 	volume_sweep(folder);
 	if (!volume_name_is_valid(name) || faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return arrow_fail_status(
 			error, 1, ENOENT, "no such volume: %s; 'arrow volume ls' lists them", name);
-	/* Renamed first: nobody sees half of it. */
+	/* Renamed first: nobody sees half of it. What cannot be removed is in nobody's way. */
 	if (renameat(folder, name, folder, half) < 0)
 		return arrow_fail(error, errno, "cannot remove the volume %s: %m", name);
 	event_write(data, "volume", "destroy", name, json_pack("{s:s}", "driver", VOLUME_DRIVER));
-	remove_tree(folder, half);
-	return 0;
+	r = remove_tree(folder, half);
+	return r < 0 ? arrow_fail(error, -r,
+			       "cannot remove all files of the volume %s: %m; the rest is in %s/volumes/%s",
+			       name, data, half)
+		     : 0;
 }
 
 bool volume_is_anonymous(const struct volume *v)
