@@ -150,6 +150,31 @@ static int fill_link(struct fill *f, const struct stat *st)
 
 static int fill_copy_dir(struct fill *f);
 
+static int fill_make_entry(struct fill *f, const struct stat *st)
+{
+	int r = fill_link(f, st);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	switch (st->st_mode & S_IFMT) {
+	case S_IFDIR:
+		if (mkdirat(f->to, f->path, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		r = fill_copy_dir(f);
+		return r < 0 ? r : fill_copy_owner(f, f->path, st);
+	case S_IFREG:
+		return fill_copy_file(f, st);
+	case S_IFLNK:
+		r = fill_copy_link(f);
+		return r < 0 ? r : fill_copy_owner(f, f->path, st);
+	default:
+		if (mknodat(f->to, f->path, st->st_mode & S_IFMT, st->st_rdev) < 0)
+			return -errno;
+		return fill_copy_owner(f, f->path, st);
+	}
+}
+
+/* The volume was empty: what is there now is of another VM that fills it at the same time. */
 static int fill_copy_entry(struct fill *f)
 {
 	struct stat st;
@@ -157,25 +182,8 @@ static int fill_copy_entry(struct fill *f)
 
 	if (fstatat(f->from, f->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	r = fill_link(f, &st);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	switch (st.st_mode & S_IFMT) {
-	case S_IFDIR:
-		if (mkdirat(f->to, f->path, 0700) < 0)
-			return -errno;
-		r = fill_copy_dir(f);
-		return r < 0 ? r : fill_copy_owner(f, f->path, &st);
-	case S_IFREG:
-		return fill_copy_file(f, &st);
-	case S_IFLNK:
-		r = fill_copy_link(f);
-		return r < 0 ? r : fill_copy_owner(f, f->path, &st);
-	default:
-		if (mknodat(f->to, f->path, st.st_mode & S_IFMT, st.st_rdev) < 0)
-			return -errno;
-		return fill_copy_owner(f, f->path, &st);
-	}
+	r = fill_make_entry(f, &st);
+	return r == -EEXIST ? 0 : r;
 }
 
 /* Copies what is in the directory f->path, which is "." at the top; ends with that path again. */

@@ -58,10 +58,13 @@ static int job_compare_depth(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* As Docker: the first time it is used, a volume gets what the image has at its place. */
+/*
+ * As Docker: the first time it is used, a volume gets what the image has at its place. The guest
+ * does it, so not where it cannot write.
+ */
 static bool job_fills_volume(const struct arrow_volume *v)
 {
-	return v->name && !v->no_copy && !v->subpath;
+	return v->name && !v->no_copy && !v->subpath && !v->read_only;
 }
 
 static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,

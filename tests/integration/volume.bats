@@ -125,6 +125,14 @@ END
   [ "$(arrow run --rm --rootfs root -v full:/data sh -c 'cat /data/two; ls /data/one' 2>/dev/null)" = two ]
   [ -z "$(arrow run --rm --rootfs root -v bare:/data:nocopy sh -c 'ls /data')" ]
   [ -z "$(arrow run --rm --rootfs root --mount src=bare2,dst=/data,volume-nocopy sh -c 'ls /data')" ]
+  # What cannot be written is not filled.
+  [ -z "$(arrow run --rm --rootfs root -v bare3:/data:ro sh -c 'ls /data')" ]
+  # Who fills it at the same time has made some of it.
+  mkdir -p root/data/lost+found host/lost+found
+  echo root >root/data/lost+found/both
+  echo host >host/lost+found/both
+  arrow volume create -o o=bind -o device="$PWD/host" shown >/dev/null
+  [ "$(arrow run --rm --rootfs root -v shown:/data sh -c 'cat /data/lost+found/both /data/one')" = $'host\none' ]
   # A directory of the host is never filled, and is made if it is missing.
   [ -z "$(arrow run --rm --rootfs root -v ./new/dir:/data sh -c 'ls /data')" ]
   [ -d new/dir ]
@@ -149,6 +157,12 @@ END
   [ "$(arrow run --rm -v shown:/data "$B" cat /data/file)" = host ]
   arrow volume rm shown >/dev/null
   [ "$(cat host/file)" = host ]
+  # Directories deeper than a process may open files.
+  # shellcheck disable=SC2016
+  arrow run --rm -v deep:/data "$B" sh -c 'cd /data; i=0; while [ $i -lt 1100 ]; do mkdir d; cd d; i=$((i + 1)); done'
+  arrow system df -v | grep -q deep
+  arrow volume rm deep >/dev/null
+  [ "$(ls -A "$ARROW_DATA_DIR/volumes")" = $'.lock\none' ]
 }
 
 @test "volume: what is wrong is told" {
