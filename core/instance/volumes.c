@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/instance/config.h"
@@ -15,7 +16,7 @@
 struct users {
 	int arrows_fd;
 	json_t *found;
-	bool failed;
+	char damaged[ARROW_ID_HEX]; /* the id of an Arrow that does not say what it uses, or "" */
 };
 
 static void volumes_add_user(json_t *found, const char *name, const char *id)
@@ -38,11 +39,11 @@ static void volumes_look(const char *id, void *arg)
 	size_t i;
 	int r = path ? read_file(u->arrows_fd, path, INSTANCE_CONFIG_MAX, &text, NULL) : -ENOMEM;
 
-	if (r < 0) {
-		u->failed |= r != -ENOENT; /* half made or half removed */
+	if (r == -ENOENT) /* half made or half removed */
 		return;
-	}
-	o = json_loads(text, 0, NULL);
+	o = r == 0 ? json_loads(text, 0, NULL) : NULL;
+	if (!o)
+		snprintf(u->damaged, sizeof(u->damaged), "%s", id);
 	json_array_foreach (json_object_get(json_object_get(o, "spec"), "volumes"), i, one)
 		if (*json_text(one, "name"))
 			volumes_add_user(u->found, json_text(one, "name"), id);
@@ -55,8 +56,10 @@ int arrow_volume_users(const char *data, json_t **users, struct arrow_error *err
 	struct users u = {.arrows_fd = fd, .found = json_object()};
 	int r = fd < 0 ? fd : folders_each_id(fd, volumes_look, &u);
 
-	if (r == 0 && u.failed)
-		r = -EIO;
+	if (r == 0 && u.damaged[0])
+		r = arrow_fail(error, EBADMSG,
+			"cannot find out which volumes are in use: the Arrow %.12s is damaged; 'arrow rm -f %.12s' removes it",
+			u.damaged, u.damaged);
 	if (r < 0) {
 		json_decref(u.found);
 		return error->text

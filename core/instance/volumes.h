@@ -14,7 +14,7 @@
 /*
  * An object that has, by the name of each volume that is used, an array of the ids of Arrows. Owned
  * by the caller.
- * Errors: a data directory that cannot be read.
+ * Errors: a data directory that cannot be read, -EBADMSG (an Arrow whose config is damaged).
  */
 int arrow_volume_users(
 	const char *data, json_t **users, struct arrow_error *error) ARROW_MUST_CHECK;

@@ -177,6 +177,7 @@ END
   check "unknown volume driver 'nfs'" volume create -d nfs x
   check "unknown volume driver 'nfs'" run --volume-driver nfs "$B" true
   check "unknown option 'size'" volume create -o size=1g x
+  [ "$status" -eq 1 ]
   check "is not supported" volume create -o type=nfs -o o=addr=1.2.3.4 -o device=:/x x
   check "cannot look at the device /nowhere" volume create -o o=bind -o device=/nowhere x
   check "mounts do not spread" run -v x:/x:rshared "$B" true

@@ -301,10 +301,11 @@ static void mounts(void **state)
 	}
 	assert_int_equal(spec.files.n_volumes + spec.files.n_tmpfs, 4);
 	/* Of volumes by name; what is wrong with a name is found when it is made. */
-	assert_int_equal(arrow_parse_mount(&spec,
-				 "src=n,dst=/v,ro,volume-nocopy,volume-subpath=a/b,volume-driver=local,"
-				 "volume-label=k=v,volume-opt=o=bind",
-				 &e),
+	assert_int_equal(
+		arrow_parse_mount(&spec,
+			"src=n,dst=/v,ro,volume-nocopy,volume-subpath=a/b,volume-driver=local,"
+			"volume-label=k=v,volume-opt=o=bind",
+			&e),
 		0);
 	assert_int_equal(arrow_parse_mount(&spec, "type=volume,dst=/w", &e), 0);
 	assert_string_equal(spec.files.volumes[2].name, "n");
@@ -319,8 +320,7 @@ static void mounts(void **state)
 
 static void volumes_and_tmpfs(void **state)
 {
-	static const char *const bad[] = {
-		"", "x", ":", "/", "/a:", "/a:b", ":/b", "/a:/",
+	static const char *const bad[] = {"", "x", ":", "/", "/a:", "/a:b", ":/b", "/a:/",
 		"/a:/b:x", "/a:/b:nocopy", "/a:/b:rshared", "n:/b:slave"};
 	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
 	struct arrow_spec spec;

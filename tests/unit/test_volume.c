@@ -156,6 +156,13 @@ static void test_used_ones_stay(void **state)
 	assert_non_null(strstr(error.text, "in use by Arrow"));
 	arrow_volumes_drop(data, &spec, true);
 	assert_int_equal(volumes(), 2);
+	/* One that does not say what it uses may use any. */
+	assert_int_equal(renameat(i.dir_fd, "config.json", i.dir_fd, "saved"), 0);
+	close(openat(i.dir_fd, "config.json", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	arrow_error_clear(&error);
+	assert_int_equal(arrow_volume_remove(data, "used", &error), -EBADMSG);
+	assert_non_null(strstr(error.text, "is damaged"));
+	assert_int_equal(renameat(i.dir_fd, "saved", i.dir_fd, "config.json"), 0);
 	arrow_instance_remove(&i, true);
 	assert_int_equal(volumes(), 1);
 	arrow_error_clear(&error);
