@@ -207,7 +207,7 @@ of() {
 
 @test "limits: under cgroup v2 the kernel kills the VM, not the keeper, whose work counts as the Arrow's" {
   # As this host may have version 1, in an Arrow: its kernel has version 2.
-  run arrow run --privileged --kernel general -e CMOCKA_MESSAGE_OUTPUT=TAP "$(dirname "$BARE")/tests/unit/test_limits_v2"
+  run arrow run --privileged --kernel general -e CMOCKA_MESSAGE_OUTPUT=TAP "$(dirname "$BARE")/tests/unit/guest_limits_v2"
   [ "$status" -eq 0 ]
   [ "$(grep -c '^ok ' <<<"$output")" -eq 2 ]
   [[ $output != *SKIP* ]]
