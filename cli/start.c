@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow start. */
+#include <errno.h>
 #include <stdbool.h>
 
 #include "cli/commands.h"
@@ -9,6 +10,7 @@
 #include "cli/output/print.h"
 #include "cli/signals.h"
 #include "core/client/client.h"
+#include "core/client/manage.h"
 #include "core/start/start.h"
 
 enum { OPT_DETACH_KEYS = 256 };
@@ -75,13 +77,20 @@ int cmd_start(int argc, char **argv)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct arrow_paths paths = {0};
 	struct input in = {.how.take_signals = cli_take_signals};
-	int status = 0;
+	int status = 0, r;
 
 	cli_parse(&start_argp, argc, argv, 0, &in);
 	if (!in.how.output)
 		return cli_each(&in.names, start_one, &in);
-	if (cli_paths_init(&paths, &error) < 0 ||
-		arrow_start(&paths, in.names.v[0], &in.how, &status, &error) < 0)
+	r = cli_paths_init(&paths, &error);
+	if (r == 0)
+		r = arrow_start(&paths, in.names.v[0], &in.how, &status, &error);
+	/* As Docker: who comes to one that runs is attached to it. */
+	if (r == -EBUSY) {
+		arrow_error_clear(&error);
+		r = arrow_attach(&paths, in.names.v[0], &in.how, &status, &error);
+	}
+	if (r < 0)
 		status = cli_error(&error);
 	arrow_paths_release(&paths);
 	return status;

@@ -215,6 +215,12 @@ END
     kill -KILL $pid
     wait $pid || true
   done
+  # As Docker: start -a comes to one that runs.
+  "$ARROW" start -a alive >out &
+  pid=$!
+  wait_for 60 test -s out
+  kill -KILL $pid
+  wait $pid || true
   is alive status running
   "$ARROW" run --name front "$B" sleep 1000 &
   pid=$!
@@ -234,15 +240,17 @@ END
   tmux -L arrow-$$ send-keys 'X=kept' Enter C-p C-q
   wait_for 60 screen 'left 0'
   is term status running
-  tmux -L arrow-$$ kill-session
-  tmux -L arrow-$$ new-session -d -x 100 -y 30 "'$ARROW' attach --detach-keys ctrl-x,x term; echo status \$?; exec sleep 1000"
+  tmux -L arrow-$$ kill-server
+  # Another server: the first may still be about to end.
+  tmux -L again-$$ new-session -d -x 100 -y 30 "'$ARROW' attach --detach-keys ctrl-x,x term; echo status \$?; exec sleep 1000"
   # Its terminal is raw once it is attached.
-  wait_for 60 eval 'stty -a -F "$(tmux -L arrow-$$ display-message -p "#{pane_tty}")" | grep -q -- -icanon'
-  tmux -L arrow-$$ send-keys 'echo =$X= ' Enter
+  wait_for 60 eval 'stty -a -F "$(tmux -L again-$$ display-message -p "#{pane_tty}")" | grep -q -- -icanon'
+  tmux -L again-$$ send-keys 'echo =$X= ' Enter
+  screen() { tmux -L again-$$ capture-pane -p | grep -q "$1"; }
   wait_for 60 screen '=kept='
-  tmux -L arrow-$$ send-keys 'exit 9' Enter
+  tmux -L again-$$ send-keys 'exit 9' Enter
   wait_for 60 screen 'status 9'
-  tmux -L arrow-$$ kill-server || true
+  tmux -L again-$$ kill-server || true
   run -125 arrow run --detach-keys ctrl-é "$B" true
   [[ $output == 'arrow: --detach-keys takes 1 to 16 keys such as'* ]]
 }
