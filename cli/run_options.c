@@ -511,9 +511,11 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 	struct run_input *in = state->input;
 	const struct arrow_spec_source *source = &in->spec.source;
 
-	/* One line, from the first thing that is wrong. */
-	if (in->error.text)
+	/* One line, from the first thing that is wrong: what follows it is not looked at. */
+	if (in->error.text) {
+		state->next = state->argc;
 		return 0;
+	}
 	if (key == ARGP_KEY_ARG) {
 		run_take_operands(in, value, state);
 		return 0;
@@ -530,8 +532,10 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		if (values[i].key != key)
 			continue;
-		if (run_take_value(in, &values[i], value) < 0)
+		if (run_take_value(in, &values[i], value) < 0) {
 			cli_name_option(state, key, &in->error);
+			state->next = state->argc;
+		}
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

@@ -400,6 +400,9 @@ options_of() {
   [[ $stderr == "arrow: --pids-limit: "*"'host'"* ]]
   run -125 --separate-stderr arrow create -m much /bin/true
   [[ $stderr == "arrow: --memory: "*"'much'"* ]]
+  # Whatever follows, which is the program's.
+  run -125 --separate-stderr arrow run -d --name w image httpd -f -p 80
+  [[ $stderr == "arrow: --name: invalid name 'w'"* ]]
   run -125 --separate-stderr arrow exec -w here there true
   [[ $stderr == "arrow: --workdir: "*"'here'"* ]]
   run -125 --separate-stderr arrow update --cpus none x
