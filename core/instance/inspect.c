@@ -217,6 +217,20 @@ static const char *source_of(const struct arrow_spec *spec)
 	return source ? source : "";
 }
 
+/* As Docker: of those without a name. */
+static json_t *inspect_anonymous(const struct arrow_spec *spec)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		if (spec->files.volumes[i].anonymous)
+			json_object_set_new(object, spec->files.volumes[i].guest, json_object());
+	if (json_object_size(object) > 0)
+		return object;
+	json_decref(object);
+	return json_null();
+}
+
 static json_t *inspect_config(const struct arrow_instance *i, const struct arrow_spec *spec)
 {
 	char host[ARROW_ID_SHORT + 1];
@@ -229,7 +243,7 @@ static json_t *inspect_config(const struct arrow_instance *i, const struct arrow
 		snprintf(signal, sizeof(signal), "SIG%s", name);
 	else if (spec->life.stop_signal)
 		snprintf(signal, sizeof(signal), "%u", spec->life.stop_signal);
-	o = json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+	o = json_pack("{s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}",
 		"Hostname", arrow_text_json(spec->net.hostname ? spec->net.hostname : host),
 		"Domainname", arrow_text_json(spec->net.domainname ? spec->net.domainname : ""),
 		"User", arrow_text_json(spec->process.user ? spec->process.user : ""), "Tty",
@@ -238,7 +252,7 @@ static json_t *inspect_config(const struct arrow_instance *i, const struct arrow
 		inspect_texts(&spec->process.args), "Image", arrow_text_json(source_of(spec)),
 		"WorkingDir", arrow_text_json(spec->process.workdir ? spec->process.workdir : ""),
 		"ExposedPorts", inspect_exposed(spec), "Labels", arrow_pairs_json(&spec->labels),
-		"StopSignal", signal);
+		"StopSignal", signal, "Volumes", inspect_anonymous(spec));
 	if (o && spec->life.health.test.n)
 		json_object_set_new(o, "Healthcheck", inspect_health_of(&spec->life.health));
 	return o;

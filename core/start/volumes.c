@@ -44,7 +44,8 @@ static int volumes_add_from(const struct arrow_paths *paths, struct arrow_spec *
 			error, EINVAL, "--volumes-from: unknown mode '%s'; use ro or rw", mode + 1);
 	r = arrow_instance_find(paths, name, id, error);
 	if (r < 0) {
-		error->status = ARROW_STATUS_ERROR; /* of a start, whatever it is of the other one */
+		error->status =
+			ARROW_STATUS_ERROR; /* of a start, whatever it is of the other one */
 		return arrow_error_prefix(error, r, "--volumes-from");
 	}
 	r = arrow_instance_open(&other, paths, id, &theirs, error);
@@ -152,6 +153,10 @@ int run_open_volume(const struct arrow_volume *v, struct arrow_error *error)
 	if (!v->subpath)
 		return steal_fd(&fd);
 	part = (int)syscall(SYS_openat2, fd, v->subpath, &how, sizeof(how));
+	if (part < 0 && errno == EXDEV)
+		return arrow_fail(error, EXDEV,
+			"cannot open %s of the volume %s: it leads out of the volume", v->subpath,
+			v->name);
 	return part < 0 ? arrow_fail(error, errno, "cannot open %s of the volume %s: %m",
 				  v->subpath, v->name)
 			: part;

@@ -82,7 +82,7 @@ make_root() {
   arrow create --name keeps -v /data "$B" true >/dev/null
   name=$(arrow volume ls -q)
   [ "${#name}" -eq 64 ]
-  [ "$(arrow inspect -f '{{(index .Mounts 0).Name}}' keeps)" = "$name" ]
+  [ "$(arrow inspect -f '{{(index .Mounts 0).Name}} {{len .Config.Volumes}}' keeps)" = "$name 1" ]
   arrow rm keeps
   [ "$(arrow volume ls -q)" = "$name" ]
   arrow volume create named >/dev/null
@@ -150,6 +150,7 @@ END
     run arrow run --rm --mount source=one,target=/data,volume-subpath=$part "$B" ls /data
     [ "$status" -ne 0 ]
     [[ $output == *"cannot open $part of the volume one"* ]]
+    [ $part = missing ] || [[ $output == *'it leads out of the volume'* ]]
   done
   mkdir host
   echo host >host/file
