@@ -3,9 +3,9 @@
 #define ARROW_UTIL_EVENT_H
 
 /*
- * What happens to Arrows, images, networks and volumes, for `arrow events`: one JSON object a line, as
- * Docker has it, in DATA/events.json. Keepers and commands add to it themselves, each line by one
- * write, so nobody waits for anybody. A file of more than EVENT_FILE_MAX becomes events.json.1.
+ * What happens to Arrows, images, networks and volumes, for `arrow events`: one JSON object a line,
+ * as Docker has it, in DATA/events.json. Keepers and commands add to it themselves, each line by
+ * one write, so nobody waits for anybody. A file of more than EVENT_FILE_MAX becomes events.json.1.
  * What cannot be written, as on a full disk, is not told; nothing fails for it.
  */
 

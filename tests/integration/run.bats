@@ -393,7 +393,6 @@ echo not reached'
   check --cpus ''
   check --rootfs ''
   check --cpus 10000
-  check --mount "type=bind,src=$PWD/nowhere,dst=/x"
   check -v nothing
   check -v /tmp:relative
   check --ulimit nofile
@@ -412,7 +411,7 @@ echo not reached'
   check -a stdnone
   check -d -a stdout
   check --sig-proxy=perhaps
-  check --mount type=volume,src=name,dst=/x
+  check --mount type=volume,src=na/me,dst=/x
   check --mount "type=bind,src=$PWD/nowhere,dst=/x"
   check --label-file /nowhere
   check --timeout x
