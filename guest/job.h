@@ -18,8 +18,7 @@ struct job_network {
 };
 
 struct job {
-	uint32_t flags; /* enum arrow_job_flags */
-	char **argv;    /* NULL-terminated, as env, hosts, sysctls and groups are */
+	char **argv; /* NULL-terminated, as env, hosts, sysctls and groups are */
 	char **env;
 	char **hosts;
 	char **sysctls;
@@ -28,8 +27,7 @@ struct job {
 	char *user;     /* "" for root; NULL when an EXEC names none */
 	char *hostname; /* these two NULL when the job names none */
 	char *resolv;
-	const char *root; /* block device of the root, without /dev */
-	bool root_uniform;
+	const char *root;               /* block device of the root, without /dev */
 	const char *root_options;       /* mode, owner and group of "/"; "" for 0755 of root */
 	struct arrow_job_mount *mounts; /* without the root */
 	size_t mount_count;
@@ -37,17 +35,18 @@ struct job {
 	size_t rlimit_count;
 	struct job_network network;
 	uint64_t caps;
-	bool has_caps;     /* CAPS was there */
 	uint64_t shm_size; /* 0: as the loader has it */
+	uint32_t flags;    /* enum arrow_job_flags */
 	uint32_t cpu_max;  /* thousandths of a CPU; 0: no limit below the vCPUs */
 	uint32_t pids_max; /* 0: no limit */
 	uint8_t seed[32];
 	uint8_t machine_id[16];
-	bool has_machine_id;
 	struct arrow_job_clock clock; /* 0 seconds: leave the clock alone */
 	struct arrow_job_winsize window;
-	const char *id, *name;   /* NULL when the job names none */
 	uint32_t restore_signal; /* 0: none */
+	bool root_uniform, has_machine_id;
+	bool has_caps;         /* CAPS was there */
+	const char *id, *name; /* NULL when the job names none */
 	void *arena;
 };
 

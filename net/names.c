@@ -166,9 +166,11 @@ int net_names_publish(const struct arrow_paths *paths, const struct net_names *n
 
 	net_address_text(&names->address4, false, target);
 	if (names->address6.family) {
-		if (*target)
-			strcat(target, ",");
-		net_address_text(&names->address6, false, target + strlen(target));
+		size_t n = strlen(target);
+
+		if (n > 0)
+			target[n++] = ',';
+		net_address_text(&names->address6, false, target + n);
 	}
 	if (r == 0)
 		r = names_each_link(names, names_link, dir, target);
@@ -428,7 +430,7 @@ int net_names_find(int dir, const struct net_names_client *client, const char *n
 		n = names_find_on(dir, client->networks[i], plain, addresses, n);
 	/* A whole name counts before one that is cut. */
 	for (unsigned int i = 0; n == 0 && i < client->n; i++) {
-		strcpy(part, plain);
+		snprintf(part, sizeof(part), "%s", plain);
 		if (names_cut(part, client->networks[i]))
 			n = names_find_on(dir, client->networks[i], part, addresses, n);
 	}

@@ -300,7 +300,7 @@ static void resolver_forward(struct resolver *r, const uint8_t *query, size_t si
 
 static void resolver_take_questions(struct resolver *r)
 {
-	struct sockaddr_storage client;
+	struct sockaddr_storage client = {0};
 	uint8_t answer[DNS_ANSWER_MAX];
 
 	for (unsigned int i = 0; i < QUESTIONS_AT_ONCE; i++) {
@@ -436,7 +436,7 @@ static void resolver_reap(struct resolver *r)
 
 static void resolver_take_connection(struct resolver *r)
 {
-	struct sockaddr_storage client;
+	struct sockaddr_storage client = {0};
 	socklen_t size = sizeof(client);
 	_cleanup_close_ int fd = accept4(r->tcp, (struct sockaddr *)&client, &size, SOCK_CLOEXEC);
 	struct net_address from;

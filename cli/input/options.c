@@ -125,7 +125,7 @@ static int options_check(const struct argp *argp, int argc, char **argv, unsigne
 	struct option_words w = {.argp = argp, .v = argv, .n = argc, .at = 1};
 	int kept = 1;
 
-	w.flags = calloc((size_t)argc + 1, sizeof(*w.flags));
+	w.flags = calloc((size_t)argc + 1, sizeof(const struct argp_option *));
 	if (!w.flags) {
 		fprintf(stderr, "%s: out of memory\n", argv[0]);
 		exit(ARROW_STATUS_ERROR);

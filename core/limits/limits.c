@@ -165,7 +165,7 @@ static void limits_drop_groups(struct arrow_confinement *c, unsigned int n)
 		}
 		close_keep_errno(c->procs[c->n]);
 		limits_remove_group(dir);
-		if (c->oom && strncmp(c->oom, dir, strlen(dir)) == 0)
+		if (c->oom && dir && strncmp(c->oom, dir, strlen(dir)) == 0)
 			free(STEAL(c->oom));
 		free(dir);
 	}

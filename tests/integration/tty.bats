@@ -135,7 +135,7 @@ note_terminal() {
 
 # bats test_tags=start
 @test "tty: the window's size, at the start and when it changes" {
-  type_line "$ARROW run -it $B sh -c 'stty size; trap \"stty size\" WINCH; while :; do sleep 0.1; done'"
+  type_line "$ARROW run -it $B sh -c 'trap \"stty size\" WINCH; stty size; while :; do sleep 0.1; done'"
   expect '^24 80$'
   tmux -L "$T" resize-window -x 100 -y 30
   expect '^30 100$'

@@ -347,7 +347,7 @@ static struct channel *world_connect(struct world *w)
 	int s[2];
 
 	assert_non_null(c);
-	assert_true(w->n_commands < sizeof(w->commands) / sizeof(*w->commands));
+	assert_true(w->n_commands < sizeof(w->commands) / sizeof(struct channel *));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
 	assert_non_null(peers_add(&w->k.peers, s[0]));
 	assert_int_equal(channel_init(c, s[1]), 0);

@@ -98,8 +98,8 @@ static void values_reach_their_limits(void **state)
 	uint32_t n;
 	uint64_t ns;
 
-	strcpy(entry253 + 253, ":1.2.3.4");
-	strcpy(entry254 + 254, ":1.2.3.4");
+	memcpy(entry253 + 253, ":1.2.3.4", sizeof(":1.2.3.4"));
+	memcpy(entry254 + 254, ":1.2.3.4", sizeof(":1.2.3.4"));
 	arrow_spec_init(&spec);
 	REACHES(arrow_parse_cpus(&spec, "64", &e), arrow_parse_cpus(&spec, "64.001", &e),
 		"0.001 to 64");
