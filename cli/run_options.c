@@ -287,15 +287,6 @@ static int run_check_keys(const char *value, struct arrow_error *error)
 	return r < 0 ? r : 0;
 }
 
-static int run_check_volume_driver(
-	struct arrow_spec *spec, const char *value, struct arrow_error *error)
-{
-	return *value == '\0' || strcmp(value, "local") == 0
-		       ? 0
-		       : arrow_fail(error, EINVAL,
-				 "unknown volume driver '%s'; the only driver is local", value);
-}
-
 static int run_parse_security(struct arrow_spec *spec, const char *value, struct arrow_error *error)
 {
 	if (strcmp(value, "no-new-privileges") != 0 &&
@@ -417,7 +408,7 @@ static const struct run_value values[] = {
 	{OPT_ENV_FILE, RUN_SPEC, .spec = run_parse_env_file},
 	{'v', RUN_SPEC, .spec = arrow_parse_volume},
 	{OPT_MOUNT, RUN_SPEC, .spec = arrow_parse_mount},
-	{OPT_VOLUME_DRIVER, RUN_SPEC, .spec = run_check_volume_driver},
+	{OPT_VOLUME_DRIVER, RUN_SPEC, .spec = arrow_parse_volume_driver},
 	{OPT_TMPFS, RUN_SPEC, .spec = arrow_parse_tmpfs},
 	{'m', RUN_SPEC, .spec = arrow_parse_memory},
 	{OPT_CPUS, RUN_SPEC, .spec = arrow_parse_cpus},

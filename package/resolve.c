@@ -111,17 +111,6 @@ static int merge_command(struct arrow_spec *spec, const struct oci_config *confi
 	return 0;
 }
 
-static bool has_mount(const struct arrow_spec *spec, const char *path)
-{
-	for (size_t i = 0; i < spec->files.n_volumes; i++)
-		if (strcmp(spec->files.volumes[i].guest, path) == 0)
-			return true;
-	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
-		if (strcmp(spec->files.tmpfs[i].guest, path) == 0)
-			return true;
-	return false;
-}
-
 /*
  * An Arrow's root is in memory, so an anonymous volume is there already, with what the image has
  * in it. Only where the root cannot be written it takes a file system of its own.
@@ -133,7 +122,7 @@ static int merge_volumes(const struct arrow_paths *paths, struct arrow_spec *spe
 		const char *path = config->volumes[i];
 		int e;
 
-		if (has_mount(spec, path))
+		if (arrow_spec_has_mount(spec, path))
 			continue;
 		if (spec->verbose)
 			arrow_note(arrow_settings_notes(paths),

@@ -66,6 +66,10 @@ int arrow_parse_mount(struct arrow_spec *, const char *, struct arrow_error *) A
 /* Takes the next field of a line of CSV off it, without its quotes; NULL at the end. */
 char *arrow_parse_next_field(char **rest);
 int arrow_parse_volume(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
+
+/* "local" or "", which change nothing; the spec may be NULL. */
+int arrow_parse_volume_driver(
+	struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_tmpfs(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_ulimit(struct arrow_spec *, const char *, struct arrow_error *) ARROW_MUST_CHECK;
 int arrow_parse_caps(struct arrow_spec *, const struct arrow_strings *add,

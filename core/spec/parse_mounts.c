@@ -186,6 +186,14 @@ int arrow_parse_tmpfs(struct arrow_spec *spec, const char *text, struct arrow_er
 	return spec_add_tmpfs(spec, &t, error);
 }
 
+int arrow_parse_volume_driver(struct arrow_spec *spec, const char *value, struct arrow_error *error)
+{
+	return *value == '\0' || strcmp(value, "local") == 0
+		       ? 0
+		       : arrow_fail(error, EINVAL,
+				 "unknown volume driver '%s'; the only driver is local", value);
+}
+
 /* ---- --mount ---- */
 
 enum mount_type { MOUNT_VOLUME, MOUNT_BIND, MOUNT_TMPFS };
@@ -302,11 +310,7 @@ static int mount_take_field(
 	else if (strcmp(key, "volume-opt") == 0)
 		return arrow_strings_add(&m->options, value) < 0 ? arrow_no_memory(error) : 0;
 	else if (strcmp(key, "volume-driver") == 0)
-		return strcmp(value, "local") == 0
-			       ? 0
-			       : arrow_fail(error, EINVAL,
-					 "unknown volume driver '%s'; the only driver is local",
-					 value);
+		return arrow_parse_volume_driver(NULL, value, error);
 	else
 		return arrow_fail(error, EINVAL, "unknown key '%s'", key);
 	return 0;

@@ -153,6 +153,17 @@ struct net_endpoint arrow_spec_endpoint(const struct arrow_spec *spec, size_t in
 	return chosen;
 }
 
+bool arrow_spec_has_mount(const struct arrow_spec *spec, const char *guest)
+{
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		if (strcmp(spec->files.volumes[i].guest, guest) == 0)
+			return true;
+	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
+		if (strcmp(spec->files.tmpfs[i].guest, guest) == 0)
+			return true;
+	return false;
+}
+
 void arrow_spec_take_limits(struct arrow_spec *to, const struct arrow_spec *from)
 {
 	to->limits.memory_swap = from->limits.memory_swap;

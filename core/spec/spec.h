@@ -233,6 +233,9 @@ int arrow_spec_add_endpoint(struct arrow_spec *spec, const char *network,
 void arrow_spec_remove_endpoint(struct arrow_spec *spec, const char *network);
 void arrow_spec_release_endpoints(struct arrow_spec *spec);
 
+/* Whether a volume or a tmpfs is mounted at this place of the guest. */
+bool arrow_spec_has_mount(const struct arrow_spec *spec, const char *guest);
+
 void arrow_spec_init(struct arrow_spec *spec);
 void arrow_spec_release(struct arrow_spec *spec);
 

@@ -15,17 +15,6 @@
 #include "util/io.h"
 #include "volume/volume.h"
 
-static bool volumes_has_mount(const struct arrow_spec *spec, const char *guest)
-{
-	for (size_t i = 0; i < spec->files.n_volumes; i++)
-		if (strcmp(spec->files.volumes[i].guest, guest) == 0)
-			return true;
-	for (size_t i = 0; i < spec->files.n_tmpfs; i++)
-		if (strcmp(spec->files.tmpfs[i].guest, guest) == 0)
-			return true;
-	return false;
-}
-
 /* "ARROW[:ro|rw]". As Docker: what has a place already is not taken. */
 static int volumes_add_from(const struct arrow_paths *paths, struct arrow_spec *spec,
 	const char *text, struct arrow_error *error)
@@ -52,7 +41,7 @@ static int volumes_add_from(const struct arrow_paths *paths, struct arrow_spec *
 	for (size_t i = 0; r == 0 && i < theirs.files.n_volumes; i++) {
 		struct arrow_volume *v = &theirs.files.volumes[i];
 
-		if (volumes_has_mount(spec, v->guest))
+		if (arrow_spec_has_mount(spec, v->guest))
 			continue;
 		v->read_only |= mode && strcmp(mode, ":ro") == 0;
 		r = arrow_spec_add_volume(spec, v, error);
