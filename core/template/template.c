@@ -29,6 +29,8 @@
 /* Changes when the files of a template change their meaning. */
 #define FORMAT 4
 #define JSON_MAX 65536u
+/* In the name of one that is set aside, between its key and a process. */
+#define TEMPLATE_ASIDE ".bad."
 
 static int template_make_key(char key[DIGEST_HEX], const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
@@ -248,6 +250,30 @@ static int template_write_description(const struct arrow_template *t,
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
 }
 
+/*
+ * Removes what was set aside. A process that translates code for a template may write a file into
+ * it meanwhile, and who removes one may be killed: what stays is removed the next time.
+ */
+static void template_sweep(const char *templates)
+{
+	_cleanup_closedir_ DIR *dir = opendir(templates);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (strstr(entry->d_name, TEMPLATE_ASIDE))
+			remove_tree(dirfd(dir), entry->d_name);
+}
+
+void arrow_template_discard(const char *dir)
+{
+	_cleanup_free_ char *aside = path_format("%s" TEMPLATE_ASIDE "%d", dir, (int)getpid());
+	_cleanup_free_ char *templates = strndup(dir, (size_t)(strrchr(dir, '/') - dir));
+
+	/* Renamed first: from then on nobody opens it, whatever becomes of the removal. */
+	if (aside && templates && rename(dir, aside) == 0)
+		template_sweep(templates);
+}
+
 /* Under the lock: makes the folder beside, and renames it. */
 static int template_make(struct arrow_template *t, const char *templates, const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
@@ -262,6 +288,7 @@ static int template_make(struct arrow_template *t, const char *templates, const 
 	if (!work || !ram || !state)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
+	template_sweep(templates);
 	if (mkdir(work, 0700) < 0)
 		return arrow_fail(error, errno, "cannot create the template %s: %m", work);
 	t->dir = STEAL(work);
@@ -411,7 +438,8 @@ int arrow_template_remove(const char *store, const char *id, struct arrow_error 
 	struct dirent *entry;
 
 	while (dir && size >= 8 && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, id, size) != 0 || entry->d_name[0] == '.')
+		if (strncmp(entry->d_name, id, size) != 0 ||
+			strlen(entry->d_name) != DIGEST_HEX - 1)
 			continue;
 		if (found)
 			return arrow_fail(error, EEXIST, "several templates begin with %s", id);
@@ -422,15 +450,6 @@ int arrow_template_remove(const char *store, const char *id, struct arrow_error 
 			error, ENOENT, "no such template: %s; 'arrow template ls' shows them", id);
 	arrow_template_discard(found);
 	return 0;
-}
-
-void arrow_template_discard(const char *dir)
-{
-	_cleanup_free_ char *aside = path_format("%s.bad.%d", dir, (int)getpid());
-
-	/* Renamed first: from then on nobody opens it, whatever becomes of the removal. */
-	if (aside && rename(dir, aside) == 0)
-		remove_tree(AT_FDCWD, aside);
 }
 
 void arrow_template_release(struct arrow_template *t)
