@@ -12,7 +12,7 @@ static error_t boot_parse(int key, char *value, struct argp_state *state)
 {
 	if (key != ARGP_KEY_ARG)
 		return ARGP_ERR_UNKNOWN;
-	argp_error(state, "too many arguments: '%s'", value);
+	cli_argument_error(state, "too many arguments: '%s'", value);
 	return 0;
 }
 

@@ -83,7 +83,8 @@ static int run_of_group(const struct command *group, const char *title, int argc
 		/* "image" of "arrow image" */
 		fprintf(stderr, "arrow: no such command:%s %s; '%s --help' lists them\n",
 			title + strlen(arrow.name), argv[0], title);
-		return ARROW_STATUS_ERROR;
+		/* As Docker: an option that it does not know. */
+		return argv[0][0] == '-' ? ARROW_STATUS_ERROR : CLI_FAILED;
 	}
 	/* argp's messages and usage begin with argv[0]. */
 	snprintf(whole, sizeof(whole), "%.32s %.24s", title, c->name);
@@ -113,7 +114,7 @@ static int run_help(int argc, char **argv)
 	}
 	if (!words) {
 		fputs("arrow: out of memory\n", stderr);
-		return ARROW_STATUS_ERROR;
+		return CLI_FAILED;
 	}
 	memcpy(words, argv, (size_t)argc * sizeof(*words));
 	words[argc] = (char *)"--help";

@@ -44,11 +44,11 @@ static error_t cp_parse(int key, char *arg, struct argp_state *state)
 		else if (state->arg_num == 1)
 			in->destination = arg;
 		else
-			argp_error(state, "takes one source and one destination");
+			cli_argument_error(state, "takes one source and one destination");
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->destination)
-			argp_error(state, "requires a source and a destination");
+			cli_argument_error(state, "requires a source and a destination");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -112,10 +112,8 @@ int cmd_cp(int argc, char **argv)
 	int status = 0;
 
 	cli_parse(&cp_argp, argc, argv, 0, &in);
-	if (cli_paths_init(&paths, &error) < 0 || cp_run(&in, &paths, &error) < 0) {
-		error.status = 1; /* as Docker has it */
+	if (cli_paths_init(&paths, &error) < 0 || cp_run(&in, &paths, &error) < 0)
 		status = cli_error(&error);
-	}
 	arrow_paths_release(&paths);
 	return status;
 }

@@ -22,11 +22,11 @@ static error_t diff_parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "takes one Arrow");
+			cli_argument_error(state, "takes one Arrow");
 		*name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "requires an Arrow");
+		cli_argument_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -84,7 +84,6 @@ static int print_changes(
 	if (f)
 		fclose(STEAL(f));
 	r = arrow_worker_end(&worker, r, error);
-	error->status = 1;
 	return r;
 }
 

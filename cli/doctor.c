@@ -54,7 +54,7 @@ static error_t doctor_parse(int key, char *value, struct argp_state *state)
 		in->json = cli_format_is_json(value, state);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -499,9 +499,11 @@ int cmd_doctor(int argc, char **argv)
 	d.fix = in.fix;
 	d.rows = json_array();
 	if (doctor_examine(&d, &error) < 0) {
-		status = cli_error(&error);
+		status = cli_error_of_program(&error);
 	} else {
 		status = in.json ? cli_print_json(d.rows) : cli_print_table(d.rows, columns, NULL);
+		if (status)
+			status = ARROW_STATUS_ERROR;
 		if (!in.json && status == 0)
 			puts(d.missing ? "\nSomething that Arrow needs is missing."
 				       : "\nArrow can run programs here.");

@@ -129,8 +129,7 @@ static error_t events_parse(int key, char *value, struct argp_state *state)
 		if (*value == '\0')
 			return 0;
 		if (!cli_filter_find(filters, value))
-			argp_failure(state, 1, 0,
-				"--filter: invalid filter '%s': see 'arrow events --help'", value);
+			cli_filter_refuse(state, value);
 		return cli_add_string(&in->filters, value, in->error) < 0 ? ENOMEM : 0;
 	case CLI_FORMAT_KEY:
 		in->format = value;
@@ -147,7 +146,7 @@ static error_t events_parse(int key, char *value, struct argp_state *state)
 		in->query.past |= *value != '\0';
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

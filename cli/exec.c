@@ -104,7 +104,7 @@ static error_t exec_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (in->exec.args.n == 0)
-			(void)arrow_fail(&in->error, EINVAL,
+			(void)arrow_fail_status(&in->error, CLI_FAILED, EINVAL,
 				"requires an Arrow and a command, as in 'arrow exec web ls /'");
 		return 0;
 	default:
@@ -142,7 +142,7 @@ int cmd_exec(int argc, char **argv)
 	if (r == 0)
 		r = arrow_exec(&paths, in.name, &in.exec, &status, &in.error);
 	if (r < 0)
-		status = cli_error(&in.error);
+		status = cli_error_of_program(&in.error);
 	arrow_paths_release(&paths);
 	arrow_strings_release(&in.exec.args);
 	arrow_spec_release(&in.spec);

@@ -65,6 +65,8 @@ static error_t images_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'f':
 		/* A filter of a list takes a value, the force of a removal none. */
+		if (arg && *arg && !strchr(arg, '='))
+			cli_filter_refuse(state, arg);
 		if (arg && *arg && arrow_strings_add(&in->filters, arg) < 0)
 			return ENOMEM;
 		in->force = true;
@@ -205,7 +207,7 @@ static int images_date_filters(
 
 		if (!f || (f->matches == images_filter_dangling && text_parse_bool(value + 1) < 0))
 			return arrow_fail_status(error, 1, EINVAL,
-				"--filter: invalid filter '%s': see 'arrow images --help'",
+				"--filter: invalid filter '%s': 'arrow images --help' lists the keys and their values",
 				in->filters.v[i]);
 		e = images_date_filter(paths, f, value + 1, &dated, error);
 		if (e < 0)
@@ -371,7 +373,7 @@ static int images_remove(const struct arrow_paths *paths, void *arg, struct arro
 		images_print_log(&log);
 		arrow_strings_release(&log);
 	}
-	return cli_flush() ? ARROW_STATUS_ERROR : status;
+	return cli_flush() ? CLI_FAILED : status;
 }
 
 static int images_tag(const struct arrow_paths *paths, void *arg, struct arrow_error *error)

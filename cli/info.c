@@ -20,7 +20,7 @@ static error_t info_parse(int key, char *value, struct argp_state *state)
 	const char **format = state->input;
 
 	if (key == ARGP_KEY_ARG)
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 	if (key != 'f')
 		return ARGP_ERR_UNKNOWN;
 	*format = value;

@@ -49,7 +49,7 @@ static error_t inspect_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (in->names.n == 0)
-			argp_error(state, "requires an Arrow or image, by name or id");
+			cli_argument_error(state, "requires an Arrow or image, by name or id");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -73,14 +73,15 @@ static error_t kernel_parse(int key, char *value, struct argp_state *state)
 static error_t kernel_parse_names(int key, char *value, struct argp_state *state)
 {
 	if (key == ARGP_KEY_NO_ARGS)
-		argp_error(state, "requires the name of a kernel; 'arrow kernel ls' lists them");
+		cli_argument_error(
+			state, "requires the name of a kernel; 'arrow kernel ls' lists them");
 	return kernel_parse(key, value, state);
 }
 
 static error_t kernel_parse_no_names(int key, char *value, struct argp_state *state)
 {
 	if (key == ARGP_KEY_ARG)
-		argp_error(state, "takes no name; use 'arrow kernel inspect %s'", value);
+		cli_argument_error(state, "takes no name; use 'arrow kernel inspect %s'", value);
 	return key == ARGP_KEY_ARGS ? ARGP_ERR_UNKNOWN : kernel_parse(key, value, state);
 }
 

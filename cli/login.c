@@ -53,7 +53,7 @@ static error_t login_parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->host)
-			argp_error(state, "takes one registry, not \"%s\" too", arg);
+			cli_argument_error(state, "takes one registry, not \"%s\" too", arg);
 		in->host = arg;
 		return 0;
 	case ARGP_KEY_END:
@@ -223,7 +223,7 @@ int cmd_logout(int argc, char **argv)
 	cli_parse(&logout_argp, argc, argv, 0, &in);
 	host = login_read_host(in.host);
 	if (!host)
-		return ARROW_STATUS_ERROR;
+		return CLI_FAILED;
 	if (credentials_erase(&settings, host, &n, &error) < 0)
 		return registry_end(&error);
 	printf(n ? "Removing login credentials for %s\n" : "Not logged in to %s\n", host);

@@ -217,7 +217,7 @@ static int network_remove(const struct arrow_paths *paths, void *arg, struct arr
 			status = 1;
 		}
 	}
-	return cli_flush() ? ARROW_STATUS_ERROR : status;
+	return cli_flush() ? CLI_FAILED : status;
 }
 
 static int network_prune(const struct arrow_paths *paths, void *arg, struct arrow_error *error)

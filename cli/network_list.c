@@ -41,13 +41,13 @@ error_t cli_network_parse_names(int key, char *arg, struct argp_state *state,
 {
 	if (key == ARGP_KEY_ARG) {
 		if (names->n == most)
-			argp_error(state, "too many arguments: '%s'", arg);
+			cli_argument_error(state, "too many arguments: '%s'", arg);
 		return arrow_strings_add(names, arg) < 0 ? ENOMEM : 0;
 	}
 	if (key != ARGP_KEY_END)
 		return ARGP_ERR_UNKNOWN;
 	if (names->n < least)
-		argp_error(state, "requires %s",
+		cli_argument_error(state, "requires %s",
 			least == 2 ? "a network and an Arrow" : "a network, by name or id");
 	return 0;
 }
@@ -71,8 +71,6 @@ static int network_work(const struct arrow_paths *paths, void *arg, struct arrow
 	}
 	if (r == 0)
 		r = l->work(paths, l->arg, error);
-	if (r < 0)
-		error->status = 1;
 	return r;
 }
 
@@ -160,9 +158,7 @@ static error_t network_parse_list(int key, char *arg, struct argp_state *state)
 			return 0;
 		filter = cli_filter_find(filters, arg);
 		if (!filter || !network_check_value(filter, strchr(arg, '=') + 1)) {
-			argp_failure(state, 1, 0,
-				"--filter: invalid filter '%s': see 'arrow network ls --help'",
-				arg);
+			cli_filter_refuse(state, arg);
 			return EINVAL;
 		}
 		return arrow_strings_add(&in->filters, arg) < 0 ? ENOMEM : 0;

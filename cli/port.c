@@ -25,12 +25,12 @@ static error_t port_parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		if (in->port)
-			argp_error(state, "too many arguments");
+			cli_argument_error(state, "too many arguments");
 		*(in->arrow ? &in->port : &in->arrow) = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->arrow)
-			argp_error(state, "requires an Arrow");
+			cli_argument_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/input/filter.h"
+#include "cli/output/print.h"
 #include "core/instance/log_reader.h"
 #include "net/manage.h"
 #include "util/cleanup.h"
@@ -22,15 +23,13 @@ void cli_prune_filter_parse(
 		return;
 	if (strncmp(value, "until=", 6) == 0) {
 		if (log_parse_time(value + 6, &f->until, &error) < 0)
-			argp_error(state, "--filter: %s", error.text);
+			argp_failure(state, CLI_FAILED, 0, "--filter: %s", error.text);
 	} else if (strncmp(value, "label=", 6) == 0 && value[6]) {
 		r = arrow_strings_add(&f->labels, value + 6);
 	} else if (strncmp(value, "label!=", 7) == 0 && value[7]) {
 		r = arrow_strings_add(&f->not_labels, value + 7);
 	} else {
-		argp_error(state,
-			"--filter: invalid filter '%s': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
-			value);
+		cli_filter_refuse(state, value);
 	}
 	if (r < 0)
 		argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");

@@ -269,8 +269,7 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 			return 0;
 		filter = cli_filter_find(filters, value);
 		if (!filter || !ps_check_value(filter, strchr(value, '=') + 1)) {
-			argp_failure(state, 1, 0,
-				"--filter: invalid filter '%s': see 'arrow ps --help'", value);
+			cli_filter_refuse(state, value);
 			return EINVAL;
 		}
 		if (arrow_strings_add(&in->filters, value) < 0)
@@ -304,7 +303,7 @@ static error_t ps_parse(int key, char *value, struct argp_state *state)
 		in->size = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -493,7 +492,7 @@ int cmd_ps(int argc, char **argv)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	struct input in = {0};
 	json_t *rows = json_array();
-	int r, status = 0;
+	int r, status;
 
 	cli_parse(&ps_argp, argc, argv, 0, &in);
 	r = cli_paths_init(&in.paths, &error);
@@ -502,12 +501,7 @@ int cmd_ps(int argc, char **argv)
 	if (r == 0)
 		r = cli_format_rows(in.quiet && !in.format ? "{{.ID}}" : in.format,
 			in.size ? WITH_SIZE : STANDARD, headings, rows, &error);
-	if (r < 0) {
-		cli_error(&error);
-		status = 1; /* as Docker, for filters and templates */
-	} else {
-		status = cli_flush();
-	}
+	status = r < 0 ? cli_error(&error) : cli_flush();
 	json_decref(rows);
 	arrow_paths_release(&in.paths);
 	arrow_strings_release(&in.filters);

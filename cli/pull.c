@@ -82,12 +82,13 @@ static error_t transfer_parse_option(int key, char *arg, struct argp_state *stat
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)
-			argp_error(state, "takes one image, not \"%s\" too", arg);
+			cli_argument_error(state, "takes one image, not \"%s\" too", arg);
 		in->name = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->name)
-			argp_error(state, "say which image, as in '%s registry.example/app:1'",
+			cli_argument_error(state,
+				"say which image, as in '%s registry.example/app:1'",
 				in->push ? "arrow push" : "arrow pull");
 		return 0;
 	default:

@@ -43,7 +43,7 @@ static error_t parse_rename(int key, char *value, struct argp_state *state)
 	struct input *in = state->input;
 
 	if (key == ARGP_KEY_END && in->names.n != 2)
-		argp_error(state, "requires an Arrow and its new name");
+		cli_argument_error(state, "requires an Arrow and its new name");
 	return key == 'f' ? ARGP_ERR_UNKNOWN : rm_parse(key, value, state);
 }
 

@@ -92,7 +92,7 @@ static int run_start(struct run_input *in, int *status)
 	 */
 	if ((in->create || !(in->attach & 6)) && *id && *status == 0) {
 		puts(id);
-		*status = cli_flush();
+		*status = cli_flush() ? in->create ? CLI_FAILED : ARROW_STATUS_ERROR : 0;
 	}
 	/* Docker's daemon makes it, and its failures are 1. */
 	if (r < 0 && in->create && checked)
@@ -108,7 +108,7 @@ static int run_or_create(bool create, int argc, char **argv)
 
 	run_options_parse(&in, argc, argv);
 	if (run_start(&in, &status) < 0)
-		status = cli_error(&in.error);
+		status = cli_error_of_program(&in.error);
 	run_input_release(&in);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include "cli/input/options.h"
 #include "cli/input/values.h"
 #include "cli/limit_options.h"
+#include "cli/output/print.h"
 #include "core/client/client.h"
 #include "core/spec/parse.h"
 #include "package/resolve.h"
@@ -513,7 +514,7 @@ static error_t run_parse(int key, char *value, struct argp_state *state)
 	}
 	if (key == ARGP_KEY_END) {
 		if (!source->rootfs && !source->program && !source->from)
-			(void)arrow_fail(&in->error, EINVAL,
+			(void)arrow_fail_status(&in->error, CLI_FAILED, EINVAL,
 				"requires a program or image, as in 'arrow run ./hello'");
 		else if (arrow_set_cpu_time(&in->spec, in->cpu_time.quota, in->cpu_time.period,
 				 &in->error) == 0)
@@ -542,7 +543,7 @@ static const struct argp run_argp = {
 	"PROGRAM is an ELF file of this host, static or dynamic, which runs with its libraries. "
 	"IMAGE is a container image, NAME[:TAG] or NAME@DIGEST; options override its settings. "
 	"A name that begins with '.' or '/' is a program; any other name is a local image or else a program in PATH. "
-	"Exit status: that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program cannot be executed, 127 if there is no such program.",
+	"Exit status: that of the program, 128+N if signal N ended it, 125 if Arrow failed, 126 if the program cannot be executed, 127 if there is no such program. What does not begin with / or . may be an image, and is 125 if it is missing.",
 	NULL,
 	NULL,
 	NULL,

@@ -39,12 +39,12 @@ static error_t sign_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)
-			argp_error(state, "too many arguments: '%s'", arg);
+			cli_argument_error(state, "too many arguments: '%s'", arg);
 		in->name = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (!in->name || !in->key)
-			argp_error(state, "requires a key and an image: --key FILE IMAGE");
+			cli_argument_error(state, "requires a key and an image: --key FILE IMAGE");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

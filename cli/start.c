@@ -51,7 +51,7 @@ static error_t start_parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (in->names.n > 1 && in->how.output)
-			argp_error(state, "only one Arrow can be attached to at once");
+			cli_argument_error(state, "only one Arrow can be attached to at once");
 		break;
 	default:
 		break;

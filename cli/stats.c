@@ -323,10 +323,8 @@ int cmd_stats(int argc, char **argv)
 	status = cli_paths_init(&paths, &error);
 	if (status == 0)
 		status = stats_watch(&paths, &in, &error);
-	if (status < 0) {
-		error.status = 1;
+	if (status < 0)
 		status = cli_error(&error);
-	}
 	arrow_paths_release(&paths);
 	arrow_strings_release(&in.arrows);
 	return status;

@@ -75,7 +75,7 @@ static error_t system_parse(int key, char *value, struct argp_state *state)
 		cli_prune_filter_parse(&in->filter, value, state);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

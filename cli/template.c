@@ -48,7 +48,7 @@ static error_t template_parse(int key, char *arg, struct argp_state *state)
 		in->all = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "too many arguments: '%s'", arg);
+		cli_argument_error(state, "too many arguments: '%s'", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -62,7 +62,8 @@ static error_t template_parse_names(int key, char *arg, struct argp_state *state
 	if (key == ARGP_KEY_ARG)
 		return arrow_strings_add(&in->names, arg) < 0 ? ENOMEM : 0;
 	if (key == ARGP_KEY_NO_ARGS)
-		argp_error(state, "requires the id of a template; 'arrow template ls' lists them");
+		cli_argument_error(
+			state, "requires the id of a template; 'arrow template ls' lists them");
 	return template_parse(key, arg, state);
 }
 

@@ -140,11 +140,11 @@ static error_t top_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (in->name)
-			argp_error(state, "takes one Arrow");
+			cli_argument_error(state, "takes one Arrow");
 		in->name = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "requires an Arrow");
+		cli_argument_error(state, "requires an Arrow");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -238,7 +238,6 @@ static int top_get_rows(
 		r = arrow_fail(error, EPROTO, "invalid list of processes from the Arrow");
 	if (r == 0)
 		arrow_event_named(paths, in->name, "top");
-	error->status = 1;
 	return r;
 }
 

@@ -16,7 +16,7 @@ static error_t version_parse(int key, char *value, struct argp_state *state)
 	const char **format = state->input;
 
 	if (key == ARGP_KEY_ARG)
-		argp_error(state, "too many arguments: '%s'", value);
+		cli_argument_error(state, "too many arguments: '%s'", value);
 	if (key != CLI_FORMAT_KEY && key != 'f')
 		return ARGP_ERR_UNKNOWN;
 	*format = value;

@@ -108,8 +108,7 @@ static void volume_take_filter(struct input *in, const char *text, const struct 
 	filter = cli_filter_find(filters, text);
 	if (!filter || (filter->matches == volume_filter_dangling &&
 			       text_parse_bool(strchr(text, '=') + 1) < 0))
-		argp_failure(state, 1, 0,
-			"--filter: invalid filter '%s': see 'arrow volume ls --help'", text);
+		cli_filter_refuse(state, text);
 	if (arrow_strings_add(&in->filters, text) < 0)
 		argp_failure(state, ARROW_STATUS_ERROR, 0, "out of memory");
 }
@@ -119,7 +118,7 @@ static void volume_take_filter(struct input *in, const char *text, const struct 
 static error_t volume_parse_argument(struct input *in, char *arg, const struct argp_state *state)
 {
 	if (in->names.n == in->most)
-		argp_error(state, "too many arguments: '%s'", arg);
+		cli_argument_error(state, "too many arguments: '%s'", arg);
 	return arrow_strings_add(&in->names, arg) < 0 ? ENOMEM : 0;
 }
 
@@ -154,7 +153,7 @@ static error_t volume_parse(int key, char *arg, struct argp_state *state)
 		return volume_parse_argument(in, arg, state);
 	case ARGP_KEY_END:
 		if (in->names.n < in->least)
-			argp_error(state, "requires a volume, by name");
+			cli_argument_error(state, "requires a volume, by name");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -315,7 +314,7 @@ static int volume_run_remove(const struct arrow_paths *paths, void *arg, struct 
 			status = 1;
 		}
 	}
-	return cli_flush() ? ARROW_STATUS_ERROR : status;
+	return cli_flush() ? CLI_FAILED : status;
 }
 
 static void volume_show_removed(const char *name, void *any)
@@ -351,14 +350,9 @@ static int volume_run_prune(const struct arrow_paths *paths, void *arg, struct a
 
 /* ---- */
 
-/* As Docker: whatever goes wrong is 1. */
 static int volume_work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
 {
-	int r = ((const struct input *)arg)->work(paths, arg, error);
-
-	if (r < 0)
-		error->status = 1;
-	return r;
+	return ((const struct input *)arg)->work(paths, arg, error);
 }
 
 static int volume_run(

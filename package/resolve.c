@@ -286,7 +286,7 @@ static int resolve_pull(const struct arrow_spec *spec, struct arrow_error *error
 	if (spec->source.pull == ARROW_PULL_ALWAYS)
 		return arrow_fail(
 			error, -e, "cannot run %s: it could not be pulled", spec->source.program);
-	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, -e,
+	return arrow_fail(error, -e,
 		"cannot run %s: no such image, and no such program here or in PATH",
 		spec->source.program);
 }
@@ -323,7 +323,8 @@ int arrow_spec_resolve(
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
-	return arrow_fail_status(error, ARROW_STATUS_NOT_FOUND, ENOENT,
+	/* Not 127: it may have been an image, and Docker has 125 for one that is missing. */
+	return arrow_fail(error, ENOENT,
 		"cannot run %s: no such image, and no such program here or in PATH", program);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "cli/input/options.h"
 #include "cli/input/settings.h"
 #include "cli/output/print.h"
 
@@ -20,7 +21,7 @@ error_t cli_parse_names(int key, char *value, struct argp_state *state, struct c
 	else if (key != ARGP_KEY_END)
 		return ARGP_ERR_UNKNOWN;
 	else if (names->n == 0)
-		argp_error(state, "requires an Arrow, by name or id");
+		cli_argument_error(state, "requires an Arrow, by name or id");
 	return 0;
 }
 
@@ -28,12 +29,12 @@ error_t cli_parse_name(int key, char *value, struct argp_state *state, const cha
 {
 	if (key == ARGP_KEY_ARG) {
 		if (*name)
-			argp_error(state, "too many arguments: '%s'", value);
+			cli_argument_error(state, "too many arguments: '%s'", value);
 		*name = value;
 	} else if (key != ARGP_KEY_END) {
 		return ARGP_ERR_UNKNOWN;
 	} else if (!*name) {
-		argp_error(state, "requires an Arrow, by name or id");
+		cli_argument_error(state, "requires an Arrow, by name or id");
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <regex.h>
 #include <string.h>
 
+#include "cli/output/print.h"
 #include "util/cleanup.h"
 
 const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const char *text)
@@ -15,6 +16,17 @@ const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const
 		if (strlen(f->key) == size && strncmp(f->key, text, size) == 0)
 			return text[size] && (text[size + 1] || f->empty) ? f : NULL;
 	return NULL;
+}
+
+void cli_filter_refuse(const struct argp_state *state, const char *text)
+{
+	if (!strchr(text, '='))
+		argp_failure(state, ARROW_STATUS_ERROR, 0,
+			"--filter: invalid filter '%s': give KEY=VALUE; '%s --help' lists the keys",
+			text, state->name);
+	argp_failure(state, CLI_FAILED, 0,
+		"--filter: invalid filter '%s': '%s --help' lists the keys and their values", text,
+		state->name);
 }
 
 bool cli_filter_passes(const struct cli_filter *filters, const struct arrow_strings *given,

@@ -4,6 +4,7 @@
 
 /* --filter KEY=VALUE of lists, as Docker has them. */
 
+#include <argp.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -19,6 +20,12 @@ struct cli_filter {
 
 /* The filter of "key=value", or NULL for what is none. */
 const struct cli_filter *cli_filter_find(const struct cli_filter *filters, const char *text);
+
+/*
+ * Ends the command because of a filter: as Docker does with 125 if it is not KEY=VALUE at all, else
+ * with 1.
+ */
+void cli_filter_refuse(const struct argp_state *state, const char *text);
 
 /*
  * Whether an object passes all that was given: those of one key are alternatives (but for `all`),

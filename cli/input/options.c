@@ -2,10 +2,13 @@
 #include "cli/input/options.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/output/print.h"
+#include "util/cleanup.h"
 #include "util/text.h"
 
 /* The entry that says whether an option takes a value: an alias is as the one before it. */
@@ -166,6 +169,19 @@ void cli_name_option(const struct argp_state *state, int key, struct arrow_error
 
 	if (o && o->name && error->text && error->text[0] != '-')
 		(void)arrow_error_prefix(error, 0, "--%s", o->name);
+}
+
+void cli_argument_error(const struct argp_state *state, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	argp_err_exit_status = CLI_FAILED;
+	argp_error(state, "%s", text ? text : "out of memory");
 }
 
 void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input)

@@ -10,13 +10,17 @@
 #include "util/error.h"
 
 /*
- * Parses a command's options. Wrong usage prints what is wrong and exits with 125, as Docker does;
+ * Parses a command's options. A wrong option prints what is wrong and exits with 125, as Docker
+ * does;
  * --help prints and exits with 0. An option has to be written out: its beginning is an error. One
  * without a value takes =true and =false, of which the last one counts.
  *   argv:  changed
  *   flags: of argp; with ARGP_IN_ORDER all behind the first operand belongs to that
  */
 void cli_parse(const struct argp *argp, int argc, char **argv, unsigned int flags, void *input);
+
+/* As argp_error(), for operands that are missing or superfluous: exits with 1, as Docker does. */
+void cli_argument_error(const struct argp_state *state, const char *fmt, ...) ARROW_PRINTF(2, 3);
 
 /* Puts "--NAME: " in front of an error about the value of an option, if it does not name one. */
 void cli_name_option(const struct argp_state *state, int key, struct arrow_error *error);

@@ -10,7 +10,7 @@
 #include "util/cleanup.h"
 #include "util/text.h"
 
-int cli_error(struct arrow_error *error)
+int cli_error_of_program(struct arrow_error *error)
 {
 	int status = error->status;
 
@@ -19,12 +19,19 @@ int cli_error(struct arrow_error *error)
 	return status;
 }
 
+int cli_error(struct arrow_error *error)
+{
+	int status = cli_error_of_program(error);
+
+	return status >= ARROW_STATUS_ERROR ? CLI_FAILED : status;
+}
+
 int cli_flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
 	fprintf(stderr, "arrow: cannot write the output: %s\n", strerror(errno));
-	return ARROW_STATUS_ERROR;
+	return CLI_FAILED;
 }
 
 /* Whether a text of JSON has a control character that JSON leaves as it is: one of C1. */
@@ -52,7 +59,7 @@ int cli_print_json(const json_t *json)
 
 	if (!text) {
 		fputs("arrow: cannot print JSON: out of memory\n", stderr);
-		return ARROW_STATUS_ERROR;
+		return CLI_FAILED;
 	}
 	puts(text);
 	return cli_flush();

@@ -6,12 +6,20 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdbool.h>
 
 #include "util/error.h"
 
+/* The exit status of a command that failed, as Docker has it. */
+#define CLI_FAILED 1
+
 /* Prints "arrow: TEXT" on stderr. Returns the status to exit with, and clears the error. */
 int cli_error(struct arrow_error *error);
+
+/*
+ * The same for commands whose exit status is that of a program: run and exec, which fail with 125
+ * to 127.
+ */
+int cli_error_of_program(struct arrow_error *error);
 
 /*
  * Flushes stdout, so that a full disk does not pass for a complete list. Returns the exit status of

@@ -58,5 +58,5 @@ int cli_print_table(const json_t *rows, const struct cli_column *columns, const 
 	if (r == 0)
 		return cli_flush();
 	fputs("arrow: out of memory\n", stderr);
-	return ARROW_STATUS_ERROR;
+	return CLI_FAILED;
 }

@@ -281,10 +281,8 @@ static int connect_change_running(struct change *change, const struct arrow_inst
 	if (arrow_instance_change(
 		    change->paths, i->id, connect_restore_spec, (void *)before, &ignored) == 0)
 		(void)!connect_ask_keeper(change->paths, i, false, &ignored);
-	r = arrow_error_prefix(error, r, "cannot %s Arrow %s",
+	return arrow_error_prefix(error, r, "cannot %s Arrow %s",
 		change->connection ? "connect" : "disconnect", i->name);
-	error->status = 1;
-	return r;
 }
 
 static int connect_change(struct change *change, change_spec *how, struct arrow_error *error)

@@ -357,13 +357,6 @@ static int copy_in(
 		paths, copy, from_stdin ? NULL : copy->host, target.directory, &options, error);
 }
 
-static int copy_set_status(int r, struct arrow_error *error)
-{
-	if (r < 0)
-		error->status = 1;
-	return r;
-}
-
 int arrow_copy_out(
 	const struct arrow_paths *paths, const struct arrow_copy *copy, struct arrow_error *error)
 {
@@ -373,7 +366,7 @@ int arrow_copy_out(
 		r = copy_out(paths, copy, error);
 	if (r == 0)
 		arrow_event_named(paths, copy->name, "archive-path");
-	return copy_set_status(r, error);
+	return r;
 }
 
 int arrow_copy_in(
@@ -385,5 +378,5 @@ int arrow_copy_in(
 		r = copy_in(paths, copy, error);
 	if (r == 0)
 		arrow_event_named(paths, copy->name, "extract-to-dir");
-	return copy_set_status(r, error);
+	return r;
 }

@@ -248,10 +248,8 @@ int arrow_update(const struct arrow_paths *paths, const char *name, const struct
 		r = update_open(paths, &i, &before, &u, error);
 		if (r == 0)
 			arrow_event(&i, "update", NULL);
-		if (r < 0) {
+		if (r < 0)
 			r = arrow_error_prefix(error, r, "cannot update Arrow %s", i.name);
-			error->status = 1;
-		}
 	}
 	arrow_instance_release(&i);
 	arrow_spec_release(&before);

@@ -116,7 +116,7 @@ slay() {
   [ "$status" -eq 1 ]
   [[ "$output" = *'is not running' ]]
   run ex shared
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   run ex -w here shared true
   [ "$status" -eq 125 ]
 }

@@ -35,7 +35,7 @@ refused() {
   local name=$1 word
   shift
   run arrow pull -q "$HOST/$name"
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   [ "${#lines[@]}" -eq 1 ]
   [ "${#output}" -lt 600 ]
   for word; do
@@ -140,15 +140,15 @@ refused() {
   refused headers-66000 'headers of an answer' 'larger than 65536 bytes'
   # Lists of tags that are taken: the first of them has no image.
   for name in tags-20000 pages-200; do
-    run -125 arrow pull -a -q "$HOST/$name"
+    run -1 arrow pull -a -q "$HOST/$name"
     [[ $output == *"$name:t"[01]* && $output != *'more than'* ]]
   done
   for name in tags-20001 pages-201; do
-    run -125 arrow pull -a -q "$HOST/$name"
+    run -1 arrow pull -a -q "$HOST/$name"
     [[ $output == *'has more than 20000 tags'*'more than 200 pages'* ]]
   done
   for timeout in 0 3601 x; do
-    ARROW_REGISTRY_TIMEOUT=$timeout run -125 arrow pull -q "$HOST/good"
+    ARROW_REGISTRY_TIMEOUT=$timeout run -1 arrow pull -q "$HOST/good"
     [[ $output == *'ARROW_REGISTRY_TIMEOUT is a number of seconds from 1 to 3600'* ]]
   done
   ARROW_REGISTRY_TIMEOUT=3600 arrow pull -q "$HOST/good"
@@ -193,6 +193,6 @@ refused() {
   echo '[1, 2' >"$R/docker/config.json"
   run arrow pull -q "$HOST/good"
   cp saved "$R/docker/config.json"
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   [[ $output == *"$R/docker/config.json"* ]]
 }

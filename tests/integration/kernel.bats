@@ -122,20 +122,20 @@ start_build() {
   id=$(readlink "$kernels/micro")
   run -0 "$ARROW" kernel rm "${id:0:12}"
   nothing_left
-  run -125 "$ARROW" kernel rm micro
+  run -1 "$ARROW" kernel rm micro
   [[ $output == "arrow: there is no kernel micro in "* ]]
 }
 
 @test "wrong usage is an error, with status 125" {
-  run -125 "$ARROW" kernel build nosuch
+  run -1 "$ARROW" kernel build nosuch
   [[ $output == 'arrow: there is no kernel profile "nosuch"; there are: micro, general' ]]
-  run -125 "$ARROW" kernel nosuch
+  run -1 "$ARROW" kernel nosuch
   [ "${#lines[@]}" = 1 ]
-  run -125 "$ARROW" kernel rm
+  run -1 "$ARROW" kernel rm
   [ "${lines[0]}" = "arrow kernel rm: requires the name of a kernel; 'arrow kernel ls' lists them" ]
   run -125 "$ARROW" kernel ls --format xml
   run -125 "$ARROW" kernel build --jobs 0
-  run -125 "$ARROW" kernel build --source /nonexistent micro
+  run -1 "$ARROW" kernel build --source /nonexistent micro
   [[ $output == "arrow: cannot read the source /nonexistent: "* ]]
 }
 
@@ -144,14 +144,14 @@ start_build() {
   for tool in env tar xz make gcc ld strip bc; do
     ln -s "$(command -v $tool)" "$dir/bin"
   done
-  PATH=$dir/bin run -125 "$ARROW" kernel build micro
+  PATH=$dir/bin run -1 "$ARROW" kernel build micro
   [ "$output" = "arrow: cannot build a kernel without flex bison; run 'sudo apt-get install flex bison'" ]
   nothing_left
 }
 
 @test "what is no source is refused, and nothing is left" {
   echo nothing >"$dir/linux-source-1.tar.xz"
-  run -125 "$ARROW" kernel build --source "$dir/linux-source-1.tar.xz" micro
+  run -1 "$ARROW" kernel build --source "$dir/linux-source-1.tar.xz" micro
   [[ ${lines[-1]} == "arrow: cannot build the kernel of profile micro: unpacking the source: "* ]]
   nothing_left
 }
@@ -195,7 +195,7 @@ start_build() {
   make_source "$(until_go); head -c 2000000 /dev/zero >\$(O)/large"
   mount -t tmpfs -o size=100m none "$ARROW_DATA_DIR"
   mkdir "$kernels"
-  run -125 "$ARROW" kernel build --source "$dir/source.tar.xz" micro
+  run -1 "$ARROW" kernel build --source "$dir/source.tar.xz" micro
   [[ $output == *"MiB are free on the disk of $ARROW_DATA_DIR"* ]]
   nothing_left
   mount -o remount,size=1200m "$ARROW_DATA_DIR"

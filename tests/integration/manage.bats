@@ -248,6 +248,7 @@ network prune' ]
   [[ $output == *'Deleted Arrows:'*'Deleted Templates:'* ]]
   [ "$(arrow ps -a --format '{{.Names}}')" = cc ]
   run -125 arrow system prune --filter nothing
+  run -1 arrow system prune --filter nothing=1
 }
 
 @test "not running: cp, diff and top say so, and what to do" {

@@ -471,10 +471,10 @@ END
   mkdir full
   touch full/file
   run arrow save one full
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   [[ $output == *'already'* ]]
   run arrow save one /nowhere/dir
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   arrow create --name never "$B" true >/dev/null
   run arrow save never saved
   [ "$status" -eq 1 ]
