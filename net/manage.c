@@ -221,6 +221,9 @@ static int manage_remove(
 
 	if (r < 0)
 		return r;
+	if (strcmp(n.name, NET_DEFAULT) == 0)
+		return arrow_fail(
+			error, EPERM, "%s is a predefined network and cannot be removed", n.name);
 	used = net_lease_sweep(paths, n.name);
 	if (used > 0)
 		return arrow_fail(error, EBUSY,

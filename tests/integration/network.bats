@@ -86,7 +86,7 @@ another_zygote() {
   [ "$(names -f 'name=^(on|tw)' -f name=x)" = 'one two' ]
   [ -z "$(names -f driver=overlay)$(names -f type=builtin)$(names -f label=a -f label=c)$(names -f dangling=false)" ]
   [ "$(names -f dangling=1 -f '')" = 'one two' ]
-  for filter in colour=red name dangling=maybe type=odd driver=; do
+  for filter in colour=red dangling=maybe type=odd driver=; do
     run -1 --separate-stderr arrow network ls -f "$filter"
     [[ $stderr == *"invalid filter '$filter'"* ]]
   done

@@ -275,8 +275,10 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
 	_cleanup_network_ struct net_network chosen = {0}, named = {0}, stored = {0};
 	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int lock = -1;
 	struct net_link taken;
+	int watch;
 
 	need_root(state);
 	lock = lock_networks();
@@ -295,9 +297,21 @@ static void test_a_subnet_that_is_taken_is_left(void **state)
 	assert_string_equal(stored.id, chosen.id);
 	/* One that was asked for stays. */
 	assert_int_equal(net_network_up(&named, &paths, &error), -EADDRINUSE);
+	arrow_error_clear(&error);
 	net_link_delete("taken");
-	remove_network(&lock, NET_DEFAULT);
 	remove_network(&lock, "named");
+	/* The default network stays, by name and by id; so it is taken down by hand. */
+	close_keep_errno(steal_fd(&lock));
+	assert_int_equal(net_network_remove(&paths, NET_DEFAULT, &error), -EPERM);
+	assert_string_equal(error.text, "bridge is a predefined network and cannot be removed");
+	arrow_error_clear(&error);
+	assert_int_equal(net_network_remove(&paths, chosen.id, &error), -EPERM);
+	lock = lock_networks();
+	watch = net_watch_hold(&paths, NET_DEFAULT);
+	net_bridge_down(&chosen, &paths);
+	net_watch_wait_end(watch);
+	path = path_format("%s/networks/" NET_DEFAULT ".json", paths.data);
+	assert_int_equal(unlink(path), 0);
 	assert_down(&chosen);
 }
 
