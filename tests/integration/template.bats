@@ -237,7 +237,8 @@ END
   # What a process wrote into one that was being removed is in nobody's way, and goes with the next.
   mkdir "$T/$id.bad.1" && touch "$T/$id.bad.1/blocks"
   arrow template rm "${id:0:12}"
-  [ ! -e "$T/$id" ] && [ ! -e "$T/$id.bad.1" ]
+  [ ! -e "$T/$id" ]
+  [ ! -e "$T/$id.bad.1" ]
   run arrow template nonsense
   [ "$status" -eq 1 ]
 }
