@@ -131,6 +131,21 @@ enum net_card_kind net_plan_kind(const struct net_plan *plan, unsigned int index
 									: NET_CARD_TAP;
 }
 
+int net_plan_check(
+	const struct net_plan *plan, const struct arrow_paths *paths, struct arrow_error *error)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < plan->n; i++) {
+		_cleanup_network_ struct net_network n = {0};
+
+		if (plan->entries[i].mode == NET_NETWORK &&
+			strcmp(plan->entries[i].name, NET_DEFAULT) != 0)
+			r = net_network_open(&n, paths, plan->entries[i].name, error);
+	}
+	return r;
+}
+
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths)
 {
 	for (unsigned int i = 0; i < plan->n; i++) {

@@ -98,6 +98,13 @@ int net_plan(struct net_plan *plan, const char *const *networks,
  */
 const char *net_default(const char *named);
 
+/*
+ * Whether the networks of a plan exist, for before what takes time; net_attach() says the rest.
+ * The default network is made when it is needed.
+ */
+int net_plan_check(const struct net_plan *plan, const struct arrow_paths *paths,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
 /* True if a card may get IPv6 addresses, which not every kernel has. */
 bool net_plan_ipv6(const struct net_plan *plan, const struct arrow_paths *paths);
 

@@ -110,6 +110,7 @@ static int settings_read(struct arrow_settings *s, const char *data, struct arro
 
 	*s = (struct arrow_settings){.engine = arrow_engine_defaults,
 		.notes = {.write = settings_print_note},
+		.interactive = isatty(STDERR_FILENO),
 		.library_path = getenv("LD_LIBRARY_PATH"),
 		.source_date_epoch = getenv("SOURCE_DATE_EPOCH")};
 	idle = settings_number("ARROW_ZYGOTE_IDLE", s->engine.zygote_idle_s);

@@ -26,3 +26,8 @@ const char *arrow_settings_library_path(const struct arrow_paths *paths)
 {
 	return paths && paths->settings ? paths->settings->library_path : NULL;
 }
+
+bool arrow_settings_interactive(const struct arrow_paths *paths)
+{
+	return paths && paths->settings && paths->settings->interactive;
+}

@@ -7,6 +7,8 @@
  * environment or prints: it takes these values, which come along in struct arrow_paths.
  */
 
+#include <stdbool.h>
+
 #include "engine/engine.h"
 #include "image/limits.h"
 #include "util/note.h"
@@ -17,6 +19,7 @@ struct arrow_settings {
 	struct arrow_engine_settings engine;
 	struct arrow_image_limits image_limits;
 	struct arrow_notes notes;
+	bool interactive;              /* somebody reads the notes as they come, as at a terminal */
 	const char *library_path;      /* where programs of the host find libraries; or NULL */
 	const char *source_date_epoch; /* the time of built images, as text; or NULL */
 };
@@ -26,5 +29,6 @@ const struct arrow_engine_settings *arrow_settings_engine(const struct arrow_pat
 const struct arrow_image_limits *arrow_settings_image_limits(const struct arrow_paths *paths);
 const char *arrow_settings_library_path(const struct arrow_paths *paths);
 const struct arrow_notes *arrow_settings_notes(const struct arrow_paths *paths);
+bool arrow_settings_interactive(const struct arrow_paths *paths);
 
 #endif

@@ -211,7 +211,10 @@ void run_open_template(
 	if (spec->vm.cold || spec->source.from || !(vm.mode->can & ARROW_ENGINE_TEMPLATES))
 		return;
 	if (arrow_template_open(&run->template, paths->data, run->kernel.id, run->choice.engine,
-		    &vm, &error) < 0 &&
+		    &vm,
+		    spec->verbose || arrow_settings_interactive(paths) ? arrow_settings_notes(paths)
+								       : NULL,
+		    &error) < 0 &&
 		spec->verbose)
 		arrow_note(arrow_settings_notes(paths), "no template, so the start is cold: %s",
 			error.text);

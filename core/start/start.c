@@ -140,8 +140,12 @@ static int start_instance(struct run *run, const struct arrow_paths *paths,
 
 	if (how->input || how->output)
 		arrow_event(instance, "attach", NULL);
-	run_open_template(run, paths, spec);
-	keeper = start_keeper(run, paths, instance, spec, how, &fd, &options.signal_fd, error);
+	keeper = net_plan_check(&run->network_plan, paths, error);
+	if (keeper == 0) {
+		run_open_template(run, paths, spec);
+		keeper = start_keeper(
+			run, paths, instance, spec, how, &fd, &options.signal_fd, error);
+	}
 	if (keeper < 0) {
 		if (options.signal_fd > 0)
 			close(options.signal_fd);

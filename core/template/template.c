@@ -323,7 +323,7 @@ static int template_make(struct arrow_template *t, const char *templates, const 
 
 int arrow_template_open(struct arrow_template *t, const char *store, const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
-	struct arrow_error *error)
+	const struct arrow_notes *notes, struct arrow_error *error)
 {
 	_cleanup_free_ char *templates = path_format("%s/templates", store);
 	_cleanup_free_ char *lock = path_format("%s/templates/lock", store);
@@ -354,6 +354,9 @@ int arrow_template_open(struct arrow_template *t, const char *store, const char 
 	if (template_open_files(t) == 0) /* somebody else made it meanwhile */
 		return 0;
 	arrow_template_discard(t->dir); /* one that is damaged */
+	if (notes)
+		arrow_note(notes,
+			"preparing a template for this kind of VM, once; the next start is much faster");
 	r = template_make(t, templates, kernel_id, engine, vm, error);
 	if (r < 0)
 		goto fail;

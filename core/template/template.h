@@ -21,6 +21,7 @@
 
 #include "core/spec/spec.h"
 #include "engine/engine.h"
+#include "util/note.h"
 
 #define ARROW_TEMPLATE_UNUSED_S (24 * 60 * 60) /* then `prune` removes it */
 
@@ -38,12 +39,13 @@ struct arrow_template {
  * there is none. Of vm, what the job brings (disks, shares, channels) counts only by its number.
  *   store:     the data directory
  *   kernel_id: of the kernel in vm->kernel_fd
+ *   notes:     who is told before one is made, which takes seconds; or NULL
  * Errors: whatever keeps a VM from booting or a template from being written. The caller can start
  * cold instead.
  */
 int arrow_template_open(struct arrow_template *t, const char *store, const char *kernel_id,
 	const struct arrow_engine *engine, const struct arrow_vm_config *vm,
-	struct arrow_error *error) ARROW_MUST_CHECK;
+	const struct arrow_notes *notes, struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Sets a template aside that a clone could not be made of, so that nobody uses it again. */
 void arrow_template_discard(const char *dir);
