@@ -965,6 +965,13 @@ static void test_values_reach_their_limits(void **state)
 	}
 }
 
+/* A sanitizer copies a list each time that it grows: 4096 ports would take it minutes. */
+#ifdef __SANITIZE_ADDRESS__
+#define MANY_PORTS 256
+#else
+#define MANY_PORTS 4096
+#endif
+
 /*
  * An Arrow with as many published ports as there can be, whoever starts it from a shell that
  * allows few open files; its long name, another one, and that nothing of either is left.
@@ -975,6 +982,8 @@ static void test_as_many_ports_as_there_can_be(void **state)
 	_cleanup_network_ struct net_network n = {0};
 	_cleanup_close_ int lock = -1, dir = -1;
 	_cleanup_free_ char *path = path_format("%s/names", run);
+	_cleanup_free_ char *range =
+		path_format("20000-%d:1-%d", 20000 + MANY_PORTS - 1, MANY_PORTS);
 	struct net_address found[NET_NAMES_ADDRESSES];
 	const char *const names[] = {"ports", NULL};
 	char longest[201], alias[201], too_long[202];
@@ -989,7 +998,7 @@ static void test_as_many_ports_as_there_can_be(void **state)
 
 	need_root(state);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-	if (files.rlim_max < 2 * 4096 + 1024)
+	if (files.rlim_max < 2 * MANY_PORTS + 1024)
 		skip();
 	files.rlim_cur = 1024;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
@@ -1006,7 +1015,7 @@ static void test_as_many_ports_as_there_can_be(void **state)
 	bring_up(&n);
 	close(steal_fd(&lock));
 	assert_int_equal(net_plan(&plan, names, &error), 0);
-	assert_int_equal(net_ports_parse(&ports, "20000-24095:1-4096", &error), 0);
+	assert_int_equal(net_ports_parse(&ports, range, &error), 0);
 	aliases[0] = too_long;
 	assert_int_equal(net_attach(&attachment, &plan, &request, &paths, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "1 to 200 letters"));
@@ -1022,8 +1031,8 @@ static void test_as_many_ports_as_there_can_be(void **state)
 	assert_int_equal(net_names_find(dir, &client, alias, found), 1);
 	assert_int_equal(net_lease_rename(&paths, request.id, "short", &error), 0);
 	assert_int_equal(net_lease_ports(&paths, "short", &got, &error), 0);
-	assert_int_equal(got.n, 4096);
-	assert_int_equal(got.v[4095].host_port, 24095);
+	assert_int_equal(got.n, MANY_PORTS);
+	assert_int_equal(got.v[MANY_PORTS - 1].host_port, 20000 + MANY_PORTS - 1);
 	assert_int_equal(net_names_find(dir, &client, longest, found), 0);
 	assert_int_equal(net_names_find(dir, &client, "short", found), 1);
 	net_detach(&attachment);
