@@ -462,6 +462,8 @@ all_commands() {
   any+='|kernel|key|label|log-driver|network|network-alias|opt|output|password|rootfs|sign|source|subnet|tag|user|username|verify)'
   all_commands >commands
   [ "$(wc -l <commands)" -gt 70 ]
+  # Hundreds of them, none of which starts an Arrow: without the shell that adds --rm.
+  arrow() { "$BARE" "$@"; }
   sort -u commands | while read -r command; do
     # "container ls" and others are another command by a longer name.
     [[ $command != image\ * || $command == 'image prune' ]] || continue
@@ -483,9 +485,9 @@ all_commands() {
       status=0
       # shellcheck disable=SC2086
       arrow $command "$option" '!bad,' $operands >out 2>err </dev/null || status=$?
-      echo "$command $option: $status $(cat err)"
+      echo "$command $option: $status $(<err)"
       [ "$status" -ne 0 ]
-      grep -q -e "$option" err
+      [[ $(<err) == *"$option"* ]]
     done <options
   done
 }
