@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fs/entry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEEP_SECONDS 86400u /* for a guest that has its files to itself */
+
+void fs_path(int fd, char path[FS_PATH_MAX])
+{
+	snprintf(path, FS_PATH_MAX, "%d", fd);
+}
+
+uint64_t fs_keep(const struct fs_state *s)
+{
+	return s->exclusive ? KEEP_SECONDS : 0;
+}
+
+int fs_entry(struct fs_state *s, struct fs_node *parent, const char *name, const struct statx *x,
+	int fd, struct fuse_entry_out *entry, struct fs_node **node)
+{
+	const struct fs_identity *above = &parent->identity, *i;
+	int r = node_look_up(&s->nodes, parent, name, x, fd, node);
+
+	if (r < 0)
+		return r;
+	*entry = (struct fuse_entry_out){
+		.nodeid = (*node)->id, .entry_valid = fs_keep(s), .attr_valid = fs_keep(s)};
+	fs_attributes(x, &entry->attr);
+	i = &(*node)->identity;
+	/* The guest mounts it, so that numbers of files are unique there, too. */
+	if (S_ISDIR(i->type) &&
+		(i->mount != above->mount || i->major != above->major || i->minor != above->minor))
+		entry->attr.flags |= FUSE_ATTR_SUBMOUNT;
+	return 0;
+}
+
+int fs_reply_entry(
+	struct fs_state *s, struct fs_node *parent, const char *name, struct fs_reply *out)
+{
+	int fd = node_fd(&s->nodes, parent), r;
+	struct fuse_entry_out entry;
+	struct fs_node *node;
+	struct statx x;
+
+	if (fd < 0)
+		return fd;
+	r = fs_stat(fd, name, &x);
+	if (r == 0)
+		r = fs_entry(s, parent, name, &x, -1, &entry, &node);
+	if (r < 0)
+		return r;
+	memcpy(out->data, &entry, sizeof(entry));
+	out->size = sizeof(entry);
+	return 0;
+}
+
+int fs_open_flags(const struct fs_state *s, uint32_t flags)
+{
+	/* O_DIRECT would need aligned memory; O_SYNC is done by a thread after the write. */
+	int f = (int)(flags & (O_ACCMODE | O_APPEND | O_TRUNC | O_NOATIME));
+
+	/* The guest writes whole pages where they belong, and reads what it fills up. */
+	if (s->exclusive) {
+		f &= ~O_APPEND;
+		if ((f & O_ACCMODE) == O_WRONLY)
+			f = (f & ~O_ACCMODE) | O_RDWR;
+	}
+	return f | O_CLOEXEC | O_NOCTTY;
+}
+
+int fs_open(struct fs_state *s, struct fs_node *n, uint32_t flags, bool keep_suid)
+{
+	char path[FS_PATH_MAX];
+	int fd;
+
+	if (!S_ISREG(n->identity.type))
+		return S_ISDIR(n->identity.type)   ? -EISDIR
+		       : S_ISLNK(n->identity.type) ? -ELOOP
+						   : -ENXIO;
+	fd = node_fd(&s->nodes, n);
+	if (fd < 0)
+		return fd;
+	fs_path(fd, path);
+	if (flags & O_TRUNC)
+		caller_keep_suid(&s->caller, keep_suid);
+	fd = open(path, fs_open_flags(s, flags));
+	return fd < 0 ? -errno : fd;
+}
+
+int fs_open_handle(
+	struct fs_state *s, struct fs_node *n, int fd, uint32_t flags, struct fuse_open_out *open)
+{
+	struct fs_handle *h;
+	int r = handle_open(&s->handles, n, fd, false, &h);
+
+	if (r < 0)
+		return r;
+	h->append = fs_open_flags(s, flags) & O_APPEND;
+	h->written = flags & O_TRUNC;
+	*open = (struct fuse_open_out){.fh = h->id,
+		.open_flags = s->exclusive ? FOPEN_KEEP_CACHE
+					   : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+	return 0;
+}

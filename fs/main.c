@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/*
+ * arrow-fs [--exclusive]: serves the current directory to the guest at the other end of the socket
+ * that is descriptor 3, and ends when that hangs up. --exclusive: nobody else changes these files.
+ *
+ * What it needs: /proc, for /proc/self/fd (it opens files anew by their descriptors); the
+ * capabilities CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETUID, SETGID, MKNOD and
+ * SETFCAP for files of any owner, and SETPCAP until it has set its securebits. syscalls.md lists
+ * its system calls.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fs/server.h"
+#include "util/cleanup.h"
+
+#define SOCKET 3
+#define FILES_LEAST 256u
+
+static void main_do_nothing(int signal)
+{
+}
+
+static void main_set_signals(void)
+{
+	/* Interrupts a thread that waits for a lock: no SA_RESTART. */
+	const struct sigaction interrupt = {.sa_handler = main_do_nothing};
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGUSR1, &interrupt, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL); /* the write fails, which the guest is told */
+}
+
+/* As many descriptors as are allowed. Returns their number. */
+static uint32_t main_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return FILES_LEAST;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur < INT32_MAX ? (uint32_t)limit.rlim_cur : INT32_MAX;
+}
+
+static int main_serve(bool exclusive, struct arrow_error *e)
+{
+	struct fs_options o = {
+		.socket = SOCKET, .interrupt_signal = SIGUSR1, .exclusive = exclusive};
+	socklen_t size = sizeof(int);
+	struct fs_state s;
+	int type, r;
+
+	if (getsockopt(SOCKET, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
+		return arrow_fail(e, EINVAL,
+			"descriptor 3 is not a stream socket; arrow starts this program");
+	o.root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (o.root < 0)
+		return arrow_fail(e, errno, "cannot open the current directory: %m");
+	if (chdir("/proc/self/fd") < 0)
+		return arrow_fail(e, errno, "cannot enter /proc/self/fd: %m; mount /proc");
+	o.files_max = main_raise_files();
+	if (o.files_max < FILES_LEAST)
+		return arrow_fail(e, EMFILE, "the limit of open files is %u; raise it to %u",
+			o.files_max, FILES_LEAST);
+	r = state_init(&s, &o);
+	if (r < 0)
+		return arrow_fail(e, -r, "cannot prepare the files: %m");
+	r = server_run(&s);
+	if (r < 0)
+		return arrow_fail(e, -r, "cannot read from the VM: %m");
+	return 0; /* what is open, and what is locked, ends with the process */
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_error_ struct arrow_error e = ARROW_ERROR_INIT;
+	bool exclusive = argc == 2 && !strcmp(argv[1], "--exclusive");
+
+	if (argc > 2 || (argc == 2 && !exclusive)) {
+		fprintf(stderr, "usage: arrow-fs [--exclusive]\n");
+		return 1;
+	}
+	main_set_signals();
+	if (main_serve(exclusive, &e) < 0) {
+		fprintf(stderr, "arrow-fs: %s\n", e.text);
+		return 1;
+	}
+	return 0;
+}
