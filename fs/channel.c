@@ -71,8 +71,10 @@ static ssize_t channel_read(struct fs_channel *c, size_t need)
 		want = CHUNK < ROOM - c->end ? CHUNK : ROOM - c->end;
 	else
 		c->touched = true;
-	if (c->touched && !c->timed)
+	if (c->touched && !c->timed) {
 		channel_set_timeout(c, 1);
+		c->touched = c->timed;
+	}
 	for (;;) {
 		n = recv(c->fd, c->in + c->end, want, 0);
 		if (n >= 0)

@@ -4,10 +4,19 @@
  * arrow-fs [--exclusive]: serves the current directory to the guest at the other end of the socket
  * that is descriptor 3, and ends when that hangs up. --exclusive: nobody else changes these files.
  *
- * What it needs: /proc, for /proc/self/fd (it opens files anew by their descriptors); the
- * capabilities CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETUID, SETGID, MKNOD and
- * SETFCAP for files of any owner, and SETPCAP until it has set its securebits. syscalls.md lists
- * its system calls.
+ * What it needs beside its files:
+ *   /proc/self/fd  where it opens files anew by their descriptors
+ *   capabilities   CHOWN DAC_OVERRIDE FOWNER FSETID MKNOD SETFCAP SETGID SETUID; SETPCAP only if
+ *                  SECBIT_NO_SETUID_FIXUP is not set already
+ *   system calls   capget capset chdir clone close copy_file_range dup exit exit_group fallocate
+ *                  fchmodat fchownat fcntl fdatasync flock fstatfs fsync ftruncate futex getdents64
+ *                  getegid geteuid getxattr linkat listxattr lseek madvise mkdirat mknodat mmap
+ *                  mprotect munmap open openat prctl (PR_GET_PDEATHSIG, PR_SET_PDEATHSIG,
+ *                  PR_SET_SECUREBITS) pread64 prlimit64 pwrite64 readlinkat recvfrom removexattr
+ *                  renameat2 rt_sigaction rt_sigprocmask rt_sigreturn sendmsg setfsgid setfsuid
+ *                  setsockopt setxattr statx symlinkat syncfs tkill umask unlinkat utimensat, and
+ *                  what musl does for memory, threads and clocks
+ * Without prctl and setsockopt it works on.
  */
 
 #include <errno.h>
@@ -16,7 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/server.h"
@@ -57,13 +66,13 @@ static int main_serve(bool exclusive, struct arrow_error *e)
 {
 	struct fs_options o = {
 		.socket = SOCKET, .interrupt_signal = SIGUSR1, .exclusive = exclusive};
-	socklen_t size = sizeof(int);
 	struct fs_state s;
-	int type, r;
+	struct stat st;
+	int r;
 
-	if (getsockopt(SOCKET, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
+	if (fstat(SOCKET, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return arrow_fail(e, EINVAL,
-			"descriptor 3 is not a stream socket; arrow starts this program");
+			"descriptor 3 is not a socket; this program is started by arrow");
 	o.root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (o.root < 0)
 		return arrow_fail(e, errno, "cannot open the current directory: %m");
