@@ -61,6 +61,7 @@ int state_reset(struct fs_state *s)
 void state_release(struct fs_state *s)
 {
 	state_forget(s);
+	work_release(&s->work);
 	slots_release(&s->handles);
 	channel_release(&s->channel);
 	close(s->channel.fd);

@@ -15,8 +15,19 @@ void work_init(struct fs_work *w, struct fs_channel *channel)
 {
 	*w = (struct fs_work){.channel = channel,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.more = PTHREAD_COND_INITIALIZER};
+		.more = PTHREAD_COND_INITIALIZER,
+		.ended = PTHREAD_COND_INITIALIZER};
 	w->last = &w->first;
+}
+
+void work_release(struct fs_work *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stopping = true;
+	pthread_cond_broadcast(&w->more);
+	while (w->threads > 0)
+		pthread_cond_wait(&w->ended, &w->lock);
+	pthread_mutex_unlock(&w->lock);
 }
 
 struct fs_job *work_job(uint64_t unique, int fd, int (*run)(struct fs_job *job))
@@ -78,7 +89,7 @@ static void *work_loop(void *arg)
 			pthread_mutex_lock(&w->lock);
 			if (brief)
 				w->brief--;
-		} else if (w->idle < IDLE_MAX) {
+		} else if (w->idle < IDLE_MAX && !w->stopping) {
 			w->idle++;
 			pthread_cond_wait(&w->more, &w->lock);
 			w->idle--;
@@ -87,6 +98,7 @@ static void *work_loop(void *arg)
 		}
 	}
 	w->threads--;
+	pthread_cond_signal(&w->ended);
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }

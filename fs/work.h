@@ -34,11 +34,16 @@ struct fs_work {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct fs_job *first, **last;
+	pthread_cond_t ended;
 	unsigned int queued, threads, idle;
+	bool stopping;
 	unsigned int brief; /* jobs, queued or not, that wait for nobody */
 };
 
 void work_init(struct fs_work *w, struct fs_channel *channel);
+
+/* Waits until all that was started is done, and all threads have ended. */
+void work_release(struct fs_work *w);
 
 /* A job with a copy of the descriptor. Returns NULL without memory or descriptors. */
 struct fs_job *work_job(uint64_t unique, int fd, int (*run)(struct fs_job *job));
