@@ -130,7 +130,7 @@ int op_flush(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	/* Network file systems tell of a full disk when a file is closed. */
 	h->written = false;
 	fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 3);
-	return fd < 0 || close(fd) < 0 ? -errno : 0;
+	return fd >= 0 && close(fd) < 0 ? -errno : 0;
 }
 
 int op_release(struct fs_state *s, struct fs_request *r, struct fs_reply *out)

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs/bounds.h"
@@ -60,10 +61,6 @@ static void fuzz_begin(void)
 	pthread_t thread;
 
 	if (!mkdtemp(tree) || (getuid() == 0 && chown(tree, NOBODY, NOBODY) < 0))
-		abort();
-	/* Should a name lead out of the tree after all, there is nothing that this user may do. */
-	if (getuid() == 0 &&
-		(setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		abort();
 	parent = open(tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	signal(SIGXFSZ, SIG_IGN);
@@ -141,15 +138,27 @@ static void fuzz_do(
 		fuzz_note(*(uint64_t *)(void *)(s->channel.out + sizeof(struct fuse_entry_out)));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+/* In a thread of its own, which is nobody: the system calls themselves leave the other threads as
+ * they are. */
+static void *fuzz_run(void *arg)
 {
+	const struct input *input = arg;
+	const uint8_t *data = input->data;
+	size_t size = input->size;
 	const struct fuse_init_in init = {.major = 7, .minor = 38, .flags = ~0u, .flags2 = ~0u};
 	struct fs_options o = {
 		.interrupt_signal = SIGUSR1, .files_max = 256, .exclusive = size % 2};
 	struct fs_state s;
 
-	if (parent < 0)
-		fuzz_begin();
+	/* Should a name lead out of the tree after all, there is nothing that this user may do. */
+	if (getuid() == 0 && (syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
+				     syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0))
+		abort();
 	o.root = fuzz_plant();
 	o.socket = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
 	if (o.socket < 0 || state_init(&s, &o) < 0)
@@ -177,5 +186,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= 3 + n;
 	}
 	state_release(&s);
+	return NULL;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	pthread_t thread;
+
+	if (parent < 0)
+		fuzz_begin();
+	if (pthread_create(&thread, NULL, fuzz_run, &input) != 0 || pthread_join(thread, NULL) != 0)
+		abort();
 	return 0;
 }
