@@ -73,15 +73,20 @@ static void fuzz_begin(void)
 	atexit(fuzz_remove);
 }
 
-/* The tree that each input finds. */
+/* The tree that each input finds. What the last one left may be closed to nobody. */
 static int fuzz_plant(void)
 {
+	static const char *const names[] = {".", "d", "f", "l", "p"};
+	static unsigned int count;
+	char name[32];
 	int root, fd;
 
-	(void)!remove_tree(parent, "root");
-	if (mkdirat(parent, "root", 0700) < 0)
+	snprintf(name, sizeof(name), "root%u", count++);
+	(void)!remove_tree(parent, name);
+	snprintf(name, sizeof(name), "root%u", count);
+	if (mkdirat(parent, name, 0700) < 0)
 		abort();
-	root = openat(parent, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || mkdirat(root, "d", 0700) < 0 || symlinkat("../..", root, "l") < 0 ||
 		mknodat(root, "p", S_IFIFO | 0600, 0) < 0)
 		abort();
@@ -89,6 +94,9 @@ static int fuzz_plant(void)
 	if (fd < 0 || write(fd, "text", 4) != 4)
 		abort();
 	close(fd);
+	for (size_t i = 0; getuid() == 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		if (fchownat(root, names[i], NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW) < 0)
+			abort();
 	return root;
 }
 
@@ -141,6 +149,7 @@ static void fuzz_do(
 struct input {
 	const uint8_t *data;
 	size_t size;
+	int root;
 };
 
 /* In a thread of its own, which is nobody: the system calls themselves leave the other threads as
@@ -159,7 +168,7 @@ static void *fuzz_run(void *arg)
 	if (getuid() == 0 && (syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
 				     syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0))
 		abort();
-	o.root = fuzz_plant();
+	o.root = input->root;
 	o.socket = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
 	if (o.socket < 0 || state_init(&s, &o) < 0)
 		abort();
@@ -191,11 +200,12 @@ static void *fuzz_run(void *arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input input = {data, size};
+	struct input input = {.data = data, .size = size};
 	pthread_t thread;
 
 	if (parent < 0)
 		fuzz_begin();
+	input.root = fuzz_plant();
 	if (pthread_create(&thread, NULL, fuzz_run, &input) != 0 || pthread_join(thread, NULL) != 0)
 		abort();
 	return 0;
