@@ -82,8 +82,7 @@ struct arrow_disk {
 
 /*
  * A host directory, or a single file, already open. All of them together are one directory that the
- * guest mounts by 9p under the tag ARROW_SHARES_TAG: a directory is "<index>" in it, a file
- * "f<index>".
+ * guest mounts under the tag ARROW_SHARES_TAG: a directory is "<index>" in it, a file "f<index>".
  */
 struct arrow_share {
 	int fd; /* borrowed; O_PATH */
@@ -161,7 +160,12 @@ struct arrow_vm_config {
 	unsigned int vcpus; /* 1 or more */
 	const struct arrow_disk *disks;
 	unsigned int n_disks;
-	const struct arrow_share *shares;
+	/*
+	 * With share_channel() a stream socket: the guest's end of the channel to the server of its
+	 * volumes, in messages of FUSE. There may be nobody at the other end. Else -1.
+	 */
+	int share_fd;
+	const struct arrow_share *shares; /* without share_channel(): what the engine serves */
 	unsigned int n_shares;
 	const struct arrow_nic *nics;
 	unsigned int n_nics;
@@ -241,10 +245,17 @@ struct arrow_engine {
 		struct arrow_error *error);
 
 	/*
-	 * How many devices a VM can have: disks, network cards, and one for all shares, if there
-	 * are any. NULL for an engine without such a limit.
+	 * How many devices a VM can have: disks, network cards, and without share_channel() one for
+	 * all shares, if there are any. NULL for an engine without such a limit.
 	 */
 	unsigned int (*devices_max)(const struct arrow_engine_settings *settings);
+
+	/*
+	 * Whether volumes are served by a process of the caller's, to which each VM has a channel
+	 * (share_fd), so that the VM's process needs no file of the host. Else the engine serves
+	 * them itself. NULL: it does.
+	 */
+	bool (*share_channel)(const struct arrow_engine_settings *settings);
 
 	/*
 	 * Says whether this engine can work here. version gets a line for `arrow info`

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,10 +41,20 @@
 	(CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER) |                 \
 		CAPS_BIT(CAP_FSETID) | CAPS_BIT(CAP_MKNOD) | CAPS_BIT(CAP_SETFCAP))
 
+/*
+ * What a server that acts for the guest's users has beside: it becomes each of them for the files
+ * that it makes. Not CAP_DAC_READ_SEARCH, which opens by its handle any file of a file system that
+ * a volume is a part of.
+ */
+#define SERVER_CAPS (VOLUME_CAPS | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID))
+
 /* What a process that makes others has for them alone: namespaces, a user, and losing all of it. */
 #define FORK_CAPS                                                                                  \
 	(CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) |                   \
 		CAPS_BIT(CAP_SETPCAP))
+
+/* Of a server: each file that the guest knows is one. */
+#define DESCRIPTORS_MAX 1048576
 
 /* A user of its own cannot fill the table of processes: QEMU's threads are far fewer. */
 #define THREADS_MAX 1024
@@ -180,11 +191,17 @@ static size_t jail_find_kvm_group(const struct arrow_jail *jail, gid_t *group)
 
 static int jail_change_user(const struct arrow_jail *jail, uid_t uid, const char **what)
 {
-	uint64_t caps = (jail->n_mounts ? VOLUME_CAPS : 0) |
+	uint64_t caps = (jail->serves            ? SERVER_CAPS
+				: jail->n_mounts ? VOLUME_CAPS
+						 : 0) |
 			(jail->forks && jail->namespaces ? FORK_CAPS : 0);
 	struct rlimit threads = {THREADS_MAX, THREADS_MAX};
 	gid_t group;
 
+	/* Or it would lose some each time that it acts as another user. */
+	*what = "keep its capabilities";
+	if (jail->serves && prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0)
+		return -errno;
 	*what = "change its user";
 	caps_bound(caps);
 	if (uid) {
@@ -389,7 +406,8 @@ static int jail_enter_root(const struct arrow_jail *jail, const char **what)
 	if (r < 0)
 		return r;
 	*what = "change its root";
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+		chdir(jail->serves ? ARROW_JAIL_VOLUMES : "/") < 0)
 		return -errno;
 	return sethostname(name, sizeof(name) - 1) < 0 ? -errno : 0;
 }
@@ -406,6 +424,17 @@ static int jail_tie_to_keeper(int keeper)
 	return poll(&gone, 1, 0) != 0 ? -EOWNERDEAD : 0;
 }
 
+/* As many as can be had. */
+static void jail_raise_descriptors(void)
+{
+	struct rlimit most = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+
+	if (setrlimit(RLIMIT_NOFILE, &most) == 0 || getrlimit(RLIMIT_NOFILE, &most) < 0)
+		return;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+}
+
 static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 {
 	/* Without namespaces there is no file that cannot be opened again. */
@@ -419,6 +448,7 @@ static int jail_install_filter(const struct arrow_jail *jail, const char **what)
 	r = arrow_jail_filter(
 		&(struct arrow_jail_calls){
 			.volumes = jail->n_mounts > 0,
+			.serves = jail->serves,
 			.network = jail->network,
 			.forks = jail->forks,
 		},
@@ -476,6 +506,8 @@ int arrow_jail_enter(const struct arrow_jail *jail, int keeper, const char **wha
 		return r;
 	setsid();
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	if (jail->serves)
+		jail_raise_descriptors();
 	r = jail_change_user(jail, uid, what);
 	if (r < 0)
 		return r;

@@ -3,8 +3,9 @@
 #define ARROW_ENGINE_JAIL_H
 
 /*
- * The jail of a process that holds a VM. What is in it can reach the descriptors that it was given,
- * the files of its root, which are read-only, and its volumes: nothing else.
+ * The jail of a process that holds a VM, and of one that serves an Arrow's volumes. What is in it
+ * can reach the descriptors that it was given, the files of its root, which are read-only, and its
+ * volumes: nothing else.
  *
  *   fork    new namespaces: processes, mounts, network, IPC, host name, cgroups, and for an
  *           ordinary user the users
@@ -49,6 +50,12 @@ struct arrow_jail {
 	unsigned int n_mounts; /* ARROW_JAIL_MOUNTS at most; number n is at the path of n */
 	int userns_fd;         /* user namespace whose ids the volumes have, or -1 */
 	bool kvm;              /* /dev/kvm is there */
+	/*
+	 * It serves the mounts to a guest and has no VM: its working directory is
+	 * ARROW_JAIL_VOLUMES; it may act as any user, and keeps the other capabilities when it
+	 * does.
+	 */
+	bool serves;
 	const struct arrow_vm_limits *limits; /* of engine/engine.h, or NULL */
 	/*
 	 * It makes processes like itself, which may outlive it: so there is no namespace of

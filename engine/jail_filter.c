@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +22,9 @@
 #include "util/bpf.h"
 
 #define LARGEFILE 0100000u /* which glibc adds nowhere, and musl everywhere */
+
+/* Linux 6.6; the headers may be older. */
+#define FCHMODAT2 452
 
 /* No argument of these reaches outside of what the process has. */
 /* clang-format off */
@@ -71,6 +75,13 @@ static const unsigned short with_volumes[] = {
 };
 /* clang-format on */
 
+/* What a server of volumes does for the guest, and 9p does not. */
+/* clang-format off */
+static const unsigned short when_serving[] = {
+	SYS_setfsuid, SYS_setfsgid, SYS_setgroups, SYS_syncfs, SYS_tkill, SYS_capset, FCHMODAT2,
+};
+/* clang-format on */
+
 /* clang-format off */
 static const unsigned short with_network[] = {
 	SYS_bind, SYS_connect, SYS_listen, SYS_accept, SYS_accept4,
@@ -118,6 +129,23 @@ static void filter_refuse_values(
 		const uint32_t values_[] = {__VA_ARGS__};                                          \
 		filter_refuse_values(p, call, arg, values_, sizeof(values_) / sizeof(*values_));   \
 	} while (0)
+
+/*
+ * It ends with its keeper, and may say so again, as the kernel forgets it when a process acts as
+ * another user. What else is asked of prctl is left to what follows.
+ */
+static void filter_add_tie(struct bpf_filter *p)
+{
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 8, SYS_prctl);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(0));
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 4, 0, PR_GET_PDEATHSIG);
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, PR_SET_PDEATHSIG);
+	bpf_add(p, BPF_JMP | BPF_JA, 0, 0, 3);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, BPF_ARG(1));
+	bpf_add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SIGKILL);
+	bpf_answer(p, SECCOMP_RET_ALLOW);
+	bpf_add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offsetof(struct seccomp_data, nr));
+}
 
 static void filter_add_own_calls(struct bpf_filter *p)
 {
@@ -172,12 +200,16 @@ static void filter_build(struct bpf_filter *p, const struct arrow_jail_calls *ca
 	ALLOW_ALL(p, always);
 	if (calls->volumes)
 		ALLOW_ALL(p, with_volumes);
+	if (calls->serves)
+		ALLOW_ALL(p, when_serving);
 	if (calls->network) {
 		ALLOW_ALL(p, with_network);
 		ALLOW_VALUES(p, SYS_socket, 0, AF_INET, AF_INET6);
 	}
 	if (calls->forks)
 		ALLOW_ALL(p, with_forks);
+	if (calls->serves)
+		filter_add_tie(p);
 	filter_add_own_calls(p);
 	bpf_answer(p, BPF_REFUSE(EPERM));
 }

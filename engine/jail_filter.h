@@ -11,6 +11,7 @@
 /* What a process in a jail does beside what all of them do. */
 struct arrow_jail_calls {
 	bool volumes; /* makes and changes files */
+	bool serves;  /* does so for others */
 	bool network; /* makes sockets of the Internet */
 	bool forks;   /* makes processes, which tell who they are and are tied to others */
 };

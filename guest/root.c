@@ -17,6 +17,7 @@
 
 #include "guest/fill.h"
 #include "guest/identity.h"
+#include "guest/waits.h"
 #include "util/cleanup.h"
 #include "util/io.h"
 
@@ -32,8 +33,8 @@
 #define MOVE_MOUNT_F_EMPTY_PATH 4u
 
 /*
- * directio: reads and writes always go to the host, so both sides see each other's changes at
- * once, though one of them has the file open. cache=mmap: shared, writable mappings work (which
+ * Of 9p. directio: reads and writes always go to the host, so both sides see each other's changes
+ * at once, though one of them has the file open. cache=mmap: shared, writable mappings work (which
  * databases need); their pages reach the host with msync, munmap or the end. access=client: each
  * user acts on the host's files as itself, and what it makes is its own.
  * msize is the most that virtio takes in one request.
@@ -315,19 +316,32 @@ static bool root_is_name(const char *s)
 	       strcmp(s, "..") != 0;
 }
 
+/* A host that has no server of its own for shares has that of 9p. */
+static int root_mount_share(const char *tag, const char *dir)
+{
+	if (mount(tag, dir, "virtiofs", 0, NULL) == 0) {
+		waits_watch(dir);
+		return 0;
+	}
+	/* EINVAL: there is no such device. ENODEV: the kernel knows of none. */
+	if (errno != EINVAL && errno != ENODEV)
+		return -errno;
+	return mount(tag, dir, "9p", 0, OPTIONS_9P) < 0 ? -errno : 0;
+}
+
 /*
- * Mounts the share of a 9p mount in the initramfs, once however many mounts use it, and takes a
- * detached copy of what this mount shows of it. Returns a file descriptor or -errno.
+ * Mounts a share in the initramfs, once however many mounts use it, and takes a detached copy of
+ * what this mount shows of it. Returns a file descriptor or -errno.
  */
 static int root_open_share(const struct arrow_job_mount *m, struct failure *failure)
 {
 	const char *slash = strchr(m->source, '/');
 	size_t length = slash ? (size_t)(slash - m->source) : strlen(m->source);
 	char tag[64], dir[96], path[96 + NAME_MAX + 2];
-	int fd;
+	int fd, r;
 
 	if (length == 0 || length >= sizeof(tag) || m->source[0] == '.' ||
-		(slash ? !root_is_name(slash + 1) : m->kind == ARROW_MOUNT_9P_FILE))
+		(slash ? !root_is_name(slash + 1) : m->kind == ARROW_MOUNT_SHARE_FILE))
 		return fail(failure, 125, EINVAL, "the source %s of the volume %s is malformed",
 			m->source, m->target);
 	snprintf(tag, sizeof(tag), "%.*s", (int)length, m->source);
@@ -335,9 +349,12 @@ static int root_open_share(const struct arrow_job_mount *m, struct failure *fail
 	snprintf(path, sizeof(path), "%s%s", dir, slash ? slash : "");
 
 	if (mkdir(dir, 0700) == 0) {
-		if (mount(tag, dir, "9p", 0, OPTIONS_9P) < 0)
-			return fail(failure, 125, errno, "cannot mount the volume %s: %m%s",
-				m->target, errno == ENODEV ? "; the guest's kernel lacks 9p" : "");
+		r = root_mount_share(tag, dir);
+		if (r < 0)
+			return fail(failure, 125, -r, "cannot mount the volume %s: %m%s", m->target,
+				r == -ENOENT || r == -ENODEV
+					? "; the guest's kernel lacks virtiofs, or 9p for Debian's QEMU"
+					: "");
 	} else if (errno != EEXIST) {
 		return fail(failure, 125, errno, "cannot make %s: %m", dir);
 	}
@@ -378,7 +395,7 @@ static int root_make_target(const char *path, bool file)
 static int root_place_mount(const struct arrow_job_mount *m, int tree, struct failure *failure)
 {
 	unsigned long flags = m->flags & SAFE_FLAGS;
-	int r = root_make_target(m->target, m->kind == ARROW_MOUNT_9P_FILE);
+	int r = root_make_target(m->target, m->kind == ARROW_MOUNT_SHARE_FILE);
 
 	if (r < 0)
 		return fail(failure, 125, -r, "cannot make the mount point %s: %m", m->target);
@@ -389,7 +406,7 @@ static int root_place_mount(const struct arrow_job_mount *m, int tree, struct fa
 				m->options);
 		return 0;
 	}
-	if (m->kind == ARROW_MOUNT_9P && strcmp(m->options, ARROW_MOUNT_FILL) == 0) {
+	if (m->kind == ARROW_MOUNT_SHARE && strcmp(m->options, ARROW_MOUNT_FILL) == 0) {
 		r = fill_volume(tree, m->target, failure);
 		if (r < 0)
 			return r;

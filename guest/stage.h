@@ -11,7 +11,7 @@
 #define LOWER_DIR "/lower"           /* the image */
 #define UPPER_DIR "/changes"         /* what is written to the root */
 #define ROOT_DIR "/root"             /* both, one over the other */
-#define SHARES_DIR "/shares"         /* 9p, one directory a tag */
+#define SHARES_DIR "/shares"         /* of the host, one directory a tag */
 
 /* Bytes of /dev/shm, until a job says otherwise. */
 #define SHM_SIZE 67108864u

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "guest/root.h"
+#include "protocol/protocol.h"
 #include "util/io.h"
 
 /*
@@ -108,6 +109,9 @@ int warm_rehearse(struct stage *stage)
 	while (waitpid(-1, &status, 0) > 0 || errno == EINTR)
 		;
 	if (sethostname(hostname, strlen(hostname)) < 0)
+		return -errno;
+	/* Where its share was mounted, which the job would take for a mount. */
+	if (rmdir(SHARES_DIR "/" ARROW_SHARES_TAG) < 0 && errno != ENOENT)
 		return -errno;
 	r = stage->mounted ? root_unmount(stage) : 0;
 	if (r == 0)

@@ -37,7 +37,7 @@
 /* The name of the virtio-serial port that carries the channel, and its node in the guest. */
 #define ARROW_PORT_NAME "arrow"
 
-/* The 9p mount tag of the directory that has all volumes. */
+/* The tag of the share: the directory that has all volumes. */
 #define ARROW_SHARES_TAG "volumes"
 #define ARROW_PORT_NODE "/dev/vport0p1"
 
@@ -164,14 +164,14 @@ enum arrow_job_flags {
 };
 
 enum arrow_mount_kind {
-	ARROW_MOUNT_ROOT = 1,    /* source: block device (vda...) with the EROFS image; just one.
-				    options: mode=,uid=,gid= of "/", else 0755 of root */
-	ARROW_MOUNT_9P = 2,      /* source: 9p mount "tag" or "tag/name"; target: made if missing */
-	ARROW_MOUNT_9P_FILE = 3, /* source: "tag/name"; target: one file, made if missing */
-	ARROW_MOUNT_TMPFS = 4,   /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
+	ARROW_MOUNT_ROOT = 1,       /* source: block device (vda...) with the EROFS image; just one.
+				       options: mode=,uid=,gid= of "/", else 0755 of root */
+	ARROW_MOUNT_SHARE = 2,      /* source: share "tag" or "tag/name"; target: made if missing */
+	ARROW_MOUNT_SHARE_FILE = 3, /* source: "tag/name"; target: one file, made if missing */
+	ARROW_MOUNT_TMPFS = 4,      /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };
 
-/* Option of ARROW_MOUNT_9P: if the share is empty, what the root has at the target is copied to it.
+/* Option of ARROW_MOUNT_SHARE: if the share is empty, what the root has at the target is copied to it.
  */
 #define ARROW_MOUNT_FILL "fill"
 

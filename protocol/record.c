@@ -201,8 +201,8 @@ const char *arrow_record_mount(const struct arrow_record *record, struct arrow_j
 			memchr(text, '/', strnlen(text, (size_t)(end - text))))
 			return "its root is not the name of a block device";
 		return NULL;
-	case ARROW_MOUNT_9P:
-	case ARROW_MOUNT_9P_FILE:
+	case ARROW_MOUNT_SHARE:
+	case ARROW_MOUNT_SHARE_FILE:
 		if (text == end || *text == '\0')
 			return "a volume has no tag";
 		break;

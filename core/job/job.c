@@ -113,7 +113,7 @@ static void job_add_mounts(struct arrow_job *job, const struct arrow_spec *spec,
 			list[i].volume);
 		job_add_mount(job,
 			&(struct arrow_job_mount){
-				.kind = file ? ARROW_MOUNT_9P_FILE : ARROW_MOUNT_9P,
+				.kind = file ? ARROW_MOUNT_SHARE_FILE : ARROW_MOUNT_SHARE,
 				.flags = spec->files.volumes[list[i].volume].read_only ? MS_RDONLY
 										       : 0,
 				.source = source,

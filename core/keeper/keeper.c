@@ -51,6 +51,7 @@ enum {
 	P_HEALTH,
 	P_HEALTH_OUTPUT,
 	P_NETWORK,
+	P_SERVER,
 	P_VM,
 	P_PEERS = P_VM + ARROW_VM_FDS
 };
@@ -74,6 +75,7 @@ static unsigned int loop_fill_poll(const struct keeper *k, struct pollfd *p)
 	p[P_HEALTH] = (struct pollfd){k->health.pid_fd, POLLIN, 0};
 	p[P_HEALTH_OUTPUT] = (struct pollfd){k->health.out_fd, POLLIN, 0};
 	p[P_NETWORK] = (struct pollfd){k->network_fd, POLLIN, 0};
+	p[P_SERVER] = (struct pollfd){k->machine.server.pid_fd, POLLIN, 0};
 	for (int i = 0; i < ARROW_VM_FDS; i++)
 		p[P_VM + i] = (struct pollfd){vm ? vm->fds[i] : -1, POLLIN, 0};
 	for (unsigned int i = 0; i < k->peers.n; i++) {
@@ -176,6 +178,9 @@ static void loop_take_events(struct keeper *k, const struct pollfd *p, unsigned 
 {
 	if (p[P_CONSOLE].revents)
 		vm_take_console(k);
+	/* First: what the guest says of its volumes then is a consequence. */
+	if (p[P_SERVER].revents)
+		vm_take_server_end(k);
 	if (p[P_GUEST].revents & (POLLIN | POLLHUP)) {
 		/* Where it is closed, the end of the VM is told by its process, a moment later. */
 		(void)guest_link_fill(&k->guest);

@@ -23,6 +23,7 @@
 
 #include "core/instance/instance.h"
 #include "core/job/job.h"
+#include "core/keeper/server.h"
 #include "core/template/template.h"
 #include "engine/engine.h"
 #include "net/net.h"
@@ -32,7 +33,9 @@ struct keeper_config {
 	const struct arrow_paths *paths;
 	struct arrow_spec *spec;
 	const struct arrow_engine *engine;
-	struct arrow_vm_config *vm;      /* channel_fd and console_fd are the keeper's to fill in */
+	struct arrow_vm_config *vm;         /* its sockets are the keeper's to fill in */
+	bool share_channel;                 /* the engine has one: as in engine/engine.h */
+	const struct server_config *server; /* of volumes, but for the limits; NULL: no volumes */
 	struct arrow_template *template; /* what the VM is cloned from, or NULL for a cold start */
 	struct arrow_job *job;
 	struct net_attachment *network; /* taken over */

@@ -107,6 +107,8 @@ static bool report_take_control(struct keeper *k, struct arrow_frame f, const ui
 		if (k->phase != RUNNING || k->program.started ||
 			arrow_failed_decode(payload, f.length, &failed) < 0)
 			return false;
+		/* Without a server of the volumes they cannot be mounted. */
+		vm_take_server_end(k);
 		keeper_fail(k, (int)failed.status, "%.*s", (int)failed.length, failed.text);
 		return true;
 	case ARROW_EXITED:

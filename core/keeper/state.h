@@ -10,6 +10,7 @@
  *   guest_link.c  the channel to the guest: sends, receives and counts credit
  *   execs.c       the processes beside the program
  *   health.c      the health check
+ *   server.c      the process that serves its volumes
  *   state.c       phase, failure, notes, the state file
  *   snapshot.c    pause, unpause, save
  *   networks.c    connecting to networks and leaving them
@@ -27,6 +28,7 @@
 #include "core/keeper/health.h"
 #include "core/keeper/keeper.h"
 #include "core/keeper/peers.h"
+#include "core/keeper/server.h"
 #include "core/limits/limits.h"
 
 /* Deadlines, generous for slow machines; they only ever end what is broken. */
@@ -44,7 +46,8 @@ enum phase { BOOTING, HANDING, RUNNING, ENDING, OVER, WAITING };
 struct machine {
 	struct arrow_vm *vm;             /* NULL while there is none */
 	struct arrow_template *template; /* that VMs are clones of, or NULL */
-	struct arrow_confinement groups; /* of the VM's process */
+	struct arrow_confinement groups; /* of the VM's process, and of the server */
+	struct server server;            /* of its volumes */
 	uint64_t memory;                 /* bytes that the VM is left with; 0 for all that it has */
 	uint64_t started_ms;
 	uint64_t next_check, last_answer; /* ms: of the questions whether it lives */

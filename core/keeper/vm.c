@@ -147,11 +147,51 @@ static int vm_make_sockets(int flags, int *ours, int *guests)
 	return 0;
 }
 
+/* The channel to the server of its volumes. Without any there is nobody at its other end. */
+static int vm_open_share(struct keeper *k, const struct arrow_vm_limits *limits, int *guests,
+	struct arrow_error *error)
+{
+	_cleanup_close_ int ours = -1;
+	struct server_config server;
+	int r;
+
+	if (!k->config->share_channel)
+		return 0;
+	r = vm_make_sockets(0, &ours, guests);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot make the channel to the volumes: %m");
+	if (!k->config->server)
+		return 0;
+	server = *k->config->server;
+	server.limits = limits;
+	return server_start(&k->machine.server, &server, ours, error);
+}
+
+void vm_take_server_end(struct keeper *k)
+{
+	struct server *s = &k->machine.server;
+	char text[ARROW_TEXT_MAX];
+	int n;
+
+	/* With nothing to say it ended because the VM did. */
+	if (!server_has_ended(s) || !s->why[0])
+		return;
+	if (!k->program.started) {
+		keeper_fail(k, ARROW_STATUS_ERROR, "cannot serve the volumes: %s", s->why);
+		return;
+	}
+	n = snprintf(text, sizeof(text),
+		"the server of the volumes is gone (%s): they give errors until the Arrow is started again",
+		s->why);
+	peers_tell(&k->peers, ARROW_NOTE, text,
+		(size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
 int vm_start(struct keeper *k, struct arrow_error *error)
 {
 	struct arrow_vm_config vm = *k->config->vm;
 	_cleanup_free_ char *note = path_format("%s/vm", k->instance->run_dir);
-	_cleanup_close_ int channel = -1, console = -1;
+	_cleanup_close_ int channel = -1, console = -1, share = -1;
 	struct machine *m = &k->machine;
 	struct arrow_vm_limits limits = {0};
 	cpu_set_t cpus;
@@ -171,8 +211,12 @@ int vm_start(struct keeper *k, struct arrow_error *error)
 	if (r < 0)
 		return arrow_fail(error, -r, "cannot make the console: %m");
 	k->console.used = 0;
+	r = vm_open_share(k, &limits, &share, error);
+	if (r < 0)
+		return r;
 	vm.channel_fd = channel;
 	vm.console_fd = console;
+	vm.share_fd = share;
 	if (m->template) {
 		r = vm_use_template(m->template, &vm, error);
 		if (r < 0)
@@ -232,11 +276,16 @@ static int vm_apply_limits(struct keeper *k, struct arrow_error *error)
 			       k->machine.vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");
 
+	if (r == 0 && k->machine.server.pid > 0)
+		arrow_limits_move(&k->machine.groups, k->machine.server.pid);
 	if (r < 0 || !spec->limits.cpuset_cpus)
 		return r;
 	r = arrow_cpuset_parse(spec->limits.cpuset_cpus, &cpus);
 	if (r == 0)
 		r = vm_move_threads(k->machine.vm->pid, &cpus);
+	/* It may be on its way out. */
+	if (r == 0 && k->machine.server.pid > 0)
+		(void)!vm_move_threads(k->machine.server.pid, &cpus);
 	return r < 0 ? arrow_fail(error, -r, "cannot restrict the VM to CPUs %s: %m",
 			       spec->limits.cpuset_cpus)
 		     : 0;
@@ -288,6 +337,7 @@ bool vm_fall_back(struct keeper *k, const char *why)
 	m->template = NULL;
 	m->vm->engine->free(m->vm);
 	m->vm = NULL;
+	server_end(&m->server);
 	guest_link_release(&k->guest);
 	close_keep_errno(steal_fd(&k->console.fd));
 	if (vm_start(k, &error) < 0)
@@ -331,6 +381,7 @@ void vm_end(struct keeper *k)
 	if (m->vm)
 		m->vm->engine->free(m->vm);
 	m->vm = NULL;
+	server_end(&m->server);
 	arrow_limits_end(&m->groups);
 	guest_link_release(&k->guest);
 	close_keep_errno(steal_fd(&k->console.fd));

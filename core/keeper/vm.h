@@ -30,6 +30,12 @@ enum arrow_vm_event vm_take_events(struct keeper *k, const struct pollfd *p);
 /* Takes in kernel messages. */
 void vm_take_console(struct keeper *k);
 
+/*
+ * The server of its volumes has ended, perhaps: says so to the commands, or fails the start. What
+ * the guest asks of it gets errors from the engine.
+ */
+void vm_take_server_end(struct keeper *k);
+
 /* Asks the VM whether it lives, at intervals, and ends it if it does not answer. */
 void vm_check(struct keeper *k);
 

@@ -456,6 +456,13 @@ bool arrow_limits_oom(const struct arrow_confinement *c)
 	return line && strtoul(line + strlen("oom_kill "), NULL, 10) > 0;
 }
 
+void arrow_limits_move(const struct arrow_confinement *c, int pid)
+{
+	for (unsigned int i = 0; i < c->n; i++)
+		if (dprintf(c->procs[i], "%d", pid) < 0)
+			errno = 0;
+}
+
 void arrow_limits_join(struct arrow_confinement *c)
 {
 	if (!c->joined && c->cpu >= 0 && c->home >= 0)

@@ -67,6 +67,9 @@ int arrow_limits_begin(struct arrow_confinement *c, const struct arrow_limits_wi
 int arrow_limits_update(struct arrow_confinement *c, const struct arrow_limits_wish *wish, int pid,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
+/* Moves another process of the VM there, too. Fine where there are no groups, or it is gone. */
+void arrow_limits_move(const struct arrow_confinement *c, int pid);
+
 /*
  * This process, which has one thread, enters the group that limits the VM's CPU time, so that what
  * the guest causes here counts as the VM's. The group that limits memory it does not enter.

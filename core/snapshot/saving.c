@@ -181,6 +181,7 @@ static int saving_convert(const struct arrow_saving *s, const struct arrow_paths
 		.ram_fd = ram_fd,
 		.state_fd = state_fd,
 		.stream_fd = stream_fd,
+		.share_fd = -1,
 		.userns_fd = -1,
 		.mode = choice->mode,
 		.settings = choice->settings,

@@ -54,6 +54,7 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	for (size_t i = 0; run->shares && i < spec->files.n_volumes; i++)
 		close_keep_errno(run->shares[i].fd);
 	free(run->jail_root);
+	free(run->server_root);
 	free(run->shares);
 	free(run->forwards);
 	free(run->files);
@@ -189,12 +190,13 @@ struct arrow_vm_config run_vm(const struct run *run, const struct arrow_spec *sp
 		.vcpus = arrow_spec_vcpus(spec),
 		.disks = &run->disk,
 		.n_disks = 1,
+		.share_fd = -1,
 		.shares = run->shares,
-		.n_shares = (unsigned int)spec->files.n_volumes,
+		.n_shares = run->share_channel ? 0 : (unsigned int)spec->files.n_volumes,
 		.jail_root = run->jail_root,
 		.nics = run->nics,
 		.n_nics = run->network_plan.n + run->network_plan.n_idle,
-		.userns_fd = spec->files.n_volumes ? run->userns_fd : -1,
+		.userns_fd = spec->files.n_volumes && !run->share_channel ? run->userns_fd : -1,
 		.mode = run->choice.mode,
 		.settings = run->choice.settings,
 		.tsc_khz = run->choice.tsc_khz,
@@ -406,14 +408,15 @@ static int run_resolve_program(struct run *run, const struct arrow_paths *paths,
 }
 
 /*
- * Disks, cards and volumes are devices, of which some engines have few. A card that could be
- * connected later is the first to go.
+ * Disks, cards and, where the engine serves them, volumes are devices, of which some engines have
+ * few. A card that could be connected later is the first to go.
  */
 static int run_check_devices(
 	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_engine *engine = run->choice.engine;
-	unsigned int shares = spec->files.n_volumes > 0, cards = run->network_plan.n, needed, max;
+	unsigned int shares = spec->files.n_volumes > 0 && !run->share_channel;
+	unsigned int cards = run->network_plan.n, needed, max;
 
 	if (!engine->devices_max)
 		return 0;
@@ -433,7 +436,9 @@ static int run_check_engine(
 	struct run *run, const struct arrow_spec *spec, struct arrow_error *error)
 {
 	const struct arrow_engine_mode *mode = run->choice.mode;
+	const struct arrow_engine *engine = run->choice.engine;
 
+	run->share_channel = engine->share_channel && engine->share_channel(run->choice.settings);
 	if (spec->files.n_volumes > mode->shares_max)
 		return arrow_fail(error, E2BIG, "%zu volumes are more than an Arrow can have (%u)",
 			spec->files.n_volumes, mode->shares_max);
@@ -444,7 +449,20 @@ static int run_check_engine(
 			return arrow_fail(error, ENOTSUP,
 				"the engine %s has no user-mode network: install passt, or use "
 				"--network none",
-				run->choice.engine->name);
+				engine->name);
+	return 0;
+}
+
+/* What serves the volumes. */
+static int run_open_server(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	if (spec->files.n_volumes == 0)
+		return 0;
+	if (run->share_channel)
+		return arrow_jail_server_root(paths->data, &run->server_root, error);
+	arrow_note(arrow_settings_notes(paths),
+		"this QEMU serves volumes by 9p: locks are not seen by others, appends at the same time may be lost, and some calls fail on files that were removed; install Arrow's own with 'sudo make hypervisor'");
 	return 0;
 }
 
@@ -483,6 +501,8 @@ int run_resolve(struct run *run, const struct arrow_paths *paths, struct arrow_s
 	if (r == 0)
 		r = arrow_jail_root(paths->data, run->choice.engine, run->choice.settings,
 			&run->jail_root, error);
+	if (r == 0)
+		r = run_open_server(run, paths, spec, error);
 	run->disk.fd = run->image.fd;
 	return r;
 }

@@ -25,7 +25,9 @@ struct run {
 	struct arrow_saved saved;       /* with spec->from */
 	struct arrow_disk disk;
 	struct arrow_share *shares;
-	bool *files; /* for each volume, whether it is a single file */
+	bool share_channel; /* the engine has one, see engine/engine.h */
+	char *server_root;  /* of the jail of the volumes' server; NULL where it has none */
+	bool *files;        /* for each volume, whether it is a single file */
 	struct net_plan network_plan;
 	struct net_attachment network;
 	struct arrow_nic nics[NET_CARDS_MAX];

@@ -50,6 +50,11 @@ static void __attribute__((noreturn)) start_become_keeper(struct run *run,
 	const struct arrow_attach *how, int client_fd)
 {
 	struct arrow_vm_config vm = run_vm(run, spec);
+	const struct server_config server = {.root = run->server_root,
+		.shares = run->shares,
+		.n_shares = (unsigned int)spec->files.n_volumes,
+		.userns_fd = run->userns_fd,
+		.uid_base = run->choice.settings->jail_uid_base};
 	struct arrow_state *s = &instance->state;
 
 	vm.name = instance->name;
@@ -63,6 +68,8 @@ static void __attribute__((noreturn)) start_become_keeper(struct run *run,
 		.spec = spec,
 		.engine = run->choice.engine,
 		.vm = &vm,
+		.share_channel = run->share_channel,
+		.server = run->server_root ? &server : NULL,
 		.template = run->template.ram_fd >= 0 ? &run->template : NULL,
 		.job = &run->job,
 		.network = &run->network,

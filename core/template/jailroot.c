@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/jail.h"
+#include "fs/blob.h"
 #include "image/closure.h"
 #include "image/identity.h"
 #include "util/cleanup.h"
@@ -162,7 +163,35 @@ static int jailroot_fill(const char *work, char *const *files, struct arrow_erro
 	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", path) : 0;
 }
 
-/* Under the lock: makes the folder beside, and puts it in the place of one that is there. */
+/* The server's: its program. What the name of the folder says is all that it depends on. */
+static int jailroot_fill_server(const char *work, struct arrow_error *error)
+{
+	_cleanup_free_ char *root = path_format("%s/root", work);
+	_cleanup_free_ char *program = path_format("%s/root" ARROW_JAIL_SERVER, work);
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!root || !program)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	r = mkdir_all(root, 0755);
+	if (r == 0)
+		r = jailroot_make_places(root);
+	if (r < 0)
+		return arrow_fail(error, -r, "cannot create the root of a jail, %s: %m", root);
+	fd = open(program, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno
+		   : write_full(fd, arrow_fs_program,
+			     (size_t)(arrow_fs_program_end - arrow_fs_program));
+	/* After a power failure the name must not stand for less than the whole. */
+	if (r == 0 && (fchmod(fd, 0555) < 0 || fsync(fd) < 0))
+		r = -errno;
+	return r < 0 ? arrow_fail(error, -r, "cannot write %s: %m", program) : 0;
+}
+
+/*
+ * Under the lock: makes the folder beside, and puts it in the place of one that is there.
+ *   files: of an engine; NULL for the server's
+ */
 static int jailroot_make(
 	const char *jails, const char *final, char *const *files, struct arrow_error *error)
 {
@@ -174,7 +203,7 @@ static int jailroot_make(
 		return arrow_fail(error, ENOMEM, "out of memory");
 	remove_tree(AT_FDCWD, work); /* of a maker that was killed: the lock is ours */
 	mask = umask(022);
-	r = jailroot_fill(work, files, error);
+	r = files ? jailroot_fill(work, files, error) : jailroot_fill_server(work, error);
 	umask(mask);
 	if (r == 0 && rename(work, final) < 0 &&
 		renameat2(AT_FDCWD, work, AT_FDCWD, final, RENAME_EXCHANGE) < 0) {
@@ -188,10 +217,24 @@ static int jailroot_make(
 	return r;
 }
 
+/* Takes the lock of the store. Returns a descriptor that holds it. */
+static int jailroot_lock(const char *jails, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/lock", jails);
+	_cleanup_close_ int fd = -1;
+	int r = path ? mkdir_all(jails, 0700) : -ENOMEM;
+
+	if (r == 0) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		r = fd < 0 || flock(fd, LOCK_EX) < 0 ? -errno : 0;
+	}
+	return r < 0 ? arrow_fail(error, -r, "cannot use %s: %m", jails) : steal_fd(&fd);
+}
+
 int arrow_jail_root(const char *store, const struct arrow_engine *engine,
 	const struct arrow_engine_settings *settings, char **dir, struct arrow_error *error)
 {
-	_cleanup_free_ char *jails = path_format("%s/jails", store), *final = NULL, *lock = NULL;
+	_cleanup_free_ char *jails = path_format("%s/jails", store), *final = NULL;
 	_cleanup_strv_ char **files = NULL;
 	_cleanup_close_ int lock_fd = -1;
 	char key[DIGEST_HEX];
@@ -200,20 +243,32 @@ int arrow_jail_root(const char *store, const struct arrow_engine *engine,
 	if (r < 0)
 		return r;
 	r = digest_data(files[0], strlen(files[0]), key);
-	lock = path_format("%s/jails/lock", store);
 	final = path_format("%s/jails/%s", store, key);
 	*dir = path_format("%s/jails/%s/root", store, key);
-	if (r < 0 || !jails || !final || !lock || !*dir)
+	if (r < 0 || !jails || !final || !*dir)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	if (jailroot_is_current(final))
 		return 0;
 
-	r = mkdir_all(jails, 0700);
-	if (r == 0) {
-		lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		r = lock_fd < 0 || flock(lock_fd, LOCK_EX) < 0 ? -errno : 0;
-	}
-	if (r < 0)
-		return arrow_fail(error, -r, "cannot use %s: %m", jails);
+	lock_fd = jailroot_lock(jails, error);
+	if (lock_fd < 0)
+		return lock_fd;
 	return jailroot_is_current(final) ? 0 : jailroot_make(jails, final, files, error);
+}
+
+int arrow_jail_server_root(const char *store, char **dir, struct arrow_error *error)
+{
+	_cleanup_free_ char *jails = path_format("%s/jails", store);
+	_cleanup_free_ char *final = path_format("%s/jails/fs-%s", store, arrow_fs_digest);
+	_cleanup_close_ int lock_fd = -1;
+
+	*dir = path_format("%s/jails/fs-%s/root", store, arrow_fs_digest);
+	if (!jails || !final || !*dir)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (access(final, F_OK) == 0)
+		return 0;
+	lock_fd = jailroot_lock(jails, error);
+	if (lock_fd < 0)
+		return lock_fd;
+	return access(final, F_OK) == 0 ? 0 : jailroot_make(jails, final, NULL, error);
 }

@@ -17,6 +17,9 @@
 #include "engine/engine.h"
 #include "util/error.h"
 
+/* The server of volumes, in its root. */
+#define ARROW_JAIL_SERVER "/arrow-fs"
+
 /*
  * Finds or makes the root of an engine's jail.
  *   store: the data directory
@@ -26,5 +29,14 @@
 int arrow_jail_root(const char *store, const struct arrow_engine *engine,
 	const struct arrow_engine_settings *settings, char **dir,
 	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Finds or makes the root of the jail of an Arrow's server of volumes: the program, which is a part
+ * of this one, as ARROW_JAIL_SERVER, and the places for volumes. It is STORE/jails/fs-<digest>.
+ *   store: the data directory
+ *   dir:   its path; owned by the caller
+ */
+int arrow_jail_server_root(
+	const char *store, char **dir, struct arrow_error *error) ARROW_MUST_CHECK;
 
 #endif

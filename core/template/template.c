@@ -206,6 +206,7 @@ static int template_boot_and_save(struct arrow_template *t, const struct arrow_e
 	config.ram_fd = t->ram_fd;
 	config.state_fd = t->state_fd;
 	config.userns_fd = -1;
+	config.share_fd = -1;
 	config.channel_fd = channel[1];
 	config.console_fd = console[1];
 	r = engine->start(&vm, &config, error);
@@ -241,7 +242,9 @@ static int template_write_description(const struct arrow_template *t,
 	o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:b, s:{s:s, s:s}}", "created", created,
 		"kernel", kernel_id, "engine", engine->name, "accel", vm->mode->name, "memory",
 		(json_int_t)vm->memory, "vcpus", (int)vm->vcpus, "disks", (int)vm->n_disks,
-		"volumes", vm->n_shares > 0, "digests", "ram", ram, "state", state);
+		"volumes",
+		vm->n_shares > 0 || (engine->share_channel && engine->share_channel(vm->settings)),
+		"digests", "ram", ram, "state", state);
 	text = o ? json_dumps(o, JSON_INDENT(2)) : NULL;
 	json_decref(o);
 	if (!path || !text)

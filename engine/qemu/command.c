@@ -183,10 +183,8 @@ static void command_add_channels(
 		c, "-device", "virtserialport,chardev=channel,name=" ARROW_PORT_NAME ",nr=1");
 }
 
-static void command_add_storage(struct qemu_command *c, const struct arrow_vm_config *config)
+static void command_add_disks(struct qemu_command *c, const struct arrow_vm_config *config)
 {
-	bool read_only = true;
-
 	/* The guest numbers virtio-mmio devices in the order of the bus, which QEMU fills from the
 	 * top: so the last disk that is added becomes vda. */
 	for (unsigned int i = config->n_disks; i-- > 0;) {
@@ -200,14 +198,28 @@ static void command_add_storage(struct qemu_command *c, const struct arrow_vm_co
 				i, config->disks[i].fd);
 		command_add_pair(c, "-device", "virtio-blk-device,drive=d%u", i);
 	}
+}
+
+static void command_add_shares(struct qemu_command *c, const struct qemu_program *program,
+	const struct arrow_vm_config *config)
+{
+	bool read_only = true;
+
+	/* Clones of one template have volumes or not: so the device is always there. */
+	if (program->own) {
+		command_add_pair(c, "-device",
+			"virtio-fs-socket-device,tag=" ARROW_SHARES_TAG ",fd=%d", config->share_fd);
+		return;
+	}
 	for (unsigned int i = 0; i < config->n_shares; i++)
 		read_only = read_only && config->shares[i].read_only;
 	if (config->n_shares == 0)
 		return;
 	/*
-	 * One device serves all volumes, for there are few of them. In the jail each is a mount,
-	 * which is read-only where the volume is. passthrough: owners and modes of the host are
-	 * those of the guest. remap: files of several file systems have different numbers.
+	 * Debian's has only 9p. One device serves all volumes, for there are few of them. In the
+	 * jail each is a mount, which is read-only where the volume is. passthrough: owners and
+	 * modes of the host are those of the guest. remap: files of several file systems have
+	 * different numbers.
 	 */
 	command_add_pair(c, "-fsdev", "local,id=volumes,path=" ARROW_JAIL_VOLUMES "%s%s",
 		",security_model=passthrough,multidevs=remap", read_only ? ",readonly=on" : "");
@@ -277,7 +289,8 @@ int qemu_command_build(struct qemu_command *command, const struct qemu_program *
 	command_add_machine(command, config, ends);
 	command_add_boot(command, config);
 	command_add_channels(command, config, ends->qmp_fd);
-	command_add_storage(command, config);
+	command_add_disks(command, config);
+	command_add_shares(command, program, config);
 	command_add_network(command, config);
 	/*
 	 * Memory that the guest has no use for goes back to the host. Debian's QEMU would punch

@@ -104,8 +104,17 @@ static unsigned int qemu_devices_max(const struct arrow_engine_settings *setting
 
 	if (qemu_program_find(&program, settings, &error) < 0)
 		return UINT_MAX; /* that it is missing is said where it is started */
-	/* The serial port is one, and so is the balloon. */
-	return program.own ? QEMU_OWN_TRANSPORTS - 2 : QEMU_TRANSPORTS - 1;
+	/* The serial port is one, and so are the balloon and the channel to volumes. */
+	return program.own ? QEMU_OWN_TRANSPORTS - 3 : QEMU_TRANSPORTS - 1;
+}
+
+/* A device of patch 0011. */
+static bool qemu_has_share_channel(const struct arrow_engine_settings *settings)
+{
+	_cleanup_error_ struct arrow_error error = ARROW_ERROR_INIT;
+	_cleanup_qemu_program_ struct qemu_program program = {0};
+
+	return qemu_program_find(&program, settings, &error) == 0 && program.own;
 }
 
 static void qemu_free(struct arrow_vm *vm);
@@ -581,6 +590,7 @@ const struct arrow_engine arrow_engine_qemu = {
 	.identify = qemu_identify,
 	.files = qemu_program_files,
 	.devices_max = qemu_devices_max,
+	.share_channel = qemu_has_share_channel,
 	.start = qemu_start,
 	.save = qemu_save,
 	.pause = qemu_pause,

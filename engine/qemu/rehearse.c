@@ -12,20 +12,23 @@
 
 #include "protocol/frame.h"
 #include "protocol/record.h"
+#include "engine/qemu/rehearse_share.h"
 #include "util/io.h"
 
-/* Reads so many bytes before the deadline. */
+/* Reads so many bytes before the deadline, and serves the guest's share meanwhile. */
 static int rehearse_read(struct qemu_rehearsal *g, void *data, size_t size)
 {
 	for (size_t done = 0; done < size;) {
-		struct pollfd p = {.fd = g->channel, .events = POLLIN};
+		struct pollfd p[] = {{g->channel, POLLIN, 0}, {g->share, POLLIN, 0}};
 		uint64_t now = now_ms();
 		ssize_t n;
 
 		if (now >= g->deadline)
 			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)(g->deadline - now)) < 0 && errno != EINTR)
+		if (poll(p, 2, (int)(g->deadline - now)) < 0 && errno != EINTR)
 			return -errno;
+		if (p[1].revents && qemu_rehearse_share(g->share) < 0)
+			return -EPIPE;
 		n = recv(g->channel, (char *)data + done, size - done, MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return -EPIPE;
@@ -114,6 +117,12 @@ int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 		.target = "/",
 		.options = "",
 	};
+	const struct arrow_job_mount share = {
+		.kind = ARROW_MOUNT_SHARE,
+		.source = ARROW_SHARES_TAG "/0",
+		.target = "/volume",
+		.options = "",
+	};
 	uint8_t mount[64], seed[32], flags[4], id[16] = {1}, window[ARROW_JOB_WINSIZE_BYTES];
 	uint8_t shm_size[8], caps[8], clock[ARROW_JOB_CLOCK_BYTES];
 	bool terminal = how == REHEARSE_WITH_TERMINAL,
@@ -143,6 +152,10 @@ int qemu_rehearse(struct qemu_rehearsal *g, enum qemu_rehearsal_kind how)
 	records_add_text(&job, ARROW_JOB_CWD, "/");
 	records_add_text(&job, ARROW_JOB_HOSTNAME, "rehearsal");
 	records_add(&job, ARROW_JOB_MOUNT, mount, arrow_record_mount_size(&root));
+	if (how == REHEARSE_WITH_SHARE) {
+		arrow_record_encode_mount(mount, &share);
+		records_add(&job, ARROW_JOB_MOUNT, mount, arrow_record_mount_size(&share));
+	}
 	records_add(&job, ARROW_JOB_CAPS, caps, sizeof(caps));
 	arrow_record_encode_u64(shm_size, 64u << 20);
 	records_add(&job, ARROW_JOB_SHM_SIZE, shm_size, sizeof(shm_size));

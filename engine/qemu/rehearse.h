@@ -11,12 +11,14 @@
 /* A guest whose loader waits. */
 struct qemu_rehearsal {
 	int channel;       /* our end of its control channel, borrowed */
+	int share;         /* that of its channel to the server of volumes, borrowed */
 	uint64_t deadline; /* ms, by now_ms() */
 	char failed[256];  /* what its loader could not do, once it said so */
 };
 
 /*
- * MOUNTING: the image is mounted with the job, as one that is not uniform. TRIAL: in earnest, by
+ * MOUNTING: the image is mounted with the job, as one that is not uniform. WITH_SHARE: there is a
+ * volume. TRIAL: in earnest, by
  * the loader itself, of as little as there is.
  */
 enum qemu_rehearsal_kind {
@@ -24,6 +26,7 @@ enum qemu_rehearsal_kind {
 	REHEARSE_WITH_INPUT,
 	REHEARSE_WITHOUT_INPUT,
 	REHEARSE_WITH_TERMINAL,
+	REHEARSE_WITH_SHARE,
 	REHEARSE_TRIAL,
 };
 

@@ -25,8 +25,8 @@ static int spawn_keep_open(const struct qemu_process *s, bool namespaces)
 	/* In a jail the keeper answers for memory that is mapped private. */
 	bool ram = config->origin != ARROW_VM_COLD && (!qemu_maps_private(config) || !namespaces);
 	const int fds[] = {config->kernel_fd, config->initrd_fd, config->channel_fd,
-		config->console_fd, s->qmp_fd, s->blocks_fd, ram ? config->ram_fd : -1,
-		qemu_incoming_fd(config)};
+		config->console_fd, config->share_fd, s->qmp_fd, s->blocks_fd,
+		ram ? config->ram_fd : -1, qemu_incoming_fd(config)};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)

@@ -23,7 +23,7 @@
 #include "util/io.h"
 
 #define ANSWER_DEADLINE_S 10 /* many may ask at once */
-#define FIXED_FDS 4u         /* stderr, QMP, channel, console; then cards and disks */
+#define FIXED_FDS 5u         /* stderr, QMP, channel, console, share; then cards and disks */
 #define GROUPS 8u
 #define CRASHES_MAX 4 /* of forks of one zygote */
 #define KEPT_FDS 6u   /* of the process that holds a zygote, beside its cards */
@@ -155,8 +155,8 @@ int qemu_zygote_fork(const struct arrow_vm_config *config,
 	const struct qemu_zygote_request *request, int *pidfd, int *tie)
 {
 	_cleanup_close_ int process = -1;
-	int fds[REQUEST_FDS] = {
-		request->stderr_fd, request->qmp_fd, config->channel_fd, config->console_fd};
+	int fds[REQUEST_FDS] = {request->stderr_fd, request->qmp_fd, config->channel_fd,
+		config->console_fd, config->share_fd};
 	const struct arrow_vm_limits *limits = config->limits;
 	size_t n = FIXED_FDS;
 	_cleanup_close_ int fd = zygote_connect(config->cache_dir);
@@ -203,6 +203,7 @@ static int zygote_build_command(struct qemu_command *command, const struct qemu_
 	config.disks = disks;
 	config.channel_fd = QEMU_ZYGOTE_CHANNEL;
 	config.console_fd = QEMU_ZYGOTE_CONSOLE;
+	config.share_fd = QEMU_ZYGOTE_SHARE;
 	return qemu_command_build(command, program, &config,
 		&(struct qemu_ends){
 			.qmp_fd = QEMU_ZYGOTE_QMP, .blocks_fd = QEMU_ZYGOTE_BLOCKS, .forks = true});

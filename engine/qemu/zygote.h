@@ -32,6 +32,7 @@ enum {
 	QEMU_ZYGOTE_QMP = 200,
 	QEMU_ZYGOTE_CHANNEL,
 	QEMU_ZYGOTE_CONSOLE,
+	QEMU_ZYGOTE_SHARE,
 	QEMU_ZYGOTE_LISTEN,
 	QEMU_ZYGOTE_CONTROL,
 	QEMU_ZYGOTE_BLOCKS,     /* to map; see blocks.h */
@@ -43,7 +44,7 @@ enum {
 #define QEMU_ZYGOTE_DISKS 8u
 #define QEMU_ZYGOTE_NICS 8u
 
-/* Whether a VM of this configuration can be forked: one without volumes and QEMU's own network. */
+/* Whether a VM of this configuration can be forked: one without QEMU's own network. */
 bool qemu_zygote_suits(const struct qemu_program *program, const struct arrow_vm_config *config);
 
 /* What an Arrow brings: the ends of its sockets that are QEMU's. */

@@ -57,7 +57,7 @@ struct holder {
 	uint64_t idle_ms;
 	unsigned long forks_max, forked;
 	unsigned long uid_base;
-	int console, control; /* our ends */
+	int console, control; /* our ends; that of the share is the rehearsals' */
 	int watch;            /* inotify, of the template */
 	pid_t qemu;
 	struct qmp qmp;
@@ -162,8 +162,8 @@ static int holder_spawn(struct holder *h, int log, char **argv)
 	h->qemu = arrow_jail_fork(&jail);
 	if (h->qemu == 0) {
 		/* Ours are none of its business. */
-		const int ours[] = {h->qmp.fd, h->guest.channel, h->console, h->control, h->watch,
-			h->jail.fd, h->lock, h->blocks, h->disk};
+		const int ours[] = {h->qmp.fd, h->guest.channel, h->guest.share, h->console,
+			h->control, h->watch, h->jail.fd, h->lock, h->blocks, h->disk};
 
 		for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 			close_keep_errno(ours[i]);
@@ -191,6 +191,8 @@ static int holder_start_qemu(struct holder *h, char **argv)
 		r = holder_make_pair(QEMU_ZYGOTE_CHANNEL, &h->guest.channel);
 	if (r == 0)
 		r = holder_make_pair(QEMU_ZYGOTE_CONSOLE, &h->console);
+	if (r == 0)
+		r = holder_make_pair(QEMU_ZYGOTE_SHARE, &h->guest.share);
 	if (r == 0)
 		r = holder_make_pair(QEMU_ZYGOTE_CONTROL, &h->control);
 	if (r == 0)
@@ -248,7 +250,7 @@ static int holder_connect(void)
 
 /* Our ends of a trial: of its connection, and of all that it gets. */
 struct trial {
-	int fd, ours[3 + QEMU_ZYGOTE_NICS], theirs[4 + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS];
+	int fd, ours[4 + QEMU_ZYGOTE_NICS], theirs[5 + QEMU_ZYGOTE_NICS + QEMU_ZYGOTE_DISKS];
 	size_t n_ours, n_theirs;
 };
 
@@ -260,9 +262,10 @@ static int holder_open_trial(struct holder *h, struct trial *t)
 	if (t->fd < 0 || fd < 0)
 		r = -errno;
 	t->theirs[t->n_theirs++] = fd;
-	for (unsigned int i = 0; r == 0 && i < 3 + h->n_cards; i++) {
-		if (i >= 3 && h->cards[i - 3] >= 0) {
-			t->theirs[t->n_theirs++] = fcntl(h->cards[i - 3], F_DUPFD_CLOEXEC, 3);
+	/* QMP, channel, console, share. */
+	for (unsigned int i = 0; r == 0 && i < 4 + h->n_cards; i++) {
+		if (i >= 4 && h->cards[i - 4] >= 0) {
+			t->theirs[t->n_theirs++] = fcntl(h->cards[i - 4], F_DUPFD_CLOEXEC, 3);
 			continue;
 		}
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -304,7 +307,7 @@ static void holder_try_out(struct holder *h)
 {
 	struct trial t = {.fd = -1};
 	_cleanup_close_ int process = -1;
-	int r = holder_open_trial(h, &t), channel = h->guest.channel;
+	int r = holder_open_trial(h, &t), channel = h->guest.channel, share = h->guest.share;
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
 
 	if (r == 0)
@@ -313,8 +316,10 @@ static void holder_try_out(struct holder *h)
 		r = send(t.fd, "G", 1, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 	if (r == 0) {
 		h->guest.channel = t.ours[1];
+		h->guest.share = t.ours[3];
 		r = qemu_rehearse(&h->guest, REHEARSE_TRIAL);
 		h->guest.channel = channel;
+		h->guest.share = share;
 	}
 	if (r == 0 && send(h->control, "L", 1, MSG_NOSIGNAL) == 1)
 		/* The copy has been told, too. */
@@ -336,12 +341,12 @@ static void holder_close_cards(struct holder *h)
 /* Pauses it for good. Once it says that it can fork, its socket gets the name that is known. */
 static int holder_arm(struct holder *h)
 {
-	int sockets[3 + QEMU_ZYGOTE_NICS] = {
-		QEMU_ZYGOTE_QMP, QEMU_ZYGOTE_CHANNEL, QEMU_ZYGOTE_CONSOLE};
+	int sockets[4 + QEMU_ZYGOTE_NICS] = {
+		QEMU_ZYGOTE_QMP, QEMU_ZYGOTE_CHANNEL, QEMU_ZYGOTE_CONSOLE, QEMU_ZYGOTE_SHARE};
 	struct pollfd p = {.fd = h->control, .events = POLLIN};
 	uint64_t now = now_ms();
 	char ready[2];
-	size_t n = 3;
+	size_t n = 4;
 	int r;
 
 	for (unsigned int i = 0; i < h->n_cards; i++)
@@ -484,14 +489,15 @@ static int holder_take_arguments(struct holder *h, char **argv)
 
 int qemu_zygote_main(int argc, char **argv)
 {
-	struct holder h = {.guest = {.channel = -1, .deadline = now_ms() + READY_DEADLINE_MS},
+	struct holder h = {
+		.guest = {.channel = -1, .share = -1, .deadline = now_ms() + READY_DEADLINE_MS},
 		.blocks = -1,
 		.console = -1,
 		.control = -1,
 		.jail = {-1, -1}};
 	static const enum qemu_rehearsal_kind rehearsals[] = {REHEARSE_MOUNTING,
-		REHEARSE_WITH_INPUT, REHEARSE_WITH_TERMINAL, REHEARSE_WITHOUT_INPUT,
-		REHEARSE_WITH_INPUT, REHEARSE_WITHOUT_INPUT};
+		REHEARSE_WITH_SHARE, REHEARSE_WITH_INPUT, REHEARSE_WITH_TERMINAL,
+		REHEARSE_WITHOUT_INPUT, REHEARSE_WITH_INPUT, REHEARSE_WITHOUT_INPUT};
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
 	int r;
 

@@ -262,6 +262,7 @@ int main(int argc, char **argv)
 				.vcpus = 1,
 				.disks = &(struct arrow_disk){.fd = image},
 				.n_disks = 1,
+				.share_fd = -1,
 				.jail_root = jail_root,
 				.userns_fd = -1,
 				.mode = choice.mode,

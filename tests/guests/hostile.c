@@ -3,6 +3,8 @@
  * Stands in for QEMU and tries to get out of its jail. What it must not be able to do and can is a
  * breach; all of them are told in one line on stderr, which `arrow run` shows.
  *
+ * Or it stands in for the server of volumes (arrow-fs), which has a jail of the same kind.
+ *
  * With an argument it is in a fork of a zygote that was taken over (takeover.c):
  *
  *   fork      the same, but for what a fork is killed for at once
@@ -171,7 +173,7 @@ static void write_files(const char *dir)
 static void walk_root(const char *dir, int depth)
 {
 	static const char *const known[] = {"proc", "dev", "volumes", "files", "usr", "lib",
-		"lib64", "tmp", "var", "bin", "etc"};
+		"lib64", "tmp", "var", "bin", "etc", "arrow-fs"};
 	DIR *d = opendir(*dir ? dir : "/");
 	struct dirent *e;
 	char path[300];

@@ -280,16 +280,15 @@ translates() {
   [ "$without" -gt $((2 * with)) ]
 }
 
-@test "blocks: Arrows with volumes have them, too, made beside the first of them" {
+@test "blocks: Arrows with volumes have them, too, which are those of all" {
   begin_blocks
   mkdir vol
   arrow run --rm -v ./vol:/v "$B" touch /v/x
-  wait_for 60 eval '[ "$(ls "$ARROW_DATA_DIR"/templates/*/blocks | wc -l)" -eq 2 ]'
-  wait_for 30 eval '[ "$(holders | wc -l)" -eq 1 ]' # what made it has ended, and left nothing
-  [ "$(ls -d "$ARROW_DATA_DIR"/templates/*/zygote | wc -l)" -eq 1 ]
-  arrow run --rm -v ./vol:/v "$B" ls /v | grep -qx x
+  [ -e vol/x ]
   with=$(translates -v ./vol:/v)
-  rm "$ARROW_DATA_DIR"/templates/*/blocks
+  [ "$(ls "$ARROW_DATA_DIR"/templates/*/blocks | wc -l)" -eq 1 ]
+  mv "${SOCKET%/*}/blocks" saved
+  # The zygote is there, so nobody makes another file.
   without=$(translates -v ./vol:/v)
   echo "$with KiB with, $without KiB without"
   [ "$without" -gt $((2 * with)) ]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# What stands in QEMU's place cannot get out of its jail: tests/guests/hostile.c is started the way QEMU is.
+# What stands in the place of QEMU, or of the server of volumes, cannot get out of its jail: tests/guests/hostile.c is
+# started the way these are.
 
 load common
 
@@ -151,6 +152,44 @@ need_root() {
   install -d -o "$JAILED" -g "$(id -g "$JAILED")" "$HERE/home/volume"
   user_hostile -v "$HERE/home/volume:/a:ro" "$BUSYBOX" true
   [[ "$output" == *'uid 0 gid 0 pid 1 caps 000000008800001b host arrow'* ]]
+}
+
+# hostile_server FILE COMMAND...: an Arrow with volumes, run by COMMAND, whose server is the hostile program in FILE.
+hostile_server() {
+  local file=$1
+  shift
+  "$@" -v "$HERE/volumes:/a:ro" "$BUSYBOX" true
+  for root in "$ARROW_DATA_DIR" "$HERE/home/.local/share/arrow"; do
+    for server in "$root"/jails/fs-*/root/arrow-fs; do
+      [ ! -e "$server" ] || install -m 755 "$file" "$server"
+    done
+  done
+  run "$@" -v "$HERE/volumes:/a:ro" -v "$HERE/volumes/one:/b:ro" "$BUSYBOX" true
+  rm -rf "$ARROW_DATA_DIR"/jails/fs-* "$HERE"/home/.local/share/arrow/jails/fs-*
+  echo "$output"
+  [ "$status" -eq 125 ]
+  [[ "$output" == *'cannot serve the volumes: hostile: 0 breaches;'* ]]
+  # chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap
+  [[ "$output" == *'pid 1 caps 00000000880000db host arrow environment clean'* ]]
+  [ "$(cat "$HERE/secret")" = secret ]
+}
+
+@test "jail: a hostile server of volumes reaches nothing but them, as root and as an ordinary user" {
+  need_root
+  unset ARROW_QEMU
+  arrow info | grep -q 'built for Arrow' || skip "Arrow's QEMU is not built; run: sudo make hypervisor"
+  mkdir "$HERE/volumes"
+  echo one >"$HERE/volumes/one"
+  # The victim and the descriptors that `arrow` was started with are those of the other tests.
+  hostile_server "$HERE/fake/bin/qemu-system-x86_64" timeout -k 10 180 "$ARROW" run 7<"$HERE/secret" 8<"$HERE"
+  [[ "$output" =~ uid\ ([0-9]+)\ gid\ ([0-9]+) ]]
+  [ "${BASH_REMATCH[1]}" -ge $((0x70000000)) ]
+  [ "${BASH_REMATCH[1]}" -eq "${BASH_REMATCH[2]}" ]
+  chown -R "$JAILED" "$HERE/volumes"
+  hostile_server "$HERE/fake2/bin/qemu-system-x86_64" setpriv --reuid "$JAILED" --regid "$(id -g "$JAILED")" --clear-groups \
+    --inh-caps=-all env -i -C "$HERE/home" HOME="$HERE/home" TMPDIR="$HERE/home" PATH="/usr/bin:/bin:/usr/sbin:/sbin" \
+    timeout -k 10 180 "$HERE/arrow" run 3>&- 7<"$HERE/secret" 8<"$HERE"
+  [[ "$output" == *'uid 0 gid 0 '* ]]
 }
 
 # bats test_tags=smoke, start

@@ -240,7 +240,7 @@ echo not reached'
   mkdir -m 755 vol
   echo host >vol/from-host
   chmod 640 vol/from-host
-  run arrow run -v ./vol:/data "$B" sh -c \
+  run --separate-stderr arrow run -v ./vol:/data "$B" sh -c \
     'cat /data/from-host; echo guest >/data/from-guest; chmod 4751 /data/from-guest; mkdir /data/d; ln -s ../x /data/l; stat -c %a /data/from-host'
   [ "$status" -eq 0 ]
   [ "$output" = $'host\n640' ]
@@ -249,7 +249,7 @@ echo not reached'
   [ "$(readlink vol/l)" = ../x ]
   if [ "$(id -u)" = 0 ]; then
     chown 12:34 vol/from-host
-    run arrow run -v ./vol:/data "$B" sh -c \
+    run --separate-stderr arrow run -v ./vol:/data "$B" sh -c \
       'stat -c %u:%g /data/from-host; chown 56:78 /data/from-guest'
     [ "$output" = 12:34 ]
     [ "$(stat -c %u:%g vol/from-guest)" = 56:78 ]
@@ -261,16 +261,16 @@ echo not reached'
   mkdir -p vol inner
   echo one >vol/one
   echo two >inner/two
-  run arrow run -v "$PWD/vol:/data:ro" "$B" sh -c 'cat /data/one; echo x >/data/one'
+  run --separate-stderr arrow run -v "$PWD/vol:/data:ro" "$B" sh -c 'cat /data/one; echo x >/data/one'
   [ "$status" -ne 0 ]
   [[ $output == one* ]]
   [ "$(cat vol/one)" = one ]
-  run arrow run -v ./vol/one:/etc/one "$B" sh -c 'cat /etc/one; echo changed >/etc/one'
+  run --separate-stderr arrow run -v ./vol/one:/etc/one "$B" sh -c 'cat /etc/one; echo changed >/etc/one'
   [ "$status" -eq 0 ]
   [ "$(cat vol/one)" = changed ]
-  run arrow run -v ./inner:/data/in -v ./vol:/data "$B" sh -c 'cat /data/one /data/in/two'
+  run --separate-stderr arrow run -v ./inner:/data/in -v ./vol:/data "$B" sh -c 'cat /data/one /data/in/two'
   [ "$output" = $'changed\ntwo' ]
-  run -0 arrow run --mount type=bind,src=./vol,dst=/data,readonly --mount type=tmpfs,target=/t,tmpfs-size=2m,tmpfs-mode=0711 \
+  run --separate-stderr -0 arrow run --mount type=bind,src=./vol,dst=/data,readonly --mount type=tmpfs,target=/t,tmpfs-size=2m,tmpfs-mode=0711 \
     "$B" sh -c 'cat /data/one; (echo x >/data/one) 2>/dev/null || echo refused; stat -c %a /t; df -k /t | tail -n 1'
   [[ ${lines[*]} =~ ^changed\ refused\ 711\ tmpfs\ +2048\  ]]
   [ "$(cat vol/one)" = changed ]
@@ -289,7 +289,7 @@ echo not reached'
     esac
   done
   # What is read-only is so by the host: in the guest it can be mounted as the guest likes.
-  run arrow run --privileged "${options[@]}" "$B" sh -c '
+  run --separate-stderr arrow run --privileged "${options[@]}" "$B" sh -c '
     cat /v/*/file | sort -k 2n
     for i in $(seq 0 19); do
       at=/v/$i

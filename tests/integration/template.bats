@@ -76,21 +76,23 @@ verbose() {
 }
 
 # bats test_tags=qemu
-@test "template: another memory, other CPUs or a volume is another template, however many volumes" {
+@test "template: another memory or other CPUs make another template, and volumes with Debian's QEMU, however many" {
+  own=$(arrow info | grep -c 'built for Arrow') || true
   arrow run "$B" true
   before=$(templates)
   arrow run -m 100m "$B" true
   arrow run --cpus 2 "$B" nproc | grep -qx 2
   mkdir a b
   arrow run -v ./a:/a "$B" touch /a/x
-  [ "$(templates)" -eq $((before + 3)) ]
+  [ "$(templates)" -eq $((before + (own ? 2 : 3))) ]
   arrow run -v ./b:/a "$B" touch /a/x # the same kind
   [ -e a/x ]
   [ -e b/x ]
   arrow run -v ./a:/a -v ./b:/b:ro "$B" rm /a/x
   [ ! -e a/x ]
-  [ "$(templates)" -eq $((before + 3)) ]
-  [ "$(arrow template ls --format json | jq -sc "flatten | map(.volumes) | unique")" = '[false,true]' ]
+  [ "$(templates)" -eq $((before + (own ? 2 : 3))) ]
+  want=$( ((own)) && echo '[true]' || echo '[false,true]')
+  [ "$(arrow template ls --format json | jq -sc "flatten | map(.volumes) | unique")" = "$want" ]
 }
 
 # bats test_tags=smoke

@@ -99,8 +99,8 @@ static void the_program_is_the_one_of_the_settings(void **state)
 	again = engine->find(&settings, &own);
 	assert_string_equal(again, program);
 	assert_true(own);
-	/* Room for a disk, the volumes, and all networks. */
-	assert_int_equal(engine->devices_max(&settings), 17);
+	/* Room for a disk and all networks. */
+	assert_int_equal(engine->devices_max(&settings), 16);
 	unsetenv("ARROW_QEMU");
 	assert_int_equal(remove_tree(AT_FDCWD, dir), 0);
 }
@@ -321,6 +321,7 @@ static void a_zygote_that_breaks_off_leaves_nothing_to_the_next_process(void **s
 					 .jail_root = dir,
 					 .channel_fd = channel[1],
 					 .console_fd = console[1],
+					 .share_fd = console[1],
 					 .origin = ARROW_VM_CLONE,
 					 .ram_fd = ram,
 					 .state_fd = device_state,

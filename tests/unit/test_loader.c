@@ -93,10 +93,10 @@ static void make_full_job(struct bytes *b)
 	add_string(b, ARROW_JOB_HOSTNAME, "box");
 	add_string(b, ARROW_JOB_HOSTS, "10.0.0.1 db");
 	add_string(b, ARROW_JOB_RESOLV, "nameserver 10.0.0.2\n");
-	ADD_MOUNT(b, ARROW_MOUNT_9P, 1, "volumes/0\0/data\0");
+	ADD_MOUNT(b, ARROW_MOUNT_SHARE, 1, "volumes/0\0/data\0");
 	ADD_MOUNT(b, ARROW_MOUNT_ROOT, ARROW_ROOT_UNIFORM, "vda\0/\0");
 	ADD_MOUNT(b, ARROW_MOUNT_TMPFS, 6, "\0/run\0size=1m,mode=700");
-	ADD_MOUNT(b, ARROW_MOUNT_9P_FILE, 0, "volumes/f1\0/etc/conf");
+	ADD_MOUNT(b, ARROW_MOUNT_SHARE_FILE, 0, "volumes/f1\0/etc/conf");
 	arrow_put32(n, 7);
 	arrow_put32(n + 4, 0);
 	arrow_put64(n + 8, 1024);

@@ -357,7 +357,7 @@ static void record_values_come_back_as_they_were(void **state)
 		.prefix = 24,
 		.destination = {10, 1, 2, 0},
 		.gateway = {10, 0, 0, 1}};
-	const struct arrow_job_mount mount = {ARROW_MOUNT_9P, 1, "v0", "/data", "x=1"};
+	const struct arrow_job_mount mount = {ARROW_MOUNT_SHARE, 1, "v0", "/data", "x=1"};
 	struct arrow_job_nic nic2;
 	struct arrow_job_address address2;
 	struct arrow_job_route route2;
@@ -394,7 +394,7 @@ static void record_values_come_back_as_they_were(void **state)
 	arrow_record_encode_mount(value, &mount);
 	assert_null(take(ARROW_JOB_MOUNT, value, 8 + 3 + 6 + 3, &record));
 	assert_null(arrow_record_mount(&record, &mount2));
-	assert_int_equal(mount2.kind, ARROW_MOUNT_9P);
+	assert_int_equal(mount2.kind, ARROW_MOUNT_SHARE);
 	assert_int_equal(mount2.flags, 1);
 	assert_string_equal(mount2.source, "v0");
 	assert_string_equal(mount2.target, "/data");

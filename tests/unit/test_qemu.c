@@ -231,22 +231,25 @@ static struct arrow_vm_config config_of_one(void)
 		.n_disks = 1,
 		.channel_fd = 8,
 		.console_fd = 9,
+		.share_fd = -1,
 		.userns_fd = -1,
 		.mode = mode_of("tcg"),
 		.settings = &arrow_engine_defaults};
 }
 
 static const struct qemu_program qemu = {.path = (char *)"/bin/qemu-system-x86_64"};
+static const struct qemu_program own_qemu = {
+	.path = (char *)"/own/qemu-system-x86_64", .firmware = (char *)"/own", .own = true};
 
 /* The words of a command line with a blank before and behind each. */
-static char *joined(const struct arrow_vm_config *config)
+static char *joined_of(const struct qemu_program *program, const struct arrow_vm_config *config)
 {
 	struct qemu_command command;
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f;
 
-	assert_int_equal(qemu_command_build(&command, &qemu, config,
+	assert_int_equal(qemu_command_build(&command, program, config,
 				 &(struct qemu_ends){.qmp_fd = 10, .blocks_fd = -1}),
 		0);
 	f = open_memstream(&text, &size);
@@ -256,6 +259,11 @@ static char *joined(const struct arrow_vm_config *config)
 	fclose(f);
 	qemu_command_release(&command);
 	return text;
+}
+
+static char *joined(const struct arrow_vm_config *config)
+{
+	return joined_of(&qemu, config);
 }
 
 static void a_vm_has_only_what_it_needs(void **state)
@@ -350,7 +358,7 @@ static void a_saved_vm_is_converted_in_a_file_and_restored_from_it(void **state)
 	free(text);
 }
 
-static void all_shares_are_one_device(void **state)
+static void with_debians_all_shares_are_one_device(void **state)
 {
 	const struct arrow_share shares[] = {{.fd = 31, .read_only = true},
 		{.fd = 32, .read_only = true, .file = true}, {.fd = 30}};
@@ -374,6 +382,23 @@ static void all_shares_are_one_device(void **state)
 	free(text);
 }
 
+static void arrows_has_a_channel_to_volumes_whether_there_are_any_or_not(void **state)
+{
+	struct arrow_vm_config config = config_of_one();
+	char *text = joined(&config);
+
+	assert_null(strstr(text, "virtio-fs-socket-device"));
+	free(text);
+	text = joined_of(&own_qemu, &config);
+	assert_non_null(strstr(text, " -device virtio-fs-socket-device,tag=volumes,fd=-1 "));
+	free(text);
+	config.share_fd = 33;
+	text = joined_of(&own_qemu, &config);
+	assert_non_null(strstr(text, " -device virtio-fs-socket-device,tag=volumes,fd=33 "));
+	assert_null(strstr(text, "9p"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,7 +415,8 @@ int main(void)
 		cmocka_unit_test(kvm_has_the_hosts_cpu_and_several_vcpus_their_own_timers),
 		cmocka_unit_test(a_template_has_the_devices_of_its_clones_and_nothing_behind_them),
 		cmocka_unit_test(a_saved_vm_is_converted_in_a_file_and_restored_from_it),
-		cmocka_unit_test(all_shares_are_one_device),
+		cmocka_unit_test(with_debians_all_shares_are_one_device),
+		cmocka_unit_test(arrows_has_a_channel_to_volumes_whether_there_are_any_or_not),
 	};
 
 	return cmocka_run_group_tests_name("qemu", tests, NULL, NULL);
