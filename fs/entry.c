@@ -18,22 +18,26 @@ uint64_t fs_keep(const struct fs_state *s)
 	return s->exclusive ? KEEP_SECONDS : 0;
 }
 
+uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino)
+{
+	uint32_t device = major << 20 | minor;
+
+	return s->first_device ? ino ^ (uint64_t)(device ^ s->first_device) << 32 : ino;
+}
+
 int fs_entry(struct fs_state *s, struct fs_node *parent, const char *name, const struct statx *x,
 	int fd, struct fuse_entry_out *entry, struct fs_node **node)
 {
-	const struct fs_identity *above = &parent->identity, *i;
 	int r = node_look_up(&s->nodes, parent, name, x, fd, node);
 
 	if (r < 0)
 		return r;
 	*entry = (struct fuse_entry_out){
 		.nodeid = (*node)->id, .entry_valid = fs_keep(s), .attr_valid = fs_keep(s)};
+	if (!s->first_device)
+		s->first_device = x->stx_dev_major << 20 | x->stx_dev_minor;
 	fs_attributes(x, &entry->attr);
-	i = &(*node)->identity;
-	/* The guest mounts it, so that numbers of files are unique there, too. */
-	if (S_ISDIR(i->type) &&
-		(i->mount != above->mount || i->major != above->major || i->minor != above->minor))
-		entry->attr.flags |= FUSE_ATTR_SUBMOUNT;
+	entry->attr.ino = fs_number(s, x->stx_dev_major, x->stx_dev_minor, x->stx_ino);
 	return 0;
 }
 

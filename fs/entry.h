@@ -10,6 +10,13 @@
 #define FS_PATH_MAX 16
 void fs_path(int fd, char path[FS_PATH_MAX]);
 
+/*
+ * The number of a file for the guest, which sees one file system where the host may have several (a
+ * file system below that of virtiofs, FUSE_ATTR_SUBMOUNT, has no ACLs in Linux). Those of the first
+ * one that it looked up are the host's.
+ */
+uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino);
+
 /* How long the guest may keep what it is told; in seconds. */
 uint64_t fs_keep(const struct fs_state *s);
 

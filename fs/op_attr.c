@@ -34,6 +34,7 @@ static int attr_reply(
 	if (r < 0)
 		return r;
 	fs_attributes(&x, &reply.attr);
+	reply.attr.ino = fs_number(s, x.stx_dev_major, x.stx_dev_minor, x.stx_ino);
 	memcpy(out->data, &reply, sizeof(reply));
 	out->size = sizeof(reply);
 	return 0;
@@ -70,6 +71,8 @@ int op_statx(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	if (e < 0)
 		return e;
 	reply.x.stx_mask &= STATX_BASIC_STATS | STATX_BTIME;
+	reply.x.stx_ino =
+		fs_number(s, reply.x.stx_dev_major, reply.x.stx_dev_minor, reply.x.stx_ino);
 	memset((char *)&reply.x + end, 0, sizeof(reply.x) - end);
 	memcpy(out->data, &reply, sizeof(reply));
 	out->size = sizeof(reply);

@@ -86,7 +86,8 @@ static size_t dir_put(struct fs_state *s, const struct fs_handle *h, const struc
 	uint8_t *to, bool plus)
 {
 	size_t length = strlen(e->name), size = FUSE_NAME_OFFSET + length, used = 0;
-	struct fuse_dirent d = {.ino = e->ino,
+	const struct fs_identity *i = &h->node->identity;
+	struct fuse_dirent d = {.ino = fs_number(s, i->major, i->minor, e->ino),
 		.off = (uint64_t)e->next,
 		.namelen = (uint32_t)length,
 		.type = e->type};

@@ -13,7 +13,7 @@
 #define FUSE_DIRECT_IO_ALLOW_MMAP (1ull << 36) /* since 7.39 of the protocol */
 #endif
 
-#define MINOR_LEAST 31u /* of what FUSE_MAX_PAGES and FUSE_SUBMOUNTS need */
+#define MINOR_LEAST 31u /* of what FUSE_MAX_PAGES needs */
 #define INIT_IN_OLD offsetof(struct fuse_init_in, flags2)
 #define PAGE 4096u
 
@@ -21,7 +21,7 @@
 static const uint64_t session_flags = FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC |
 				      FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_FLOCK_LOCKS |
 				      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |
-				      FUSE_MAX_PAGES | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |
+				      FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 |
 				      FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
 static const uint64_t session_coherent = FUSE_AUTO_INVAL_DATA | FUSE_DIRECT_IO_ALLOW_MMAP;
 static const uint64_t session_exclusive =

@@ -18,6 +18,7 @@ struct fs_state {
 	int root;          /* what is served */
 	bool exclusive;    /* nobody else changes it: the guest may keep what it saw */
 	bool ready;        /* FUSE_INIT has been */
+	uint32_t first_device; /* see fs_number(); 0: nothing was looked up yet */
 	bool setxattr_ext; /* the guest sends the longer struct fuse_setxattr_in */
 };
 
