@@ -6,16 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEEP_SECONDS 86400u /* for a guest that has its files to itself */
+/* For a guest that has its files to itself; core/keeper/server.c waits longer. */
+#define KEEP_S 1u
 
-void fs_path(int fd, char path[FS_PATH_MAX])
+	void fs_path(int fd, char path[FS_PATH_MAX])
 {
 	snprintf(path, FS_PATH_MAX, "%d", fd);
 }
 
 uint64_t fs_keep(const struct fs_state *s)
 {
-	return s->exclusive ? KEEP_SECONDS : 0;
+	return s->exclusive ? KEEP_S : 0;
 }
 
 uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino)
@@ -61,18 +62,10 @@ int fs_reply_entry(
 	return 0;
 }
 
-int fs_open_flags(const struct fs_state *s, uint32_t flags)
+int fs_open_flags(uint32_t flags)
 {
 	/* O_DIRECT would need aligned memory; O_SYNC is done by a thread after the write. */
-	int f = (int)(flags & (O_ACCMODE | O_APPEND | O_TRUNC | O_NOATIME));
-
-	/* The guest writes whole pages where they belong, and reads what it fills up. */
-	if (s->exclusive) {
-		f &= ~O_APPEND;
-		if ((f & O_ACCMODE) == O_WRONLY)
-			f = (f & ~O_ACCMODE) | O_RDWR;
-	}
-	return f | O_CLOEXEC | O_NOCTTY;
+	return (int)(flags & (O_ACCMODE | O_APPEND | O_TRUNC | O_NOATIME)) | O_CLOEXEC | O_NOCTTY;
 }
 
 int fs_open(struct fs_state *s, struct fs_node *n, uint32_t flags, bool keep_suid)
@@ -90,7 +83,7 @@ int fs_open(struct fs_state *s, struct fs_node *n, uint32_t flags, bool keep_sui
 	fs_path(fd, path);
 	if (flags & O_TRUNC)
 		caller_keep_suid(&s->caller, keep_suid);
-	fd = open(path, fs_open_flags(s, flags));
+	fd = open(path, fs_open_flags(flags));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -102,7 +95,7 @@ int fs_open_handle(
 
 	if (r < 0)
 		return r;
-	h->append = fs_open_flags(s, flags) & O_APPEND;
+	h->append = flags & O_APPEND;
 	h->written = flags & O_TRUNC;
 	*open = (struct fuse_open_out){.fh = h->id,
 		.open_flags = s->exclusive ? FOPEN_KEEP_CACHE

@@ -33,7 +33,7 @@ int fs_reply_entry(struct fs_state *s, struct fs_node *parent, const char *name,
 	struct fs_reply *out) ARROW_MUST_CHECK;
 
 /* Flags for open(2), of those that the guest's program gave. */
-int fs_open_flags(const struct fs_state *s, uint32_t flags);
+int fs_open_flags(uint32_t flags);
 
 /*
  * Opens a file that is a regular one, and nothing else: opening a device or a pipe of the host has

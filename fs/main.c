@@ -2,7 +2,8 @@
 
 /*
  * arrow-fs [--exclusive]: serves the current directory to the guest at the other end of the socket
- * that is descriptor 3, and ends when that hangs up. --exclusive: nobody else changes these files.
+ * that is descriptor 3, and ends when that hangs up. --exclusive: nobody else changes these files,
+ * until it gets SIGUSR2.
  *
  * What it needs beside its files:
  *   /proc/self/fd  where it opens files anew by their descriptors
@@ -14,9 +15,9 @@
  *                  mprotect munmap open openat prctl (PR_GET_PDEATHSIG, PR_SET_PDEATHSIG,
  *                  PR_SET_SECUREBITS) pread64 prlimit64 pwrite64 readlinkat recvfrom removexattr
  *                  renameat2 rt_sigaction rt_sigprocmask rt_sigreturn sendmsg setfsgid setfsuid
- *                  setsockopt setxattr statx symlinkat syncfs tkill umask unlinkat utimensat, and
- *                  what musl does for memory, threads and clocks
- * Without prctl and setsockopt it works on.
+ *                  setsockopt setxattr statx symlinkat syncfs tkill umask unlinkat utimensat
+ * rt_sigpending, and what musl does for memory, threads and clocks Without prctl and setsockopt it
+ * works on.
  */
 
 #include <errno.h>
@@ -44,6 +45,11 @@ static void main_set_signals(void)
 	const struct sigaction interrupt = {.sa_handler = main_do_nothing};
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 
+	sigset_t share;
+
+	sigemptyset(&share);
+	sigaddset(&share, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &share, NULL);
 	sigaction(SIGUSR1, &interrupt, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL); /* the write fails, which the guest is told */
@@ -64,8 +70,10 @@ static uint32_t main_raise_files(void)
 
 static int main_serve(bool exclusive, struct arrow_error *e)
 {
-	struct fs_options o = {
-		.socket = SOCKET, .interrupt_signal = SIGUSR1, .exclusive = exclusive};
+	struct fs_options o = {.socket = SOCKET,
+		.interrupt_signal = SIGUSR1,
+		.share_signal = SIGUSR2,
+		.exclusive = exclusive};
 	struct fs_state s;
 	struct stat st;
 	int r;

@@ -157,8 +157,7 @@ int op_create(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 		return fd;
 	caller_set_mask(&s->caller, in.umask);
 	/* Exclusively: what is there already might be anything. */
-	fd = openat(fd, name,
-		(fs_open_flags(s, in.flags) & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW,
+	fd = openat(fd, name, (fs_open_flags(in.flags) & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW,
 		in.mode & MODE_BITS);
 	if (fd >= 0)
 		return create_reply(s, r, name, fd, in.flags, out);
@@ -179,8 +178,7 @@ int op_tmpfile(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	if (fd < 0)
 		return fd;
 	caller_set_mask(&s->caller, in.umask);
-	fd = openat(
-		fd, ".", (fs_open_flags(s, in.flags) & ~O_TRUNC) | O_TMPFILE, in.mode & MODE_BITS);
+	fd = openat(fd, ".", (fs_open_flags(in.flags) & ~O_TRUNC) | O_TMPFILE, in.mode & MODE_BITS);
 	if (fd < 0)
 		return -errno;
 	return create_reply(s, r, NULL, fd, in.flags, out);

@@ -88,8 +88,7 @@ int op_write(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	h = handle_get(&s->handles, in.fh, false);
 	if (!h)
 		return -EBADF;
-	e = file_set_append(
-		h, !s->exclusive && !(in.write_flags & FUSE_WRITE_CACHE) && in.flags & O_APPEND);
+	e = file_set_append(h, !(in.write_flags & FUSE_WRITE_CACHE) && in.flags & O_APPEND);
 	if (e < 0)
 		return e;
 	caller_keep_suid(&s->caller, !(in.write_flags & FUSE_WRITE_KILL_SUIDGID));

@@ -18,14 +18,17 @@
 #define PAGE 4096u
 
 /* What both modes ask for, of what the guest has. */
-static const uint64_t session_flags = FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC |
-				      FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_FLOCK_LOCKS |
-				      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |
-				      FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 |
-				      FUSE_SETXATTR_EXT | FUSE_INIT_EXT;
-static const uint64_t session_coherent = FUSE_AUTO_INVAL_DATA | FUSE_DIRECT_IO_ALLOW_MMAP;
+static const uint64_t session_flags =
+	FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |
+	FUSE_DONT_MASK | FUSE_FLOCK_LOCKS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL |
+	FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT |
+	FUSE_AUTO_INVAL_DATA | FUSE_DIRECT_IO_ALLOW_MMAP;
+/*
+ * Not FUSE_WRITEBACK_CACHE: it holds for as long as the file system is mounted, and what a program
+ * has written would be lost with its VM.
+ */
 static const uint64_t session_exclusive =
-	FUSE_WRITEBACK_CACHE | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_CACHE_SYMLINKS;
+	FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_CACHE_SYMLINKS;
 
 int op_init(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 {
@@ -45,7 +48,7 @@ int op_init(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	flags = in.flags;
 	if (in.flags & FUSE_INIT_EXT)
 		flags |= (uint64_t)in.flags2 << 32;
-	flags &= session_flags | (s->exclusive ? session_exclusive : session_coherent);
+	flags &= session_flags | (s->exclusive ? session_exclusive : 0);
 	s->setxattr_ext = flags & FUSE_SETXATTR_EXT;
 	s->ready = true;
 	reply = (struct fuse_init_out){

@@ -57,10 +57,6 @@ int op_lseek(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 
 	if (e < 0)
 		return e;
-	/* The guest has data that it has not written yet: it asks no more, and takes all for data.
-	 */
-	if (s->exclusive)
-		return -ENOSYS;
 	h = handle_get(&s->handles, in.fh, false);
 	if (!h)
 		return -EBADF;

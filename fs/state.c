@@ -26,7 +26,10 @@ int state_init(struct fs_state *s, const struct fs_options *o)
 	handles = o->files_max > nodes + others ? o->files_max - nodes - others : 1;
 	if (handles > FS_HANDLES_MAX)
 		handles = FS_HANDLES_MAX;
-	*s = (struct fs_state){.root = o->root, .exclusive = o->exclusive, .handles.max = handles};
+	*s = (struct fs_state){.root = o->root,
+		.share_signal = o->share_signal,
+		.exclusive = o->exclusive,
+		.handles.max = handles};
 	r = channel_init(&s->channel, o->socket);
 	if (r < 0)
 		return r;

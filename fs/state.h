@@ -15,16 +15,18 @@ struct fs_state {
 	struct fs_waits waits;
 	struct fs_locks locks;
 	struct fs_caller caller;
-	int root;          /* what is served */
-	bool exclusive;    /* nobody else changes it: the guest may keep what it saw */
-	bool ready;        /* FUSE_INIT has been */
+	int root;         /* what is served */
+	int share_signal; /* ends that nobody else changes it; blocked */
+	bool exclusive;   /* nobody else changes it: the guest may keep what it saw, for a while */
+	bool ready;       /* FUSE_INIT has been */
 	uint32_t first_device; /* see fs_number(); 0: nothing was looked up yet */
-	bool setxattr_ext; /* the guest sends the longer struct fuse_setxattr_in */
+	bool setxattr_ext;     /* the guest sends the longer struct fuse_setxattr_in */
 };
 
 struct fs_options {
 	int root, socket;     /* taken */
 	int interrupt_signal; /* of waits.h */
+	int share_signal;     /* blocked; it ends `exclusive` */
 	uint32_t files_max;   /* descriptors that the process may have open */
 	bool exclusive;
 };

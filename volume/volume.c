@@ -19,6 +19,7 @@
 
 #define FILE_MAX (256u << 10)
 #define ID_BYTES 32
+#define LEASE_DEADLINE_MS 20000u /* the user needs 1.5 s */
 /* In front of the name of a folder that is half made, or on its way out. */
 #define HALF ".half-"
 
@@ -173,6 +174,30 @@ int volume_open(struct volume *v, const char *data, const char *name, struct arr
 }
 
 /* In a folder that nobody sees yet. */
+int volume_open_lease(
+	const char *data, const char *name, const char *dir, struct arrow_error *error)
+{
+	_cleanup_free_ char *path = path_format("%s/volumes/%s/lease", data, name);
+	_cleanup_free_ char *own = path_format("%s/volumes/%s/_data", data, name);
+	const struct timespec pause = {.tv_nsec = 20000000};
+	uint64_t end = now_ms() + LEASE_DEADLINE_MS;
+	int fd;
+
+	if (!path || !own)
+		return arrow_fail(error, ENOMEM, "out of memory");
+	if (strcmp(dir, own) != 0)
+		return -ENOTSUP;
+	while ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) <
+			0 &&
+		errno == EWOULDBLOCK && now_ms() < end)
+		nanosleep(&pause, NULL);
+	if (fd < 0 && errno == EWOULDBLOCK)
+		return arrow_fail(error, EBUSY,
+			"the Arrow that uses the volume %s does not answer: stop it, or try again",
+			name);
+	return fd < 0 ? arrow_fail(error, errno, "cannot open %s: %m", path) : fd;
+}
+
 static int volume_write(int fd, const struct volume *v)
 {
 	json_t *o = json_pack("{s:s, s:s, s:O, s:O}", "driver", VOLUME_DRIVER, "created",

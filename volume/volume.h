@@ -7,6 +7,7 @@
  *
  *   DATA/volumes/<name>/volume.json   driver, labels, options, the time when it was made
  *   DATA/volumes/<name>/_data/        the files, unless its options name another directory
+ *   DATA/volumes/<name>/lease         opened by each run that uses it
  *   DATA/volumes/.lock                held shared by those who start to use volumes, exclusively by
  *                                     those who remove some
  *
@@ -58,6 +59,16 @@ int volume_create(struct volume *volume, const char *data, const struct volume_w
 
 /* Opens one. Errors: -ENOENT, -EBADMSG (its volume.json is damaged). */
 int volume_open(struct volume *volume, const char *data, const char *name,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+
+/*
+ * Opens the file on which the only user of a volume has a lease (F_SETLEASE in fcntl(2)), so that
+ * it is told of the next one: this call, which waits until it has given it up.
+ *   dir: of its files
+ * Returns a descriptor, or a negative errno: -ENOTSUP if the files are in a directory that others
+ * can use under another name, -EBUSY if the user does not answer.
+ */
+int volume_open_lease(const char *data, const char *name, const char *dir,
 	struct arrow_error *error) ARROW_MUST_CHECK;
 
 /* Calls each() for all of them, in the order of their names. One that is damaged is left out. */

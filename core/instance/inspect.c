@@ -81,7 +81,8 @@ static json_t *inspect_state(const struct arrow_state *s)
 }
 
 /* As Docker, which has for volumes a mode of their own. */
-static json_t *inspect_mount(const struct arrow_volume *v)
+/* cache: how its guest reads it, or NULL while it has none. */
+static json_t *inspect_mount(const struct arrow_volume *v, const char *cache)
 {
 	json_t *o = json_pack("{s:s, s:o, s:o, s:s, s:b, s:s}", "Type", v->name ? "volume" : "bind",
 		"Source", arrow_text_json(v->host ? v->host : ""), "Destination",
@@ -91,6 +92,8 @@ static json_t *inspect_mount(const struct arrow_volume *v)
 			     : "",
 		"RW", !v->read_only, "Propagation", v->name ? "" : "rprivate");
 
+	if (o && cache)
+		json_object_set_new(o, "Cache", json_string(cache));
 	if (o && v->name) {
 		json_object_set_new(o, "Name", arrow_text_json(v->name));
 		json_object_set_new(o, "Driver", json_string("local"));
@@ -98,12 +101,14 @@ static json_t *inspect_mount(const struct arrow_volume *v)
 	return o;
 }
 
-static json_t *inspect_mounts(const struct arrow_spec *spec)
+static json_t *inspect_mounts(const struct arrow_spec *spec, const struct arrow_state *s)
 {
+	const char *cache = s->exclusive ? "exclusive" : "coherent";
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
-		json_array_append_new(array, inspect_mount(&spec->files.volumes[i]));
+		json_array_append_new(array, inspect_mount(&spec->files.volumes[i],
+						     arrow_life_active(s->life) ? cache : NULL));
 	return array;
 }
 
@@ -329,7 +334,7 @@ static json_t *inspect_describe(const struct arrow_instance *i, const struct arr
 		"State", inspect_state(s), "Image", digest, "LogPath",
 		spec->log.driver && strcmp(spec->log.driver, "json-file") != 0 ? "" : log, "Name",
 		slash_name, "RestartCount", (json_int_t)s->restarts, "Platform", "linux", "Mounts",
-		inspect_mounts(spec), "HostConfig", inspect_host_config(spec), "Config",
+		inspect_mounts(spec, s), "HostConfig", inspect_host_config(spec), "Config",
 		inspect_config(i, spec), "NetworkSettings", network_settings(s, spec));
 	json_decref(words);
 	if (o)
@@ -372,7 +377,7 @@ static json_t *inspect_summarize(const struct arrow_instance *i, const struct ar
 		"{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:o, s:{s:s, s:I}, s:{s:o, s:o, s:o}, s:o}",
 		"Id", i->id, "Created", i->created, "Path", path ? path : json_null(), "Args", args,
 		"State", inspect_state(s), "Image", digest, "Name", slash_name, "Mounts",
-		inspect_mounts(spec), "HostConfig", "NetworkMode",
+		inspect_mounts(spec, s), "HostConfig", "NetworkMode",
 		spec->net.names.n ? spec->net.names.v[0] : "default", "Memory",
 		(json_int_t)spec->limits.memory, "Config", "Image",
 		arrow_text_json(source_of(spec)), "ExposedPorts", inspect_exposed(spec), "Labels",

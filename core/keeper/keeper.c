@@ -34,7 +34,7 @@ static int loop_timeout(const struct keeper *k)
 	const struct deadlines *d = &k->deadlines;
 	uint64_t now = now_ms(), next = now + PEER_STALL_MS;
 	const uint64_t times[] = {d->phase, d->timeout, d->kill, d->vm_kill, k->execs.due,
-		k->machine.vm ? k->machine.next_check : 0,
+		k->machine.vm ? k->machine.next_check : 0, k->machine.server.share_due,
 		health_time(&k->health, keeper_is_checkable(k)), k->snapshot.deadline};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
@@ -133,13 +133,17 @@ static void loop_flush_peers(struct keeper *k)
 		loop_remove_peer(k, stalled);
 }
 
-static void loop_take_sigterm(struct keeper *k)
+static void loop_take_signal(struct keeper *k)
 {
 	struct signalfd_siginfo info;
 	bool again = k->restarts.stopping;
 
 	if (read(k->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
+	if (info.ssi_signo == SIGIO) {
+		server_share(&k->machine.server);
+		return;
+	}
 	/* The host goes down, or somebody means it: the first asks for a stop, the second ends it.
 	 */
 	if (again || !k->program.started)
@@ -192,7 +196,7 @@ static void loop_take_events(struct keeper *k, const struct pollfd *p, unsigned 
 	loop_take_requests(k);
 	loop_take_vm_events(k, p + P_VM);
 	if (p[P_SIGNAL].revents)
-		loop_take_sigterm(k);
+		loop_take_signal(k);
 	if (p[P_LISTEN].revents)
 		loop_accept(k);
 	if (p[P_NETWORK].revents) {
@@ -241,6 +245,7 @@ void keeper_turn(struct keeper *k)
 	/* From here on what there is to do is the guest's doing: frames, its log, health checks. */
 	if (k->program.started)
 		arrow_limits_join(&k->machine.groups);
+	vm_share_volumes(k);
 	if (health_turn(&k->health, keeper_is_checkable(k)))
 		k->state_changed = true;
 	if (k->state_changed && k->phase != OVER)
@@ -276,7 +281,7 @@ static void keeper_say_farewell(struct keeper *k)
 /* Leaves the client's session and terminal; only what the keeper needs stays open. */
 static int keeper_leave_session(struct keeper *k, struct arrow_error *error)
 {
-	sigset_t all, term;
+	sigset_t all, taken;
 	int null_fd;
 
 	title_set("arrow-keeper", k->instance->id);
@@ -292,9 +297,10 @@ static int keeper_leave_session(struct keeper *k, struct arrow_error *error)
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	k->signal_fd = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigemptyset(&taken);
+	sigaddset(&taken, SIGTERM);
+	sigaddset(&taken, SIGIO); /* see server.h */
+	k->signal_fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k->signal_fd < 0)
 		return arrow_fail(error, errno, "cannot watch signals: %m");
 	return 0;

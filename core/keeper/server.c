@@ -17,19 +17,61 @@
 
 #define CHANNEL_FD 3 /* where the program looks for it */
 
+/* More than a guest is told to keep things for (fs/entry.c), and the way of the last answers. */
+#define SHARE_MS 1500u
+
+/*
+ * A lease (fcntl(2)) on a file of the volume that every user opens: it is had by an only one, told
+ * by SIGIO of the next, who waits until it is given up.
+ */
+static bool server_take_leases(struct server *s, const struct server_config *config)
+{
+	s->leases = config->leases;
+	for (s->n_leases = 0; s->n_leases < config->n_shares; s->n_leases++) {
+		int fd = config->leases ? config->leases[s->n_leases] : -1;
+
+		if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+			server_give_leases(s);
+			return false;
+		}
+	}
+	return true;
+}
+
+void server_give_leases(struct server *s)
+{
+	for (unsigned int i = 0; s->leases && i < s->n_leases; i++)
+		(void)fcntl(s->leases[i], F_SETLEASE, F_UNLCK);
+	s->leases = NULL;
+	s->n_leases = 0;
+	s->share_due = 0;
+}
+
+void server_share(struct server *s)
+{
+	if (!s->leases || s->share_due)
+		return;
+	if (s->pid > 0)
+		kill(s->pid, SIGUSR2);
+	s->share_due = now_ms() + SHARE_MS;
+}
+
 /* In the child. The channel and the pipe may have any number, also that of the other. */
 static void __attribute__((noreturn))
-server_execute(const struct arrow_jail *jail, int keeper, int channel, int words)
+server_execute(const struct arrow_jail *jail, bool exclusive, int keeper, int channel, int words)
 {
-	char *const argv[] = {(char *)"arrow-fs", NULL}, *const environment[] = {NULL};
+	char *const argv[] = {(char *)"arrow-fs", exclusive ? (char *)"--exclusive" : NULL, NULL};
+	char *const environment[] = {NULL};
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), r;
 	const char *what = "";
-	sigset_t none;
+	sigset_t mask;
 
 	if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(null_fd, 1) < 0 || dup2(words, 2) < 0)
 		_exit(127);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What comes before the program looks at it waits. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	r = arrow_jail_enter(jail, keeper, &what);
 	if (r < 0) {
 		dprintf(2, "cannot set up its jail (%s): %s\n", what, strerror(-r));
@@ -58,6 +100,7 @@ int server_start(struct server *s, const struct server_config *config, int chann
 		.write_fd = -1};
 	_cleanup_close_ int keeper = (int)syscall(SYS_pidfd_open, getpid(), 0), words = -1;
 	int pipe_fds[2];
+	bool exclusive;
 	pid_t pid;
 
 	*s = (struct server)SERVER_INIT;
@@ -74,9 +117,10 @@ int server_start(struct server *s, const struct server_config *config, int chann
 		return arrow_fail(error, errno, "cannot start the server of the volumes: %m");
 	s->words_fd = pipe_fds[0];
 	words = pipe_fds[1];
+	exclusive = server_take_leases(s, config);
 	pid = arrow_jail_fork(&jail);
 	if (pid == 0)
-		server_execute(&jail, keeper, channel, words);
+		server_execute(&jail, exclusive, keeper, channel, words);
 	if (pid < 0) {
 		server_end(s);
 		return arrow_fail(error, -pid, "cannot start the server of the volumes: %m");
@@ -120,6 +164,7 @@ void server_end(struct server *s)
 			;
 	}
 	s->pid = 0;
+	server_give_leases(s);
 	close_keep_errno(steal_fd(&s->pid_fd));
 	close_keep_errno(steal_fd(&s->words_fd));
 }

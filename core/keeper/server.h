@@ -8,14 +8,19 @@
  * ends with its VM, whose end of the channel it holds the other of, and with the keeper.
  */
 
+#include <stdint.h>
+
 #include "engine/engine.h"
 #include "util/error.h"
 
 struct server {
-	pid_t pid;     /* 0 while there is none */
-	int pid_fd;    /* to be polled for input; -1 likewise */
-	int words_fd;  /* what it says before it gives up */
-	char why[256]; /* the first line of that, once it has ended; "" if all is well */
+	pid_t pid;         /* 0 while there is none */
+	int pid_fd;        /* to be polled for input; -1 likewise */
+	int words_fd;      /* what it says before it gives up */
+	char why[256];     /* the first line of that, once it has ended; "" if all is well */
+	const int *leases; /* of its volumes, which nobody else uses; NULL once somebody does */
+	unsigned int n_leases;
+	uint64_t share_due; /* ms: when who waits for these volumes gets them; 0: nobody waits */
 };
 
 #define SERVER_INIT                                                                                \
@@ -27,6 +32,7 @@ struct server {
 struct server_config {
 	const char *root; /* of its jail, by arrow_jail_server_root() */
 	const struct arrow_share *shares;
+	const int *leases; /* of each share, by volume_open_lease(); -1 where others can write */
 	unsigned int n_shares;
 	int userns_fd;          /* whose ids the volumes have, or -1 */
 	unsigned long uid_base; /* of jails */
@@ -34,7 +40,9 @@ struct server_config {
 };
 
 /*
- * Starts it. It has not served anything yet when this returns.
+ * Starts it. It has not served anything yet when this returns. If nobody else uses a volume of it,
+ * its guest may keep what it saw for a second (docs/fs.md), and this process gets SIGIO when
+ * somebody begins to.
  *   channel: its end of the channel to the guest; borrowed
  */
 int server_start(struct server *s, const struct server_config *config, int channel,
@@ -45,6 +53,15 @@ int server_start(struct server *s, const struct server_config *config, int chann
  * s->why says what. Never blocks.
  */
 bool server_has_ended(struct server *s);
+
+/*
+ * After SIGIO: the guest is told to keep nothing any more, and what it has kept is forgotten until
+ * share_due.
+ */
+void server_share(struct server *s);
+
+/* At share_due: who waits for the volumes gets them. */
+void server_give_leases(struct server *s);
 
 /* Ends it at once, if there is one. */
 void server_end(struct server *s);

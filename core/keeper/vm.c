@@ -187,6 +187,18 @@ void vm_take_server_end(struct keeper *k)
 		(size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
+void vm_share_volumes(struct keeper *k)
+{
+	struct server *s = &k->machine.server;
+
+	if (s->share_due && now_ms() >= s->share_due)
+		server_give_leases(s);
+	if (k->state->exclusive != (s->leases && !s->share_due)) {
+		k->state->exclusive = !k->state->exclusive;
+		k->state_changed = true;
+	}
+}
+
 int vm_start(struct keeper *k, struct arrow_error *error)
 {
 	struct arrow_vm_config vm = *k->config->vm;

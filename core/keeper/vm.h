@@ -30,6 +30,9 @@ enum arrow_vm_event vm_take_events(struct keeper *k, const struct pollfd *p);
 /* Takes in kernel messages. */
 void vm_take_console(struct keeper *k);
 
+/* Gives its volumes to who waits for them, when it is time, and notes whether others use them. */
+void vm_share_volumes(struct keeper *k);
+
 /*
  * The server of its volumes has ended, perhaps: says so to the commands, or fails the start. What
  * the guest asks of it gets errors from the engine.

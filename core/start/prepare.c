@@ -32,6 +32,7 @@
 #include "util/cleanup.h"
 #include "util/io.h"
 #include "util/process.h"
+#include "volume/volume.h"
 
 void run_init(struct run *run)
 {
@@ -53,6 +54,9 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	net_attachment_release(&run->network);
 	for (size_t i = 0; run->shares && i < spec->files.n_volumes; i++)
 		close_keep_errno(run->shares[i].fd);
+	for (size_t i = 0; run->leases && i < spec->files.n_volumes; i++)
+		close_keep_errno(run->leases[i]);
+	free(run->leases);
 	free(run->jail_root);
 	free(run->server_root);
 	free(run->shares);
@@ -453,14 +457,38 @@ static int run_check_engine(
 	return 0;
 }
 
+static int run_open_leases(struct run *run, const struct arrow_paths *paths,
+	const struct arrow_spec *spec, struct arrow_error *error)
+{
+	run->leases = calloc(spec->files.n_volumes, sizeof(*run->leases));
+	if (!run->leases)
+		return arrow_no_memory(error);
+	for (size_t i = 0; i < spec->files.n_volumes; i++)
+		run->leases[i] = -1;
+	for (size_t i = 0; i < spec->files.n_volumes; i++) {
+		const struct arrow_volume *v = &spec->files.volumes[i];
+
+		if (!v->name)
+			continue;
+		run->leases[i] = volume_open_lease(paths->data, v->name, v->host, error);
+		if (run->leases[i] < 0 && run->leases[i] != -ENOTSUP)
+			return run->leases[i];
+	}
+	return 0;
+}
+
 /* What serves the volumes. */
 static int run_open_server(struct run *run, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
+	int r;
+
 	if (spec->files.n_volumes == 0)
 		return 0;
-	if (run->share_channel)
-		return arrow_jail_server_root(paths->data, &run->server_root, error);
+	if (run->share_channel) {
+		r = run_open_leases(run, paths, spec, error);
+		return r < 0 ? r : arrow_jail_server_root(paths->data, &run->server_root, error);
+	}
 	arrow_note(arrow_settings_notes(paths),
 		"this QEMU serves volumes by 9p: locks are not seen by others, appends at the same time may be lost, and some calls fail on files that were removed; install Arrow's own with 'sudo make hypervisor'");
 	return 0;

@@ -26,6 +26,7 @@ struct run {
 	struct arrow_disk disk;
 	struct arrow_share *shares;
 	bool share_channel; /* the engine has one, see engine/engine.h */
+	int *leases;        /* for each volume, see core/keeper/server.h */
 	char *server_root;  /* of the jail of the volumes' server; NULL where it has none */
 	bool *files;        /* for each volume, whether it is a single file */
 	struct net_plan network_plan;

@@ -52,6 +52,7 @@ static void __attribute__((noreturn)) start_become_keeper(struct run *run,
 	struct arrow_vm_config vm = run_vm(run, spec);
 	const struct server_config server = {.root = run->server_root,
 		.shares = run->shares,
+		.leases = run->leases,
 		.n_shares = (unsigned int)spec->files.n_volumes,
 		.userns_fd = run->userns_fd,
 		.uid_base = run->choice.settings->jail_uid_base};

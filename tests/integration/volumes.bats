@@ -53,6 +53,48 @@ server() {
   done
 }
 
+# caches ARROW...: how each one's guest reads its volume.
+caches() {
+  "$BARE" inspect "$@" | jq -r '.[].Mounts[0].Cache' | xargs
+}
+
+in_arrow() {
+  "$BARE" exec -i "$1" "$B" sh -c "$2"
+}
+
+@test "volumes: one by name is kept by its only Arrow, and coherent before a second one has it" {
+  "$BARE" run -d --name one -v data:/v "$B" sleep 1000 >/dev/null
+  [ "$(caches one)" = exclusive ]
+  # It keeps what it saw.
+  in_arrow one 'echo first >/v/text; cat /v/text; exec 3</v/text; stat -c %a /v/text
+    read line; dd <&3 2>/dev/null; stat -c %a /v/text; cat /v/text' >out < <(
+    wait_for 60 grep -q 644 out
+    "$BARE" run -d --name two -v data:/v -v ./vol:/w "$B" sleep 1000 >/dev/null
+    in_arrow two 'echo the second >/v/text; chmod 600 /v/text'
+    echo
+  )
+  [ "$(xargs <out)" = 'first 644 the second 600 the second' ]
+  [ "$(caches one two)" = 'coherent coherent' ]
+  in_arrow one 'i=0; while [ $i -lt 100 ]; do echo one >>/v/log; i=$((i + 1)); done' </dev/null 3>&- &
+  in_arrow two 'i=0; while [ $i -lt 100 ]; do echo two >>/v/log; i=$((i + 1)); done'
+  wait $!
+  [ "$(in_arrow one 'sort /v/log | uniq -c' | xargs)" = '100 one 100 two' ]
+  # Alone again, from its next start on; with a directory of the host it never is.
+  "$BARE" rm -f two >/dev/null
+  "$BARE" restart -t 0 one >/dev/null
+  [ "$(caches one)" = exclusive ]
+  "$BARE" rm -f one >/dev/null
+  "$BARE" run -d --name both -v data:/v -v ./vol:/w "$B" sleep 1000 >/dev/null
+  [ "$(caches both)" = coherent ]
+  "$BARE" rm -f both >/dev/null
+  # What was written is there, though nobody had time to bring it there.
+  "$BARE" run -d --name killed -v data:/v "$B" sh -c 'echo kept >/v/kept; echo written; sleep 1000' >/dev/null
+  wait_for 60 said killed written
+  kill -KILL "$(state vm_pid)"
+  "$BARE" wait killed >/dev/null
+  [ "$(arrow run -v data:/v "$B" cat /v/kept)" = kept ]
+}
+
 # bats test_tags=start
 @test "volumes: a program that waits for a lock is interrupted, and killed" {
   "$G/lock" posix vol/file hold >out 3>&- &

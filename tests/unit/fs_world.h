@@ -38,12 +38,17 @@ static inline void world_serve(int fd, uint32_t files_max, bool exclusive)
 	struct fs_options o = {.socket = fd,
 		.root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.interrupt_signal = SIGUSR1,
+		.share_signal = SIGUSR2,
 		.files_max = files_max,
 		.exclusive = exclusive};
 	struct rlimit limit;
+	sigset_t share;
 	struct fs_state s;
 	int r;
 
+	sigemptyset(&share);
+	sigaddset(&share, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &share, NULL);
 	sigaction(SIGUSR1, &a, NULL);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = files_max;

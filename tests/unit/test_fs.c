@@ -30,7 +30,7 @@ static void modes_ask_for_what_they_need(void **state)
 		struct world *w = world_begin(FILES, exclusive);
 		const struct fuse_init_out *out = (void *)w->data;
 		const struct fuse_entry_out *entry = (void *)w->data;
-		const uint32_t caching = FUSE_WRITEBACK_CACHE | FUSE_DO_READDIRPLUS;
+		const uint32_t caching = FUSE_CACHE_SYMLINKS | FUSE_DO_READDIRPLUS;
 		struct fuse_open_out *open = (void *)w->data;
 		int e;
 
@@ -40,6 +40,8 @@ static void modes_ask_for_what_they_need(void **state)
 		assert_int_equal(out->flags & caching, exclusive ? caching : 0);
 		assert_true(out->flags & FUSE_POSIX_ACL && out->flags & FUSE_DONT_MASK);
 		assert_true(!(out->flags & FUSE_SUBMOUNTS) && out->flags & FUSE_POSIX_LOCKS);
+		/* What was written is on the host, whatever becomes of the guest. */
+		assert_false(out->flags & FUSE_WRITEBACK_CACHE);
 		/* Lookups of "." and ".." are not offered. */
 		assert_false(out->flags & FUSE_EXPORT_SUPPORT);
 		write_text("file", "x");
@@ -50,6 +52,12 @@ static void modes_ask_for_what_they_need(void **state)
 		assert_int_equal(
 			open->open_flags & FOPEN_DIRECT_IO, exclusive ? 0 : FOPEN_DIRECT_IO);
 		assert_int_equal(world_look_up(w, FUSE_ROOT_ID, "none"), exclusive ? 0 : -ENOENT);
+		/* Others use the files from now on. */
+		if (exclusive)
+			assert_int_equal(kill(w->server, SIGUSR2), 0);
+		assert_int_equal(world_look_up(w, FUSE_ROOT_ID, "none"), -ENOENT);
+		assert_true(world_look_up(w, FUSE_ROOT_ID, "file") > 0);
+		assert_true(entry->attr_valid == 0 && entry->entry_valid == 0);
 		assert_int_equal(world_end(w), 0);
 	}
 }
@@ -662,7 +670,8 @@ static void waits_have_a_limit(void **state)
 	for (unsigned int i = 0; i < FS_WAITS_MAX + 1; i++) {
 		int e = world_reply(w);
 
-		/* One that is slow to be interrupted may get the lock, which has no owner any more. */
+		/* One that is slow to be interrupted may get the lock, which has no owner any more.
+		 */
 		assert_true(e == 0 || (e == -EINTR && w->out.unique != last));
 	}
 	assert_int_equal(world_init(w, ~0u, ~0ull), 0);
