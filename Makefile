@@ -14,7 +14,7 @@ help:
 	@echo 'sudo make run   install the packages, build Arrow and its kernels, run the hello Arrow'
 	@echo 'sudo make check install the packages, build, run a few tests of each part, in minutes'
 	@echo 'sudo make test  install the packages, build, run all tests'
-	@echo 'sudo make stress start 10000 Arrows that use disk and network, and check each; 200 on a small network; a gigabyte each way'
+	@echo 'sudo make stress what make test has in small: 10000 Arrows, 1000 steps with what is killed, a minute of fuzzing'
 	@echo 'make hypervisor build a QEMU for Arrow, smaller and faster than Debian'\''s'
 	@echo 'make bench      measure, and write docs/benchmarks.md'
 	@echo 'make install    install to PREFIX (/usr/local), honours DESTDIR'
@@ -37,8 +37,9 @@ stress: all
 	@data=$$(mktemp -d) && ln -s /var/lib/arrow/kernels /var/lib/arrow/hypervisor $$data/ && \
 	ARROW=$(abspath $(BUILD))/arrow ARROW_DATA_DIR=$$data ARROW_RUN_DIR=$$data/run tests/stress/zygote $(or $(COUNT),10000); \
 	status=$$?; rm -rf $$data; exit $$status
-	@ARROW=$(abspath $(BUILD))/arrow ARROW_TEST_ARROWS=200 ARROW_TEST_BLOCKS=64 \
-	bats -f 'come and go|each way' tests/integration/netapps.bats tests/integration/stream.bats
+	@ARROW=$(abspath $(BUILD))/arrow ARROW_TEST_ARROWS=200 ARROW_TEST_BLOCKS=64 ARROW_CRASH_STEPS=1000 \
+	bats -f 'come and go|each way|crash' tests/integration/netapps.bats tests/integration/stream.bats tests/integration/crash.bats
+	@tools/packages fuzz && tests/fuzz/run 60
 
 hypervisor:
 	@tools/hypervisor

@@ -18,7 +18,7 @@ setup_file() {
   run timeout -k 10 900 unshare -m sh -c '
     mount -t tmpfs -o size=3m,mode=700 data "$ARROW_DATA_DIR/arrows" &&
     mount -t tmpfs -o size=256k,mode=700 run "$ARROW_RUN_DIR/arrows" &&
-    exec "$SOURCE/tests/crash" "$BARE" "$0" '"${ARROW_CRASH_STEPS:-250} ${ARROW_CRASH_SEED:-}" \
+    exec "$SOURCE/tests/crash" "$BARE" "$0" '"${ARROW_CRASH_STEPS:-120} ${ARROW_CRASH_SEED:-}" \
     "$BATS_FILE_TMPDIR"
   echo "$output"
   [ "$status" -eq 0 ]
