@@ -23,7 +23,7 @@ serve() {
   arrow run --rm --network shop /usr/bin/redis-cli -h db set key value
   run arrow run --rm --network shop /usr/bin/redis-cli -h cache get key
   [ "$output" = value ]
-  run arrow run --rm --network shop -m 256m /usr/bin/redis-benchmark -h db -n 2000 -c 10 -t set,get --csv
+  run arrow run --rm --network shop -m 256m /usr/bin/redis-benchmark -h db -n 500 -c 10 -t set,get --csv
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(grep -cE '^"(SET|GET)","[0-9.]+"' <<<"$output")" -eq 2 ]
