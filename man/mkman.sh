@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The manual page of a command, from its --help: mkman.sh HELP2MAN INCLUDE VERSION ARROW [COMMAND...].
+# The manual page of a command, from its --help: mkman.sh PAGE HELP2MAN INCLUDE VERSION ARROW [COMMAND...].
 set -eu
-help2man=$1 include=$2 version=$3 arrow=$(realpath "$4")
-shift 4
+page=$1 help2man=$2 include=$3 version=$4 arrow=$(realpath "$5")
+shift 5
 
 commands() { sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | grep -vx help; }
 
@@ -35,8 +35,8 @@ trap 'rm -rf "$dir"' EXIT
 {
 	cat "$include"
 	printf '[see also]\n'
-	for page in $also; do
-		printf '%s.BR %s (1)' "$sep" "$page"
+	for other in $also; do
+		printf '%s.BR %s (1)' "$sep" "$other"
 		sep=',
 '
 	done
@@ -50,4 +50,4 @@ cat >"$name" <<END
 '$arrow' $* --help | sed 's/^ \([A-Z].*:\)\$/\1/'
 END
 chmod +x "$name"
-"$help2man" --no-info --include="$dir/include" --name="$summary" --version-string="$version" "$name"
+"$help2man" --no-info --include="$dir/include" --name="$summary" --version-string="$version" --output="$page" "$name"
