@@ -9,7 +9,7 @@
 /* For a guest that has its files to itself; core/keeper/server.c waits longer. */
 #define KEEP_S 1u
 
-	void fs_path(int fd, char path[FS_PATH_MAX])
+void fs_path(int fd, char path[FS_PATH_MAX])
 {
 	snprintf(path, FS_PATH_MAX, "%d", fd);
 }

@@ -171,7 +171,8 @@ enum arrow_mount_kind {
 	ARROW_MOUNT_TMPFS = 4,      /* options: tmpfs mount options (size=, mode=, uid=, gid=) */
 };
 
-/* Option of ARROW_MOUNT_SHARE: if the share is empty, what the root has at the target is copied to it.
+/* Option of ARROW_MOUNT_SHARE: if the share is empty, what the root has at the target is copied to
+ * it.
  */
 #define ARROW_MOUNT_FILL "fill"
 
