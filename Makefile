@@ -39,6 +39,8 @@ stress: all
 	status=$$?; rm -rf $$data; exit $$status
 	@ARROW=$(abspath $(BUILD))/arrow ARROW_TEST_ARROWS=200 ARROW_TEST_BLOCKS=64 ARROW_CRASH_STEPS=1000 \
 	bats -f 'come and go|each way|crash' tests/integration/netapps.bats tests/integration/stream.bats tests/integration/crash.bats
+	@ARROW=$(abspath $(BUILD))/arrow ARROW_QEMU=/usr/bin/qemu-system-x86_64 \
+	bats -f 'share no random' tests/integration/template.bats
 	@tools/packages fuzz && tests/fuzz/run 60
 
 hypervisor:
