@@ -54,7 +54,7 @@ teardown() {
   [ "$(tr -d '<>' <have | cmp - want && echo same)" = same ]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: an environment of 1 MiB, and one that is too large for Linux" {
   for i in $(seq 16); do printf 'V%s=%065000d\n' "$i" 0; done >env
   arrow run --env-file env "$B" env >have
@@ -137,7 +137,7 @@ echo not reached'
   [ "$output" = 'zombies 0' ]
 }
 
-# bats test_tags=smoke, start
+# bats test_tags=smoke, start, guest
 @test "run: environment, directory, user, host name" {
   printf '# comment\nFILE=1\n\nMINE\n' >file
   export MINE=yours
@@ -151,7 +151,7 @@ echo not reached'
   [ "$output" = $'/root /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n/\n13' ]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: /etc/hosts and /etc/resolv.conf" {
   run arrow run --add-host db:10.1.2.3 --add-host six=fd00::1 --dns 10.9.8.7 --dns-search example.org \
     "$B" cat /etc/hosts /etc/resolv.conf
@@ -166,7 +166,7 @@ echo not reached'
   [ "$output" = $'nofile 100 200\ncore 0' ]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: a part of a CPU" {
   # Half a CPU: who works without a pause is stopped for a while, sooner or later.
   run arrow run --cpus 0.5 "$B" sh -c \
@@ -178,11 +178,15 @@ echo not reached'
   [ "$status" -eq 0 ]
   [ "${lines[0]}" = '50000 100000' ]
   [ "${lines[1]}" -gt 0 ]
+}
+
+# bats test_tags=start
+@test "run: two CPUs" {
   run arrow run --cpus 2 "$B" nproc
   [ "$output" = 2 ]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: capabilities as Docker has them" {
   [ "$(arrow run "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 00000000a80425fb ]
   [ "$(arrow run --cap-drop ALL "$B" sh -c 'grep CapEff /proc/self/status | cut -f 2')" = 0000000000000000 ]
@@ -200,7 +204,7 @@ echo not reached'
   [ "$output" = written ]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: devices are those of a container" {
   run arrow run "$B" sh -c 'ls /dev; stat -c %a /dev/null /dev/shm /tmp'
   [[ $output != *vda* ]]
@@ -211,7 +215,7 @@ echo not reached'
   [[ $output == *$'666\n1777\n1777' ]]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: the root can be written, or not with --read-only; tmpfs and /dev/shm" {
   run arrow run "$B" sh -c 'echo x >/etc/file && cat /etc/file'
   [ "$output" = x ]
@@ -225,7 +229,7 @@ echo not reached'
   [[ $output == *2048* ]]
 }
 
-# bats test_tags=start
+# bats test_tags=start, guest
 @test "run: sysctls" {
   run arrow run --sysctl vm.overcommit_memory=1 --sysctl net.core.somaxconn=77 "$B" cat \
     /proc/sys/net/core/somaxconn
