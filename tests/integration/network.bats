@@ -219,7 +219,6 @@ resolvers() {
   [ -x "$G/resolve-host" ] || gcc -O2 -o "$G/resolve-host" "$SOURCE/tests/guests/resolve.c"
 }
 
-# bats test_tags=start
 @test "network: names are those of all networks of an Arrow, and of their moment" {
   host_resolver
   resolvers
