@@ -2,6 +2,7 @@
 /* arrow update: limits and restart policy of Arrows that there are. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/input/each.h"
@@ -27,7 +28,8 @@ struct input {
 	struct arrow_spec values;
 	struct limit_cpu_time cpu_time;
 	unsigned int fields;
-	bool options; /* one was given, with a value or not */
+	bool no_quota; /* --cpu-quota -1 */
+	bool options;  /* one was given, with a value or not */
 	struct arrow_error error;
 };
 
@@ -62,6 +64,7 @@ static int update_parse_value(struct input *in, int key, const char *value)
 		return arrow_parse_cpu_period(value, &in->cpu_time.period, e);
 	case LIMIT_CPU_QUOTA:
 		in->options = true;
+		in->no_quota = strcmp(value, "-1") == 0;
 		return arrow_parse_cpu_quota(value, &in->cpu_time.quota, e);
 	case 'c':
 		r = arrow_parse_cpu_shares(v, value, e);
@@ -107,7 +110,11 @@ static error_t update_parse(int key, char *value, struct argp_state *state)
 		if (arrow_set_cpu_time(
 			    &in->values, in->cpu_time.quota, in->cpu_time.period, &in->error) < 0)
 			argp_error(state, "%s", in->error.text);
-		if (in->cpu_time.quota)
+		if (in->no_quota && in->values.limits.cpus_given)
+			argp_error(state, "conflicting options: --cpus and --cpu-quota");
+		if (in->no_quota)
+			in->values.limits.millicpus = 0;
+		if (in->cpu_time.quota || in->no_quota)
 			in->fields |= ARROW_UPDATE_CPUS;
 	}
 	if (key == ARGP_KEY_ARG || key == ARGP_KEY_END)

@@ -17,16 +17,22 @@
 #define POOLS_MAX 16
 #define SUBNETS_MAX 65536u /* tried of one pool */
 
+/* Who uses a subnet: a network of Arrow's, or, without a name, the host. */
+struct use {
+	struct net_address subnet;
+	char network[NET_NAME_MAX + 1];
+};
+
 struct used {
-	const char *id;        /* of the network that asks: its own subnets are free to it */
-	struct net_address *v; /* owned */
+	const char *id; /* of the network that asks: its own subnets are free to it */
+	struct use *v;  /* owned */
 	size_t n;
 	bool failed;
 };
 
-static void pool_use(struct used *used, const struct net_address *subnet)
+static void pool_use(struct used *used, const struct net_address *subnet, const char *network)
 {
-	struct net_address *larger;
+	struct use *larger;
 
 	/* The default route leads everywhere and takes nothing. */
 	if (subnet->prefix == 0)
@@ -37,17 +43,18 @@ static void pool_use(struct used *used, const struct net_address *subnet)
 		return;
 	}
 	used->v = larger;
-	used->v[used->n++] = *subnet;
+	used->v[used->n] = (struct use){.subnet = *subnet};
+	snprintf(used->v[used->n++].network, sizeof(used->v->network), "%s", network);
 }
 
 static void use_address(const struct net_address *address, void *arg)
 {
-	pool_use(arg, address);
+	pool_use(arg, address, "");
 }
 
 static void use_route(const struct net_route *route, void *arg)
 {
-	pool_use(arg, &route->to);
+	pool_use(arg, &route->to, "");
 }
 
 static int use_network(const struct net_network *n, void *arg, struct arrow_error *error)
@@ -56,23 +63,36 @@ static int use_network(const struct net_network *n, void *arg, struct arrow_erro
 
 	if (strcmp(n->id, used->id) == 0)
 		return 0;
-	pool_use(arg, &n->subnet4);
+	if (n->subnet4.family)
+		pool_use(arg, &n->subnet4, n->name);
 	if (n->subnet6.family)
-		pool_use(arg, &n->subnet6);
+		pool_use(arg, &n->subnet6, n->name);
 	return 0;
 }
 
-/* True if the subnet has something in common with what is used; *by says with what. */
-static bool pool_collides(
-	const struct used *used, const struct net_address *subnet, struct net_address *by)
+/* The first use that a subnet has something in common with, or NULL. */
+static const struct use *pool_collides(const struct used *used, const struct net_address *subnet)
 {
-	for (size_t i = 0; i < used->n; i++) {
-		if (net_address_overlap(&used->v[i], subnet)) {
-			*by = used->v[i];
-			return true;
-		}
-	}
-	return false;
+	for (size_t i = 0; i < used->n; i++)
+		if (net_address_overlap(&used->v[i].subnet, subnet))
+			return &used->v[i];
+	return NULL;
+}
+
+static int pool_refuse(
+	const struct net_address *subnet, const struct use *by, struct arrow_error *error)
+{
+	char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
+
+	net_address_text(subnet, true, text);
+	net_address_text(&by->subnet, true, other);
+	if (by->network[0])
+		return arrow_fail(error, EADDRINUSE,
+			"the subnet %s collides with %s of the network %s: choose another with --subnet",
+			text, other, by->network);
+	return arrow_fail(error, EADDRINUSE,
+		"the subnet %s collides with %s, which this host uses: choose another with --subnet",
+		text, other);
 }
 
 struct pool {
@@ -120,7 +140,6 @@ static int pool_choose4(struct net_network *n, const struct used *used,
 	const struct arrow_paths *paths, struct arrow_error *error)
 {
 	struct pool pools[POOLS_MAX];
-	struct net_address by;
 	size_t count = 0;
 	int r = read_pools(pools, &count, paths, error);
 
@@ -130,7 +149,7 @@ static int pool_choose4(struct net_network *n, const struct used *used,
 
 		subnet.prefix = pools[i].size;
 		for (uint64_t k = 0; k < subnets && k < SUBNETS_MAX; k++) {
-			if (!pool_collides(used, &subnet, &by)) {
+			if (!pool_collides(used, &subnet)) {
 				n->subnet4 = subnet;
 				return 0;
 			}
@@ -166,18 +185,17 @@ static struct net_address pool_second_address(const struct net_address *subnet)
 int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *paths,
 	struct arrow_error *error)
 {
-	char text[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
 	struct used used = {.id = n->id};
-	struct net_address by;
-	int r = net_link_addresses(0, use_address, &used);
+	/* Networks first: an address of a bridge says less than the name of its network. */
+	int r = net_network_list(paths, use_network, &used, error);
 
-	if (r == 0)
-		r = net_link_routes(0, use_route, &used);
-	if (r < 0) {
-		free(used.v);
-		return arrow_fail(error, -r, "cannot read the addresses of this host: %m");
+	if (r == 0) {
+		r = net_link_addresses(0, use_address, &used);
+		if (r == 0)
+			r = net_link_routes(0, use_route, &used);
+		if (r < 0)
+			(void)arrow_fail(error, -r, "cannot read the addresses of this host: %m");
 	}
-	r = net_network_list(paths, use_network, &used, error);
 	if (r == 0 && used.failed)
 		r = arrow_fail(error, ENOMEM, "out of memory");
 	if (r == 0 && !n->subnet4.family && !n->ipv6_only) {
@@ -189,11 +207,10 @@ int net_pool_choose(struct net_network *n, bool ipv6, const struct arrow_paths *
 	for (int six = 0; six < 2 && r == 0; six++) {
 		const struct net_address *subnet = six ? &n->subnet6 : &n->subnet4;
 
-		if (subnet->family && pool_collides(&used, subnet, &by))
-			r = arrow_fail(error, EADDRINUSE,
-				"the subnet %s collides with %s, which this host or another network uses: choose another with --subnet",
-				net_address_text(subnet, true, text),
-				net_address_text(&by, true, other));
+		const struct use *by = subnet->family ? pool_collides(&used, subnet) : NULL;
+
+		if (by)
+			r = pool_refuse(subnet, by, error);
 	}
 	free(used.v);
 	if (r < 0)

@@ -69,22 +69,22 @@ int volume_lock(const char *data, bool exclusive, bool wait, struct arrow_error 
 		     : steal_fd(&fd);
 }
 
-/* "KEY=VALUE" texts as an object. NULL when out of memory. */
-static json_t *volume_pairs(const char *const *pairs)
+/* "KEY=VALUE" texts as an object, which the caller releases after a failure, too. */
+static int volume_take_pairs(json_t **o, const char *const *pairs, struct arrow_error *error)
 {
-	json_t *o = json_object();
-
-	for (; o && pairs && *pairs; pairs++) {
+	*o = json_object();
+	for (; *o && pairs && *pairs; pairs++) {
 		size_t n = strcspn(*pairs, "=");
 		_cleanup_free_ char *key = strndup(*pairs, n);
 
-		if (!key || json_object_set_new(
-				    o, key, json_string((*pairs)[n] ? *pairs + n + 1 : "")) < 0) {
-			json_decref(o);
-			return NULL;
-		}
+		if (!key)
+			return arrow_no_memory(error);
+		if (json_object_set_new(*o, key, json_string((*pairs)[n] ? *pairs + n + 1 : "")) <
+			0)
+			return arrow_fail(error, EINVAL,
+				"invalid value '%s': give KEY=VALUE in UTF-8", *pairs);
 	}
-	return o;
+	return *o ? 0 : arrow_no_memory(error);
 }
 
 /* Options are those with which Docker's local driver mounts a directory of the host. */
@@ -257,14 +257,16 @@ static int volume_take_wish(struct volume *v, const char *data, const struct vol
 	clock_gettime(CLOCK_REALTIME, &now);
 	time_text(now.tv_sec, v->created);
 	v->name = strdup(named ? wish->name : id);
-	v->labels = volume_pairs(wish->labels);
-	v->options = volume_pairs(wish->options);
-	if (v->labels && !named &&
-		json_object_set_new(v->labels, VOLUME_ANONYMOUS, json_string("")) < 0)
-		r = -ENOMEM;
-	v->dir = v->name && v->options ? volume_find_dir(data, v->name, v->options) : NULL;
-	if (r < 0 || !v->name || !v->labels || !v->dir)
-		return arrow_fail(error, ENOMEM, "out of memory");
+	r = volume_take_pairs(&v->labels, wish->labels, error);
+	if (r == 0)
+		r = volume_take_pairs(&v->options, wish->options, error);
+	if (r < 0)
+		return r;
+	if (!named && json_object_set_new(v->labels, VOLUME_ANONYMOUS, json_string("")) < 0)
+		return arrow_no_memory(error);
+	v->dir = v->name ? volume_find_dir(data, v->name, v->options) : NULL;
+	if (!v->name || !v->dir)
+		return arrow_no_memory(error);
 	return volume_check_options(v->options, error);
 }
 

@@ -32,7 +32,8 @@ static int update_cpus(struct arrow_spec *s, const struct update *u, struct arro
 		return arrow_fail(error, EBUSY,
 			"its VM was started with %u CPU%s and cannot get more while it runs: stop it first",
 			vcpus, vcpus == 1 ? "" : "s");
-	s->limits.millicpus = u->values->limits.millicpus;
+	s->limits.millicpus =
+		u->values->limits.millicpus ? u->values->limits.millicpus : vcpus * 1000;
 	s->limits.cpus_given = true;
 	return 0;
 }

@@ -8,7 +8,7 @@
 enum arrow_update_field {
 	ARROW_UPDATE_MEMORY = 1u << 0,
 	ARROW_UPDATE_MEMORY_SWAP = 1u << 1,
-	ARROW_UPDATE_CPUS = 1u << 2,
+	ARROW_UPDATE_CPUS = 1u << 2, /* 0: all the time of its vCPUs */
 	ARROW_UPDATE_CPU_SHARES = 1u << 3,
 	ARROW_UPDATE_CPUSET = 1u << 4,
 	ARROW_UPDATE_PIDS = 1u << 5,

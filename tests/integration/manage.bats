@@ -173,6 +173,11 @@ network prune' ]
   [ "$(wc -l <procs)" -ge 2 ]
   [ "$(wc -l <procs)" -le 6 ]
   [ "$(arrow inspect -f '{{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.NanoCpus}}' aa)" = '12 on-failure 500000000' ]
+  # As Docker, -1 takes the quota away: its vCPU is all its own.
+  arrow update --cpu-quota -1 aa
+  [ "$(arrow exec aa cat /sys/fs/cgroup/arrow/cpu.max)" = 'max 100000' ]
+  [ "$(arrow inspect -f '{{.HostConfig.NanoCpus}}' aa)" = 1000000000 ]
+  run -125 arrow update --cpu-quota -1 --cpus 1 aa
   run -1 arrow update -m 1g aa
   [[ $output == *'was started with 512 MiB of memory'*'stop it first'* ]]
   run -1 arrow update --cpus 2 --pids-limit 99 aa

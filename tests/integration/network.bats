@@ -111,16 +111,16 @@ another_zygote() {
 }
 
 @test "network: subnets collide with no address, no route and no other network" {
-  run arrow network create --subnet 192.0.2.0/25 bad
-  [[ $output == *'collides with 192.0.2.'* ]]
+  run -1 arrow network create --subnet 192.0.2.0/25 bad
+  [[ $output == *'collides with 192.0.2.'*', which this host uses: choose another'* ]]
   host ip route add 10.80.0.0/13 dev wire
   arrow network create one
   arrow network create two
   host ip route del 10.80.0.0/13 dev wire
   subnets=$(arrow network inspect one two | jq -r '.[].IPAM.Config[0].Subnet')
   [ "$subnets" = $'10.88.0.0/20\n10.88.16.0/20' ]
-  run arrow network create --subnet 10.88.0.0/16 bad
-  [[ $output == *'collides'* ]]
+  run -1 arrow network create --subnet 10.88.0.0/16 bad
+  [ "$output" = 'arrow: the subnet 10.88.0.0/16 collides with 10.88.0.0/20 of the network one: choose another with --subnet' ]
   mkdir -p "$ARROW_DATA_DIR/networks"
   echo '[{"base": "10.7.0.0/16", "size": 24}]' >"$ARROW_DATA_DIR/networks/pools.json"
   arrow network create three

@@ -84,6 +84,7 @@ static void test_a_volume_is_what_was_asked_for(void **state)
 	const char *const bind[] = {"type=none", "o=bind", "device=/tmp", NULL};
 	const char *const other[] = {"type=none", "o=bind", "device=/var", NULL};
 	const char *const unknown[] = {"size=1g", NULL};
+	const char *const bytes[] = {"a=\xff", NULL};
 	json_t *o;
 
 	assert_int_equal(create("one", labels, NULL), 0);
@@ -104,6 +105,8 @@ static void test_a_volume_is_what_was_asked_for(void **state)
 	assert_string_equal(again.dir, "/tmp");
 	assert_int_equal(create("x", NULL, unknown), -EINVAL);
 	assert_int_equal(create("../x", NULL, NULL), -EINVAL);
+	assert_int_equal(create("x", bytes, NULL), -EINVAL);
+	assert_int_equal(create("x", NULL, bytes), -EINVAL);
 	assert_int_equal(volumes(), 2);
 	assert_int_equal(volume_remove(data, "shown", &error), 0);
 	assert_int_equal(access("/tmp", F_OK), 0);
