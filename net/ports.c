@@ -213,7 +213,12 @@ static bool ports_take_number(const json_t *o, const char *key, uint16_t *port)
 	return n >= 0 && n <= 65535;
 }
 
-json_t *net_ports_bindings(const struct net_ports *ports, const char *any)
+static void ports_add_binding(json_t *list, const char *host, const char *number)
+{
+	json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", host, "HostPort", number));
+}
+
+json_t *net_ports_bindings(const struct net_ports *ports, bool bound)
 {
 	json_t *object = json_object();
 
@@ -230,10 +235,14 @@ json_t *net_ports_bindings(const struct net_ports *ports, const char *any)
 			list = json_array();
 			json_object_set_new(object, key, list);
 		}
-		json_array_append_new(list,
-			json_pack("{s:s, s:s}", "HostIp",
-				p->host.family ? net_address_text(&p->host, false, text) : any,
-				"HostPort", number));
+		if (!p->host.family && bound) {
+			ports_add_binding(list, "0.0.0.0", number);
+			ports_add_binding(list, "::", number);
+		} else {
+			ports_add_binding(list,
+				p->host.family ? net_address_text(&p->host, false, text) : "",
+				number);
+		}
 	}
 	return object;
 }

@@ -46,9 +46,10 @@ int net_ports_from_json(struct net_ports *ports, const json_t *json) ARROW_MUST_
 
 /*
  * Docker's port map: {"80/tcp": [{"HostIp": "...", "HostPort": "8080"}]}; "" for a number that is
- * open. any: stands for all addresses
+ * open.
+ *   bound: all addresses are "0.0.0.0" and "::", as of one that runs; else ""
  */
-json_t *net_ports_bindings(const struct net_ports *ports, const char *any);
+json_t *net_ports_bindings(const struct net_ports *ports, bool bound);
 
 /* A bound socket of the host, listening if it is TCP's. */
 struct net_socket {

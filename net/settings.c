@@ -38,7 +38,7 @@ json_t *net_attachment_json(const struct net_attachment *a)
 
 	if (a->n_cards == 0)
 		return NULL;
-	ports = net_ports_bindings(&a->ports, "0.0.0.0");
+	ports = net_ports_bindings(&a->ports, true);
 	networks = json_object();
 
 	for (unsigned int i = 0; i < a->n_cards; i++) {

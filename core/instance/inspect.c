@@ -177,7 +177,7 @@ static json_t *inspect_host_config(const struct arrow_spec *spec)
 		"s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:i, s:s, s:i, s:b, s:i, s:o}",
 		"Binds", inspect_binds(spec), "NetworkMode",
 		spec->net.names.n ? spec->net.names.v[0] : "default", "PortBindings",
-		net_ports_bindings(&spec->net.ports, ""), "RestartPolicy", "Name",
+		net_ports_bindings(&spec->net.ports, false), "RestartPolicy", "Name",
 		arrow_restart_text(spec->life.restart), "MaximumRetryCount",
 		(json_int_t)spec->life.restart_max, "AutoRemove", spec->life.auto_remove,
 		"LogConfig", "Type", driver, "Config", inspect_log_options(spec, driver),

@@ -329,6 +329,9 @@ nowhere unknown" ]
   [[ $output == *'0.0.0.0:8080'* && $output == *'[::]:8080'* && $output == *192.0.2.1:8081* ]]
   run arrow port web 81
   [ "$status" -eq 1 ]
+  [[ $(arrow ps --filter name=web --format '{{.Ports}}') == *'0.0.0.0:8080->80/tcp, [::]:8080->80/tcp'* ]]
+  [ "$(arrow inspect web | jq -r '.[0].NetworkSettings.Ports["80/tcp"][:2] | map(.HostIp + "|" + .HostPort) | join(" ")')" = \
+    '0.0.0.0|8080 ::|8080' ]
 
   # Taken: by an Arrow, by a process; nothing was started.
   before=$(states | wc -l)
