@@ -16,6 +16,7 @@
 #include "core/spec/spec.h"
 #include "net/address.h"
 #include "net/manage.h"
+#include "net/net.h"
 #include "util/cleanup.h"
 #include "util/text.h"
 
@@ -192,8 +193,13 @@ static int network_create(const struct arrow_paths *paths, void *arg, struct arr
 		.labels = (const char *const *)in->labels.v,
 		.options = (const char *const *)in->options.v,
 	};
-	int r = net_network_create(&n, paths, &wish, error);
+	int r;
 
+	/* Its file could be written, and nothing could ever be on it. */
+	if (!net_is_permitted())
+		return arrow_fail(error, EPERM,
+			"creating networks requires root or CAP_NET_ADMIN, and /dev/net/tun; without them, Arrows have --network user");
+	r = net_network_create(&n, paths, &wish, error);
 	if (r < 0)
 		return r;
 	puts(n.id);

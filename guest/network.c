@@ -234,12 +234,13 @@ int network_configure(const struct stage *stage, const struct job *job, struct f
 		network_name_card(request.ifr_name, n->routes[i].index);
 		r = network_add_route(fds, &n->routes[i], &request);
 	}
-	/* EBADF: there was no socket to ask. */
-	return r < 0 ? fail(failure, 125, -r, "cannot set the %s of %.15s: %m%s", what,
-			       request.ifr_name,
-			       r == -EBADF
-				       ? "; the guest's kernel may lack IPv6, use --kernel general"
-				       : "")
+	/* There was no socket to ask. */
+	if (r == -EBADF && fd6 < 0)
+		return fail(failure, 125, EAFNOSUPPORT,
+			"the guest's kernel has no IPv6, which the network of %.15s has: run the program with --kernel general",
+			request.ifr_name);
+	return r < 0 ? fail(failure, 125, -r, "cannot set the %s of %.15s: %m", what,
+			       request.ifr_name)
 		     : 0;
 }
 

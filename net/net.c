@@ -29,8 +29,7 @@
 #define DEAD_TRIES 50u /* until a watch that was killed is gone, or another is there */
 #define DEAD_MS 100
 
-/* Whether bridges and taps can be made here. */
-static bool can_make_networks(void)
+bool net_is_permitted(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {0};
@@ -74,7 +73,7 @@ static int add_entry(struct net_plan *plan, const char *text, struct arrow_error
 	for (unsigned int i = 0; i < plan->n; i++)
 		if (strcmp(plan->entries[i].name, text) == 0)
 			return arrow_fail(error, EINVAL, "network %s is given twice", text);
-	if (mode != NET_USER && !can_make_networks())
+	if (mode != NET_USER && !net_is_permitted())
 		return arrow_fail(error, EPERM,
 			"--network %s requires root or CAP_NET_ADMIN, and /dev/net/tun; without them, use --network user",
 			text);
@@ -96,7 +95,7 @@ const char *net_default(const char *named)
 {
 	if (named && *named)
 		return named;
-	return can_make_networks() ? NET_DEFAULT : "user";
+	return net_is_permitted() ? NET_DEFAULT : "user";
 }
 
 int net_plan(struct net_plan *plan, const char *const *networks, struct arrow_error *error)

@@ -83,6 +83,9 @@ struct net_attachment {
 	pid_t proxy;
 };
 
+/* Whether the caller may make bridges and taps here. */
+bool net_is_permitted(void);
+
 /*
  * Reads the values of --network: none, NAME, user, bridge:DEV, ns:PATH; several names for several
  * cards. An empty list is net_default(NULL).

@@ -189,7 +189,8 @@ static int connect_tell_guest(const struct arrow_paths *paths, const char *id,
 		r = (int)n;
 	if (r < 0)
 		r = arrow_fail(error, -r, "cannot talk to the guest: %m");
-	else if (strcmp(text, "0 \n") != 0)
+	text[strcspn(text, "\n")] = '\0';
+	if (r == 0 && strcmp(text, "0 ") != 0)
 		r = arrow_fail_status(error, 1, EIO, "the guest did not accept the network: %s",
 			n > 4 ? text + 4 : "it was started by an older version of arrow");
 	return arrow_worker_end(&worker, r, error);
@@ -322,8 +323,12 @@ int arrow_connect(const struct arrow_paths *paths, const char *arrow,
 {
 	_cleanup_network_ struct net_network n = {0};
 	struct change c = {.paths = paths, .arrow = arrow, .connection = connection, .network = &n};
-	int lock = net_lock(paths, error), r;
+	int lock, r;
 
+	if (!net_is_permitted())
+		return arrow_fail(error, EPERM,
+			"connecting to networks requires root or CAP_NET_ADMIN, and /dev/net/tun; without them, Arrows have --network user");
+	lock = net_lock(paths, error);
 	if (lock < 0)
 		return lock;
 	r = net_network_open(&n, paths, connect_canonical_name(connection->network), error);

@@ -785,6 +785,14 @@ END
   [ "${#lines[@]}" -eq 1 ]
   [ "$(arrow network inspect four | jq -c '.[0].Containers')" = '{}' ]
   [ "$(arrow inspect box | jq -c '.[0].NetworkSettings.Networks | keys')" = '["three","two"]' ]
+  # Its kernel has no IPv6, which it was not chosen for.
+  arrow network create --ipv6 six >/dev/null
+  arrow network disconnect three box
+  run -1 arrow network connect six box
+  [ "$output" = "arrow: cannot connect Arrow box: the guest did not accept the network: the guest's kernel has no IPv6, which the network of eth1 has: run the program with --kernel general" ]
+  [ "$(arrow network inspect six | jq -c '.[0].Containers')" = '{}' ]
+  [ "$(arrow inspect box | jq -c '.[0].NetworkSettings.Networks | keys')" = '["two"]' ]
+  arrow network connect --ip 10.94.0.33 --alias third three box
   # The next VM of the same keeper is on them, too; and with the keeper all goes.
   arrow restart -t 0 box >/dev/null
   wait_for 60 sees 'inet 10.98.0.9 default via 10.98.0.1 1 2'
