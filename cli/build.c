@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* arrow build and arrow import. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,10 @@ enum {
 	OPT_ENTRYPOINT = 256,
 	OPT_CMD,
 	OPT_CPUS,
+	OPT_IIDFILE,
 	OPT_KERNEL,
 	OPT_LABEL,
+	OPT_MESSAGE,
 	OPT_PORT,
 	OPT_RESTART,
 	OPT_SIGN,
@@ -36,7 +39,7 @@ enum {
 struct input {
 	struct arrow_build build;
 	struct arrow_strings operands;
-	const char *file, *sign;
+	const char *file, *sign, *id_file;
 	bool quiet;
 	struct arrow_error error;
 };
@@ -46,6 +49,7 @@ static const struct argp_option build_options[] = {
 	{"tag", 't', "NAME[:TAG]", 0, "Name of the image; can be given several times", 0},
 	{"file", 'f', "FILE", 0, "Read the Arrowfile from this file (./Arrowfile)", 0},
 	{"quiet", 'q', 0, 0, "Print only the id", 0},
+	{"iidfile", OPT_IIDFILE, "FILE", 0, "Write the id of the image to this file", 0},
 	{"entrypoint", OPT_ENTRYPOINT, "WORD|JSON", 0, "Command to start: a word, or a JSON list of words", 0},
 	{"cmd", OPT_CMD, "WORD|JSON", 0, "Default arguments; can be given several times", 0},
 	{"env", 'e', "NAME=VALUE", 0, "Set an environment variable", 0},
@@ -66,6 +70,7 @@ static const struct argp_option build_options[] = {
 
 static const struct argp_option import_options[] = {
 	{"change", 'c', "INSTRUCTION", 0, "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", 0},
+	{"message", 'm', "TEXT", 0, "Comment in the history of the image", 0},
 	{"quiet", 'q', 0, 0, "Print nothing", 0},
 	{0},
 };
@@ -90,6 +95,8 @@ static int build_parse_value(struct input *in, int key, const char *arg)
 		return arrow_build_words(&b->entrypoint, arg, e);
 	case OPT_CMD:
 		return arrow_build_words(&b->cmd, arg, e);
+	case OPT_MESSAGE:
+		return cli_set_string(&b->message, arg, e);
 	case OPT_KERNEL:
 		return cli_set_string(&b->kernel, arg, e);
 	case OPT_WITH_KERNEL:
@@ -132,11 +139,19 @@ static error_t build_parse(int key, char *arg, struct argp_state *state)
 		in->quiet = true;
 	else if (key == OPT_SIGN)
 		in->sign = arg;
+	else if (key == OPT_IIDFILE)
+		in->id_file = arg;
 	else
 		r = build_parse_value(in, key, arg);
 	if (r < 0 && key != ARGP_KEY_ARG)
 		cli_name_option(state, key, &in->error);
 	return r == 1 ? ARGP_ERR_UNKNOWN : 0;
+}
+
+/* Here -m is the message. */
+static error_t build_parse_import(int key, char *arg, struct argp_state *state)
+{
+	return build_parse(key == 'm' ? OPT_MESSAGE : key, arg, state);
 }
 
 static const struct argp build_argp = {build_options, build_parse, "[PROGRAM|DIR]",
@@ -145,7 +160,7 @@ static const struct argp build_argp = {build_options, build_parse, "[PROGRAM|DIR
 	"The same inputs give the same digest.",
 	NULL, NULL, NULL};
 
-static const struct argp import_argp = {import_options, build_parse,
+static const struct argp import_argp = {import_options, build_parse_import,
 	"FILE|-|DIR|docker-daemon:IMAGE|podman:IMAGE [NAME]",
 	"Create an image from a file system or from an image of another tool.\v"
 	"FILE, or stdin with '-', is an archive of a root file system, of 'docker save' or 'podman save', or of an OCI layout, plain or compressed with gzip or zstd. "
@@ -162,6 +177,15 @@ static int build_sign(const struct arrow_strings *names, const struct trust_key 
 	for (size_t i = 0; e == 0 && i < names->n; i++)
 		e = trust_sign(&store, names->v[i], key, NULL, error);
 	return e;
+}
+
+/* As Docker: without a newline. One of an earlier build is gone by then. */
+static int build_write_id(const char *path, const char *id, struct arrow_error *error)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int r = fd < 0 ? -errno : write_full(fd, id, strlen(id));
+
+	return r < 0 ? arrow_fail(error, -r, "cannot write the id to %s: %m", path) : 0;
 }
 
 static int build_work(struct input *in, const struct arrow_paths *paths)
@@ -198,9 +222,13 @@ static int build_work(struct input *in, const struct arrow_paths *paths)
 		if (e < 0)
 			return e;
 	}
+	if (in->id_file && unlink(in->id_file) < 0 && errno != ENOENT)
+		return arrow_fail(&in->error, errno, "cannot write the id to %s: %m", in->id_file);
 	e = arrow_build_image(paths, &in->build, id, &in->error);
 	if (e == 0 && in->sign)
 		e = build_sign(&in->build.names, &key, paths, &in->error);
+	if (e == 0 && in->id_file)
+		e = build_write_id(in->id_file, id, &in->error);
 	if (e < 0)
 		return e;
 	puts(id);

@@ -82,6 +82,7 @@ static int build_store_image(const struct oci_store *store, const struct arrow_b
 		.workdir = b->workdir,
 		.stop_signal = b->stop_signal,
 		.created_by = created_by,
+		.comment = b->message,
 		.created = created};
 	int e = build_annotate(&annotations, b, kernel, error);
 

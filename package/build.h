@@ -13,6 +13,7 @@ struct arrow_build {
 	struct arrow_strings names; /* that it gets */
 	struct arrow_strings entrypoint, cmd, env, ports, volumes, labels;
 	char *user, *workdir, *stop_signal, *kernel;
+	char *message;                 /* the comment of its step in the history */
 	char *memory, *cpus, *restart; /* as those options of `arrow run` */
 	bool with_kernel;              /* the kernel comes along, as a layer */
 };

@@ -24,6 +24,7 @@ void arrow_build_release(struct arrow_build *b)
 	free(b->workdir);
 	free(b->stop_signal);
 	free(b->kernel);
+	free(b->message);
 	free(b->memory);
 	free(b->cpus);
 	free(b->restart);

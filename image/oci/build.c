@@ -117,7 +117,8 @@ static int check_texts(const struct oci_recipe *r, struct arrow_error *error)
 {
 	char *const *const lists[] = {
 		r->entrypoint, r->cmd, r->env, r->volumes, r->ports, r->labels, r->annotations};
-	const char *const texts[] = {r->user, r->workdir, r->stop_signal, r->created_by};
+	const char *const texts[] = {
+		r->user, r->workdir, r->stop_signal, r->created_by, r->comment};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists) + sizeof(texts) / sizeof(*texts);
 		i++) {

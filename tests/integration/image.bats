@@ -151,7 +151,8 @@ image_of() {
   [[ $(arrow images --no-trunc --format 'table {{.ID}}\t{{.CreatedAt}}' box:1 | tail -n 1) =~ ^$id\ +[0-9-]{10}\ [0-9:]{8}\ \+0000\ UTC$ ]]
   [[ $(arrow images --digests box:1 | head -n 1) =~ ^REPOSITORY\ +TAG\ +DIGEST\ +IMAGE\ ID\ +CREATED\ +SIZE$ ]]
   sleep 1
-  arrow import -q -c 'LABEL kind=later' "$W/root.tar" later:1
+  arrow import -q -c 'LABEL kind=later' -m 'it was later' "$W/root.tar" later:1
+  [ "$(arrow history --format '{{.Comment}}' later:1)" = 'it was later' ]
   [ "$(arrow images --format '{{.Repository}}' -f since=box:1 -f label=kind)" = later ]
   [ "$(arrow images --format '{{.Repository}}' -f before=later:1 -f reference=later -f reference=box)" = box ]
   [ "$(arrow images -q -f label=kind=later -f label=a=b | wc -l)" -eq 0 ]
@@ -315,7 +316,11 @@ image_of() {
 @test "image: build packs a program with its libraries, the same each time" {
   printf '#include <math.h>\n#include <stdio.h>\nint main(int c, char **v) { printf("%%s %%.0f\\n", c > 1 ? v[1] : "none", sqrt(c * 4.0)); }\n' >p.c
   cc -o prog p.c -lm
-  first=$(arrow build -q -t prog:1 --cmd default --env A=1 --port 80 --label x=y ./prog)
+  echo old >id
+  first=$(arrow build -q --iidfile id -t prog:1 --cmd default --env A=1 --port 80 --label x=y ./prog)
+  [ "$(cat id)" = "$first" ]
+  run -1 arrow build -q --iidfile id ./none
+  [ ! -e id ]
   touch prog
   mkdir elsewhere
   cp prog elsewhere/

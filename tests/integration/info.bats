@@ -458,8 +458,8 @@ all_commands() {
 
 @test "wrong use: of every command, an error names the option" {
   # What takes any text, and what is looked up only once the command does its work.
-  any='--(alias|cidfile|cmd|dns-option|dns-search|engine|entrypoint|env|file|format|from|gateway|group-add|health-cmd|input|ip-range'
-  any+='|kernel|key|label|log-driver|network|network-alias|opt|output|password|rootfs|sign|source|subnet|tag|user|username|verify)'
+  any='--(alias|cidfile|cmd|dns-option|dns-search|engine|entrypoint|env|file|format|from|gateway|group-add|health-cmd|iidfile|input|ip-range'
+  any+='|kernel|key|label|log-driver|message|network|network-alias|opt|output|password|rootfs|sign|source|subnet|tag|user|username|verify)'
   all_commands >commands
   [ "$(wc -l <commands)" -gt 70 ]
   # Hundreds of them, none of which starts an Arrow: without the shell that adds --rm.
