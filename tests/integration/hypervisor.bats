@@ -244,7 +244,7 @@ field() {
 
 @test "zygote: forks with disk and network, none hangs (ARROW_FORKS: how many)" {
   begin_zygote
-  "$SOURCE/tests/stress/zygote" "${ARROW_FORKS:-60}"
+  "$SOURCE/tests/stress/zygote" "${ARROW_FORKS:-30}"
 }
 
 # Translated blocks are for TCG, and for Arrows that are not forked.
