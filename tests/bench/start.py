@@ -110,6 +110,10 @@ class Kinds:
     def all(self):
         for name, env in self.arrows.items():
             yield name, [self.arrow, "run", "--rm", self.hello], env
+            if name == "arrow, zygote":
+                for kind, volume in (("a volume", self.work + ":/v"), ("a volume by name", "bench:/v")):
+                    yield (name + ", " + kind, [self.arrow, "run", "--rm", "-v", volume, self.hello],
+                           env)
         for name, argv in self.peers.items():
             yield name, argv, self.docker_env
 
