@@ -428,7 +428,7 @@ echo not reached'
   run arrow run
   [ "$status" -eq 125 ]
   run arrow nonsense
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
 }
 
 @test "run: empty and zero values are as in Docker: the option is not given" {
