@@ -78,9 +78,24 @@ static char *watch_append_number(char *at, uint64_t n)
 	return at + (digits + sizeof(digits) - first);
 }
 
-/* Whether a signal waits for a process or thread, which it does not block. */
+static uint64_t watch_find_number(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	if (!at)
+		return 0;
+	at += strlen(name);
+	return watch_parse_number(&at, 10);
+}
+
+/*
+ * Whether a signal waits for a process or thread, which it does not block. One that was sent to a
+ * whole process is taken by one thread, of which Linux prefers the first: another one whose wait
+ * ended would get an error of the kernel's own, as it has no signal.
+ */
 static bool watch_has_signal(struct watch *w, uint64_t pid)
 {
+	uint64_t pending;
 	char path[32];
 	long fd, n;
 
@@ -91,9 +106,10 @@ static bool watch_has_signal(struct watch *w, uint64_t pid)
 	n = watch_call(SYS_read, fd, (long)w->status, sizeof(w->status) - 1, 0);
 	watch_call(SYS_close, fd, 0, 0, 0);
 	w->status[n > 0 ? n : 0] = '\0';
-	return ((watch_find_set(w->status, "\nSigPnd:\t") |
-			watch_find_set(w->status, "\nShdPnd:\t")) &
-		       ~watch_find_set(w->status, "\nSigBlk:\t")) != 0;
+	pending = watch_find_set(w->status, "\nSigPnd:\t");
+	if (watch_find_number(w->status, "\nTgid:\t") == pid)
+		pending |= watch_find_set(w->status, "\nShdPnd:\t");
+	return (pending & ~watch_find_set(w->status, "\nSigBlk:\t")) != 0;
 }
 
 static void watch_look(struct watch *w)
