@@ -53,8 +53,8 @@
 	(CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_SETUID) | CAPS_BIT(CAP_SETGID) |                   \
 		CAPS_BIT(CAP_SETPCAP))
 
-/* Of a server: each file that the guest knows is one. */
-#define DESCRIPTORS_MAX 1048576
+/* Of a server: as many files open as docs/limits.md says, and what it needs for itself. */
+#define DESCRIPTORS_MAX 81920
 
 /* A user of its own cannot fill the table of processes: QEMU's threads are far fewer. */
 #define THREADS_MAX 1024

@@ -167,8 +167,9 @@ static void filter_add_own_calls(struct bpf_filter *p)
 	/* Of itself only. */
 	ALLOW_VALUES(p, SYS_prlimit64, 0, 0, (uint32_t)getpid());
 
-	/* No signals to whom it likes by way of a descriptor's owner. */
-	REFUSE_VALUES(p, SYS_fcntl, 1, F_SETOWN, F_SETOWN_EX, F_SETSIG);
+	/* No signals to whom it likes by way of a descriptor's owner, and no leases on files of a
+	 * volume, which make others wait who open them. */
+	REFUSE_VALUES(p, SYS_fcntl, 1, F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY);
 	/*
 	 * Anything but words put into the mouth of a terminal, such owners, and of a tap what would
 	 * let it outlive the Arrow, give it to somebody, or make it another.

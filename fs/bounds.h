@@ -6,7 +6,7 @@
 
 #define FS_DATA_MAX (1u << 20)               /* bytes of one read or write */
 #define FS_REQUEST_MAX (FS_DATA_MAX + 4096u) /* bytes of a request with its headers */
-#define FS_NODES_MAX (1u << 20)              /* files that the guest knows */
+#define FS_NODES_MAX (1u << 24)              /* files that the guest knows */
 #define FS_NODE_FDS_MAX 8192u /* of these with a descriptor; others are opened again by name */
 #define FS_HANDLES_MAX 65536u /* open files and directories */
 #define FS_OWNERS_MAX 4096u   /* pairs of a process and a file on which it has POSIX locks */

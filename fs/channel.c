@@ -81,6 +81,8 @@ static ssize_t channel_read(struct fs_channel *c, size_t need)
 			return n;
 		if (errno == EAGAIN && c->timed)
 			channel_give_back(c);
+		else if (errno == ECONNRESET) /* it hung up with replies to read */
+			return 0;
 		else if (errno != EINTR)
 			return -errno;
 	}
