@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,12 @@ void fs_path(int fd, char path[FS_PATH_MAX])
 	snprintf(path, FS_PATH_MAX, "%d", fd);
 }
 
-uint64_t fs_keep(const struct fs_state *s)
+uint64_t fs_keep(struct fs_state *s)
 {
+	sigset_t pending;
+
+	if (s->exclusive && sigpending(&pending) == 0 && sigismember(&pending, s->share_signal))
+		s->exclusive = false;
 	return s->exclusive ? KEEP_S : 0;
 }
 
@@ -97,8 +102,12 @@ int fs_open_handle(
 		return r;
 	h->append = flags & O_APPEND;
 	h->written = flags & O_TRUNC;
-	*open = (struct fuse_open_out){.fh = h->id,
-		.open_flags = s->exclusive ? FOPEN_KEEP_CACHE
-					   : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+	/*
+	 * Also for a guest that has its files to itself: what is open in its page cache stays
+	 * there, and is read again only when the time or size differs, whoever changes the file by
+	 * then.
+	 */
+	*open = (struct fuse_open_out){
+		.fh = h->id, .open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
 	return 0;
 }

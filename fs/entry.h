@@ -17,8 +17,11 @@ void fs_path(int fd, char path[FS_PATH_MAX]);
  */
 uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino);
 
-/* How long the guest may keep what it is told; in seconds. */
-uint64_t fs_keep(const struct fs_state *s);
+/*
+ * How long the guest may keep what it is told; in seconds. Who shares the files from some moment on
+ * waits until all that is forgotten.
+ */
+uint64_t fs_keep(struct fs_state *s);
 
 /*
  * The entry of a directory, with one more lookup of its node.

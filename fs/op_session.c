@@ -27,8 +27,7 @@ static const uint64_t session_flags =
  * Not FUSE_WRITEBACK_CACHE: it holds for as long as the file system is mounted, and what a program
  * has written would be lost with its VM.
  */
-static const uint64_t session_exclusive =
-	FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_CACHE_SYMLINKS;
+static const uint64_t session_exclusive = FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
 
 int op_init(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 {

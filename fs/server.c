@@ -2,7 +2,6 @@
 #include "fs/server.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "fs/ops.h"
 
@@ -100,23 +99,12 @@ void server_do(struct fs_state *s, struct fs_request *r)
 		channel_reply(&s->channel, r->in.unique, e, reply.data, e == 0 ? reply.size : 0);
 }
 
-/* Who shares the files from now on waits until all that the guest was told to keep is forgotten. */
-static void server_take_signal(struct fs_state *s)
-{
-	sigset_t pending;
-
-	if (s->exclusive && sigpending(&pending) == 0 && sigismember(&pending, s->share_signal))
-		s->exclusive = false;
-}
-
 int server_run(struct fs_state *s)
 {
 	struct fs_request r;
 	int e;
 
-	while ((e = channel_next(&s->channel, &r)) > 0) {
-		server_take_signal(s);
+	while ((e = channel_next(&s->channel, &r)) > 0)
 		server_do(s, &r);
-	}
 	return e;
 }

@@ -173,7 +173,6 @@ int volume_open(struct volume *v, const char *data, const char *name, struct arr
 	return v->name && v->dir ? 0 : arrow_fail(error, ENOMEM, "out of memory");
 }
 
-/* In a folder that nobody sees yet. */
 int volume_open_lease(
 	const char *data, const char *name, const char *dir, struct arrow_error *error)
 {
@@ -181,11 +180,15 @@ int volume_open_lease(
 	_cleanup_free_ char *own = path_format("%s/volumes/%s/_data", data, name);
 	const struct timespec pause = {.tv_nsec = 20000000};
 	uint64_t end = now_ms() + LEASE_DEADLINE_MS;
+	struct stat a, b;
 	int fd;
 
 	if (!path || !own)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	if (strcmp(dir, own) != 0)
+	/* Not by their names: the data directory may have several. */
+	if (stat(dir, &a) < 0 || stat(own, &b) < 0)
+		return arrow_fail(error, errno, "cannot look at the volume %s: %m", name);
+	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
 		return -ENOTSUP;
 	while ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)) <
 			0 &&
@@ -193,11 +196,11 @@ int volume_open_lease(
 		nanosleep(&pause, NULL);
 	if (fd < 0 && errno == EWOULDBLOCK)
 		return arrow_fail(error, EBUSY,
-			"the Arrow that uses the volume %s does not answer: stop it, or try again",
-			name);
+			"the Arrow that uses the volume %s does not answer: stop it first", name);
 	return fd < 0 ? arrow_fail(error, errno, "cannot open %s: %m", path) : fd;
 }
 
+/* In a folder that nobody sees yet. */
 static int volume_write(int fd, const struct volume *v)
 {
 	json_t *o = json_pack("{s:s, s:s, s:O, s:O}", "driver", VOLUME_DRIVER, "created",

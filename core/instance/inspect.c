@@ -103,12 +103,11 @@ static json_t *inspect_mount(const struct arrow_volume *v, const char *cache)
 
 static json_t *inspect_mounts(const struct arrow_spec *spec, const struct arrow_state *s)
 {
-	const char *cache = s->exclusive ? "exclusive" : "coherent";
+	const char *cache = arrow_life_active(s->life) && s->cache[0] ? s->cache : NULL;
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < spec->files.n_volumes; i++)
-		json_array_append_new(array, inspect_mount(&spec->files.volumes[i],
-						     arrow_life_active(s->life) ? cache : NULL));
+		json_array_append_new(array, inspect_mount(&spec->files.volumes[i], cache));
 	return array;
 }
 

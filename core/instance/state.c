@@ -50,8 +50,8 @@ json_t *arrow_state_json(const struct arrow_state *s)
 		json_object_set(o, "health_log", s->health_log);
 	if (o && s->network)
 		json_object_set(o, "network", s->network);
-	if (o && s->exclusive)
-		json_object_set_new(o, "exclusive", json_true());
+	if (o && s->cache[0])
+		json_object_set_new(o, "cache", json_string(s->cache));
 	if (o && s->cards)
 		json_object_set_new(o, "cards", json_integer(s->cards));
 	return o;
@@ -123,9 +123,9 @@ int arrow_state_read(int dir_fd, struct arrow_state *s)
 	s->exit_code = state_read_number(o, "exit_code");
 	s->oom = json_is_true(json_object_get(o, "oom_killed"));
 	s->stdin_closed = json_is_true(json_object_get(o, "stdin_closed"));
-	s->exclusive = json_is_true(json_object_get(o, "exclusive"));
 	s->manual_stop = json_is_true(json_object_get(o, "manual_stop"));
 	s->restarts = (uint32_t)state_read_number(o, "restarts");
+	state_read_text(o, "cache", s->cache, sizeof(s->cache));
 	state_read_text(o, "started", s->started, sizeof(s->started));
 	state_read_text(o, "finished", s->finished, sizeof(s->finished));
 	state_read_text(o, "engine", s->engine, sizeof(s->engine));

@@ -42,7 +42,7 @@ struct arrow_state {
 	uint32_t health_failures;                          /* in a row */
 	json_t *health_log;                                /* the last results, or NULL; owned */
 	json_t *network; /* what the network gave it, or NULL; owned */
-	bool exclusive;  /* nobody else uses its volumes, so its guest may keep what it saw */
+	char cache[16];  /* what its guest keeps of its volumes: docs/volumes.md; or "" */
 	uint32_t cards;  /* of its VM, those that are on no network too */
 };
 

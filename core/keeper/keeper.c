@@ -264,6 +264,7 @@ void keeper_turn(struct keeper *k)
 static void keeper_say_farewell(struct keeper *k)
 {
 	for (;;) {
+		struct signalfd_siginfo info;
 		struct pollfd p[1 + PEERS_MAX];
 		unsigned int n = 0;
 
@@ -273,7 +274,11 @@ static void keeper_say_farewell(struct keeper *k)
 		for (; n < k->peers.n; n++)
 			p[n] = (struct pollfd){k->peers.v[n]->channel.fd, POLLOUT, 0};
 		p[n++] = (struct pollfd){k->signal_fd, POLLIN, 0};
-		if ((poll(p, n, 1000) < 0 && errno != EINTR) || p[n - 1].revents)
+		if (poll(p, n, 1000) < 0 && errno != EINTR)
+			return;
+		/* SIGIO may be left of a lease that is given up by now. */
+		if (p[n - 1].revents &&
+			(read(k->signal_fd, &info, sizeof(info)) < 0 || info.ssi_signo != SIGIO))
 			return;
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 
 /* More than a guest is told to keep things for (fs/entry.c), and the way of the last answers. */
 #define SHARE_MS 1500u
+
+#define END_DEADLINE_MS 5000
 
 /*
  * A lease (fcntl(2)) on a file of the volume that every user opens: it is had by an only one, told
@@ -159,9 +162,13 @@ bool server_has_ended(struct server *s)
 void server_end(struct server *s)
 {
 	if (s->pid > 0) {
+		struct pollfd p = {s->pid_fd, POLLIN, 0};
+
 		kill(s->pid, SIGKILL); /* not reaped yet, so the number is still its own */
-		while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+		/* One that waits for a disk that does not answer ends when that does. */
+		while (p.fd >= 0 && poll(&p, 1, END_DEADLINE_MS) < 0 && errno == EINTR)
 			;
+		(void)waitpid(s->pid, NULL, p.fd >= 0 ? WNOHANG : 0);
 	}
 	s->pid = 0;
 	server_give_leases(s);

@@ -20,6 +20,7 @@
 
 #define CHECK_INTERVAL_MS 10000u  /* between two questions to the VM */
 #define ANSWER_DEADLINE_MS 30000u /* for an answer */
+#define SERVER_OVERHEAD (256ull << 20)
 
 void vm_explain_end(struct keeper *k)
 {
@@ -69,6 +70,12 @@ void vm_take_console(struct keeper *k)
 	c->used = keep + size;
 }
 
+/* With the server of its volumes, which keeps 200 bytes or so of each file that the guest knows. */
+static uint64_t vm_overhead(const struct keeper *k)
+{
+	return k->config->vm->mode->overhead + (k->config->server ? SERVER_OVERHEAD : 0);
+}
+
 /* The control groups that hold the VM's process: made once, for a clone and the cold VM after it.
  */
 static int vm_confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_t *cpus,
@@ -84,7 +91,7 @@ static int vm_confine(struct keeper *k, struct arrow_vm_limits *limits, cpu_set_
 		r = arrow_limits_begin(&k->machine.groups,
 			&(struct arrow_limits_wish){.spec = spec,
 				.id = k->instance->id,
-				.overhead = k->config->vm->mode->overhead,
+				.overhead = vm_overhead(k),
 				.list = list},
 			error);
 	if (r < 0)
@@ -190,11 +197,14 @@ void vm_take_server_end(struct keeper *k)
 void vm_share_volumes(struct keeper *k)
 {
 	struct server *s = &k->machine.server;
+	const char *cache = "";
 
 	if (s->share_due && now_ms() >= s->share_due)
 		server_give_leases(s);
-	if (k->state->exclusive != (s->leases && !s->share_due)) {
-		k->state->exclusive = !k->state->exclusive;
+	if (s->pid > 0)
+		cache = s->leases && !s->share_due ? "exclusive" : "coherent";
+	if (strcmp(k->state->cache, cache) != 0) {
+		snprintf(k->state->cache, sizeof(k->state->cache), "%s", cache);
 		k->state_changed = true;
 	}
 }
@@ -283,7 +293,7 @@ static int vm_apply_limits(struct keeper *k, struct arrow_error *error)
 	int r = list ? arrow_limits_update(&k->machine.groups,
 			       &(struct arrow_limits_wish){.spec = spec,
 				       .id = k->instance->id,
-				       .overhead = k->config->vm->mode->overhead,
+				       .overhead = vm_overhead(k),
 				       .list = list},
 			       k->machine.vm->pid, error)
 		     : arrow_fail(error, ENOMEM, "out of memory");

@@ -44,6 +44,14 @@ void run_init(struct run *run)
 		.saved = {.ram_fd = -1, .state_fd = -1, .code_fd = -1, .root_fd = -1}};
 }
 
+void run_close_leases(struct run *run, const struct arrow_spec *spec)
+{
+	for (size_t i = 0; run->leases && i < spec->files.n_volumes; i++)
+		close_keep_errno(run->leases[i]);
+	free(run->leases);
+	run->leases = NULL;
+}
+
 void run_release(struct run *run, const struct arrow_spec *spec)
 {
 	arrow_image_release(&run->image);
@@ -54,9 +62,7 @@ void run_release(struct run *run, const struct arrow_spec *spec)
 	net_attachment_release(&run->network);
 	for (size_t i = 0; run->shares && i < spec->files.n_volumes; i++)
 		close_keep_errno(run->shares[i].fd);
-	for (size_t i = 0; run->leases && i < spec->files.n_volumes; i++)
-		close_keep_errno(run->leases[i]);
-	free(run->leases);
+	run_close_leases(run, spec);
 	free(run->jail_root);
 	free(run->server_root);
 	free(run->shares);
@@ -457,9 +463,11 @@ static int run_check_engine(
 	return 0;
 }
 
-static int run_open_leases(struct run *run, const struct arrow_paths *paths,
-	const struct arrow_spec *spec, struct arrow_error *error)
+int run_open_leases(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
+	struct arrow_error *error)
 {
+	if (!run->server_root)
+		return 0;
 	run->leases = calloc(spec->files.n_volumes, sizeof(*run->leases));
 	if (!run->leases)
 		return arrow_no_memory(error);
@@ -481,14 +489,10 @@ static int run_open_leases(struct run *run, const struct arrow_paths *paths,
 static int run_open_server(struct run *run, const struct arrow_paths *paths,
 	const struct arrow_spec *spec, struct arrow_error *error)
 {
-	int r;
-
 	if (spec->files.n_volumes == 0)
 		return 0;
-	if (run->share_channel) {
-		r = run_open_leases(run, paths, spec, error);
-		return r < 0 ? r : arrow_jail_server_root(paths->data, &run->server_root, error);
-	}
+	if (run->share_channel)
+		return arrow_jail_server_root(paths->data, &run->server_root, error);
 	arrow_note(arrow_settings_notes(paths),
 		"this QEMU serves volumes by 9p: locks are not seen by others, appends at the same time may be lost, and some calls fail on files that were removed; install Arrow's own with 'sudo make hypervisor'");
 	return 0;

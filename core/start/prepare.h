@@ -55,6 +55,14 @@ int run_make_absolute(struct arrow_spec *spec, struct arrow_error *error) ARROW_
 void run_open_template(
 	struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec);
 
+/*
+ * Opens what leases of its volumes are had on (core/keeper/server.h); waits until their only user
+ * knows. The keeper keeps them; who starts it closes his.
+ */
+int run_open_leases(struct run *run, const struct arrow_paths *paths, const struct arrow_spec *spec,
+	struct arrow_error *error) ARROW_MUST_CHECK;
+void run_close_leases(struct run *run, const struct arrow_spec *spec);
+
 /* Makes the network cards. */
 int run_attach_network(struct run *run, const struct arrow_paths *paths,
 	const struct arrow_instance *instance, const struct arrow_spec *spec,

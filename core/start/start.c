@@ -92,7 +92,9 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 	int sockets[2], r;
 	pid_t keeper;
 
-	r = run_attach_network(run, paths, instance, spec, error);
+	r = run_open_leases(run, paths, spec, error);
+	if (r == 0)
+		r = run_attach_network(run, paths, instance, spec, error);
 	if (r == 0)
 		r = start_encode_job(run, spec, instance, error);
 	if (r == 0)
@@ -119,6 +121,8 @@ static pid_t start_keeper(struct run *run, const struct arrow_paths *paths,
 		r = arrow_fail(error, errno, "cannot start the keeper: %m");
 		close(sockets[0]);
 	}
+	/* Else the volumes would be in use as long as this command is. */
+	run_close_leases(run, spec);
 	close(sockets[1]);
 	*fd = sockets[0];
 	return keeper < 0 ? r : keeper;

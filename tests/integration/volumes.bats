@@ -101,6 +101,7 @@ in_arrow() {
   HOLDER=$!
   wait_for 30 grep -q locked out
   [ "$(lock posix alarm)" = $'waits\ninterrupted' ]
+  [ "$(lock ofd threads)" = $'waits\ninterrupted\nthe other waits' ]
   for kind in posix ofd; do
     "$BARE" run -d --name waiter -v ./vol:/v "$G/lock" $kind /v/file hold >/dev/null
     wait_for 60 said waiter waits
