@@ -322,7 +322,7 @@ END
   left=$(find small/oci/blobs -type f | wc -l)
   named=$(jq '.manifests | length' small/oci/index.json 2>/dev/null || echo 0)
   umount small
-  [ "$status" -eq 125 ]
+  [ "$status" -eq 1 ]
   [[ $output == *'no space left'* ]]
   [ "$named" -eq 0 ]
   [ "$left" -le 1 ]

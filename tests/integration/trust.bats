@@ -54,7 +54,7 @@ signed_by() {
 refused() {
   run arrow "$@"
   echo "$output"
-  [ "$status" -eq 125 ]
+  [ "$status" -eq "$([ "$1" = run ] && echo 125 || echo 1)" ]
   [[ ${lines[-1]} == *"${expect:?}"* ]]
 }
 
