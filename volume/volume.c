@@ -43,10 +43,17 @@ static int volume_open_folder(const char *data, struct arrow_error *error)
 		return arrow_fail(error, ENOMEM, "out of memory");
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT) {
-		r = mkdir_all(dir, 0701);
+		r = mkdir_all(dir, 0700);
 		if (r < 0)
 			return arrow_fail(error, -r, "cannot create %s: %m", dir);
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	}
+	/* A guest can leave a program in a volume that makes who executes it root: nobody else gets
+	 * there. */
+	if (fd >= 0 && fchmod(fd, 0700) < 0 && errno != EPERM) {
+		r = arrow_fail(error, errno, "cannot close %s to other users: %m", dir);
+		close(fd);
+		return r;
 	}
 	return fd < 0 ? arrow_fail(error, errno, "cannot open %s: %m", dir) : fd;
 }
@@ -228,7 +235,7 @@ static int volume_make(const struct volume *v, int folder, bool *exists)
 	half = r == 0 ? path_format(HALF "%s", id) : NULL;
 	if (!half)
 		return r < 0 ? r : -ENOMEM;
-	if (mkdirat(folder, half, 0701) < 0)
+	if (mkdirat(folder, half, 0700) < 0)
 		return -errno;
 	fd = openat(folder, half, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	r = fd < 0 ? -errno : volume_write(fd, v);

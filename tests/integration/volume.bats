@@ -47,6 +47,11 @@ make_root() {
   [ "$(arrow run --rm -v one:/data:ro -v two:/other "$B" sh -c 'cat /data/file /other/file; echo x 2>/dev/null >/data/x || echo no')" = \
     $'kept\nother\nno' ]
   [ "$(arrow volume ls -q)" = $'one\ntwo' ]
+  # What a guest leaves there, a set-user-id program for one, is out of the reach of the host's other users.
+  [ "$(stat -c %a "$ARROW_DATA_DIR/volumes")" = 700 ]
+  chmod 701 "$ARROW_DATA_DIR/volumes" # as it was made before
+  arrow run --rm -v one:/data "$B" sh -c "cp $B /data/sh && chmod 4755 /data/sh"
+  run ! setpriv --reuid=65534 --regid=65534 --clear-groups "$ARROW_DATA_DIR/volumes/one/_data/sh" id
   [ "$(arrow volume ls)" = $'DRIVER    VOLUME NAME\nlocal     one\nlocal     two' ]
   [ "$(arrow volume ls --format '{{.Name}} {{.Driver}} {{.Scope}} {{.Labels}} {{.Label "a"}}' -f name=^one$)" = 'one local local a=b,c= b' ]
   [ "$(arrow volume ls -q -f label=a=b)" = one ]
