@@ -207,7 +207,7 @@ start_build() {
   wait "$pid" || status=$?
   pid=
   cat "$dir/out"
-  [ "$status" = 125 ]
+  [ "$status" = 1 ]
   grep -q "^arrow: cannot build the kernel of profile micro: the disk of .* is full" "$dir/out"
   nothing_left
 }
