@@ -24,26 +24,38 @@ uint64_t fs_keep(struct fs_state *s)
 	return s->exclusive ? KEEP_S : 0;
 }
 
+static uint32_t entry_device(uint32_t major, uint32_t minor)
+{
+	return major << 20 | minor;
+}
+
 uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino)
 {
-	uint32_t device = major << 20 | minor;
+	if (!s->first_device)
+		return ino;
+	return ino ^ (uint64_t)(entry_device(major, minor) ^ s->first_device) << 32;
+}
 
-	return s->first_device ? ino ^ (uint64_t)(device ^ s->first_device) << 32 : ino;
+void fs_fill_attr(const struct fs_state *s, const struct statx *x, struct fuse_attr *attr)
+{
+	fs_attributes(x, attr);
+	attr->ino = fs_number(s, x->stx_dev_major, x->stx_dev_minor, x->stx_ino);
 }
 
 int fs_entry(struct fs_state *s, struct fs_node *parent, const char *name, const struct statx *x,
 	int fd, struct fuse_entry_out *entry, struct fs_node **node)
 {
 	int r = node_look_up(&s->nodes, parent, name, x, fd, node);
+	uint64_t keep;
 
 	if (r < 0)
 		return r;
+	keep = fs_keep(s);
 	*entry = (struct fuse_entry_out){
-		.nodeid = (*node)->id, .entry_valid = fs_keep(s), .attr_valid = fs_keep(s)};
+		.nodeid = (*node)->id, .entry_valid = keep, .attr_valid = keep};
 	if (!s->first_device)
-		s->first_device = x->stx_dev_major << 20 | x->stx_dev_minor;
-	fs_attributes(x, &entry->attr);
-	entry->attr.ino = fs_number(s, x->stx_dev_major, x->stx_dev_minor, x->stx_ino);
+		s->first_device = entry_device(x->stx_dev_major, x->stx_dev_minor);
+	fs_fill_attr(s, x, &entry->attr);
 	return 0;
 }
 

@@ -17,6 +17,9 @@ void fs_path(int fd, char path[FS_PATH_MAX]);
  */
 uint64_t fs_number(const struct fs_state *s, uint32_t major, uint32_t minor, uint64_t ino);
 
+/* The attributes of a file for the guest, with that number. */
+void fs_fill_attr(const struct fs_state *s, const struct statx *x, struct fuse_attr *attr);
+
 /*
  * How long the guest may keep what it is told; in seconds. Who shares the files from some moment on
  * waits until all that is forgotten.

@@ -27,14 +27,14 @@ static int attr_stat(
 static int attr_reply(
 	struct fs_state *s, struct fs_node *n, const struct fs_handle *h, struct fs_reply *out)
 {
-	struct fuse_attr_out reply = {.attr_valid = fs_keep(s)};
+	struct fuse_attr_out reply = {0};
 	struct statx x;
 	int r = attr_stat(s, n, h, &x);
 
 	if (r < 0)
 		return r;
-	fs_attributes(&x, &reply.attr);
-	reply.attr.ino = fs_number(s, x.stx_dev_major, x.stx_dev_minor, x.stx_ino);
+	reply.attr_valid = fs_keep(s);
+	fs_fill_attr(s, &x, &reply.attr);
 	memcpy(out->data, &reply, sizeof(reply));
 	out->size = sizeof(reply);
 	return 0;
@@ -59,7 +59,7 @@ int op_statx(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 		uint32_t valid_nsec, flags;
 		uint64_t spare[2];
 		struct statx x;
-	} reply = {.valid = fs_keep(s)};
+	} reply = {0};
 	const size_t end = offsetof(struct statx, stx_dev_minor) + sizeof(reply.x.stx_dev_minor);
 	struct fuse_statx_in in;
 	int e = request_take(r, &in, sizeof(in));
@@ -70,6 +70,7 @@ int op_statx(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 		s, r->node, attr_handle(s, in.getattr_flags & FUSE_GETATTR_FH, in.fh), &reply.x);
 	if (e < 0)
 		return e;
+	reply.valid = fs_keep(s);
 	reply.x.stx_mask &= STATX_BASIC_STATS | STATX_BTIME;
 	reply.x.stx_ino =
 		fs_number(s, reply.x.stx_dev_major, reply.x.stx_dev_minor, reply.x.stx_ino);

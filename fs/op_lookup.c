@@ -10,7 +10,7 @@
 
 int op_lookup(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 {
-	struct fuse_entry_out none = {.entry_valid = fs_keep(s)};
+	struct fuse_entry_out none = {0};
 	const char *name;
 	int e = request_name(r, &name);
 
@@ -19,7 +19,10 @@ int op_lookup(struct fs_state *s, struct fs_request *r, struct fs_reply *out)
 	if (r->in.nodeid == FUSE_ROOT_ID && !strcmp(name, FS_WAITS_NAME))
 		return op_waits(s, r, out);
 	e = fs_reply_entry(s, r->node, name, out);
-	if (e != -ENOENT || !s->exclusive)
+	if (e != -ENOENT)
+		return e;
+	none.entry_valid = fs_keep(s);
+	if (none.entry_valid == 0)
 		return e;
 	/* A number of 0 is remembered as an entry that is not there. */
 	memcpy(out->data, &none, sizeof(none));
