@@ -16,8 +16,8 @@
 #define INIT_FLAGS                                                                                 \
 	(FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |              \
 		FUSE_DONT_MASK | FUSE_FLOCK_LOCKS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |        \
-		FUSE_POSIX_ACL | FUSE_MAX_PAGES | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |       \
-		FUSE_SETXATTR_EXT | FUSE_AUTO_INVAL_DATA)
+		FUSE_POSIX_ACL | FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT |    \
+		FUSE_AUTO_INVAL_DATA)
 
 struct reply {
 	struct fuse_out_header head;
@@ -30,11 +30,8 @@ struct reply {
 
 static void share_fill_attr(struct fuse_attr *attr, uint64_t node)
 {
-	*attr = (struct fuse_attr){.ino = node,
-		.mode = S_IFDIR | 0755,
-		.nlink = 2,
-		.blksize = 4096,
-		.flags = node == FUSE_ROOT_ID ? 0 : FUSE_ATTR_SUBMOUNT};
+	*attr = (struct fuse_attr){
+		.ino = node, .mode = S_IFDIR | 0755, .nlink = 2, .blksize = 4096};
 }
 
 /* The name of a look-up is behind the header. The volume is "0", and nothing is in it. */
