@@ -133,6 +133,16 @@ static int jailroot_make_places(const char *root)
 	return r;
 }
 
+/* The root of a jail, with nothing in its places yet. */
+static int jailroot_make_root(const char *root, struct arrow_error *error)
+{
+	int r = mkdir_all(root, 0755);
+
+	if (r == 0)
+		r = jailroot_make_places(root);
+	return r < 0 ? arrow_fail(error, -r, "cannot create the root of a jail, %s: %m", root) : 0;
+}
+
 static int jailroot_fill(const char *work, char *const *files, struct arrow_error *error)
 {
 	_cleanup_free_ char *root = path_format("%s/root", work), *text = NULL;
@@ -143,11 +153,9 @@ static int jailroot_fill(const char *work, char *const *files, struct arrow_erro
 
 	if (!root || !path)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = mkdir_all(root, 0755);
-	if (r == 0)
-		r = jailroot_make_places(root);
+	r = jailroot_make_root(root, error);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot create the root of a jail, %s: %m", root);
+		return r;
 	list = open_memstream(&text, &size);
 	if (!list)
 		return arrow_fail(error, ENOMEM, "out of memory");
@@ -173,11 +181,9 @@ static int jailroot_fill_server(const char *work, struct arrow_error *error)
 
 	if (!root || !program)
 		return arrow_fail(error, ENOMEM, "out of memory");
-	r = mkdir_all(root, 0755);
-	if (r == 0)
-		r = jailroot_make_places(root);
+	r = jailroot_make_root(root, error);
 	if (r < 0)
-		return arrow_fail(error, -r, "cannot create the root of a jail, %s: %m", root);
+		return r;
 	fd = open(program, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	r = fd < 0 ? -errno
 		   : write_full(fd, arrow_fs_program,
