@@ -25,7 +25,6 @@ enum { OPT_LABEL = 256, OPT_FILTER };
 struct input {
 	struct arrow_strings names, labels, options, filters;
 	size_t least, most; /* names */
-	cli_work work;
 	const char *format;
 	bool quiet, force, all;
 	struct cli_prune_filter prune;
@@ -350,19 +349,14 @@ static int volume_run_prune(const struct arrow_paths *paths, void *arg, struct a
 
 /* ---- */
 
-static int volume_work(const struct arrow_paths *paths, void *arg, struct arrow_error *error)
-{
-	return ((const struct input *)arg)->work(paths, arg, error);
-}
-
 static int volume_run(
 	const struct argp *argp, cli_work work, size_t least, size_t most, int argc, char **argv)
 {
-	struct input in = {.least = least, .most = most, .work = work, .found = json_array()};
+	struct input in = {.least = least, .most = most, .found = json_array()};
 	int status;
 
 	cli_parse(argp, argc, argv, 0, &in);
-	status = cli_with_paths(volume_work, &in);
+	status = cli_with_paths(work, &in);
 	arrow_strings_release(&in.names);
 	arrow_strings_release(&in.labels);
 	arrow_strings_release(&in.options);
